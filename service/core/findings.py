@@ -1,0 +1,125 @@
+"""What an analysis says: findings, each traceable to the frames and the model that it came from."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Value(BaseModel):
+    """Base of what is stored or sent: frozen, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Code(Value):
+    """A coded concept (PS3.3 8): scheme designator, value, meaning. Codes live in `core/codes.py` only."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+
+class FindingSite(Value):
+    """Where in the body (TID 300 row 6, CID 244 for laterality)."""
+
+    code: Code | None = None
+    laterality: Literal["left", "right", "bilateral"] | None = None
+
+
+class FindingKind(StrEnum):
+    """What sort of statement a finding is."""
+
+    MEASUREMENT = "measurement"
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+    QUALITY = "quality"
+    NOT_MEASURED = "not_measured"
+
+
+class Interval(Value):
+    """An interval that holds the true value with probability `level`."""
+
+    low: float
+    high: float
+    level: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Series(Value):
+    """A value against time, one entry a frame; null where the frame could not be measured."""
+
+    time_seconds: tuple[float | None, ...]
+    values: tuple[float | None, ...]
+    unit: str
+
+
+class CalibrationUsed(Value):
+    """The scale behind a number. `source` names the attribute, `reason` says why there is none."""
+
+    mm_per_pixel_x: float | None = None
+    mm_per_pixel_y: float | None = None
+    source: str
+    reason: str | None = None
+
+
+class Polyline(Value):
+    """Points (column, row) in pixels of the stored frame, 0-based, for overlays and SCOORD (PS3.3 C.18.6)."""
+
+    label: str
+    frame: int
+    points: tuple[tuple[float, float], ...]
+
+
+class Evidence(Value):
+    """What a finding was read from. Frames are DICOM frame numbers, from 1."""
+
+    sop_instance_uid: str
+    frames: tuple[int, ...] = ()
+    region_index: int | None = None
+    calibration: CalibrationUsed | None = None
+    time_seconds: tuple[float | None, ...] = ()
+    lines: tuple[Polyline, ...] = ()
+    pixel_sha256: str | None = None
+
+
+class AnalysisUsed(Value):
+    """The analysis that made a finding; its version covers the geometry and thresholds."""
+
+    name: str
+    version: str
+
+
+class ModelUsed(Value):
+    """The network behind a finding (TID 4019). `evidence` says on what its figures rest."""
+
+    name: str
+    version: str
+    sha256: str
+    evidence: Literal["simulated", "real"]
+    runtime: str | None = None
+    precision: str | None = None
+
+
+class Finding(Value):
+    """One statement of a report; the shape is fixed by the interface document."""
+
+    finding_id: str
+    name: str
+    kind: FindingKind
+    analysis: AnalysisUsed
+    code: Code | None = None
+    site: FindingSite | None = None
+    value: float | str | None = None
+    unit: str | None = None
+    interval: Interval | None = None
+    probability: float | None = None
+    reference_range: str | None = None
+    flags: tuple[str, ...] = ()
+    text: str
+    evidence: Evidence
+    model: ModelUsed | None = None
+    series: Series | None = None
+    #: What `value` summarises: "median" over frames, for example; with `range` the extremes.
+    statistic: str | None = None
+    range: tuple[float, float] | None = None
+    amended_by: str | None = None

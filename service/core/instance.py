@@ -1,0 +1,64 @@
+"""The indexed attributes of an instance: what routing, completion and the worklist need, without the pixels."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class PatientIdentity:
+    """Who and which order: a change of any of these opens a new draft (architecture decision 2)."""
+
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    patient_name: str | None = None
+    patient_birth_date: str | None = None
+    patient_sex: str | None = None
+    accession_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAttributes:
+    """One instance's attributes, text decoded by SpecificCharacterSet (PS3.5 6.1)."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    modality: str | None = None
+    identity: PatientIdentity = field(default_factory=PatientIdentity)
+    study_date: str | None = None
+    study_time: str | None = None
+    study_id: str | None = None
+    study_description: str | None = None
+    series_description: str | None = None
+    referring_physician_name: str | None = None
+    instance_number: int | None = None
+    series_number: int | None = None
+    number_of_frames: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    samples_per_pixel: int | None = None
+    photometric_interpretation: str | None = None
+    laterality: Literal["left", "right"] | None = None
+    body_part_examined: str | None = None
+    anatomic_region_code: str | None = None
+    anatomic_region_meaning: str | None = None
+    manufacturer: str | None = None
+    manufacturer_model_name: str | None = None
+    image_type: tuple[str, ...] = ()
+    quality_control_image: bool = False
+    has_pixel_data: bool = False
+    #: RegionDataType of each item of SequenceOfUltrasoundRegions (PS3.3 C.8.5.5.1.2); empty when the sequence is absent.
+    region_data_types: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentDigest:
+    """Hashes by which duplicates are judged; BLAKE3, hexadecimal.
+
+    `attributes` covers every byte of the data set outside the top-level Pixel Data element, `pixels` its value.
+    """
+
+    attributes: str
+    pixels: str

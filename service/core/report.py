@@ -1,0 +1,70 @@
+"""A report: what the findings of one study come to. Immutable; every change is a new version."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from service.core.findings import Finding, ModelUsed, Value
+
+
+class ReportStatus(StrEnum):
+    """Life of a report; AI output is `preliminary` until a person signs."""
+
+    PRELIMINARY = "preliminary"
+    FINAL = "final"
+    AMENDED = "amended"
+    CANCELLED = "cancelled"
+
+
+class StudyHeader(Value):
+    """The identity that a report carries, as the current instances give it; text is Unicode."""
+
+    study_instance_uid: str
+    accession_number: str | None = None
+    patient_id: str | None = None
+    patient_name: str | None = None
+    patient_birth_date: str | None = None
+    patient_sex: str | None = None
+    issuer_of_patient_id: str | None = None
+    study_date: str | None = None
+    study_time: str | None = None
+    study_id: str | None = None
+    referring_physician_name: str | None = None
+    description: str | None = None
+
+
+class Provenance(Value):
+    """What made the report, so that every number can be traced."""
+
+    service_version: str
+    models: tuple[ModelUsed, ...] = ()
+    configuration_sha256: str | None = None
+
+
+class Delivery(Value):
+    """Where one object of the report stands on its way to one destination."""
+
+    destination: str
+    kind: str
+    state: str
+    sop_instance_uid: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+
+
+class Report(Value):
+    """One version of a study's report."""
+
+    report_id: str
+    version: int
+    status: ReportStatus = ReportStatus.PRELIMINARY
+    study: StudyHeader
+    created_at: datetime
+    signed_by: str | None = None
+    signed_at: datetime | None = None
+    predecessor: str | None = None
+    impression: str
+    limitations: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    provenance: Provenance
+    delivery: tuple[Delivery, ...] = ()

@@ -1,0 +1,60 @@
+"""Every error that Sonomyo raises on purpose.
+
+SonomyoError
+├── InputRejected         permanent: the input is wrong and will stay wrong; never retried
+├── NotMeasurable         the input is sound but holds no answer; becomes a limitation in the report
+├── Unavailable           something we depend on is away; retried with back-off
+├── ModelContractError    the inference server serves another model than core expects; alert
+├── NotFound              nothing is stored under that name
+└── Conflict              the request contradicts what is stored
+
+Retry is chosen by class. HTTP and DIMSE statuses are given at the edges and nowhere else.
+Messages are shown to people: they say what is wrong and what to do, and never hold a patient's name or identifier.
+"""
+
+
+class SonomyoError(Exception):
+    """The root; `reason` is a stable snake_case word for programs, the message is for people."""
+
+    reason = "error"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        if reason is not None:
+            self.reason = reason
+
+
+class InputRejected(SonomyoError):
+    """The input is wrong and will stay wrong."""
+
+    reason = "input_rejected"
+
+
+class NotMeasurable(SonomyoError):
+    """The input is sound but cannot be measured; the reason goes into the report."""
+
+    reason = "not_measurable"
+
+
+class Unavailable(SonomyoError):
+    """A part that we depend on does not answer now."""
+
+    reason = "unavailable"
+
+
+class ModelContractError(SonomyoError):
+    """The inference server serves another model than core expects, or an answer of another shape."""
+
+    reason = "model_contract"
+
+
+class NotFound(SonomyoError):
+    """Nothing is stored under that name."""
+
+    reason = "not_found"
+
+
+class Conflict(SonomyoError):
+    """The request contradicts what is stored."""
+
+    reason = "conflict"

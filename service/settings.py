@@ -1,0 +1,195 @@
+"""Everything that can be set, read once in `__main__`: SONOMYO_* variables, a .env file, or --config FILE.toml."""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+Kind = Literal["sr", "html"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown names stop the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AllowedPeer(Section):
+    """One row of the allow-list; an absent field allows any. AE titles alone are no authentication."""
+
+    ae_title: str | None = None
+    address: IPv4Network | IPv6Network | None = None
+
+
+class DicomSettings(Section):
+    """The C-STORE listener."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    ae_title: Annotated[str, Field(min_length=1, max_length=16)] = "SONOMYO"
+    #: Called AE title -> analysis name; the main AE title decides by rules.
+    analysis_ae_titles: dict[str, str] = {}
+    #: Empty: any peer may associate (with a warning when not on loopback).
+    allowed_peers: tuple[AllowedPeer, ...] = ()
+    private_sop_classes: tuple[str, ...] = ()
+    accept_deflated: bool = False
+    maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
+    maximum_associations: Annotated[int, Field(ge=1, le=20)] = 16
+    maximum_associations_per_address: Annotated[int, Field(ge=1)] = 8
+    maximum_object_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
+    maximum_command_bytes: int = 64 << 10
+    #: Seconds for one PDU to arrive once its first byte has; and for the TLS handshake and A-ASSOCIATE-RQ.
+    pdu_timeout_seconds: float = 10.0
+    #: Seconds an association may stay idle.
+    network_timeout_seconds: float = 60.0
+    #: Slowest acceptable transfer of an object, bytes a second, judged over `pdu_timeout_seconds`.
+    minimum_bytes_per_second: int = 4096
+    tls_port: int | None = None
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None
+
+
+class HttpSettings(Section):
+    """The REST interface and the pages."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    maximum_upload_bytes: int = 2 << 30
+    #: Behind a reverse proxy that ends TLS, so that cookies are marked Secure.
+    secure_cookies: bool = False
+
+
+class ApiSettings(Section):
+    """Access to the REST interface."""
+
+    #: An administrator's key; it cannot sign reports.
+    key: SecretStr | None = None
+    key_file: Path | None = None
+
+
+class DatabaseSettings(Section):
+    """Where PostgreSQL is; without a URL the embedded one serves."""
+
+    url: SecretStr | None = None
+    #: A file that holds the URL (secrets by file).
+    url_file: Path | None = None
+    pool_size: Annotated[int, Field(ge=1)] = 20
+
+
+class TritonSettings(Section):
+    """Where Triton's gRPC endpoint is (HOST:PORT); without it the embedded one serves."""
+
+    url: str | None = None
+    model_repository: Path = Path("model_repository")
+    deadline_seconds: float = 30.0
+    batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 3
+    #: System shared memory: only with the embedded Triton on loopback.
+    shared_memory: Literal["auto", "on", "off"] = "auto"
+    #: Folder of the embedded server's own environment, made by `make`.
+    environment: Path = Path(".triton")
+
+
+class StoreSettings(Section):
+    """Where instances are kept: `file:/path`; without a URL, inside the data folder."""
+
+    url: str | None = None
+    #: Free bytes below which C-STORE answers 0xA700.
+    reserve_bytes: int = 1 << 30
+
+
+class WorkerSettings(Section):
+    """The analysis workers."""
+
+    concurrency: Annotated[int, Field(ge=1, le=32)] = 2
+    #: Deadline of one analysis; a hung thread never stalls, so every task has its own.
+    task_timeout_seconds: float = 600.0
+    maximum_attempts: Annotated[int, Field(ge=1)] = 6
+    decoder_memory_bytes: int = 1 << 30
+    decoder_timeout_seconds: float = 300.0
+    #: Undecided jobs above which C-STORE answers 0xA700.
+    maximum_queued_jobs: int = 100_000
+
+
+class RetentionSettings(Section):
+    """What may be removed; never what is undelivered or signed."""
+
+    maximum_age_days: float | None = None
+    #: Free fraction of the store's disk below which the oldest delivered studies are removed.
+    minimum_free_fraction: float | None = None
+    interval_seconds: float = 3600.0
+
+
+class DestinationSettings(Section):
+    """A C-STORE peer that results go to."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    ae_title: Annotated[str, Field(min_length=1, max_length=16)]
+    kinds: tuple[Literal["sr"], ...] = ("sr",)
+    timeout_seconds: float = 30.0
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SONOMYO_", env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Path(".sonomyo")
+    stable_age_seconds: Annotated[float, Field(ge=0)] = 60.0
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    dicom: DicomSettings = DicomSettings()
+    http: HttpSettings = HttpSettings()
+    api: ApiSettings = ApiSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    triton: TritonSettings = TritonSettings()
+    store: StoreSettings = StoreSettings()
+    worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
+    destinations: tuple[DestinationSettings, ...] = ()
+    #: Routing rules (TOML); without it the built-in rules serve.
+    routing_file: Path | None = None
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _destinations_have_distinct_names(self) -> "Settings":
+        names = [destination.name for destination in self.destinations]
+        if len(set(names)) != len(names):
+            raise ValueError("destinations: two have the same name")
+        return self
+
+
+class _TomlSettings(Settings):
+    """Settings with a TOML file beneath the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls)
+        return (init_settings, env_settings, dotenv_settings, toml, file_secret_settings)
+
+
+def read_settings(config: Path | None) -> Settings:
+    """The environment over .env over `config`. Raises pydantic's ValidationError naming each wrong setting."""
+    if config is None:
+        return Settings()
+    named = type("NamedSettings", (_TomlSettings,), {"model_config": SettingsConfigDict(toml_file=config)})
+    settings = named()
+    assert isinstance(settings, Settings)  # noqa: S101 - for the type checker: `type()` gives a bare type
+    return settings
