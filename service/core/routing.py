@@ -1,0 +1,199 @@
+"""Which analyses apply to an instance, and the sentence that says why or why not (`sonomyo explain`)."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.core.instance import InstanceAttributes
+from service.errors import InputRejected
+
+#: Ultrasound (Multi-frame) Image Storage, current and retired (PS3.6 A).
+ULTRASOUND_IMAGES = (
+    "1.2.840.10008.5.1.4.1.1.6.1",
+    "1.2.840.10008.5.1.4.1.1.3.1",
+    "1.2.840.10008.5.1.4.1.1.6",
+    "1.2.840.10008.5.1.4.1.1.3",
+)
+
+_OTHER_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.6.2": "an Enhanced US Volume is stored but not analysed",
+    "1.2.840.10008.5.1.4.1.1.6.3": "a photoacoustic image is stored but not analysed",
+    "1.2.840.10008.5.1.4.1.1.7": "a Secondary Capture is a picture of a screen, without a scale to trust",
+    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation is a result, not an image",
+    "1.2.840.10008.5.1.4.1.1.88.59": "a key object selection holds references, not an image",
+    "1.2.840.10008.5.1.4.1.1.88": "a structured report holds no image",
+    "1.2.840.10008.5.1.4.1.1.104": "an encapsulated document holds no image",
+    "1.2.840.10008.5.1.4.1.1.77": "visible-light photographs and videos are stored but not analysed",
+}
+_TISSUE = 1
+#: Bits of Image Type value 4 (PS3.3 C.8.5.6.1.1).
+_TWO_DIMENSIONAL = 0x0001
+_IMAGE_TYPE_VALUE_4 = 3
+
+
+class _Value(BaseModel):
+    """Frozen, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RoutingRule(_Value):
+    """When one analysis runs. An empty list allows all; `none_of` lists win; text is compared without case."""
+
+    analysis: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    enabled: bool = True
+    sop_class_uids: tuple[str, ...] = ULTRASOUND_IMAGES
+    minimum_frames: Annotated[int, Field(ge=1)] = 1
+    called_ae_titles: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+    none_of_body_parts: tuple[str, ...] = ()
+    anatomic_region_codes: tuple[str, ...] = ()
+    manufacturers: tuple[str, ...] = ()
+
+
+class RoutingRules(_Value):
+    """The whole table: one rule an analysis, and the called AE titles that ask for one analysis by name."""
+
+    rules: tuple[RoutingRule, ...] = (RoutingRule(analysis="muscle_architecture"),)
+    analysis_ae_titles: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [rule.analysis for rule in self.rules]
+        if len(set(names)) != len(names):
+            raise ValueError("rules: an analysis has two rules")
+        unknown = sorted(set(self.analysis_ae_titles.values()) - set(names))
+        if unknown:
+            raise ValueError(f"analysis_ae_titles: no rule for the analysis {', '.join(unknown)}")
+        return self
+
+    def with_ae_titles(self, analysis_ae_titles: Mapping[str, str]) -> Self:
+        """The same rules with more called AE titles (those of the listener's settings). Raises ValueError."""
+        return type(self)(rules=self.rules, analysis_ae_titles={**self.analysis_ae_titles, **analysis_ae_titles})
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingDecision:
+    """Whether one analysis runs on one instance. `why` is one sentence, without patient data."""
+
+    analysis_name: str
+    selected: bool
+    why: str
+
+
+def read_rules(toml: str) -> RoutingRules:
+    """Rules from the text of a TOML file (`[[rules]]` tables). Raises InputRejected naming what is wrong."""
+    try:
+        return RoutingRules.model_validate(tomllib.loads(toml))
+    except tomllib.TOMLDecodeError as error:
+        raise InputRejected(f"The routing file is no TOML: {error}", reason="routing_file_invalid") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise InputRejected(f"The routing file is wrong: {wrong}", reason="routing_file_invalid") from error
+
+
+def select_analyses(
+    attributes: InstanceAttributes, called_ae_title: str | None, rules: RoutingRules
+) -> tuple[RoutingDecision, ...]:
+    """One decision for each rule, in the order of the rules; what an image must be comes before what a rule wishes."""
+    asked = _analysis_of(called_ae_title, rules)
+    return tuple(_decide(rule, attributes, called_ae_title, asked) for rule in rules.rules)
+
+
+def _analysis_of(called_ae_title: str | None, rules: RoutingRules) -> str | None:
+    """The analysis that the called AE title names, if any; AE titles are compared as the listener stores them, trimmed."""
+    return None if called_ae_title is None else rules.analysis_ae_titles.get(called_ae_title.strip())
+
+
+def _decide(rule: RoutingRule, attributes: InstanceAttributes, called_ae_title: str | None, asked: str | None) -> RoutingDecision:
+    obstacle = _no_image(rule, attributes) or _no_b_mode(attributes)
+    if obstacle is None and asked is None:
+        obstacle = _not_wished(rule, attributes, called_ae_title)
+    if obstacle is None and asked not in (None, rule.analysis):
+        obstacle = f"it was sent to the AE title {called_ae_title}, which asks for {asked} only"
+    if obstacle is not None:
+        return RoutingDecision(rule.analysis, selected=False, why=f"Not selected: {obstacle}.")
+    image = f"{_kind(attributes)} of {_b_mode_evidence(attributes)}"
+    cause = "matches its rule" if asked is None else f"was sent to the AE title {called_ae_title}, which asks for it"
+    return RoutingDecision(rule.analysis, selected=True, why=f"Selected: the instance is {image} and {cause}.")
+
+
+def _no_image(rule: RoutingRule, attributes: InstanceAttributes) -> str | None:
+    """Why the instance is no image that an analysis could read."""
+    if attributes.sop_class_uid not in rule.sop_class_uids:
+        return _class_reason(attributes.sop_class_uid)
+    if not attributes.has_pixel_data:
+        return "it has no pixel data"
+    if attributes.quality_control_image:
+        return "it is a quality control image (Quality Control Image (0028,0300) is YES or BOTH)"
+    return None
+
+
+def _class_reason(sop_class_uid: str) -> str:
+    parts = sop_class_uid.split(".")
+    for length in range(len(parts), 0, -1):
+        if (reason := _OTHER_CLASSES.get(".".join(parts[:length]))) is not None:
+            return reason
+    return f"its SOP class {sop_class_uid} is not one that this analysis reads"
+
+
+def _no_b_mode(attributes: InstanceAttributes) -> str | None:
+    """Why the instance shows no two-dimensional tissue image; regions are believed before Image Type."""
+    regions = attributes.region_data_types
+    if regions:
+        kinds = ", ".join(f"{kind:X}H" for kind in sorted(set(regions)))
+        return None if _TISSUE in regions else f"none of its ultrasound regions is tissue (Region Data Types {kinds})"
+    modes = _image_modes(attributes.image_type)
+    if modes is not None and not modes & _TWO_DIMENSIONAL:
+        return f"its Image Type says that it is no 2D image (value 4 is {attributes.image_type[_IMAGE_TYPE_VALUE_4]})"
+    return None
+
+
+def _image_modes(image_type: tuple[str, ...]) -> int | None:
+    """The bits of Image Type value 4, None when it is absent or no hexadecimal number other than 0."""
+    try:
+        return int(image_type[_IMAGE_TYPE_VALUE_4], 16) or None
+    except (IndexError, ValueError):
+        return None
+
+
+def _not_wished(rule: RoutingRule, attributes: InstanceAttributes, called_ae_title: str | None) -> str | None:
+    """Which condition of the rule the instance fails."""
+    frames = attributes.number_of_frames or 1
+    if not rule.enabled:
+        return "its rule is switched off"
+    if frames < rule.minimum_frames:
+        return f"it has {frames} frame(s) and the rule asks for at least {rule.minimum_frames}"
+    if rule.called_ae_titles and (called_ae_title or "").strip() not in rule.called_ae_titles:
+        return "it was not sent to one of the AE titles that the rule lists"
+    if _among(attributes.body_part_examined, rule.none_of_body_parts):
+        return "its Body Part Examined is one that the rule leaves out"
+    wishes = (
+        ("Body Part Examined", rule.body_parts, attributes.body_part_examined),
+        ("Anatomic Region code", rule.anatomic_region_codes, attributes.anatomic_region_code),
+        ("Manufacturer", rule.manufacturers, attributes.manufacturer),
+    )
+    for name, wished, value in wishes:
+        if wished and not _among(value, wished):
+            return f"its {name} is {'absent' if value is None else 'not one that the rule lists'}"
+    return None
+
+
+def _among(value: str | None, listed: tuple[str, ...]) -> bool:
+    return value is not None and value.strip().casefold() in {item.strip().casefold() for item in listed}
+
+
+def _kind(attributes: InstanceAttributes) -> str:
+    frames = attributes.number_of_frames or 1
+    return "a single ultrasound frame" if frames == 1 else f"an ultrasound cine of {frames} frames"
+
+
+def _b_mode_evidence(attributes: InstanceAttributes) -> str:
+    if attributes.region_data_types:
+        return "a calibrated tissue region (Region Data Type 1)"
+    if _image_modes(attributes.image_type) is not None:
+        return "the 2D mode that its Image Type states"
+    return "unstated mode, taken for B-mode since nothing says otherwise"

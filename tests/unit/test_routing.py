@@ -1,0 +1,138 @@
+"""Routing decisions and their reasons."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.instance import InstanceAttributes
+from service.core.routing import ULTRASOUND_IMAGES, RoutingDecision, RoutingRule, RoutingRules, read_rules, select_analyses
+from service.errors import InputRejected
+
+CINE = InstanceAttributes(
+    sop_instance_uid="1.2.3",
+    sop_class_uid=ULTRASOUND_IMAGES[1],
+    study_instance_uid="1.2",
+    series_instance_uid="1.2.1",
+    transfer_syntax_uid="1.2.840.10008.1.2.1",
+    modality="US",
+    number_of_frames=60,
+    has_pixel_data=True,
+)
+
+
+def decide(attributes: InstanceAttributes, called: str | None = None, rules: RoutingRules | None = None) -> RoutingDecision:
+    (decision,) = select_analyses(attributes, called, rules or RoutingRules())
+    assert decision.analysis_name == "muscle_architecture"
+    return decision
+
+
+@pytest.mark.parametrize("sop_class_uid", ULTRASOUND_IMAGES)
+@pytest.mark.parametrize("frames", [None, 1, 60])
+def test_ultrasound_image_of_any_class_is_selected(sop_class_uid: str, frames: int | None) -> None:
+    decision = decide(replace(CINE, sop_class_uid=sop_class_uid, number_of_frames=frames))
+    assert decision.selected
+    assert ("cine of 60 frames" if frames == 60 else "single ultrasound frame") in decision.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.6.2"}, "Enhanced US Volume"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.7.4"}, "Secondary Capture"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.34"}, "structured report"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.59"}, "key object"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.66.4"}, "segmentation"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.66"}, "1.2.840.10008.5.1.4.1.1.66"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.2"}, "SOP class"),
+        ({"has_pixel_data": False}, "no pixel data"),
+        ({"quality_control_image": True}, "quality control"),
+        ({"region_data_types": (3, 10)}, "3H, AH"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "", "0008")}, "0008"),
+    ],
+)
+def test_instance_that_is_no_b_mode_image_is_not_selected_and_says_why(changes: dict[str, object], word: str) -> None:
+    decision = decide(replace(CINE, **changes))  # type: ignore[arg-type]
+    assert not decision.selected
+    assert word in decision.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"region_data_types": (3, 1)}, "tissue region"),
+        ({"region_data_types": (1,), "image_type": ("ORIGINAL", "PRIMARY", "", "0008")}, "tissue region"),
+        ({"image_type": ("DERIVED", "PRIMARY", "", "0011")}, "2D mode"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "", "xyz")}, "unstated mode"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "", "0000")}, "unstated mode"),
+    ],
+)
+def test_b_mode_evidence_is_named(changes: dict[str, object], word: str) -> None:
+    decision = decide(replace(CINE, **changes))  # type: ignore[arg-type]
+    assert decision.selected
+    assert word in decision.why
+
+
+def test_called_ae_title_asks_for_one_analysis_whatever_the_other_rules_say() -> None:
+    rules = RoutingRules(
+        rules=(RoutingRule(analysis="muscle_architecture", minimum_frames=100), RoutingRule(analysis="wrist_hand")),
+        analysis_ae_titles={"MYO_ARCH": "muscle_architecture"},
+    )
+    asked, other = select_analyses(CINE, "MYO_ARCH ", rules)
+    assert asked.selected
+    assert "MYO_ARCH" in asked.why
+    assert not other.selected
+    assert "muscle_architecture only" in other.why
+    by_rule = select_analyses(CINE, "SONOMYO", rules)
+    assert [decision.selected for decision in by_rule] == [False, True]
+
+
+def test_called_ae_title_cannot_select_what_is_no_image() -> None:
+    rules = RoutingRules(analysis_ae_titles={"MYO": "muscle_architecture"})
+    assert not decide(replace(CINE, has_pixel_data=False), "MYO", rules).selected
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        ("enabled = false", "switched off"),
+        ("minimum_frames = 61", "at least 61"),
+        ('called_ae_titles = ["OTHER"]', "AE titles"),
+        ('body_parts = ["LEG"]', "Body Part Examined is not one"),
+        ('none_of_body_parts = ["heart"]', "leaves out"),
+        ('anatomic_region_codes = ["30021000"]', "Anatomic Region code is absent"),
+        ('manufacturers = ["ACME"]', "Manufacturer is absent"),
+    ],
+)
+def test_rule_from_toml_that_fails_is_named(rule: str, word: str) -> None:
+    rules = read_rules(f'[[rules]]\nanalysis = "muscle_architecture"\n{rule}\n')
+    decision = decide(replace(CINE, body_part_examined="HEART "), "SONOMYO", rules)
+    assert not decision.selected
+    assert word in decision.why
+
+
+def test_rules_that_hold_select() -> None:
+    rules = read_rules('[[rules]]\nanalysis = "muscle_architecture"\nbody_parts = ["leg"]\nminimum_frames = 2\n')
+    assert decide(replace(CINE, body_part_examined="LEG"), None, rules).selected
+
+
+@pytest.mark.parametrize("toml", ["[[rules", "[[rules]]\nname = 1\n", '[[rules]]\nanalysis = "a"\nminimum_frame = 2\n'])
+def test_wrong_routing_file_is_rejected_by_name(toml: str) -> None:
+    with pytest.raises(InputRejected, match="routing file") as caught:
+        read_rules(toml)
+    assert caught.value.reason == "routing_file_invalid"
+
+
+def test_ae_title_for_an_unknown_analysis_stops_the_start() -> None:
+    with pytest.raises(ValueError, match="no rule for the analysis cardiac"):
+        RoutingRules().with_ae_titles({"HEART": "cardiac"})
+    assert RoutingRules().with_ae_titles({"ARCH": "muscle_architecture"}).analysis_ae_titles == {"ARCH": "muscle_architecture"}
+
+
+@given(text=st.text(max_size=40), frames=st.none() | st.integers())
+def test_decision_never_quotes_free_text_of_the_instance(text: str, frames: int | None) -> None:
+    name = f"zz{text}zz"
+    attributes = replace(CINE, series_description=name, study_description=name, body_part_examined=name, number_of_frames=frames)
+    rules = RoutingRules(rules=(RoutingRule(analysis="muscle_architecture", body_parts=("LEG",)),))
+    assert name not in decide(attributes, None, rules).why
