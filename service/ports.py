@@ -37,7 +37,11 @@ class StoredInstance:
     digest: ContentDigest
     storage_key: str
     size_bytes: int
+    #: current, identical, corrected, conflict or returned: how it was judged when it came.
     disposition: str
+    #: False for a second arrival of the very same bytes.
+    is_new: bool
+    identity_changed: bool
     is_current: bool
     is_returned: bool
     called_ae_title: str | None
@@ -55,6 +59,8 @@ class StoredAnalysis:
     state: str
     why: str
     findings: tuple[Finding, ...] = ()
+    #: A PNG of the frame that shows the findings best, lines drawn; for the report page.
+    picture: bytes | None = None
     failure: str | None = None
 
 
@@ -75,13 +81,17 @@ class StudyState:
     """A study row, locked for the transaction that read it."""
 
     study_instance_uid: str
-    last_activity_at: datetime
+    #: When something that routing selects last arrived; None when nothing did.
+    last_selected_at: datetime | None
     completed_at: datetime | None
+    #: Set when a person or program asked for the report at once.
+    completion_requested: bool
+    #: Associations still open that brought an instance of this study.
     open_associations: int
     unfinished_analyses: int
-    report_version: int
-    #: True when something selected for analysis arrived after the newest report version was composed.
+    #: True when the analyses hold something that the newest report version does not.
     is_stale: bool
+    #: True when the identity changed and nobody has acknowledged it: deliveries wait.
     identity_hold: bool
 
 
@@ -151,47 +161,78 @@ class JobQueue(Protocol):
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
         """Send one rendered object to one destination."""
 
+    def compare_pixels(self, instance_id: int) -> None:
+        """Decode an instance kept as a conflict and the current one, and tell whether the pixels are the same."""
 
-class UnitOfWork(Protocol):
-    """One transaction, and the questions and changes that the flow needs; commits on a clean exit, rolls back otherwise."""
 
-    jobs: JobQueue
+class InstanceRows(Protocol):
+    """Rows of `instances`."""
 
-    def now(self) -> datetime:
-        """The database's clock."""
+    def save(self, received: ReceivedInstance) -> StoredInstance:
+        """Insert, judging duplicates by content (architecture decision 2); an identical one gives its existing row."""
 
-    def save_instance(self, received: ReceivedInstance) -> StoredInstance:
-        """Insert, judging duplicates by content (architecture decision 2). Returns the existing row for an identical one."""
-
-    def instance(self, instance_id: int) -> StoredInstance:
+    def get(self, instance_id: int) -> StoredInstance:
         """Raises NotFound."""
 
-    def current_instances(self, study_instance_uid: str) -> Sequence[StoredInstance]:
-        """The current instance of each SOP Instance UID of a study, those we made left out, oldest first."""
+    def current(self, study_instance_uid: str) -> Sequence[StoredInstance]:
+        """The current row of each SOP Instance UID of a study, returned ones left out, oldest first."""
 
-    def save_analysis(self, analysis: StoredAnalysis) -> None:
-        """Insert or replace the analysis of one instance under its name and version."""
+    def supersede(self, instance_id: int) -> None:
+        """Make a row that was kept as a conflict the current one, for its decoded pixels proved to be the same."""
 
-    def analysis_of_pixels(self, sop_instance_uid: str, pixels: str, name: str, version: str) -> StoredAnalysis | None:
-        """A finished analysis of the same pixels, to be reused when only attributes were corrected."""
 
-    def analyses(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
-        """The analyses of the study's current instances."""
+class AnalysisRows(Protocol):
+    """Rows of `analyses`."""
 
-    def lock_study(self, study_instance_uid: str) -> StudyState:
-        """SELECT ... FOR UPDATE on the study row. Raises NotFound."""
+    def open(self, instance_id: int, analysis_name: str, why: str) -> None:
+        """A row in state `queued`; a no-op when there is one."""
+
+    def close(self, analysis: StoredAnalysis) -> None:
+        """Save the outcome of one analysis of one instance."""
+
+    def of_same_pixels(self, instance: StoredInstance, name: str, version: str) -> StoredAnalysis | None:
+        """A finished analysis of the same UID and pixels, reused when only attributes were corrected."""
+
+    def of_study(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
+        """The analyses of the study's current instances, oldest instance first."""
+
+
+class StudyRows(Protocol):
+    """Rows of `studies`."""
+
+    def lock(self, study_instance_uid: str) -> StudyState:
+        """SELECT ... FOR UPDATE. Raises NotFound."""
+
+    def touch(self, study_instance_uid: str) -> None:
+        """Something that routing selects arrived now: the study is not complete, and its report is stale."""
+
+    def request_completion(self, study_instance_uid: str) -> None:
+        """The report is wanted as soon as the analyses are done."""
 
     def mark_complete(self, study_instance_uid: str) -> None:
-        """Set the study complete as of now."""
+        """Complete as of now; answers a request for completion."""
 
-    def save_report(self, report: Report) -> None:
-        """Insert one immutable version. Raises Conflict when that version exists."""
+    def mark_reported(self, study_instance_uid: str) -> None:
+        """The newest report version holds all that the analyses say."""
 
-    def newest_report(self, study_instance_uid: str) -> Report | None:
+    def release_hold(self, study_instance_uid: str) -> Sequence[tuple[str, str, str]]:
+        """Acknowledge a changed identity; gives the (report_id, destination, kind) that may go now."""
+
+
+class ReportRows(Protocol):
+    """Rows of `reports` and of the objects rendered from them; immutable."""
+
+    def save(self, report: Report) -> None:
+        """Insert one version. Raises Conflict when that version exists."""
+
+    def newest(self, study_instance_uid: str) -> Report | None:
         """The newest version, its delivery states filled in."""
 
-    def report(self, report_id: str) -> Report:
-        """One version. Raises NotFound."""
+    def get(self, report_id: str) -> Report:
+        """One version, its delivery states filled in. Raises NotFound."""
+
+    def versions(self, study_instance_uid: str) -> Sequence[Report]:
+        """All versions, oldest first."""
 
     def save_rendered(self, rendered: RenderedObject) -> None:
         """Keep the bytes of an object that we made; a second call with the same UID is a no-op."""
@@ -199,14 +240,32 @@ class UnitOfWork(Protocol):
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""
 
-    def open_delivery(self, report_id: str, destination: str, kind: str, sop_instance_uid: str) -> None:
-        """A row of the outbox, state `pending`."""
 
-    def delivery(self, report_id: str, destination: str, kind: str) -> Delivery:
-        """Lock and read one row of the outbox. Raises NotFound."""
+class OutboxRows(Protocol):
+    """Rows of `deliveries`: one object on its way to one destination."""
 
-    def close_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+    def open(self, report_id: str, destination: str, kind: str, *, state: str) -> None:
+        """A row, `pending` or `held`; a no-op when there is one."""
+
+    def lock(self, report_id: str, destination: str, kind: str) -> Delivery:
+        """Read one row for update. Raises NotFound."""
+
+    def close(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """Count an attempt and set its outcome."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction: commits on a clean exit together with the jobs deferred in it, rolls back otherwise."""
+
+    instances: InstanceRows
+    analyses: AnalysisRows
+    studies: StudyRows
+    reports: ReportRows
+    outbox: OutboxRows
+    jobs: JobQueue
+
+    def now(self) -> datetime:
+        """The database's clock."""
 
 
 class UnitOfWorkFactory(Protocol):
