@@ -11,7 +11,7 @@ from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.cine import Cine
 from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes
-from service.core.report import Delivery, Report
+from service.core.report import Delivery, Report, StudyHeader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class StoredInstance:
     #: False for a second arrival of the very same bytes.
     is_new: bool
     identity_changed: bool
+    #: The study of the row that this one superseded; another one when the study was corrected.
+    previous_study_instance_uid: str | None
     is_current: bool
     is_returned: bool
     called_ae_title: str | None
@@ -174,6 +176,9 @@ class InstanceRows(Protocol):
     def get(self, instance_id: int) -> StoredInstance:
         """Raises NotFound."""
 
+    def all_of(self, sop_instance_uid: str) -> Sequence[StoredInstance]:
+        """Every row kept under one SOP Instance UID, oldest first."""
+
     def current(self, study_instance_uid: str) -> Sequence[StoredInstance]:
         """The current row of each SOP Instance UID of a study, returned ones left out, oldest first."""
 
@@ -187,8 +192,14 @@ class AnalysisRows(Protocol):
     def open(self, instance_id: int, analysis_name: str, why: str) -> None:
         """A row in state `queued`; a no-op when there is one."""
 
+    def reopen(self, study_instance_uid: str) -> Sequence[tuple[int, str]]:
+        """Set every analysis of the study's current instances to `queued`; gives (instance_id, analysis_name)."""
+
     def close(self, analysis: StoredAnalysis) -> None:
         """Save the outcome of one analysis of one instance."""
+
+    def get(self, instance_id: int, analysis_name: str) -> StoredAnalysis | None:
+        """One row, or None."""
 
     def of_same_pixels(self, instance: StoredInstance, name: str, version: str) -> StoredAnalysis | None:
         """A finished analysis of the same UID and pixels, reused when only attributes were corrected."""
@@ -203,7 +214,10 @@ class StudyRows(Protocol):
     def lock(self, study_instance_uid: str) -> StudyState:
         """SELECT ... FOR UPDATE. Raises NotFound."""
 
-    def touch(self, study_instance_uid: str) -> None:
+    def header(self, study_instance_uid: str) -> StudyHeader:
+        """The identity that a report of this study carries. Raises NotFound."""
+
+    def touch(self, study_instance_uid: str, *, identity_changed: bool = False) -> None:
         """Something that routing selects arrived now: the study is not complete, and its report is stale."""
 
     def request_completion(self, study_instance_uid: str) -> None:

@@ -1,0 +1,95 @@
+"""The queue: procrastinate in the same PostgreSQL, so that a job commits or rolls back with the rows of its step."""
+
+from datetime import timedelta
+from typing import Any
+
+from procrastinate import App, SyncPsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+ANALYSE_INSTANCE = "sonomyo.analyse_instance"
+COMPARE_PIXELS = "sonomyo.compare_pixels"
+COMPLETE_STUDY = "sonomyo.complete_study"
+COMPOSE_REPORT = "sonomyo.compose_report"
+DELIVER_REPORT = "sonomyo.deliver_report"
+
+#: Queue of each task: long work and waiting for peers never hold up the short steps.
+QUEUES = {
+    ANALYSE_INSTANCE: "analysis",
+    COMPARE_PIXELS: "analysis",
+    COMPLETE_STUDY: "flow",
+    COMPOSE_REPORT: "flow",
+    DELIVER_REPORT: "delivery",
+}
+
+
+def make_deferring_app() -> App:
+    """An App that only defers, on the connection of a unit of work; the worker's async App cannot (it raises TypeError)."""
+    return App(connector=SyncPsycopgConnector())
+
+
+class PostgresJobQueue:
+    """Implements ports.JobQueue on the connection of one session."""
+
+    def __init__(self, *, session: Session, procrastinate: App) -> None:
+        self._session = session
+        self._procrastinate = procrastinate
+
+    def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
+        """Analyse one instance."""
+        self._defer(
+            ANALYSE_INSTANCE,
+            {"instance_id": instance_id, "analysis_name": analysis_name},
+            queueing_lock=f"analyse:{instance_id}:{analysis_name}",
+        )
+
+    def compare_pixels(self, instance_id: int) -> None:
+        """Compare the decoded pixels of a conflict with the current instance's."""
+        self._defer(COMPARE_PIXELS, {"instance_id": instance_id}, queueing_lock=f"compare:{instance_id}")
+
+    def complete_study(self, study_instance_uid: str, *, after_seconds: float) -> None:
+        """Look whether the study is complete; a look now and a look later do not stand in each other's way."""
+        when = "now" if after_seconds <= 0 else "later"
+        self._defer(
+            COMPLETE_STUDY,
+            {"study_instance_uid": study_instance_uid},
+            queueing_lock=f"complete:{when}:{study_instance_uid}",
+            after_seconds=after_seconds,
+        )
+
+    def compose_report(self, study_instance_uid: str) -> None:
+        """Compose the next report version."""
+        self._defer(COMPOSE_REPORT, {"study_instance_uid": study_instance_uid}, queueing_lock=f"compose:{study_instance_uid}")
+
+    def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
+        """Send one rendered object to one destination."""
+        self._defer(
+            DELIVER_REPORT,
+            {"report_id": report_id, "destination": destination, "kind": kind},
+            queueing_lock=f"deliver:{report_id}:{destination}:{kind}",
+        )
+
+    def _defer(self, task_name: str, arguments: dict[str, Any], *, queueing_lock: str, after_seconds: float = 0.0) -> None:
+        if self._is_waiting(queueing_lock):
+            return
+        scheduled_at = None
+        if after_seconds > 0:
+            scheduled_at = self._session.execute(select(func.now())).scalar_one() + timedelta(seconds=after_seconds)
+        task = self._procrastinate.configure_task(
+            task_name,
+            queue=QUEUES[task_name],
+            queueing_lock=queueing_lock,
+            schedule_at=scheduled_at,
+            connection=self._session.connection().connection.driver_connection,
+        )
+        try:
+            # AlreadyEnqueued aborts the transaction unless a savepoint catches it.
+            with self._session.begin_nested():
+                task.defer(**arguments)
+        except AlreadyEnqueued:
+            return
+
+    def _is_waiting(self, queueing_lock: str) -> bool:
+        waiting = text("SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status = 'todo')")
+        return bool(self._session.execute(waiting, {"lock": queueing_lock}).scalar_one())

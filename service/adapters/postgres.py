@@ -1,0 +1,104 @@
+"""PostgreSQL: the engine, and one transaction as a unit of work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from procrastinate import App
+from sqlalchemy import Engine, create_engine, func, make_url, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from service.adapters.analysis_rows import PostgresAnalysisRows
+from service.adapters.instance_rows import PostgresInstanceRows
+from service.adapters.jobs import PostgresJobQueue
+from service.adapters.outbox_rows import PostgresOutboxRows
+from service.adapters.report_rows import PostgresReportRows
+from service.adapters.study_rows import PostgresStudyRows
+from service.errors import SonomyoError, Unavailable
+
+CONNECT_TIMEOUT_SECONDS = 3
+
+
+def make_engine(url: str, *, pool_size: int = 20) -> Engine:
+    """An engine on psycopg 3; parameters never reach a log (`hide_parameters`)."""
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "sonomyo"},
+    )
+
+
+def libpq_url(url: str) -> str:
+    """The same address without SQLAlchemy's driver name, for procrastinate, psycopg and pg_dump."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def vendor_errors_translated() -> Iterator[None]:
+    """Turn what SQLAlchemy and psycopg raise when the database is away into Unavailable."""
+    try:
+        yield
+    except SonomyoError:
+        raise
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise Unavailable(
+            "The database does not answer or refused the transaction; try again later.", reason="database"
+        ) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("The connection to the database was lost; try again.", reason="database") from error
+        raise
+    except SQLAlchemyError:
+        raise
+
+
+class PostgresUnitOfWork:
+    """One transaction; implements ports.UnitOfWork."""
+
+    def __init__(self, *, engine: Engine, procrastinate: App) -> None:
+        self._engine = engine
+        self._procrastinate = procrastinate
+
+    def __enter__(self) -> Self:
+        self._session = Session(self._engine, expire_on_commit=False)
+        with vendor_errors_translated():
+            self._session.connection()
+        self.instances = PostgresInstanceRows(session=self._session)
+        self.analyses = PostgresAnalysisRows(session=self._session)
+        self.studies = PostgresStudyRows(session=self._session)
+        self.reports = PostgresReportRows(session=self._session)
+        self.outbox = PostgresOutboxRows(session=self._session)
+        self.jobs = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            with vendor_errors_translated():
+                if error is None:
+                    self._session.commit()
+                elif isinstance(error, SQLAlchemyError):
+                    self._session.rollback()
+                    raise error
+        finally:
+            self._session.close()
+
+    def now(self) -> datetime:
+        """The database's clock at the start of the transaction."""
+        return self._session.execute(select(func.now())).scalar_one()
+
+
+def make_unit_of_work_factory(*, engine: Engine, procrastinate: App) -> Callable[[], PostgresUnitOfWork]:
+    """Opens transactions on `engine`; jobs are deferred on the same connection."""
+
+    def open_unit_of_work() -> PostgresUnitOfWork:
+        return PostgresUnitOfWork(engine=engine, procrastinate=procrastinate)
+
+    return open_unit_of_work

@@ -1,0 +1,157 @@
+"""The worker: runs the flow's steps from the queue, retries by class of error, and recovers the jobs of dead workers."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.jobs import Job
+
+from service.adapters.jobs import ANALYSE_INSTANCE, COMPARE_PIXELS, COMPLETE_STUDY, COMPOSE_REPORT, DELIVER_REPORT, QUEUES
+from service.errors import InputRejected, ModelContractError, NotFound, SonomyoError, Unavailable
+from service.flow import Flow
+
+HEARTBEAT_SECONDS = 3.0
+STALLED_SECONDS = 15.0
+ATTEMPTS_AFTER_A_SURPRISE = 3
+LONGEST_BACK_OFF_SECONDS = 900
+#: Delivery waits for a peer that may be away for a weekend.
+DELIVERY_ATTEMPTS = 200
+
+_log = logging.getLogger("sonomyo.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryByClass(BaseRetryStrategy):
+    """What is away is retried with back-off, a surprise a few times, what is wrong for good never."""
+
+    maximum_attempts: int
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """None ends the job as a dead letter."""
+        if job.attempts + 1 >= self.attempts_for(exception):
+            return None
+        return RetryDecision(retry_in={"seconds": min(2**job.attempts, LONGEST_BACK_OFF_SECONDS)})
+
+    def attempts_for(self, exception: BaseException) -> int:
+        """How often a step that ends with `exception` is tried in all."""
+        if isinstance(exception, InputRejected | NotFound | ModelContractError):
+            return 1
+        if isinstance(exception, Unavailable):
+            return self.maximum_attempts
+        return min(ATTEMPTS_AFTER_A_SURPRISE, self.maximum_attempts)
+
+
+def explain_failure(exception: BaseException) -> str:
+    """A reason for the report and the outbox; a surprise is named by its class only, for its text may hold a name."""
+    if isinstance(exception, SonomyoError):
+        return f"{exception.reason}: {exception}"
+    return f"internal_error: {type(exception).__name__}"
+
+
+def make_worker_app(*, flow: Flow, database_url: str, maximum_attempts: int) -> App:
+    """An App with one task for each step of the flow."""
+    app = App(connector=PsycopgConnector(conninfo=database_url, min_size=1, max_size=8))
+    retry = RetryByClass(maximum_attempts)
+    retry_delivery = RetryByClass(DELIVERY_ATTEMPTS)
+
+    @app.task(name=ANALYSE_INSTANCE, queue=QUEUES[ANALYSE_INSTANCE], retry=retry, pass_context=True)
+    def analyse_instance(context: JobContext, *, instance_id: int, analysis_name: str) -> None:
+        try:
+            flow.analyse_instance(instance_id, analysis_name)
+        except Exception as error:
+            if retry.get_retry_decision(exception=error, job=_job(context)) is None:
+                flow.give_up_analysis(instance_id, analysis_name, explain_failure(error))
+            raise
+
+    @app.task(name=COMPARE_PIXELS, queue=QUEUES[COMPARE_PIXELS], retry=retry)
+    def compare_pixels(*, instance_id: int) -> None:
+        flow.compare_pixels(instance_id)
+
+    @app.task(name=COMPLETE_STUDY, queue=QUEUES[COMPLETE_STUDY], retry=retry)
+    def complete_study(*, study_instance_uid: str) -> None:
+        flow.complete_study(study_instance_uid)
+
+    @app.task(name=COMPOSE_REPORT, queue=QUEUES[COMPOSE_REPORT], retry=retry)
+    def compose_report(*, study_instance_uid: str) -> None:
+        flow.compose_report(study_instance_uid)
+
+    @app.task(name=DELIVER_REPORT, queue=QUEUES[DELIVER_REPORT], retry=retry_delivery, pass_context=True)
+    def deliver_report(context: JobContext, *, report_id: str, destination: str, kind: str) -> None:
+        try:
+            flow.deliver_report(report_id, destination, kind)
+        except Exception as error:
+            final = retry_delivery.get_retry_decision(exception=error, job=_job(context)) is None
+            flow.give_up_delivery(report_id, destination, kind, explain_failure(error), final=final)
+            raise
+
+    return app
+
+
+def run_worker(
+    *, flow: Flow, app: App, queues: Sequence[str] | None, concurrency: int, maximum_attempts: int, ready: Callable[[], None]
+) -> None:
+    """Work until SIGINT or SIGTERM; running jobs get half a minute to end, the rest go back to the queue."""
+    asyncio.run(_run(flow, app, queues, concurrency, maximum_attempts, ready))
+
+
+async def _run(
+    flow: Flow, app: App, queues: Sequence[str] | None, concurrency: int, maximum_attempts: int, ready: Callable[[], None]
+) -> None:
+    wanted = set(queues or QUEUES.values())
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=concurrency + 6, thread_name_prefix="task"))
+    groups = [(sorted(wanted & {"analysis"}), concurrency), (sorted(wanted - {"analysis"}), 4)]
+    async with app.open_async():
+        tasks = [asyncio.create_task(_work(app, names, count)) for names, count in groups if names]
+        tasks.append(asyncio.create_task(_recover_stalled(flow, app, maximum_attempts)))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: [task.cancel() for task in tasks])
+        ready()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    surprises = [error for error in ended if isinstance(error, Exception)]
+    if surprises:
+        raise surprises[0]
+
+
+async def _work(app: App, queues: list[str], concurrency: int) -> None:
+    await app.run_worker_async(
+        queues=queues,
+        concurrency=concurrency,
+        fetch_job_polling_interval=1.0,
+        abort_job_polling_interval=30.0,
+        shutdown_graceful_timeout=30.0,
+        install_signal_handlers=False,
+        update_heartbeat_interval=HEARTBEAT_SECONDS,
+        stalled_worker_timeout=STALLED_SECONDS,
+        delete_jobs="never",
+    )
+
+
+async def _recover_stalled(flow: Flow, app: App, maximum_attempts: int) -> None:
+    """Give the jobs of workers that stopped beating back to the queue; one that kills its workers becomes a dead letter."""
+    while True:
+        try:
+            for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+                await _recover(flow, app, job, maximum_attempts)
+            await app.job_manager.delete_old_jobs(nb_hours=7 * 24)
+        except Exception:
+            _log.exception("stalled_job_recovery_failed")
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> None:
+    assert job.id is not None  # noqa: S101 - a stored job has an id
+    _log.warning("job_recovered", extra={"job_id": job.id, "task": job.task_name, "attempts": job.attempts})
+    if job.task_name == ANALYSE_INSTANCE and job.attempts + 1 >= maximum_attempts:
+        await asyncio.to_thread(flow.give_up_analysis, **job.task_kwargs, reason="worker_died: the worker died each time")
+    await app.job_manager.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC))
+
+
+def _job(context: JobContext) -> Job:
+    assert context.job is not None  # noqa: S101 - a running task has a job
+    return context.job

@@ -1,0 +1,257 @@
+"""The story, in order: an instance is stored, its cine analysed, its study completed, the report composed and delivered.
+
+Each step loads, calls core, then saves and defers the next job in one transaction; none is open during decoding or
+inference. Every step can be repeated without harm. Whoever defers a job about a study holds that study's row lock, so a
+waiting job never looks at the study before the change that it was deferred for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from service.core.analyses.analysis import Analysis
+from service.core.compose import compose
+from service.core.evidence import draw_evidence, not_measured
+from service.core.findings import Finding
+from service.core.report import Report
+from service.core.routing import RoutingDecision, RoutingRules, select_analyses
+from service.errors import InputRejected, NotFound, NotMeasurable
+from service.ports import (
+    CineReader,
+    Destination,
+    InferenceServer,
+    InstanceStore,
+    ReceivedInstance,
+    RenderedObject,
+    StoredAnalysis,
+    StoredInstance,
+    StudyState,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
+
+#: Renders one kind of object from a report and the instances that it rests on.
+Renderer = Callable[[Report, Sequence[StoredInstance]], RenderedObject]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """The steps, and all that they need."""
+
+    units: UnitOfWorkFactory
+    store: InstanceStore
+    reader: CineReader
+    server: InferenceServer
+    analyses: Mapping[str, Analysis]
+    destinations: Mapping[str, Destination]
+    renderers: Mapping[str, Renderer]
+    rules: RoutingRules
+    stable_age_seconds: float
+    service_version: str
+
+    def store_instance(self, received: ReceivedInstance) -> StoredInstance:
+        """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
+        with self.units() as unit:
+            stored = unit.instances.save(received)
+            if not stored.is_new:
+                return stored
+            if stored.disposition == "conflict":
+                unit.jobs.compare_pixels(stored.instance_id)
+            elif not stored.is_returned:
+                self._begin_analyses(unit, stored)
+            return stored
+
+    def compare_pixels(self, instance_id: int) -> None:
+        """A conflict whose decoded pixels equal the current instance's was only transcoded: it becomes the current one."""
+        with self.units() as unit:
+            other = unit.instances.get(instance_id)
+            current = next((row for row in unit.instances.all_of(other.attributes.sop_instance_uid) if row.is_current), None)
+        if current is None or other.disposition != "conflict" or not self._decode_alike(current, other):
+            return
+        with self.units() as unit:
+            unit.instances.supersede(instance_id)
+            self._begin_analyses(unit, replace(unit.instances.get(instance_id), disposition="corrected"))
+
+    def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
+        """Decode, infer and measure one cine, outside any transaction. Raises Unavailable, ModelContractError."""
+        analysis = self._analysis(analysis_name)
+        with self.units() as unit:
+            instance = unit.instances.get(instance_id)
+            opened = unit.analyses.get(instance_id, analysis_name)
+            known = unit.analyses.of_same_pixels(instance, analysis_name, analysis.version)
+        if opened is None or opened.state != "queued":
+            return
+        if known is not None and known.instance_id != instance_id:
+            outcome = replace(known, instance_id=instance_id, why=opened.why)
+        else:
+            outcome = self._run(analysis, instance, opened)
+        self._close(outcome, instance)
+
+    def give_up_analysis(self, instance_id: int, analysis_name: str, reason: str) -> None:
+        """The job is a dead letter: the study must not wait for it, and its report says what is missing."""
+        with self.units() as unit:
+            instance = unit.instances.get(instance_id)
+            opened = unit.analyses.get(instance_id, analysis_name)
+        if opened is not None and opened.state == "queued":
+            self._close(replace(opened, state="failed", failure=reason), instance)
+
+    def request_report(self, study_instance_uid: str) -> None:
+        """The report is wanted as soon as the analyses are done. Raises NotFound."""
+        with self.units() as unit:
+            unit.studies.lock(study_instance_uid)
+            unit.studies.request_completion(study_instance_uid)
+            unit.jobs.complete_study(study_instance_uid, after_seconds=0)
+
+    def complete_study(self, study_instance_uid: str) -> None:
+        """Judge whether the study is complete now; if not, look again when it could be."""
+        with self.units() as unit:
+            study = unit.studies.lock(study_instance_uid)
+            wait = self._seconds_to_wait(study, unit)
+            if wait is None:
+                return
+            if wait > 0:
+                unit.jobs.complete_study(study_instance_uid, after_seconds=wait)
+                return
+            unit.studies.mark_complete(study_instance_uid)
+            if study.is_stale:
+                unit.jobs.compose_report(study_instance_uid)
+
+    def compose_report(self, study_instance_uid: str) -> None:
+        """Save the next immutable report version, its rendered objects and the outbox, all in one transaction."""
+        with self.units() as unit:
+            study = unit.studies.lock(study_instance_uid)
+            if not study.is_stale or study.unfinished_analyses:
+                return
+            instances = unit.instances.current(study_instance_uid)
+            report = compose(
+                study=unit.studies.header(study_instance_uid),
+                analyses=unit.analyses.of_study(study_instance_uid),
+                previous=unit.reports.newest(study_instance_uid),
+                created_at=unit.now(),
+                service_version=self.service_version,
+            )
+            unit.reports.save(report)
+            unit.studies.mark_reported(study_instance_uid)
+            for renderer in self.renderers.values():
+                unit.reports.save_rendered(renderer(report, instances))
+            self._open_deliveries(unit, report, held=study.identity_hold)
+
+    def acknowledge_identity(self, study_instance_uid: str) -> None:
+        """A person confirms a changed identity: the deliveries that waited for it go. Raises NotFound."""
+        with self.units() as unit:
+            unit.studies.lock(study_instance_uid)
+            for report_id, destination, kind in unit.studies.release_hold(study_instance_uid):
+                unit.jobs.deliver_report(report_id, destination, kind)
+
+    def reanalyse(self, study_instance_uid: str) -> None:
+        """Run every analysis of a study again; a new report version follows. Raises NotFound."""
+        with self.units() as unit:
+            unit.studies.lock(study_instance_uid)
+            for instance_id, analysis_name in unit.analyses.reopen(study_instance_uid):
+                unit.jobs.analyse_instance(instance_id, analysis_name)
+            unit.studies.touch(study_instance_uid)
+            unit.studies.request_completion(study_instance_uid)
+
+    def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
+        """Send the kept bytes of one object to one destination. Raises Unavailable, to be retried."""
+        with self.units() as unit:
+            if unit.outbox.lock(report_id, destination, kind).state != "pending":
+                return
+            rendered = unit.reports.rendered(report_id, kind)
+        target = self.destinations.get(destination)
+        if target is None:
+            raise NotFound(f"There is no destination named {destination}; it was removed from the settings.")
+        try:
+            target.send(rendered)
+        except InputRejected as refused:
+            self._close_delivery(report_id, destination, kind, state="refused", error=str(refused))
+            return
+        self._close_delivery(report_id, destination, kind, state="delivered", error=None)
+
+    def give_up_delivery(self, report_id: str, destination: str, kind: str, reason: str, *, final: bool) -> None:
+        """Record a failed attempt; after the last one the delivery is a dead letter."""
+        self._close_delivery(report_id, destination, kind, state="failed" if final else "pending", error=reason)
+
+    # -- parts of the steps above, in the order of use --
+
+    def _begin_analyses(self, unit: UnitOfWork, stored: StoredInstance) -> None:
+        selected = [decision for decision in self._route(stored) if decision.selected]
+        study_instance_uid = stored.attributes.study_instance_uid
+        if selected:
+            unit.studies.touch(study_instance_uid, identity_changed=stored.identity_changed)
+            unit.jobs.complete_study(study_instance_uid, after_seconds=self.stable_age_seconds)
+        for decision in selected:
+            unit.analyses.open(stored.instance_id, decision.analysis_name, decision.why)
+            unit.jobs.analyse_instance(stored.instance_id, decision.analysis_name)
+        left = stored.previous_study_instance_uid
+        if selected and left is not None and left != study_instance_uid:
+            unit.studies.touch(left, identity_changed=True)
+            unit.jobs.complete_study(left, after_seconds=self.stable_age_seconds)
+
+    def _route(self, stored: StoredInstance) -> Sequence[RoutingDecision]:
+        return select_analyses(stored.attributes, stored.called_ae_title, self.rules)
+
+    def _decode_alike(self, current: StoredInstance, other: StoredInstance) -> bool:
+        try:
+            with (
+                self.reader.open(self.store.path(current.storage_key)) as one,
+                self.reader.open(self.store.path(other.storage_key)) as two,
+            ):
+                if (one.number_of_frames, one.rows, one.columns) != (two.number_of_frames, two.rows, two.columns):
+                    return False
+                pairs = zip(one.frames(), two.frames(), strict=True)
+                return all((left.pixels == right.pixels).all() for left, right in pairs)
+        except InputRejected:
+            return False
+
+    def _analysis(self, name: str) -> Analysis:
+        try:
+            return self.analyses[name]
+        except KeyError as error:
+            raise NotFound(f"There is no analysis named {name}; the routing rules and this version disagree.") from error
+
+    def _run(self, analysis: Analysis, instance: StoredInstance, opened: StoredAnalysis) -> StoredAnalysis:
+        picture: bytes | None = None
+        state, failure = "done", None
+        try:
+            with self.reader.open(self.store.path(instance.storage_key)) as cine:
+                findings: tuple[Finding, ...] = analysis.analyse(cine, self.server.infer, self.server.describe)
+                picture = draw_evidence(cine, findings)
+        except (InputRejected, NotMeasurable) as refused:
+            state, failure = "rejected", f"{refused.reason}: {refused}"
+            findings = (not_measured(analysis, instance.attributes.sop_instance_uid, refused),)
+        return replace(
+            opened, analysis_version=analysis.version, state=state, findings=findings, picture=picture, failure=failure
+        )
+
+    def _close(self, outcome: StoredAnalysis, instance: StoredInstance) -> None:
+        study_instance_uid = instance.attributes.study_instance_uid
+        with self.units() as unit:
+            study = unit.studies.lock(study_instance_uid)
+            unit.analyses.close(outcome)
+            if study.completion_requested or study.unfinished_analyses <= 1:
+                unit.jobs.complete_study(study_instance_uid, after_seconds=0)
+
+    def _seconds_to_wait(self, study: StudyState, unit: UnitOfWork) -> float | None:
+        """0 when the study is complete, else seconds until it could be; None when nothing in it is analysed."""
+        if study.last_selected_at is None:
+            return None
+        age = (unit.now() - study.last_selected_at).total_seconds()
+        if study.unfinished_analyses:
+            return max(self.stable_age_seconds, 1.0)
+        if study.completion_requested or study.completed_at is not None:
+            return 0.0
+        if study.open_associations:
+            return max(self.stable_age_seconds - age, 1.0)
+        return max(self.stable_age_seconds - age, 0.0)
+
+    def _open_deliveries(self, unit: UnitOfWork, report: Report, *, held: bool) -> None:
+        for destination in self.destinations.values():
+            for kind in sorted(destination.kinds & self.renderers.keys()):
+                unit.outbox.open(report.report_id, destination.name, kind, state="held" if held else "pending")
+                if not held:
+                    unit.jobs.deliver_report(report.report_id, destination.name, kind)
+
+    def _close_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+        with self.units() as unit:
+            if unit.outbox.lock(report_id, destination, kind).state == "pending":
+                unit.outbox.close(report_id, destination, kind, state=state, error=error)
