@@ -1,0 +1,170 @@
+"""The sole home of coded concepts: SCT, LN, UCUM, DCM and MDC codes, and our own scheme for what has none.
+
+Every standard code stands, value and meaning, in the dictionaries of PS3.16 that pydicom carries; a test compares them.
+A concept that PS3.16 has no code for gets one of the private scheme 99SONOMYO (PS3.3 8.2) with a standard parent beside
+it, so that a reader that knows only the standard still sees a length or an angle.
+"""
+
+from service.core.findings import Code
+
+#: Coding Scheme Identification (PS3.3 C.12.1.1.17) of our private scheme.
+PRIVATE_SCHEME = "99SONOMYO"
+PRIVATE_SCHEME_NAME = "Sonomyo musculoskeletal ultrasound concepts"
+PRIVATE_SCHEME_VERSION = "1"
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(scheme="DCM", value=value, meaning=meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(scheme="SCT", value=value, meaning=meaning)
+
+
+def _mdc(value: str, meaning: str) -> Code:
+    return Code(scheme="MDC", value=value, meaning=meaning)
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(scheme=PRIVATE_SCHEME, value=value, meaning=meaning)
+
+
+# Documents and their parts (TID 1500, CID 7021, 7000, 12320)
+IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
+IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
+TRACKING_IDENTIFIER = _dcm("112039", "Tracking Identifier")
+TRACKING_UNIQUE_IDENTIFIER = _dcm("112040", "Tracking Unique Identifier")
+PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
+IMAGE_REGION = _dcm("111030", "Image Region")
+SOURCE_OF_MEASUREMENT = _dcm("121112", "Source of Measurement")
+FINDING = _dcm("121071", "Finding")
+IMPRESSION = _dcm("121073", "Impression")
+CONCLUSION = _dcm("121077", "Conclusion")
+COMMENT = _dcm("121106", "Comment")
+DERIVATION = _dcm("121401", "Derivation")
+PROBABILITY = _dcm("122157", "Probability")
+QUALITY_ASSESSMENT = _dcm("111050", "Quality Assessment")
+IMAGE_QUALITY = _dcm("111101", "Image Quality")
+ULTRASOUND_REPORT = Code(scheme="LN", value="25061-3", meaning="Ultrasound Report")
+
+# Who and what observed (TID 1001 to 1004, 4019; CID 270, 7162)
+OBSERVER_TYPE = _dcm("121005", "Observer Type")
+DEVICE = _dcm("121007", "Device")
+ALGORITHM_FAMILY = _dcm("111000", "Algorithm Family")
+ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
+ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
+ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
+ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
+
+# Procedures (CID 100, 6028)
+DIAGNOSTIC_ULTRASONOGRAPHY = _sct("16310003", "Diagnostic ultrasonography")
+IMAGING_PROCEDURE = _sct("363679005", "Imaging procedure")
+
+# Segments (CID 7150) and key objects (CID 7010)
+ANATOMICAL_STRUCTURE = _sct("91723000", "Anatomical Structure")
+TISSUE = _sct("85756007", "Tissue")
+REFERENCED_SEGMENT = _dcm("121191", "Referenced Segment")
+REFERENCED_SEGMENTATION_FRAME = _dcm("121214", "Referenced Segmentation Frame")
+SOURCE_IMAGE_FOR_SEGMENTATION = _dcm("121233", "Source image for segmentation")
+SOURCE_IMAGE_FOR_PROCESSING = _dcm("121322", "Source image for image processing operation")
+SEGMENTATION_DERIVATION = _dcm("113076", "Segmentation")
+BEST_IN_SET = _dcm("113013", "Best In Set")
+FOR_REPORT_ATTACHMENT = _dcm("113020", "For Report Attachment")
+
+# Where in the body (CID 4031, 3031, 244)
+FINDING_SITE = _sct("363698007", "Finding Site")
+LATERALITY = _sct("272741003", "Laterality")
+LATERALITIES = {
+    "left": _sct("7771000", "Left"),
+    "right": _sct("24028007", "Right"),
+    "bilateral": _sct("51440002", "Bilateral"),
+}
+SKELETAL_MUSCLE = _sct("127954009", "Skeletal muscle")
+MUSCLE_OF_LOWER_LIMB = _sct("102292000", "Muscle of lower limb")
+MUSCLE_OF_UPPER_LIMB = _sct("30608006", "Muscle of upper limb")
+TRAPEZIUS_MUSCLE = _sct("31764008", "Trapezius muscle")
+GASTROCNEMIUS = _mdc("7:920", "Musculus gastrocnemius")
+GASTROCNEMIUS_LATERAL_HEAD = _mdc("7:924", "Musculus gastrocnemius Caput laterale")
+GASTROCNEMIUS_MEDIAL_HEAD = _mdc("7:928", "Musculus gastrocnemius Caput mediale")
+SOLEUS = _mdc("7:932", "Musculus soleus")
+VASTUS_LATERALIS = _mdc("7:840", "Musculus vastus lateralis")
+MEDIAN_NERVE = _mdc("7:120", "Nervus medianus")
+
+# How values over frames are summarised (CID 7464)
+STATISTICS = {
+    "mean": _sct("373098007", "Mean"),
+    "median": _sct("373099004", "Median"),
+    "minimum": _sct("255605001", "Minimum"),
+    "maximum": _sct("56851009", "Maximum"),
+    "standard deviation": _sct("386136009", "Standard Deviation"),
+}
+
+# Units (UCUM; CID 7181). Braces are annotations: they count what has no unit.
+UNITS = {
+    unit: Code(scheme="UCUM", value=unit, meaning=meaning)
+    for unit, meaning in (
+        ("mm", "mm"),
+        ("deg", "Degree"),
+        ("mm2", "square millimeter"),
+        ("s", "second"),
+        ("%", "Percent"),
+        ("1", "no units"),
+        ("{ratio}", "ratio"),
+        ("{pixels}", "pixels"),
+    )
+}
+
+# Properties that PS3.16 knows (CID 12304, 7469): the parents of the private concepts below.
+ANGLE = _sct("1483009", "Angle")
+LENGTH = _sct("410668003", "Length")
+AREA = _sct("42798000", "Area")
+THICKNESS = Code(scheme="LN", value="59089-3", meaning="Thickness")
+ECHOGENICITY = _dcm("110849", "Echogenicity")
+
+# Muscle architecture: no PS3.16 code names these
+PENNATION_ANGLE = _private("PENNATION", "Pennation angle to the deep aponeurosis")
+FASCICLE_ANGLE = _private("FASCICLE-ANGLE", "Fascicle angle to the horizontal of the image")
+SUPERFICIAL_APONEUROSIS_ANGLE = _private("SUPERFICIAL-APO", "Superficial aponeurosis angle to the horizontal of the image")
+DEEP_APONEUROSIS_ANGLE = _private("DEEP-APO", "Deep aponeurosis angle to the horizontal of the image")
+FASCICLE_LENGTH = _private("FASCICLE-LENGTH", "Fascicle length")
+ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
+NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
+FASCICLE = _private("FASCICLE", "Muscle fascicle")
+SUPERFICIAL_APONEUROSIS = _private("SUPERFICIAL-LINE", "Superficial aponeurosis")
+DEEP_APONEUROSIS = _private("DEEP-LINE", "Deep aponeurosis")
+
+#: The code of each finding name that the report fixes.
+FINDING_CODES = {
+    "thickness": THICKNESS,
+    "pennation_angle": PENNATION_ANGLE,
+    "fascicle_angle": FASCICLE_ANGLE,
+    "superficial_aponeurosis_angle": SUPERFICIAL_APONEUROSIS_ANGLE,
+    "deep_aponeurosis_angle": DEEP_APONEUROSIS_ANGLE,
+    "fascicle_length": FASCICLE_LENGTH,
+    "echo_intensity": ECHO_INTENSITY,
+    "image_quality": IMAGE_QUALITY,
+    "not_measured": NOT_MEASURED,
+}
+
+#: The standard concept that a private one is a kind of.
+STANDARD_PARENTS = {
+    PENNATION_ANGLE.value: ANGLE,
+    FASCICLE_ANGLE.value: ANGLE,
+    SUPERFICIAL_APONEUROSIS_ANGLE.value: ANGLE,
+    DEEP_APONEUROSIS_ANGLE.value: ANGLE,
+    FASCICLE_LENGTH.value: LENGTH,
+    ECHO_INTENSITY.value: ECHOGENICITY,
+}
+
+#: The code of each line label that evidence carries.
+LINE_CODES = {
+    "superficial_aponeurosis": SUPERFICIAL_APONEUROSIS,
+    "deep_aponeurosis": DEEP_APONEUROSIS,
+    "fascicle": FASCICLE,
+}
+
+
+def is_private(code: Code) -> bool:
+    """True when the code needs our scheme to be identified in the object that carries it."""
+    return code.scheme == PRIVATE_SCHEME
