@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.core.analyses.analysis import Analysis
-from service.core.compose import compose
+from service.core.compose import Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.report import Report
@@ -46,7 +46,7 @@ class Flow:
     renderers: Mapping[str, Renderer]
     rules: RoutingRules
     stable_age_seconds: float
-    service_version: str
+    software: Software
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
@@ -122,12 +122,14 @@ class Flow:
             if not study.is_stale or study.unfinished_analyses:
                 return
             instances = unit.instances.current(study_instance_uid)
+            analyses = unit.analyses.of_study(study_instance_uid)
             report = compose(
                 study=unit.studies.header(study_instance_uid),
-                analyses=unit.analyses.of_study(study_instance_uid),
+                findings=[finding for analysis in analyses for finding in analysis.findings],
+                failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
                 previous=unit.reports.newest(study_instance_uid),
                 created_at=unit.now(),
-                service_version=self.service_version,
+                software=self.software,
             )
             unit.reports.save(report)
             unit.studies.mark_reported(study_instance_uid)
@@ -255,3 +257,7 @@ class Flow:
         with self.units() as unit:
             if unit.outbox.lock(report_id, destination, kind).state == "pending":
                 unit.outbox.close(report_id, destination, kind, state=state, error=error)
+
+
+def _failure_sentence(analysis: StoredAnalysis) -> str:
+    return f"{analysis.analysis_name} could not be completed for one instance ({analysis.failure}); it can be run again."

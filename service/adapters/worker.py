@@ -37,6 +37,10 @@ class RetryByClass(BaseRetryStrategy):
             return None
         return RetryDecision(retry_in={"seconds": min(2**job.attempts, LONGEST_BACK_OFF_SECONDS)})
 
+    def is_last(self, exception: BaseException, context: JobContext) -> bool:
+        """True when the job that runs now will not be tried again."""
+        return context.job is not None and self.get_retry_decision(exception=exception, job=context.job) is None
+
     def attempts_for(self, exception: BaseException) -> int:
         """How often a step that ends with `exception` is tried in all."""
         if isinstance(exception, InputRejected | NotFound | ModelContractError):
@@ -57,16 +61,8 @@ def make_worker_app(*, flow: Flow, database_url: str, maximum_attempts: int) -> 
     """An App with one task for each step of the flow."""
     app = App(connector=PsycopgConnector(conninfo=database_url, min_size=1, max_size=8))
     retry = RetryByClass(maximum_attempts)
-    retry_delivery = RetryByClass(DELIVERY_ATTEMPTS)
-
-    @app.task(name=ANALYSE_INSTANCE, queue=QUEUES[ANALYSE_INSTANCE], retry=retry, pass_context=True)
-    def analyse_instance(context: JobContext, *, instance_id: int, analysis_name: str) -> None:
-        try:
-            flow.analyse_instance(instance_id, analysis_name)
-        except Exception as error:
-            if retry.get_retry_decision(exception=error, job=_job(context)) is None:
-                flow.give_up_analysis(instance_id, analysis_name, explain_failure(error))
-            raise
+    _add_analysis(app, flow, retry)
+    _add_delivery(app, flow, RetryByClass(DELIVERY_ATTEMPTS))
 
     @app.task(name=COMPARE_PIXELS, queue=QUEUES[COMPARE_PIXELS], retry=retry)
     def compare_pixels(*, instance_id: int) -> None:
@@ -80,16 +76,29 @@ def make_worker_app(*, flow: Flow, database_url: str, maximum_attempts: int) -> 
     def compose_report(*, study_instance_uid: str) -> None:
         flow.compose_report(study_instance_uid)
 
-    @app.task(name=DELIVER_REPORT, queue=QUEUES[DELIVER_REPORT], retry=retry_delivery, pass_context=True)
+    return app
+
+
+def _add_analysis(app: App, flow: Flow, retry: RetryByClass) -> None:
+    @app.task(name=ANALYSE_INSTANCE, queue=QUEUES[ANALYSE_INSTANCE], retry=retry, pass_context=True)
+    def analyse_instance(context: JobContext, *, instance_id: int, analysis_name: str) -> None:
+        try:
+            flow.analyse_instance(instance_id, analysis_name)
+        except Exception as error:
+            if retry.is_last(error, context):
+                flow.give_up_analysis(instance_id, analysis_name, explain_failure(error))
+            raise
+
+
+def _add_delivery(app: App, flow: Flow, retry: RetryByClass) -> None:
+    @app.task(name=DELIVER_REPORT, queue=QUEUES[DELIVER_REPORT], retry=retry, pass_context=True)
     def deliver_report(context: JobContext, *, report_id: str, destination: str, kind: str) -> None:
         try:
             flow.deliver_report(report_id, destination, kind)
         except Exception as error:
-            final = retry_delivery.get_retry_decision(exception=error, job=_job(context)) is None
+            final = retry.is_last(error, context)
             flow.give_up_delivery(report_id, destination, kind, explain_failure(error), final=final)
             raise
-
-    return app
 
 
 def run_worker(
@@ -139,7 +148,7 @@ async def _recover_stalled(flow: Flow, app: App, maximum_attempts: int) -> None:
             for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
                 await _recover(flow, app, job, maximum_attempts)
             await app.job_manager.delete_old_jobs(nb_hours=7 * 24)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the loop must outlive an outage of the database
             _log.exception("stalled_job_recovery_failed")
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
@@ -148,10 +157,6 @@ async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> Non
     assert job.id is not None  # noqa: S101 - a stored job has an id
     _log.warning("job_recovered", extra={"job_id": job.id, "task": job.task_name, "attempts": job.attempts})
     if job.task_name == ANALYSE_INSTANCE and job.attempts + 1 >= maximum_attempts:
-        await asyncio.to_thread(flow.give_up_analysis, **job.task_kwargs, reason="worker_died: the worker died each time")
+        instance_id, analysis_name = int(str(job.task_kwargs["instance_id"])), str(job.task_kwargs["analysis_name"])
+        await asyncio.to_thread(flow.give_up_analysis, instance_id, analysis_name, "worker_died: each worker that tried it died")
     await app.job_manager.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC))
-
-
-def _job(context: JobContext) -> Job:
-    assert context.job is not None  # noqa: S101 - a running task has a job
-    return context.job

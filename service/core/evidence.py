@@ -1,0 +1,26 @@
+"""What an analysis leaves behind besides numbers: the reason why it has none, and the picture that shows the evidence."""
+
+from collections.abc import Sequence
+
+from service.core.analyses.analysis import Analysis
+from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind
+from service.core.identifiers import derive_uid
+from service.errors import SonomyoError
+
+
+def not_measured(analysis: Analysis, sop_instance_uid: str, error: SonomyoError) -> Finding:
+    """The finding of an instance that could not be decoded or measured at all; the reason is coded in `flags`."""
+    return Finding(
+        finding_id=derive_uid(sop_instance_uid, analysis.name, analysis.version, "not_measured"),
+        name="not_measured",
+        kind=FindingKind.NOT_MEASURED,
+        analysis=AnalysisUsed(name=analysis.name, version=analysis.version),
+        flags=(error.reason,),
+        text=f"Not measured: {error}",
+        evidence=Evidence(sop_instance_uid=sop_instance_uid),
+    )
+
+
+def shown_frame(findings: Sequence[Finding]) -> int | None:
+    """The frame whose lines show the findings best: that of the first finding with lines."""
+    return next((line.frame for finding in findings for line in finding.evidence.lines), None)
