@@ -1,0 +1,144 @@
+"""The only file that turns Settings into live objects."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from service.adapters.cine_decoder import FileCineReader
+from service.adapters.instance_store import FileInstanceStore
+from service.adapters.jobs import make_deferring_app
+from service.adapters.postgres import make_engine, make_unit_of_work_factory
+from service.adapters.store_scu import StoreScuDestination
+from service.adapters.triton import LazyInferenceServer, TritonInferenceServer
+from service.core.analyses.analysis import Analysis, ModelSpec
+from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.compose import Software
+from service.core.render.sr import render_sr_object
+from service.core.routing import RoutingRules, read_rules
+from service.errors import Unavailable
+from service.flow import Flow
+from service.ports import Destination, UnitOfWorkFactory
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of one process, made when first asked for; a listener never opens Triton."""
+
+    settings: Settings
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Raises Unavailable when no database is configured."""
+        return make_engine(database_url(self.settings), pool_size=self.settings.database.pool_size)
+
+    @cached_property
+    def units(self) -> UnitOfWorkFactory:
+        """Opens transactions."""
+        return make_unit_of_work_factory(engine=self.engine, procrastinate=make_deferring_app())
+
+    @cached_property
+    def store(self) -> FileInstanceStore:
+        """Where instances lie."""
+        return FileInstanceStore(root=store_root(self.settings), reserve_bytes=self.settings.store.reserve_bytes)
+
+    @cached_property
+    def server(self) -> TritonInferenceServer:
+        """Raises Unavailable when no Triton is configured."""
+        triton = self.settings.triton
+        if triton.url is None:
+            raise Unavailable("No Triton is configured: set SONOMYO_TRITON__URL, or run `sonomyo up`, which brings its own.")
+        return TritonInferenceServer(
+            url=triton.url,
+            deadline_seconds=triton.deadline_seconds,
+            batches_in_flight=triton.batches_in_flight,
+            shared_memory=triton.shared_memory,
+        )
+
+    @cached_property
+    def reader(self) -> FileCineReader:
+        """Opens stored files in a sandboxed process."""
+        worker = self.settings.worker
+        return FileCineReader(memory_bytes=worker.decoder_memory_bytes, timeout_seconds=worker.decoder_timeout_seconds)
+
+    @cached_property
+    def analyses(self) -> Mapping[str, Analysis]:
+        """Every analysis that this version knows, by name."""
+        known: tuple[Analysis, ...] = (MuscleArchitecture(),)
+        return {analysis.name: analysis for analysis in known}
+
+    @cached_property
+    def models(self) -> Sequence[ModelSpec]:
+        """Every model that the analyses need."""
+        wanted = {model.model_name: model for analysis in self.analyses.values() for model in analysis.models}
+        return tuple(wanted.values())
+
+    @cached_property
+    def destinations(self) -> Mapping[str, Destination]:
+        """Where results go, by name."""
+        calling = self.settings.dicom.ae_title
+        return {
+            settings.name: StoreScuDestination(settings=settings, calling_ae_title=calling)
+            for settings in self.settings.destinations
+        }
+
+    @cached_property
+    def rules(self) -> RoutingRules:
+        """Routing rules of the file, or the built-in ones, with the called AE titles of the settings."""
+        path = self.settings.routing_file
+        rules = RoutingRules() if path is None else read_rules(path.read_text(encoding="utf-8"))
+        titles = {**rules.analysis_ae_titles, **self.settings.dicom.analysis_ae_titles}
+        return rules.model_copy(update={"analysis_ae_titles": titles})
+
+    @cached_property
+    def software(self) -> Software:
+        """What reports name as their maker."""
+        return Software(service_version=service_version(), configuration_sha256=configuration_sha256(self.settings))
+
+    @cached_property
+    def flow(self) -> Flow:
+        """The steps of the story."""
+        return Flow(
+            units=self.units,
+            store=self.store,
+            reader=self.reader,
+            server=LazyInferenceServer(lambda: self.server),
+            analyses=self.analyses,
+            destinations=self.destinations,
+            renderers={"sr": render_sr_object},
+            rules=self.rules,
+            stable_age_seconds=self.settings.stable_age_seconds,
+            software=self.software,
+        )
+
+
+def service_version() -> str:
+    """The installed version."""
+    return importlib.metadata.version("sonomyo")
+
+
+def configuration_sha256(settings: Settings) -> str:
+    """A fingerprint of the settings, secrets left out, so that two reports can be told apart by their configuration."""
+    public = settings.model_dump_json(exclude={"api": True, "database": True})
+    return hashlib.sha256(public.encode()).hexdigest()
+
+
+def database_url(settings: Settings) -> str:
+    """The address of PostgreSQL. Raises Unavailable when none is configured."""
+    database = settings.database
+    if database.url is not None:
+        return database.url.get_secret_value()
+    if database.url_file is not None:
+        return database.url_file.read_text(encoding="utf-8").strip()
+    raise Unavailable("No database is configured: set SONOMYO_DATABASE__URL, or run `sonomyo up`, which brings its own.")
+
+
+def store_root(settings: Settings) -> Path:
+    """The folder of the instance store."""
+    url = settings.store.url
+    return settings.data_dir / "instances" if url is None else Path(url.removeprefix("file:"))
