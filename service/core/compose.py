@@ -1,0 +1,186 @@
+"""Findings of one study become a report: impression, limitations and provenance. Pure and deterministic."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.core.findings import Finding, FindingKind, ModelUsed
+from service.core.identifiers import derive_report_id
+from service.core.report import Provenance, Report, StudyHeader
+from service.core.wording import frames_measured, label, quantity, quantity_range, site_text
+
+#: What the impression names, in this order; an analysis that is not listed names every measurement.
+_HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Software:
+    """What composed the report."""
+
+    service_version: str
+    configuration_sha256: str | None = None
+
+
+def compose(
+    *,
+    study: StudyHeader,
+    findings: Sequence[Finding],
+    failures: Sequence[str] = (),
+    previous: Report | None = None,
+    created_at: datetime,
+    software: Software,
+) -> Report:
+    """The next version of a study's report.
+
+    `findings` come in the order in which the instances arrived; `failures` are sentences about analyses that ended
+    without findings. Equal arguments give an equal report.
+    """
+    version = 1 if previous is None else previous.version + 1
+    return Report(
+        report_id=derive_report_id(study.study_instance_uid, version),
+        version=version,
+        study=study,
+        created_at=created_at,
+        predecessor=None if previous is None else previous.report_id,
+        impression=_impression(findings),
+        limitations=tuple(dict.fromkeys((*failures, *_limitations(findings)))),
+        findings=tuple(findings),
+        provenance=Provenance(
+            service_version=software.service_version,
+            configuration_sha256=software.configuration_sha256,
+            models=_models(findings),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysedCine:
+    """The findings that one analysis made of one instance; `number` counts the instances of the report from 1."""
+
+    number: int
+    sop_instance_uid: str
+    analysis_name: str
+    findings: tuple[Finding, ...]
+
+
+def analysed_cines(findings: Iterable[Finding]) -> tuple[AnalysedCine, ...]:
+    """Findings grouped by instance and analysis, in order of first appearance."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.evidence.sop_instance_uid, finding.analysis.name), []).append(finding)
+    numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uid for uid, _ in groups), start=1)}
+    return tuple(AnalysedCine(numbers[uid], uid, name, tuple(members)) for (uid, name), members in groups.items())
+
+
+def _impression(findings: Sequence[Finding]) -> str:
+    cines = analysed_cines(findings)
+    if not cines:
+        return "Nothing was measured: no instance of this study could be analysed."
+    several = len({cine.number for cine in cines}) > 1
+    return "\n".join(_prefix(cine, several=several) + _sentence(cine) for cine in cines)
+
+
+def _prefix(cine: AnalysedCine, *, several: bool) -> str:
+    return f"Cine {cine.number}: " if several else ""
+
+
+def _sentence(cine: AnalysedCine) -> str:
+    subject = ", ".join(filter(None, (label(cine.analysis_name), _site(cine))))
+    measured = _headlines(cine)
+    stated = [finding.text for finding in cine.findings if finding.kind is FindingKind.CLASSIFICATION]
+    if not measured and not stated:
+        reasons = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
+        return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."
+    values = "; ".join(_headline(finding) for finding in measured)
+    return " ".join(filter(None, [f"{subject}: {values}." if values else f"{subject}:", _basis(measured), *stated]))
+
+
+def _reason(text: str) -> str:
+    reason = text.removeprefix("Not measured: ")
+    return reason[:1].upper() + reason[1:]
+
+
+def _site(cine: AnalysedCine) -> str:
+    return next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
+
+
+def _headlines(cine: AnalysedCine) -> list[Finding]:
+    measured = [finding for finding in cine.findings if is_measured(finding)]
+    wanted = _HEADLINES.get(cine.analysis_name)
+    if wanted is None:
+        return measured
+    return sorted((finding for finding in measured if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
+
+
+def is_measured(finding: Finding) -> bool:
+    """True for a measurement that has a number."""
+    return finding.kind is FindingKind.MEASUREMENT and isinstance(finding.value, float)
+
+
+def _headline(finding: Finding) -> str:
+    value = finding.value
+    text = quantity(value, finding.unit) if isinstance(value, float) else str(value)
+    spread = f" ({quantity_range(*finding.range, finding.unit)})" if finding.range else ""
+    return f"{label(finding.name).lower()} {text}{spread}"
+
+
+def _basis(measured: Sequence[Finding]) -> str:
+    """What the numbers summarise, when all headlines say the same statistic: `Median over 58 of 60 frames (range)`."""
+    counts = [count for count in map(frames_measured, measured) if count is not None]
+    statistics = {finding.statistic for finding in measured}
+    if not counts or len(statistics) != 1 or None in statistics:
+        return ""
+    fewest, most = min(done for done, _ in counts), max(done for done, _ in counts)
+    done = str(most) if fewest == most else f"{fewest} to {most}"
+    spread = " (with range)" if any(finding.range for finding in measured) else ""
+    return f"{label(str(statistics.pop()))}{spread} over {done} of {counts[0][1]} frames."
+
+
+def _limitations(findings: Sequence[Finding]) -> list[str]:
+    cines = analysed_cines(findings)
+    several = len({cine.number for cine in cines}) > 1
+    stated = [_prefix(cine, several=several) + sentence for cine in cines for sentence in _cine_limitations(cine)]
+    return [*stated, *(_model_limitation(model) for model in _models(findings) if model.evidence == "simulated")]
+
+
+def _cine_limitations(cine: AnalysedCine) -> list[str]:
+    not_measured = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
+    return [*not_measured, *_calibration(cine), *_missing_frames(cine), *_time(cine)]
+
+
+def _calibration(cine: AnalysedCine) -> list[str]:
+    calibrations = (finding.evidence.calibration for finding in cine.findings if is_measured(finding))
+    reasons = dict.fromkeys(used.reason for used in calibrations if used and used.mm_per_pixel_x is None and used.reason)
+    return [f"Lengths are in pixels, not millimetres: {_clause(reason)}" for reason in reasons]
+
+
+def _clause(reason: str) -> str:
+    return reason if reason.endswith(".") else f"{reason}."
+
+
+def _missing_frames(cine: AnalysedCine) -> list[str]:
+    """One sentence for all measurements that miss the same number of frames."""
+    missing: dict[tuple[int, int], list[str]] = {}
+    for finding in filter(is_measured, cine.findings):
+        done, total = frames_measured(finding) or (0, 0)
+        if done < total:
+            missing.setdefault((total - done, total), []).append(label(finding.name).lower())
+    return [
+        f"{absent} of {total} frames could not be measured for {', '.join(names)}." for (absent, total), names in missing.items()
+    ]
+
+
+def _time(cine: AnalysedCine) -> list[str]:
+    series = [finding.series for finding in cine.findings if finding.series is not None and len(finding.series.values) > 1]
+    if series and all(time is None for one in series for time in one.time_seconds):
+        return ["The cine carries no time axis; series are by frame number."]
+    return []
+
+
+def _models(findings: Iterable[Finding]) -> tuple[ModelUsed, ...]:
+    used = {finding.model for finding in findings if finding.model is not None}
+    return tuple(sorted(used, key=lambda model: (model.name, model.version, model.sha256, str(model.runtime))))
+
+
+def _model_limitation(model: ModelUsed) -> str:
+    return f"The accuracy of {model.name} version {model.version} is known on simulated images only."
