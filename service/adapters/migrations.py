@@ -30,7 +30,8 @@ def check_revision(engine: Engine) -> None:
     with vendor_errors_translated(), engine.connect() as connection:
         found, wanted = revision_of(connection), newest_revision()
     if found != wanted:
-        raise Conflict(f"The database is at revision {found}, this version needs {wanted}: run `sonomyo migrate`.", reason="revision")
+        message = f"The database is at revision {found}, this version needs {wanted}: run `sonomyo migrate`."
+        raise Conflict(message, reason="revision")
 
 
 def revision_of(connection: Connection) -> str | None:

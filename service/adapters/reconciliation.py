@@ -38,10 +38,11 @@ def reconcile(
     Files that retention marked as removed are left to retention. Raises Unavailable.
     """
     with vendor_errors_translated(), engine.connect() as connection:
-        rows = {key: removed for key, removed in connection.execute(select(InstanceRow.storage_key, InstanceRow.removed_at))}
+        found = connection.execute(select(InstanceRow.storage_key, InstanceRow.removed_at))
+        rows = {row.storage_key: row.removed_at for row in found}
     files = adopted = unreadable = 0
     seen: set[str] = set()
-    for key in store.keys():
+    for key in store.keys():  # noqa: SIM118 - a port, not a dict
         files += 1
         seen.add(key)
         if key in rows:

@@ -1,0 +1,144 @@
+"""`sonomyo demo`: the whole service for real, one cine sent by C-STORE, its report as a table or JSON."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx2
+import typer
+from rich.console import Console
+
+from service.adapters.instance_store import read_instance
+from service.adapters.store_scu import send_paths
+from service.core.render.table import report_table
+from service.core.report import Report
+from service.embedded.whole import free_port, is_free
+from service.errors import SonomyoError, Unavailable
+from service.settings import Settings
+from simulator.write import simulate
+
+START_SECONDS = 120.0
+REPORT_SECONDS = 120.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command("demo")(demo_command)
+
+
+def demo_command(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Option(help="Send this file instead of a simulated calf cine.", exists=True)] = None,
+    exit_: Annotated[bool, typer.Option("--exit", help="Stop after the report.")] = False,  # noqa: FBT002 - a switch
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")] = False,  # noqa: FBT002
+) -> None:
+    """Start everything, send a calf cine, wait for its report, show it, and serve until Ctrl-C."""
+    say = Console(stderr=True)
+    settings = _with_free_ports(context.obj, say)
+    with tempfile.TemporaryDirectory(prefix="sonomyo-demo-") as folder, _running(settings, say) as api:
+        path = file or _simulated(Path(folder), say)
+        started = time.monotonic()
+        _send(settings, path, say)
+        attributes, _ = read_instance(path)
+        report = _wait_for_report(api, attributes.study_instance_uid)
+        say.print(f"report ready {time.monotonic() - started:.1f} s after sending began")
+        if json_:
+            typer.echo(report.model_dump_json(indent=2))
+        else:
+            Console().print(report_table(report))
+            say.print(
+                f"report page: {_sign_in(api, f'/studies/{attributes.study_instance_uid}')}  (the link opens once)",
+                soft_wrap=True,
+            )
+        if not exit_:
+            say.print("serving until Ctrl-C")
+            signal.pause()
+
+
+@contextmanager
+def _running(settings: Settings, say: Console) -> Iterator[httpx2.Client]:
+    """`sonomyo up` as a child, its log in the data folder; a client with a fresh administrator's key."""
+    key = secrets.token_urlsafe(32)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    log_path = settings.data_dir / "demo.log"
+    environment = {
+        **os.environ,
+        "SONOMYO_API__KEY": key,
+        "SONOMYO_DATA_DIR": str(settings.data_dir),
+        "SONOMYO_DICOM__PORT": str(settings.dicom.port),
+        "SONOMYO_HTTP__PORT": str(settings.http.port),
+    }
+    with log_path.open("wb") as log:
+        up = subprocess.Popen([sys.executable, "-m", "service", "up"], stdout=log, stderr=subprocess.STDOUT, env=environment)
+    try:
+        _wait_until_ready(up, log_path, say)
+        address = f"http://{settings.http.host}:{settings.http.port}"
+        with httpx2.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=30) as api:
+            yield api
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.wait(timeout=60)
+
+
+def _wait_until_ready(up: subprocess.Popen[bytes], log_path: Path, say: Console) -> None:
+    started = time.monotonic()
+    with say.status("starting PostgreSQL, Triton, listener, worker and API …"):
+        while b"\nREADY" not in b"\n" + log_path.read_bytes():
+            if up.poll() is not None:
+                tail = log_path.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise Unavailable(f"The service stopped while starting; the end of {log_path}:\n{tail}")
+            if time.monotonic() - started > START_SECONDS:
+                raise Unavailable(f"The service was not ready after {START_SECONDS:.0f} s; see {log_path}.")
+            time.sleep(0.1)
+    say.print(f"ready after {time.monotonic() - started:.1f} s")
+
+
+def _with_free_ports(settings: Settings, say: Console) -> Settings:
+    """The default ports, or free ones where another program holds them."""
+    dicom, http = settings.dicom, settings.http
+    if "port" not in dicom.model_fields_set and not is_free(dicom.host, dicom.port):
+        dicom = dicom.model_copy(update={"port": free_port(dicom.host)})
+        say.print(f"port {settings.dicom.port} is taken, DICOM listens on {dicom.port}")
+    if "port" not in http.model_fields_set and not is_free(http.host, http.port):
+        http = http.model_copy(update={"port": free_port(http.host)})
+        say.print(f"port {settings.http.port} is taken, HTTP listens on {http.port}")
+    return settings.model_copy(update={"dicom": dicom, "http": http})
+
+
+def _simulated(folder: Path, say: Console) -> Path:
+    say.print("simulating a calf contraction, 60 frames of 640x480 …")
+    return next(path for path in simulate("calf", folder, n=1, seed=20261121, transfer_syntax="jpeg") if path.suffix == ".dcm")
+
+
+def _send(settings: Settings, path: Path, say: Console) -> None:
+    dicom = settings.dicom
+    say.print(f"sending {path.name} by C-STORE to {dicom.ae_title}@{dicom.host}:{dicom.port} …")
+    (result,) = send_paths([path], host=dicom.host, port=dicom.port, ae_title=dicom.ae_title)
+    if not result.ok:
+        raise SonomyoError(f"The listener refused the instance: {result.message}")
+
+
+def _wait_for_report(api: httpx2.Client, study_instance_uid: str) -> Report:
+    """Ask for completion at once (the stable age stays as it is), then poll for the report."""
+    address = f"/api/v1/studies/{study_instance_uid}"
+    api.post(f"{address}/complete").raise_for_status()
+    deadline = time.monotonic() + REPORT_SECONDS
+    while time.monotonic() < deadline:
+        answer = api.get(f"{address}/report", headers={"Accept": "application/json"})
+        if answer.status_code == httpx2.codes.OK:
+            return Report.model_validate(answer.json())
+        time.sleep(0.1)
+    raise Unavailable(f"No report after {REPORT_SECONDS:.0f} s; `sonomyo doctor` may say why.")
+
+
+def _sign_in(api: httpx2.Client, page: str) -> str:
+    answer = api.post("/api/v1/sign-in-links", json={"role": "viewer", "page": page}).raise_for_status()
+    return str(answer.json()["url"])

@@ -1,0 +1,96 @@
+"""Commands on files: send, analyze, simulate, explain."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from service.adapters.instance_store import read_instance
+from service.adapters.store_scu import SendResult, send_paths
+from service.bootstrap import Service
+from service.commands.one_file import analyze_file
+from service.core.routing import select_analyses
+from service.embedded.whole import triton_for
+from service.settings import Settings
+from simulator.write import simulate
+
+_ADDRESS = re.compile(r"(?P<ae_title>[^@]{1,16})@(?P<host>[^:@]+):(?P<port>\d{1,5})")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("send")(send_command)
+    app.command("analyze")(analyze_command)
+    app.command("simulate")(simulate_command)
+    app.command("explain")(explain_command)
+
+
+def send_command(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", exists=True)],
+    to: Annotated[str | None, typer.Option(help="AET@HOST:PORT; this machine's listener by default.")] = None,
+) -> None:
+    """Send instances by C-STORE; exits 1 if any was refused, naming each."""
+    ae_title, host, port = _address(context.obj, to)
+    with Progress(TextColumn("sending"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task("send", total=None)
+
+        def show(result: SendResult, total: int) -> None:
+            progress.update(bar, advance=1, total=total)
+            if not result.ok:
+                progress.console.print(f"refused: {result.path}: {result.message}", markup=False)
+
+        results = send_paths(paths, host=host, port=port, ae_title=ae_title, progress=show)
+    refused = sum(not result.ok for result in results)
+    typer.echo(f"{len(results) - refused} stored, {refused} refused")
+    raise typer.Exit(1 if refused or not results else 0)
+
+
+def analyze_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", help="Folder for report.json, report.html and sr.dcm.")],
+    analysis: Annotated[str | None, typer.Option(help="Run this one, whatever the rules say.")] = None,
+) -> None:
+    """Analyse one file with the same core, without a database."""
+    with triton_for(context.obj) as settings:
+        report = analyze_file(Service(settings), file, output, analysis)
+    typer.echo(f"{report.impression}\nwritten to {output}")
+
+
+def simulate_command(
+    kind: Annotated[str, typer.Argument(help="calf")],
+    output: Annotated[Path, typer.Option("-o", help="Folder for the cines and their truth.")],
+    number: Annotated[int, typer.Option("-n", min=1, help="How many cines.")] = 1,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 1,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each cine.")] = 60,
+    transfer_syntax: Annotated[
+        str, typer.Option(help="explicit, implicit, jpeg, rle, jpeg-lossless, jpeg-ls, jpeg2000")
+    ] = "explicit",
+) -> None:
+    """Simulate DICOM cines with the truth beside each as JSON."""
+    for path in simulate(kind, output, n=number, seed=seed, transfer_syntax=transfer_syntax, number_of_frames=frames):
+        typer.echo(str(path))
+
+
+def explain_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    called: Annotated[str | None, typer.Option(help="The called AE title that it would arrive under.")] = None,
+) -> None:
+    """Which analyses would run on a file, and the rule or attribute that decided; nothing is run."""
+    attributes, _ = read_instance(file)
+    for decision in select_analyses(attributes, called, Service(context.obj).rules):
+        typer.echo(f"{decision.analysis_name}: {'yes' if decision.selected else 'no'}: {decision.why}")
+
+
+def _address(settings: Settings, to: str | None) -> tuple[str, str, int]:
+    if to is None:
+        return settings.dicom.ae_title, settings.dicom.host, settings.dicom.port
+    found = _ADDRESS.fullmatch(to)
+    if found is None:
+        raise typer.BadParameter("give AET@HOST:PORT, for example SONOMYO@127.0.0.1:11112", param_hint="--to")
+    return found["ae_title"], found["host"], int(found["port"])

@@ -1,0 +1,96 @@
+"""Commands of the person who runs the service: migrate, models, keys, doctor, backup, restore."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.adapters.access import ApiKeys
+from service.adapters.backup import backup, restore
+from service.adapters.migrations import migrate
+from service.bootstrap import Service, database_url
+from service.doctor import examine
+from service.errors import SonomyoError
+
+keys = typer.Typer(help="API keys for programs; a key is shown once, only its hash is kept.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("migrate")(migrate_command)
+    app.command("models")(models_command)
+    app.command("doctor")(doctor_command)
+    app.command("backup")(backup_command)
+    app.command("restore")(restore_command)
+    keys.command("create")(create_key)
+    keys.command("list")(list_keys)
+    keys.command("revoke")(revoke_key)
+    app.add_typer(keys, name="keys")
+
+
+def migrate_command(context: typer.Context) -> None:
+    """Bring the database to this version's revision (alembic upgrade head)."""
+    typer.echo(f"database at revision {migrate(Service(context.obj).engine)}")
+
+
+def models_command(context: typer.Context) -> None:
+    """Model, version, weights, evidence and readiness, as Triton serves them."""
+    service = Service(context.obj)
+    table = Table("Model", "Version", "Weights SHA-256", "Evidence", "Runtime", "Ready")
+    for spec in service.models:
+        try:
+            used = service.server.describe(spec)
+            table.add_row(used.name, used.version, used.sha256, used.evidence, f"{used.runtime} {used.precision}", "yes")
+        except SonomyoError as error:
+            table.add_row(spec.model_name, spec.model_version, "", "", "", f"no: {error}")
+    Console().print(table)
+
+
+def doctor_command(context: typer.Context) -> None:
+    """Check configuration, ports, disk, database, models and destinations; say what to mend."""
+    checks = examine(Service(context.obj))
+    table = Table("Check", "State", "What to do")
+    for check in checks:
+        table.add_row(check.name, "ok" if check.ok else "PROBLEM", check.advice)
+    Console().print(table)
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
+
+
+def backup_command(context: typer.Context, file: Annotated[Path, typer.Argument(help="The archive to write.")]) -> None:
+    """Database and instance store in one archive, consistent, verified by hash."""
+    service = Service(context.obj)
+    typer.echo(backup(file, database_url=database_url(service.settings), store=service.store))
+
+
+def restore_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="An archive made by `sonomyo backup`.", exists=True)],
+    force: Annotated[bool, typer.Option(help="Replace what is there.")] = False,  # noqa: FBT002 - a command-line switch
+) -> None:
+    """Put an archive back; every file is verified by hash."""
+    service = Service(context.obj)
+    typer.echo(restore(file, database_url=database_url(service.settings), store=service.store, force=force))
+
+
+def create_key(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    role: Annotated[str, typer.Option(help="viewer or administrator; a key cannot sign reports.")] = "viewer",
+) -> None:
+    """Make a key and show it once."""
+    typer.echo(ApiKeys(engine=Service(context.obj).engine).create(name=name, role=role))
+
+
+def list_keys(context: typer.Context) -> None:
+    """Names, roles and ages of the keys."""
+    table = Table("Key", "Name", "Role", "Created", "Last used", "Revoked")
+    for key in ApiKeys(engine=Service(context.obj).engine).list():
+        table.add_row(key.key_id, key.name, key.role, str(key.created_at), str(key.last_used_at or ""), str(key.revoked_at or ""))
+    Console().print(table)
+
+
+def revoke_key(context: typer.Context, key_id: str) -> None:
+    """End a key at once."""
+    ApiKeys(engine=Service(context.obj).engine).revoke(key_id)
