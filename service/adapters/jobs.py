@@ -5,6 +5,7 @@ from typing import Any
 
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import JobDeferrer
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
@@ -38,11 +39,8 @@ class PostgresJobQueue:
 
     def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
         """Analyse one instance."""
-        self._defer(
-            ANALYSE_INSTANCE,
-            {"instance_id": instance_id, "analysis_name": analysis_name},
-            queueing_lock=f"analyse:{instance_id}:{analysis_name}",
-        )
+        # No queueing lock: a second run of the same analysis finds its row no longer `queued` and ends.
+        self._task(ANALYSE_INSTANCE).defer(instance_id=instance_id, analysis_name=analysis_name)
 
     def compare_pixels(self, instance_id: int) -> None:
         """Compare the decoded pixels of a conflict with the current instance's."""
@@ -73,22 +71,25 @@ class PostgresJobQueue:
     def _defer(self, task_name: str, arguments: dict[str, Any], *, queueing_lock: str, after_seconds: float = 0.0) -> None:
         if self._is_waiting(queueing_lock):
             return
-        scheduled_at = None
-        if after_seconds > 0:
-            scheduled_at = self._session.execute(select(func.now())).scalar_one() + timedelta(seconds=after_seconds)
-        task = self._procrastinate.configure_task(
-            task_name,
-            queue=QUEUES[task_name],
-            queueing_lock=queueing_lock,
-            schedule_at=scheduled_at,
-            connection=self._session.connection().connection.driver_connection,
-        )
+        task = self._task(task_name, queueing_lock=queueing_lock, after_seconds=after_seconds)
         try:
             # AlreadyEnqueued aborts the transaction unless a savepoint catches it.
             with self._session.begin_nested():
                 task.defer(**arguments)
         except AlreadyEnqueued:
             return
+
+    def _task(self, task_name: str, *, queueing_lock: str | None = None, after_seconds: float = 0.0) -> JobDeferrer:
+        scheduled_at = None
+        if after_seconds > 0:
+            scheduled_at = self._session.execute(select(func.now())).scalar_one() + timedelta(seconds=after_seconds)
+        return self._procrastinate.configure_task(
+            task_name,
+            queue=QUEUES[task_name],
+            queueing_lock=queueing_lock,
+            schedule_at=scheduled_at,
+            connection=self._session.connection().connection.driver_connection,
+        )
 
     def _is_waiting(self, queueing_lock: str) -> bool:
         waiting = text("SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status = 'todo')")
