@@ -1,0 +1,144 @@
+"""Association PDUs (PS3.8 9.3.2 to 9.3.8), encoded and decoded by pynetdicom."""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom.uid import UID
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import PresentationContext
+
+from service.adapters.listener_transport import INVALID_PARAMETER, ProtocolViolation
+from service.core.association import ContextRecord, Rejection
+from service.core.dataset_scan import IMPLICIT_LITTLE_ENDIAN
+from service.core.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+_MAXIMUM_CONTEXTS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedContext:
+    """One presentation context of a request."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationRequest:
+    """What an A-ASSOCIATE-RQ says."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    protocol_version: int
+    application_context: str
+    contexts: tuple[OfferedContext, ...]
+    #: Longest P-DATA-TF that the peer takes; 0 is any.
+    maximum_pdu_size: int
+    implementation_class_uid: str | None
+    implementation_version_name: str | None
+
+
+def decode_request(body: bytes) -> AssociationRequest:
+    """`body` is the PDU without its header. Raises ProtocolViolation."""
+    try:
+        pdu = A_ASSOCIATE_RQ()
+        pdu.decode(struct.pack(">BBL", 1, 0, len(body)) + body)
+        primitive = pdu.to_primitive()
+        user = {type(item).__name__: item for item in primitive.user_information}
+        contexts = tuple(map(_offered, primitive.presentation_context_definition_list))
+        request = AssociationRequest(
+            calling_ae_title=primitive.calling_ae_title.strip(),
+            called_ae_title=primitive.called_ae_title.strip(),
+            protocol_version=pdu.protocol_version,
+            application_context=str(primitive.application_context_name or ""),
+            contexts=contexts,
+            maximum_pdu_size=int(getattr(user.get("MaximumLengthNotification"), "maximum_length_received", None) or 0),
+            implementation_class_uid=_text(user, "ImplementationClassUIDNotification", "implementation_class_uid"),
+            implementation_version_name=_text(user, "ImplementationVersionNameNotification", "implementation_version_name"),
+        )
+    except Exception as error:  # pynetdicom raises whatever its parsing meets
+        raise ProtocolViolation("the association request cannot be understood", reason=INVALID_PARAMETER) from error
+    identifiers = [context.context_id for context in contexts]
+    if len(set(identifiers)) != len(identifiers) or len(identifiers) > _MAXIMUM_CONTEXTS:
+        raise ProtocolViolation("the association request uses a presentation context ID twice", reason=INVALID_PARAMETER)
+    return request
+
+
+def encode_accept(request: AssociationRequest, contexts: Sequence[ContextRecord], *, maximum_pdu_size: int) -> bytes:
+    """An A-ASSOCIATE-AC; role selection and every other extension are left out, which means their defaults (PS3.7 D.3.3)."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = UID(APPLICATION_CONTEXT)
+    primitive.calling_ae_title = request.calling_ae_title
+    primitive.called_ae_title = request.called_ae_title
+    primitive.result, primitive.result_source = 0, 1
+    primitive.presentation_context_definition_results_list = [_answered(context) for context in contexts]
+    length, implementation, version = (
+        MaximumLengthNotification(),
+        ImplementationClassUIDNotification(),
+        ImplementationVersionNameNotification(),
+    )
+    length.maximum_length_received = maximum_pdu_size
+    implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    primitive.user_information = [length, implementation, version]
+    return bytes(A_ASSOCIATE_AC(primitive).encode())
+
+
+def encode_reject(rejection: Rejection) -> bytes:
+    """An A-ASSOCIATE-RJ."""
+    return struct.pack(">BBLBBBB", 3, 0, 4, 0, rejection.result, rejection.source, rejection.reason)
+
+
+def encode_release_response() -> bytes:
+    """An A-RELEASE-RP."""
+    return struct.pack(">BBLL", 6, 0, 4, 0)
+
+
+def encode_abort(*, by_provider: bool, reason: int = 0) -> bytes:
+    """An A-ABORT; the reason has a meaning only from the service provider."""
+    return struct.pack(">BBLBBBB", 7, 0, 4, 0, 0, 2 if by_provider else 0, reason if by_provider else 0)
+
+
+def encode_data(context_id: int, command_set: bytes, *, maximum_pdu_size: int) -> bytes:
+    """A command set as P-DATA-TF PDUs of one PDV each, none longer than the peer takes (PS3.8 9.3.5, E.2)."""
+    step = max(1, maximum_pdu_size - 6) if maximum_pdu_size else len(command_set)
+    pdus = []
+    for first in range(0, len(command_set), step):
+        fragment = command_set[first : first + step]
+        control = 0x03 if first + step >= len(command_set) else 0x01
+        pdus.append(struct.pack(">BBLLBB", 4, 0, len(fragment) + 6, len(fragment) + 2, context_id, control) + fragment)
+    return b"".join(pdus)
+
+
+def _offered(context: PresentationContext) -> OfferedContext:
+    if context.context_id is None or context.abstract_syntax is None or not context.transfer_syntax:
+        raise ValueError("a presentation context is incomplete")
+    return OfferedContext(
+        context_id=int(context.context_id),
+        abstract_syntax=str(context.abstract_syntax),
+        transfer_syntaxes=tuple(map(str, context.transfer_syntax)),
+    )
+
+
+def _answered(record: ContextRecord) -> PresentationContext:
+    context = PresentationContext()
+    context.context_id = record.context_id
+    context.abstract_syntax = record.abstract_syntax
+    context.result = record.result
+    # The transfer syntax of a refused context means nothing, but must stand there (PS3.8 9.3.3.2).
+    context.transfer_syntax = [record.accepted_transfer_syntax or IMPLICIT_LITTLE_ENDIAN]
+    return context
+
+
+def _text(user: Mapping[str, object], kind: str, name: str) -> str | None:
+    value = getattr(user.get(kind), name, None)
+    return None if value is None else str(value)[:64]

@@ -1,0 +1,75 @@
+"""What all associations of one listener share."""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from service.adapters.incoming import IncomingFolder
+from service.adapters.listener_hooks import Gate, SaveInstance
+from service.adapters.listener_record import AssociationArchive
+from service.core.association_policy import AssociationPolicy
+from service.ports import InstanceStore
+from service.settings import DicomSettings
+
+_GATE_SECONDS = 1.0
+
+
+class Admission:
+    """How many associations there are, in all and from one address."""
+
+    def __init__(self, *, maximum: int, maximum_per_address: int) -> None:
+        self._maximum = maximum
+        self._maximum_per_address = maximum_per_address
+        self._by_address: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def enter(self, address: str) -> str | None:
+        """Count one more; or say why not."""
+        with self._lock:
+            if self._by_address.total() >= self._maximum:
+                return f"{self._maximum} associations are open, the most that the service takes"
+            if self._by_address[address] >= self._maximum_per_address:
+                return f"{self._maximum_per_address} associations are open from this address, the most that it may have"
+            self._by_address[address] += 1
+            return None
+
+    def leave(self, address: str) -> None:
+        """Count one less."""
+        with self._lock:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+
+class CachedGate:
+    """Asks the gate once a second at most, whatever the rate of instances."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._lock = threading.Lock()
+        self._answer: str | None = None
+        self._until = 0.0
+
+    def __call__(self) -> str | None:
+        """The last answer, or a new one. Raises what the gate raises."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._answer = self._gate()
+                # A refusal is asked again soon, so that a mended trouble is not felt longer than it lasts.
+                self._until = time.monotonic() + (_GATE_SECONDS if self._answer is None else _GATE_SECONDS / 4)
+            return self._answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerServices:
+    """One object instead of eight arguments."""
+
+    settings: DicomSettings
+    store: InstanceStore
+    incoming: IncomingFolder
+    save: SaveInstance
+    gate: Gate
+    archive: AssociationArchive
+    admission: Admission
+    policy: AssociationPolicy

@@ -1,0 +1,47 @@
+"""Listening sockets and the TLS of the listener (PS3.15 B.12)."""
+
+import socket
+import ssl
+from ipaddress import ip_address
+
+from service.settings import DicomSettings
+
+_BACKLOG = 128
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.settimeout(0)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def server_context(settings: DicomSettings) -> ssl.SSLContext | None:
+    """TLS 1.2 or 1.3; with a client CA, a client without a certificate of it is refused. None when no TLS port is set."""
+    if settings.tls_port is None:
+        return None
+    if settings.tls_certificate_file is None:
+        raise ValueError("dicom.tls_port needs dicom.tls_certificate_file")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+    if settings.tls_client_ca_file is not None:
+        context.load_verify_locations(settings.tls_client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def listens_beyond_loopback(host: str) -> bool:
+    """True unless `host` is certainly this machine alone."""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
