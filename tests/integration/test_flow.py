@@ -1,0 +1,341 @@
+"""The flow on a real PostgreSQL: each step, repeated and out of order, leaves one right state."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from service.core.compose import Software
+from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
+from service.core.report import Report
+from service.core.routing import RoutingRules
+from service.errors import Conflict, InputRejected, NotFound, Unavailable
+from service.flow import Flow
+from service.ports import ReceivedInstance, RenderedObject, StoredInstance, UnitOfWorkFactory
+from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer, FakeStore
+
+STUDY = "1.2.826.0.1.3680043.8.498.1"
+US_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3.1"
+
+
+def received(
+    uid: str = "1.2.3", *, pixels: str = "pixels", attributes: str = "attributes", patient_id: str = "P1", **changes: Any
+) -> ReceivedInstance:
+    return ReceivedInstance(
+        attributes=InstanceAttributes(
+            **{
+                "sop_instance_uid": uid,
+                "sop_class_uid": US_MULTI_FRAME,
+                "study_instance_uid": STUDY,
+                "series_instance_uid": f"{STUDY}.1",
+                "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+                "modality": "US",
+                "identity": PatientIdentity(patient_id=patient_id, patient_name="Ivanov^Иван"),
+                "number_of_frames": 3,
+                "rows": 8,
+                "columns": 8,
+                "samples_per_pixel": 1,
+                "photometric_interpretation": "MONOCHROME2",
+                "has_pixel_data": True,
+                **changes,
+            }
+        ),
+        digest=ContentDigest(attributes=attributes, pixels=pixels),
+        storage_key=f"{uid}-{attributes}-{pixels}",
+        size_bytes=100,
+    )
+
+
+def render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+    return RenderedObject(
+        sop_instance_uid=f"2.25.{report.version}",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        kind="sr",
+        report_id=report.report_id,
+        media_type="application/dicom",
+        content=f"{report.report_id} over {len(instances)}".encode(),
+    )
+
+
+class House:
+    """The flow with its fakes, and a worker that runs every job that is due, in order."""
+
+    def __init__(self, units: UnitOfWorkFactory, engine: Engine) -> None:
+        self.engine = engine
+        self.analysis = FakeAnalysis()
+        self.destination = FakeDestination()
+        self.reader = FakeReader()
+        self.flow = Flow(
+            units=units,
+            store=FakeStore(),
+            reader=self.reader,
+            server=FakeServer(),
+            analyses={"muscle_architecture": self.analysis},
+            destinations={"pacs": self.destination},
+            renderers={"sr": render},
+            rules=RoutingRules(),
+            stable_age_seconds=60,
+            software=Software(service_version="test"),
+        )
+
+    def work(self) -> None:
+        """Run the jobs that are due until none is left."""
+        while (job := self._claim()) is not None:
+            getattr(self.flow, job[0].removeprefix("sonomyo."))(**job[1])
+
+    def waiting(self) -> list[str]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(text("SELECT task_name FROM procrastinate_jobs WHERE status = 'todo' ORDER BY id"))
+            return [name.removeprefix("sonomyo.") for (name,) in rows]
+
+    def age_study(self, seconds: float) -> None:
+        """Let time pass for the study and its scheduled jobs."""
+        with self.engine.begin() as connection:
+            shift = {"seconds": seconds}
+            connection.execute(text("UPDATE studies SET last_selected_at = last_selected_at - make_interval(secs => :seconds)"), shift)
+            connection.execute(
+                text("UPDATE procrastinate_jobs SET scheduled_at = scheduled_at - make_interval(secs => :seconds)"), shift
+            )
+
+    def report(self) -> Report | None:
+        with self.flow.units() as unit:
+            return unit.reports.newest(STUDY)
+
+    def _claim(self) -> tuple[str, dict[str, Any]] | None:
+        with self.engine.begin() as connection:
+            row = connection.execute(
+                text(
+                    "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = (SELECT id FROM procrastinate_jobs "
+                    "WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()) ORDER BY id LIMIT 1) "
+                    "RETURNING task_name, args"
+                )
+            ).one_or_none()
+        return None if row is None else (row.task_name, row.args)
+
+
+@pytest.fixture
+def house(units: UnitOfWorkFactory, engine: Engine) -> House:
+    return House(units, engine)
+
+
+def test_instance_stored_and_requested_ends_in_one_report_delivered_once(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.version, [finding.value for finding in report.findings]) == (1, [7.0])
+    assert [delivery.state for delivery in report.delivery] == ["delivered"]
+    assert len(house.destination.received) == 1
+
+
+def test_study_before_stable_age_is_not_complete_and_after_it_is(house: House) -> None:
+    house.flow.store_instance(received())
+    house.work()
+    assert house.report() is None
+    house.age_study(61)
+    house.work()
+    assert house.report() is not None
+
+
+def test_study_with_an_open_association_waits_for_its_end(house: House) -> None:
+    with house.engine.begin() as connection:
+        connection.execute(text("INSERT INTO associations (listener, peer_address) VALUES ('here', '127.0.0.1')"))
+    house.flow.store_instance(replace(received(), association_id=1))
+    house.age_study(61)
+    house.work()
+    assert house.report() is None
+    with house.engine.begin() as connection:
+        connection.execute(text("UPDATE associations SET closed_at = now()"))
+    house.age_study(61)
+    house.work()
+    assert house.report() is not None
+
+
+def test_identical_instance_again_changes_nothing(house: House) -> None:
+    first = house.flow.store_instance(received())
+    waiting = house.waiting()
+    second = house.flow.store_instance(received())
+    assert (second.instance_id, second.is_new) == (first.instance_id, False)
+    assert house.waiting() == waiting
+
+
+def test_identical_instance_from_four_threads_is_stored_once(house: House) -> None:
+    stored: list[StoredInstance] = []
+    threads = [threading.Thread(target=lambda: stored.append(house.flow.store_instance(received()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({one.instance_id for one in stored}) == 1
+    assert sum(one.is_new for one in stored) == 1
+
+
+def test_corrected_patient_reuses_the_analysis_and_holds_delivery_until_acknowledged(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    corrected = house.flow.store_instance(received(attributes="corrected", patient_id="P2"))
+    assert (corrected.disposition, corrected.identity_changed) == ("corrected", True)
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.version, report.study.patient_id, house.analysis.runs) == (2, "P2", 1)
+    assert [delivery.state for delivery in report.delivery] == ["held"]
+    house.flow.acknowledge_identity(STUDY)
+    house.work()
+    assert [sent.report_id for sent in house.destination.received][-1] == report.report_id
+
+
+def test_corrected_study_uid_reports_the_new_study_and_empties_the_old_one(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    house.flow.store_instance(received(attributes="moved", study_instance_uid=f"{STUDY}.2"))
+    house.flow.request_report(f"{STUDY}.2")
+    house.flow.request_report(STUDY)
+    house.work()
+    with house.flow.units() as unit:
+        moved = unit.reports.newest(f"{STUDY}.2")
+    old = house.report()
+    assert moved is not None
+    assert old is not None
+    assert (len(moved.findings), old.version, len(old.findings)) == (1, 2, 0)
+
+
+def test_other_pixels_under_a_known_uid_are_kept_and_the_first_stays_current(house: House) -> None:
+    first = house.flow.store_instance(received())
+    other = house.flow.store_instance(received(pixels="others"))
+    assert (other.disposition, other.is_current) == ("conflict", False)
+    house.reader.grey = {first.storage_key: 7, other.storage_key: 9}
+    house.work()
+    with house.flow.units() as unit:
+        assert [one.instance_id for one in unit.instances.current(STUDY)] == [first.instance_id]
+
+
+def test_transcoded_pixels_that_decode_alike_supersede_the_first(house: House) -> None:
+    house.flow.store_instance(received())
+    other = house.flow.store_instance(received(pixels="transcoded", transfer_syntax_uid="1.2.840.10008.1.2.5"))
+    house.work()
+    with house.flow.units() as unit:
+        assert [one.instance_id for one in unit.instances.current(STUDY)] == [other.instance_id]
+
+
+def test_our_own_object_coming_back_is_marked_returned_and_triggers_nothing(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    back = house.flow.store_instance(
+        received("2.25.1", sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34", modality="SR", number_of_frames=None)
+    )
+    assert (back.is_returned, house.waiting()) == (True, [])
+    report = house.report()
+    assert report is not None
+    assert report.version == 1
+
+
+def test_late_instance_makes_a_new_version_and_the_first_stays_as_it_was(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    house.flow.store_instance(received("1.2.4"))
+    house.age_study(61)
+    house.work()
+    with house.flow.units() as unit:
+        versions = unit.reports.versions(STUDY)
+    assert [(version.version, len(version.findings)) for version in versions] == [(1, 1), (2, 2)]
+    assert versions[1].predecessor == versions[0].report_id
+
+
+def test_instance_that_cannot_be_decoded_is_reported_as_not_measured(house: House) -> None:
+    instance = received()
+    house.reader.refused = frozenset({instance.storage_key})
+    house.flow.store_instance(instance)
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert [(finding.name, finding.flags) for finding in report.findings] == [("not_measured", ("pixel_data_too_short",))]
+
+
+def test_analysis_given_up_lets_the_report_say_what_is_missing(house: House) -> None:
+    def away() -> None:
+        raise Unavailable("Triton does not answer.")
+
+    house.analysis.before = away
+    stored = house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    with pytest.raises(Unavailable):
+        house.flow.analyse_instance(stored.instance_id, "muscle_architecture")
+    house.flow.give_up_analysis(stored.instance_id, "muscle_architecture", "unavailable: Triton does not answer.")
+    house.analysis.before = lambda: None
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert report.findings == ()
+    assert "Triton does not answer" in report.limitations[0]
+
+
+def test_reanalysis_makes_a_new_version(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    house.flow.reanalyse(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.version, house.analysis.runs) == (2, 2)
+
+
+@pytest.mark.parametrize("step", ["complete_study", "compose_report"])
+def test_step_run_twice_makes_one_report(house: House, step: str) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    again: Callable[[str], None] = getattr(house.flow, step)
+    again(STUDY)
+    house.work()
+    with house.flow.units() as unit:
+        assert len(unit.reports.versions(STUDY)) == 1
+
+
+def test_peer_that_refuses_for_good_closes_the_delivery_with_its_reason(house: House) -> None:
+    def refuse() -> None:
+        raise InputRejected("The peer answered 0x0122: SOP class not supported.")
+
+    house.destination.before = refuse
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert [(delivery.state, delivery.last_error) for delivery in report.delivery] == [
+        ("refused", "The peer answered 0x0122: SOP class not supported.")
+    ]
+
+
+def test_step_that_fails_before_its_commit_leaves_neither_rows_nor_jobs(house: House) -> None:
+    def store_then_fail() -> None:
+        with house.flow.units() as unit:
+            unit.instances.save(received())
+            unit.jobs.compose_report(STUDY)
+            raise Conflict("stop")
+
+    with pytest.raises(Conflict):
+        store_then_fail()
+    assert house.waiting() == []
+    with pytest.raises(NotFound):
+        house.flow.request_report(STUDY)
+
+
+def test_report_row_changed_by_hand_is_refused_by_the_database(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    for statement in ("UPDATE reports SET version = 9", "DELETE FROM reports"):
+        with pytest.raises(Exception, match="immutable"), house.engine.begin() as connection:
+            connection.execute(text(statement))
