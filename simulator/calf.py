@@ -1,0 +1,136 @@
+"""A calf muscle over contraction cycles: pennation rises, fascicles shorten, speckle moves with the tissue."""
+
+import numpy as np
+from PIL import Image
+
+from simulator.bmode import Pixels, display, received, reference_level
+from simulator.cine import SIMULATOR_VERSION, Mask, Masks, SimulatedCine, SimulatedFrame, Truth
+from simulator.device import Device, DeviceGroup, draw_device
+from simulator.subject import Anatomy, Subject, draw_subject
+from simulator.tissue import Grid, Posture, fascicle_slope_deg, lay_out, posture_at, surfaces
+
+FRAME_TIME_MS = 40.0
+_CYCLE_FRAMES = 60
+_PATH_STEP_MM = 0.1
+
+
+def simulate_calf(
+    seed: int,
+    number_of_frames: int = 60,
+    *,
+    device_group: DeviceGroup = "common",
+    mm_per_pixel: float = 0.11,
+) -> SimulatedCine:
+    """One person on one scanner, both drawn from the seed; a contraction every 60 frames. Frames are made when asked for."""
+    subject, device, grid = draw_subject(seed), draw_device(seed, device_group), Grid()
+    activities = [activity_at(index, number_of_frames) for index in range(number_of_frames)]
+    postures = {activity: posture_at(subject.anatomy, activity) for activity in activities}
+    white = _reference(seed, subject, device, grid)
+
+    def make(index: int) -> SimulatedFrame:
+        return _frame(seed, index, subject, device, grid, postures[activities[index]], white, mm_per_pixel)
+
+    truth = _truth(seed, subject, device, [postures[a] for a in activities], grid, mm_per_pixel)
+    return SimulatedCine(
+        kind="calf",
+        seed=seed,
+        number_of_frames=number_of_frames,
+        frame_time_ms=FRAME_TIME_MS,
+        mm_per_pixel=mm_per_pixel,
+        truth=truth,
+        make=make,
+    )
+
+
+def activity_at(index: int, number_of_frames: int) -> float:
+    """0 at rest, 1 at the peak; rest, rise, hold, fall. A cine shorter than a cycle still shows a whole one."""
+    cycle = min(_CYCLE_FRAMES, max(2, number_of_frames))
+    phase = (index % cycle) / cycle
+    ramp = np.interp(phase, [0.0, 0.12, 0.45, 0.58, 0.9, 1.0], [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])
+    return round(float(0.5 - 0.5 * np.cos(np.pi * ramp)), 6)
+
+
+def fascicle_length_mm(anatomy: Anatomy, posture: Posture, grid: Grid) -> float:
+    """Chord of the fascicle through the belly's middle, between the inner edges of the aponeuroses, both carried on straight."""
+    x, _ = grid.points()
+    superficial, deep = surfaces(anatomy, posture, grid)
+    upper = np.polynomial.Polynomial.fit(x[0], superficial[0] + anatomy.aponeurosis_mm / 2, 1).convert().coef
+    lower = np.polynomial.Polynomial.fit(x[0], deep[0] - 1.1 * anatomy.aponeurosis_mm / 2, 1).convert().coef
+    middle = grid.width_mm / 2
+    start = (middle, 0.5 * float(upper[0] + upper[1] * middle + lower[0] + lower[1] * middle))
+    ends = [_walk(anatomy, posture, grid, start, sign, edge) for sign, edge in ((1.0, upper), (-1.0, lower))]
+    return float(np.hypot(ends[0][0] - ends[1][0], ends[0][1] - ends[1][1]))
+
+
+def _walk(
+    anatomy: Anatomy,
+    posture: Posture,
+    grid: Grid,
+    start: tuple[float, float],
+    sign: float,
+    edge: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> tuple[float, float]:
+    """Follow the fascicle up (sign 1) or down until it meets a straight edge."""
+    heights = np.linspace(0, 1, 201, dtype=np.float32)
+    slopes = np.radians(fascicle_slope_deg(anatomy, posture, heights))
+    tilt = float(np.tan(np.radians(anatomy.deep_tilt_deg)))
+    x, y = start
+    for _ in range(4000):
+        deep = anatomy.fat_mm + posture.thickness_mm + (x - grid.width_mm / 2) * tilt
+        share = min(1.0, max(0.0, (deep - y) / posture.thickness_mm))
+        angle = float(slopes[round(200 * share)])
+        gap = sign * (y - edge[0] - edge[1] * x)
+        if gap <= 0:
+            break
+        x, y = x + sign * _PATH_STEP_MM * np.cos(angle), y - sign * _PATH_STEP_MM * np.sin(angle)
+    return float(x), float(y)
+
+
+def _truth(seed: int, subject: Subject, device: Device, postures: list[Posture], grid: Grid, mm_per_pixel: float) -> Truth:
+    anatomy = subject.anatomy
+    known = {posture: (_thickness_mm(anatomy, posture, grid), fascicle_length_mm(anatomy, posture, grid)) for posture in set(postures)}
+    return Truth(
+        seed=seed,
+        simulator_version=SIMULATOR_VERSION,
+        subject=subject.name,
+        device=device.name,
+        mm_per_pixel=mm_per_pixel,
+        thickness_mm=tuple(round(known[p][0], 4) for p in postures),
+        pennation_deg=tuple(round(p.pennation_deg, 4) for p in postures),
+        fascicle_length_mm=tuple(round(known[p][1], 4) for p in postures),
+    )
+
+
+def _thickness_mm(anatomy: Anatomy, posture: Posture, grid: Grid) -> float:
+    """Mean vertical distance of the inner edges at 25, 50 and 75 % of the width."""
+    superficial, deep = surfaces(anatomy, posture, grid)
+    gaps = deep[0] - superficial[0] - 2.1 * anatomy.aponeurosis_mm / 2
+    return float(np.mean([gaps[round(share * (grid.columns - 1))] for share in (0.25, 0.5, 0.75)]))
+
+
+def _reference(seed: int, subject: Subject, device: Device, grid: Grid) -> float:
+    """A scanner's gain does not follow the contraction: the first frame's white holds for the cine."""
+    tissue = lay_out(subject, posture_at(subject.anatomy, 0.0), grid)
+    return reference_level(received(tissue.scatter, device, grid, np.random.default_rng([seed, 3])))
+
+
+def _frame(
+    seed: int, index: int, subject: Subject, device: Device, grid: Grid, posture: Posture, white: float, mm_per_pixel: float
+) -> SimulatedFrame:
+    tissue = lay_out(subject, posture, grid)
+    envelope = received(tissue.scatter, device, grid, np.random.default_rng([seed, 4, index]))
+    masks = (tissue.aponeurosis, tissue.fascicle, tissue.muscle_belly, tissue.uncertain)
+    is_mirrored = subject.anatomy.is_mirrored
+    sector = _shown(display(envelope, device, white), grid, mm_per_pixel, is_mirrored=is_mirrored)
+    return SimulatedFrame(sector, Masks(*(_shown_mask(mask, grid, mm_per_pixel, is_mirrored=is_mirrored) for mask in masks)))
+
+
+def _shown_mask(mask: Mask, grid: Grid, mm_per_pixel: float, *, is_mirrored: bool) -> Mask:
+    return np.asarray(_shown(mask.astype(np.uint8) * np.uint8(255), grid, mm_per_pixel, is_mirrored=is_mirrored) > 127)
+
+
+def _shown(values: Pixels, grid: Grid, mm_per_pixel: float, *, is_mirrored: bool) -> Pixels:
+    """Square pixels of the display."""
+    size = (round(grid.width_mm / mm_per_pixel), round(grid.depth_mm / mm_per_pixel))
+    shown = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(shown[:, ::-1]) if is_mirrored else shown
