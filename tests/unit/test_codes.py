@@ -1,6 +1,7 @@
 """Every standard code stands in pydicom's copy of the PS3.16 dictionaries with that very meaning."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from pydicom.sr._concepts_dict import concepts
@@ -21,7 +22,7 @@ def _all_codes() -> Iterator[Code]:
 
 
 def _meanings(code: Code) -> set[str]:
-    keywords: dict[str, dict[str, tuple[str, list[int]]]] = dict(concepts[code.scheme])
+    keywords = cast("dict[str, dict[str, tuple[str, list[int]]]]", concepts[code.scheme])
     return {entry[code.value][0] for entry in keywords.values() if code.value in entry}
 
 

@@ -1,0 +1,172 @@
+"""One frame's masks to the architecture of the muscle in it: the geometry, and whether there is a muscle at all."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from service.core.cine import Pixels
+from service.core.measure.aponeuroses import Aponeuroses, find_aponeuroses
+from service.core.measure.fascicles import FascicleGeometry, find_fragments, measure_fascicles
+from service.core.measure.plane import Curve, Floats, Scale
+from service.core.preprocess import Placement
+
+#: The gap between the aponeuroses is taken at these shares of the width that both cover.
+_THICKNESS_AT = np.array([0.25, 0.5, 0.75])
+#: Both aponeuroses cover at least this share of the sector's width together.
+_SMALLEST_OVERLAP = 0.35
+#: More than this between the aponeuroses, degrees, and they bound no one muscle.
+_LARGEST_CONVERGENCE_DEG = 25.0
+#: Mean probability of muscle belly between the aponeuroses.
+_SMALLEST_BELLY = 0.4
+#: Fragments that agree, and their share of the weight of all.
+_FEWEST_FRAGMENTS = 3
+_SMALLEST_COHERENCE = 0.5
+#: Continued further than this share of itself, a fascicle length is a guess.
+LARGEST_EXTRAPOLATED_SHARE = 0.6
+#: Lengths that occur in human muscle, mm.
+_THICKNESS_MM = (4.0, 80.0)
+_FASCICLE_LENGTH_MM = (8.0, 300.0)
+#: Points drawn along an aponeurosis, fragments kept for drawing.
+_DRAWN_POINTS = 9
+_DRAWN_FRAGMENTS = 12
+
+
+class Reason(StrEnum):
+    """Why a frame, or one number of it, could not be measured; stable words for programs."""
+
+    NO_APONEUROSES = "no_aponeuroses"
+    NOT_ONE_MUSCLE = "aponeuroses_not_of_one_muscle"
+    NO_MUSCLE_BELLY = "no_muscle_belly"
+    NO_FASCICLES = "no_coherent_fascicles"
+    IMPLAUSIBLE = "implausible_geometry"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLines:
+    """What to draw over a frame, in model pixels: aponeuroses (P, 2) and fascicle fragments (M, 2, 2)."""
+
+    superficial: Floats
+    deep: Floats
+    fascicles: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameArchitecture:
+    """One frame reduced to its numbers: lengths in the scale's unit, angles in degrees, positive rising to the right."""
+
+    number: int
+    #: Why nothing, or nothing of the fascicles, was measured.
+    reason: Reason | None = None
+    thickness: float | None = None
+    superficial_angle_deg: float | None = None
+    deep_angle_deg: float | None = None
+    echo_intensity: float | None = None
+    fascicle_angle_deg: float | None = None
+    pennation_deg: float | None = None
+    fascicle_length: float | None = None
+    extrapolated_share: float | None = None
+    fragments: int = 0
+    coherence: float = 0.0
+    #: Traced share of the sector's width.
+    traced_share: float = 0.0
+    lines: FrameLines | None = None
+
+    @property
+    def shows_muscle(self) -> bool:
+        """Both aponeuroses with fascicles between that agree: nothing but a muscle looks so."""
+        return self.pennation_deg is not None
+
+
+def measure_frame(number: int, image: Pixels, masks: Pixels, placement: Placement, scale: Scale) -> FrameArchitecture:
+    """The architecture in one frame: model input (S, S) and its maps (3, S, S) of aponeurosis, fascicle and belly x 255."""
+    aponeurosis, fascicle, belly = masks
+    aponeuroses = find_aponeuroses(aponeurosis, fascicle, placement, scale)
+    if aponeuroses is None:
+        return FrameArchitecture(number=number, reason=Reason.NO_APONEUROSES)
+    gaps = _gaps(aponeuroses)
+    if not _bound_one_muscle(aponeuroses, gaps, placement.width * scale.x):
+        return FrameArchitecture(number=number, reason=Reason.NOT_ONE_MUSCLE)
+    inside = _inside(aponeuroses, image.shape, scale)
+    if float(belly[inside].mean()) < _SMALLEST_BELLY * 255:
+        return FrameArchitecture(number=number, reason=Reason.NO_MUSCLE_BELLY)
+    thickness = float(gaps.mean())
+    if not _plausible(thickness, _THICKNESS_MM, scale):
+        return FrameArchitecture(number=number, reason=Reason.IMPLAUSIBLE)
+    fragments = find_fragments(fascicle, inside, scale, thickness)
+    fascicles = measure_fascicles(fragments, aponeuroses)
+    return _frame(number, image, inside, aponeuroses, thickness, fascicles, scale)
+
+
+def _gaps(aponeuroses: Aponeuroses) -> Floats:
+    """Distances (3,) along the beam, from the superficial to the deep inner edge."""
+    x = aponeuroses.start + _THICKNESS_AT * (aponeuroses.end - aponeuroses.start)
+    return aponeuroses.deep.at(x) - aponeuroses.superficial.at(x)
+
+
+def _bound_one_muscle(aponeuroses: Aponeuroses, gaps: Floats, width: float) -> bool:
+    overlap = aponeuroses.end - aponeuroses.start
+    convergence = abs(aponeuroses.superficial.mean_angle_deg() - aponeuroses.deep.mean_angle_deg())
+    return bool(overlap >= _SMALLEST_OVERLAP * width and gaps.min() > 0 and convergence <= _LARGEST_CONVERGENCE_DEG)
+
+
+def _inside(aponeuroses: Aponeuroses, shape: tuple[int, ...], scale: Scale) -> npt.NDArray[np.bool_]:
+    """Model pixels (S, S) between the inner edges, over the width that both cover."""
+    x = np.arange(shape[1]) * scale.x
+    covered = (x >= aponeuroses.start) & (x <= aponeuroses.end)
+    top = np.where(covered, aponeuroses.superficial.at(x) / scale.y + 1, np.inf)
+    bottom = np.where(covered, aponeuroses.deep.at(x) / scale.y - 1, -np.inf)
+    rows = np.arange(shape[0])[:, None]
+    return np.asarray((rows >= top) & (rows <= bottom))
+
+
+def _plausible(length: float, limits_mm: tuple[float, float], scale: Scale) -> bool:
+    return scale.unit != "mm" or limits_mm[0] <= length <= limits_mm[1]
+
+
+def _frame(
+    number: int,
+    image: Pixels,
+    inside: npt.NDArray[np.bool_],
+    aponeuroses: Aponeuroses,
+    thickness: float,
+    fascicles: FascicleGeometry | None,
+    scale: Scale,
+) -> FrameArchitecture:
+    coherent = (
+        fascicles is not None and len(fascicles.segments) >= _FEWEST_FRAGMENTS and fascicles.coherence >= _SMALLEST_COHERENCE
+    )
+    usable = fascicles if coherent else None
+    length = usable.length if usable else None
+    if length is not None and not _plausible(length, _FASCICLE_LENGTH_MM, scale):
+        length = None
+    return FrameArchitecture(
+        number=number,
+        reason=None if usable else Reason.NO_FASCICLES,
+        thickness=thickness,
+        superficial_angle_deg=aponeuroses.superficial.mean_angle_deg(),
+        deep_angle_deg=aponeuroses.deep.mean_angle_deg(),
+        echo_intensity=float(image[inside].mean()),
+        fascicle_angle_deg=usable.angle_deg if usable else None,
+        pennation_deg=usable.pennation_deg if usable else None,
+        fascicle_length=length,
+        extrapolated_share=usable.extrapolated_share if usable and length is not None else None,
+        fragments=len(fascicles.segments) if fascicles else 0,
+        coherence=fascicles.coherence if fascicles else 0.0,
+        traced_share=aponeuroses.share,
+        lines=_lines(aponeuroses, usable, scale),
+    )
+
+
+def _lines(aponeuroses: Aponeuroses, fascicles: FascicleGeometry | None, scale: Scale) -> FrameLines:
+    """The curves in model pixels, few points each: a cine keeps one of these a frame."""
+    unit = np.array([scale.x, scale.y])
+    segments = fascicles.segments[:_DRAWN_FRAGMENTS] if fascicles else np.zeros((0, 2, 2))
+    superficial, deep = _points(aponeuroses.superficial), _points(aponeuroses.deep)
+    return FrameLines(superficial=superficial / unit, deep=deep / unit, fascicles=segments / unit)
+
+
+def _points(curve: Curve) -> Floats:
+    x = np.linspace(curve.start, curve.end, _DRAWN_POINTS)
+    return np.stack([x, curve.at(x)], axis=1)
