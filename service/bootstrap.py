@@ -45,7 +45,7 @@ class Service:
     @cached_property
     def store(self) -> FileInstanceStore:
         """Where instances lie."""
-        return FileInstanceStore(root=store_root(self.settings), reserve_bytes=self.settings.store.reserve_bytes)
+        return FileInstanceStore(root=store_root(self.settings))
 
     @cached_property
     def server(self) -> TritonInferenceServer:
@@ -141,4 +141,4 @@ def database_url(settings: Settings) -> str:
 def store_root(settings: Settings) -> Path:
     """The folder of the instance store."""
     url = settings.store.url
-    return settings.data_dir / "instances" if url is None else Path(url.removeprefix("file:"))
+    return settings.data_dir / "store" if url is None else Path(url.removeprefix("file:"))
