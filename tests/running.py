@@ -1,0 +1,99 @@
+"""The whole service as a user starts it: `sonomyo up` in a folder of its own, on free ports."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """Where it listens, and a client with an administrator's key."""
+
+    data_dir: Path
+    dicom_port: int
+    http_port: int
+    log: Path
+    process: "subprocess.Popen[bytes]"
+    api: httpx2.Client
+    environment: Mapping[str, str]
+
+    def report(self, study_instance_uid: str, *, version: int = 1, timeout_seconds: float = 60) -> dict[str, Any]:
+        """Poll until the study has that report version."""
+
+        def newest() -> dict[str, Any] | None:
+            answer = self.api.get(f"/api/v1/studies/{study_instance_uid}/report")
+            found = answer.json() if answer.status_code == httpx2.codes.OK else None
+            return found if found is not None and found["version"] >= version else None
+
+        return poll(newest, timeout_seconds=timeout_seconds, what=f"report version {version}")
+
+    def complete(self, study_instance_uid: str) -> None:
+        """Ask for the report at once."""
+        self.api.post(f"/api/v1/studies/{study_instance_uid}/complete").raise_for_status()
+
+
+def poll(question: Callable[[], T | None], *, timeout_seconds: float, what: str) -> T:
+    """Ask until the answer is truthy."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        answer = question()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {timeout_seconds:.0f} s")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]:
+    """Start, wait for READY, and stop cleanly; `settings` are SONOMYO_* variables without the prefix."""
+    key = secrets.token_urlsafe(16)
+    dicom_port, http_port = free_port(), free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SONOMYO_")},
+        "SONOMYO_API__KEY": key,
+        "SONOMYO_DICOM__PORT": str(dicom_port),
+        "SONOMYO_HTTP__PORT": str(http_port),
+        "SONOMYO_DATA_DIR": str(data_dir),
+        **{f"SONOMYO_{name.upper()}": value for name, value in settings.items()},
+    }
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "up.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "up"], cwd=ROOT, stdout=output, stderr=output, env=environment
+        )
+    try:
+        poll(lambda: _ready(process, log), timeout_seconds=90, what=f"READY in {log}")
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{http_port}", headers={"Authorization": f"Bearer {key}"}, timeout=30
+        ) as api:
+            yield RunningService(data_dir, dicom_port, http_port, log, process, api, environment)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def _ready(process: "subprocess.Popen[bytes]", log: Path) -> bool:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    assert process.poll() is None, f"`sonomyo up` ended:\n{text[-3000:]}"
+    return any(line.startswith("READY") for line in text.splitlines())
