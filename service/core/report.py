@@ -4,6 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from service.core.findings import Finding, ModelUsed, Value
+from service.core.identifiers import derive_uid
+
+#: Stands on everything that we make; a test fails where it is missing.
+RESEARCH_USE = "Research use only - not for diagnosis"
 
 
 class ReportStatus(StrEnum):
@@ -68,3 +72,8 @@ class Report(Value):
     findings: tuple[Finding, ...] = ()
     provenance: Provenance
     delivery: tuple[Delivery, ...] = ()
+
+
+def object_uid(report_id: str, version: int, kind: str) -> str:
+    """SOP Instance UID of an object made from a report: a function of (report id, version, kind)."""
+    return derive_uid("object", report_id, version, kind)

@@ -1,0 +1,240 @@
+"""The content tree beneath the root of our TID 1500 report: image library and measurement groups.
+
+Each analysed cine is one group (TID 1410) that holds its measurements; its image region is the hull of the lines that
+were drawn on the frame that shows them best. Each line is a further group of its own, without numbers, because a
+planar region is one SCOORD and readers draw what stands there. Series stay in the JSON; here is what summarises them.
+"""
+
+from collections.abc import Sequence
+
+import highdicom.sr as hd
+import numpy as np
+from pydicom.sr.codedict import codes as dictionary
+from pydicom.uid import UltrasoundMultiFrameImageStorage
+
+from service.core import codes
+from service.core.compose import AnalysedCine, analysed_cines, is_measured
+from service.core.findings import Code, Finding, Polyline
+from service.core.identifiers import derive_uid
+from service.core.instance import InstanceAttributes
+from service.core.render.scoord import Points, inside_image, outline, whole_frame
+from service.core.report import Report
+from service.core.wording import label
+
+Group = hd.MeasurementsAndQualitativeEvaluations | hd.PlanarROIMeasurementsAndQualitativeEvaluations
+
+
+def coded(code: Code) -> hd.CodedConcept:
+    """Our code as highdicom's."""
+    return hd.CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
+
+
+def text_item(name: Code, text: str) -> hd.TextContentItem:
+    """A statement in words."""
+    return hd.TextContentItem(name=coded(name), value=text, relationship_type=hd.RelationshipTypeValues.CONTAINS)
+
+
+def image_library(instances: Sequence[InstanceAttributes]) -> hd.ContainerContentItem:
+    """TID 1600, with one group; OHIF reads no report without it. highdicom's own refuses the retired classes."""
+    group = _container(dictionary.DCM.ImageLibraryGroup, [_library_entry(instance) for instance in instances])
+    return _container(dictionary.DCM.ImageLibrary, [group])
+
+
+def _library_entry(instance: InstanceAttributes) -> hd.ImageContentItem:
+    """TID 1601 and 1602."""
+    entry = hd.ImageContentItem(
+        name=dictionary.SCT.Source,
+        referenced_sop_class_uid=instance.sop_class_uid,
+        referenced_sop_instance_uid=instance.sop_instance_uid,
+        relationship_type=hd.RelationshipTypeValues.CONTAINS,
+    )
+    context = hd.RelationshipTypeValues.HAS_ACQ_CONTEXT
+    entry.ContentSequence = hd.ContentSequence(
+        [hd.CodeContentItem(name=dictionary.DCM.Modality, value=dictionary.cid29.Ultrasound, relationship_type=context)]
+    )
+    for name, size in ((dictionary.DCM.PixelDataRows, instance.rows), (dictionary.DCM.PixelDataColumns, instance.columns)):
+        if size:
+            unit = coded(codes.UNITS["{pixels}"])
+            entry.ContentSequence.append(hd.NumContentItem(name=name, value=size, unit=unit, relationship_type=context))
+    return entry
+
+
+def _container(name: hd.CodedConcept, items: Sequence[hd.ContentItem]) -> hd.ContainerContentItem:
+    container = hd.ContainerContentItem(name=name, relationship_type=hd.RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = hd.ContentSequence(items)
+    return container
+
+
+def measurement_groups(report: Report, instances: Sequence[InstanceAttributes]) -> list[Group]:
+    """All groups of the report, cine by cine; a report without findings gets one group that says so. `instances`: not empty."""
+    known = {instance.sop_instance_uid: instance for instance in instances}
+    groups: list[Group] = []
+    for cine in analysed_cines(report.findings):
+        instance = known[cine.sop_instance_uid]
+        groups.append(_cine_group(report, cine, instance))
+        groups.extend(_line_groups(report, cine, instance))
+    return groups or [_empty_group(report, instances[0])]
+
+
+def _cine_group(report: Report, cine: AnalysedCine, instance: InstanceAttributes) -> Group:
+    measured = [finding for finding in cine.findings if is_measured(finding)]
+    region = _measured_region(cine, instance) if measured else None
+    tracking, algorithm, sites = _tracking(report, cine, "cine"), _algorithm(cine), _finding_sites(cine)
+    measurements = [measurement for finding in measured for measurement in _measurements(finding)] or None
+    group: Group
+    if region is not None:
+        group = hd.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_region=region,
+            algorithm_id=algorithm,
+            finding_sites=sites,
+            measurements=measurements,
+        )
+    else:
+        group = hd.MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            algorithm_id=algorithm,
+            finding_sites=sites,
+            measurements=measurements,
+            source_images=[_source_image(instance, _frames(cine))],
+        )
+    group[0].ContentSequence.extend(_statements(cine))
+    return group
+
+
+def _tracking(report: Report, cine: AnalysedCine, part: str) -> hd.TrackingIdentifier:
+    """The same thing keeps its name over all versions of the report."""
+    uid = derive_uid("tracking", report.study.study_instance_uid, cine.sop_instance_uid, cine.analysis_name, part)
+    identifier = f"{label(cine.analysis_name)}, cine {cine.number}"
+    return hd.TrackingIdentifier(uid=uid, identifier=identifier if part == "cine" else f"{identifier}, {part}")
+
+
+def _algorithm(cine: AnalysedCine) -> hd.AlgorithmIdentification:
+    """TID 4019: the analysis, with the models behind it as parameters, so that every number can be traced."""
+    models = dict.fromkeys(finding.model for finding in cine.findings if finding.model is not None)
+    parameters = [
+        f"model {model.name} version {model.version}, sha256 {model.sha256}, evidence {model.evidence}, "
+        f"runtime {model.runtime or 'unknown'}, precision {model.precision or 'unknown'}"
+        for model in models
+    ]
+    return hd.AlgorithmIdentification(
+        name=cine.analysis_name,
+        version=cine.findings[0].analysis.version,
+        parameters=parameters or None,
+        family=coded(codes.ARTIFICIAL_INTELLIGENCE),
+        manufacturer="Sonomyo",
+    )
+
+
+def _finding_sites(cine: AnalysedCine) -> list[hd.FindingSite] | None:
+    site = next((finding.site for finding in cine.findings if finding.site and finding.site.code), None)
+    if site is None or site.code is None:
+        return None
+    side = coded(codes.LATERALITIES[site.laterality]) if site.laterality else None
+    return [hd.FindingSite(anatomic_location=coded(site.code), laterality=side)]
+
+
+def _measurements(finding: Finding) -> list[hd.Measurement]:
+    """TID 300: the summarising value, then the extremes over the frames."""
+    extremes = zip(("minimum", "maximum"), finding.range or (), strict=False)
+    values = [(finding.statistic, finding.value), *extremes]
+    return [_measurement(finding, statistic, value) for statistic, value in values if isinstance(value, float)]
+
+
+def _measurement(finding: Finding, statistic: str | None, value: float) -> hd.Measurement:
+    unit = finding.unit or "1"
+    derivation = codes.STATISTICS.get(statistic or "")
+    return hd.Measurement(
+        name=coded(_concept(finding)),
+        value=value,
+        unit=coded(codes.UNITS.get(unit) or Code(scheme="UCUM", value=unit, meaning=unit)),
+        derivation=coded(derivation) if derivation else None,
+    )
+
+
+def _concept(finding: Finding) -> Code:
+    known = finding.code or codes.FINDING_CODES.get(finding.name)
+    return known or Code(scheme=codes.PRIVATE_SCHEME, value=finding.name.upper()[:16], meaning=label(finding.name)[:64])
+
+
+def _statements(cine: AnalysedCine) -> list[hd.TextContentItem]:
+    """What is no number: reasons why something was not measured, classes, quality."""
+    return [text_item(_concept(finding), finding.text) for finding in cine.findings if not is_measured(finding)]
+
+
+def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.ImageRegion | None:
+    """The hull of the lines on the best frame; without lines the whole frame, for readers want a region beside numbers."""
+    lines = _lines(cine)
+    best = [clipped for line in lines if line.frame == lines[0].frame and (clipped := _clipped(line, instance)) is not None]
+    if best:
+        return _region(outline(best), instance, lines[0].frame)
+    if instance.rows and instance.columns:
+        return _region(whole_frame(columns=instance.columns, rows=instance.rows), instance, _frames(cine)[0])
+    return None
+
+
+def _lines(cine: AnalysedCine) -> list[Polyline]:
+    """Each line once, however many findings rest on it; those of the first finding first."""
+    lines = (line for finding in cine.findings for line in finding.evidence.lines)
+    return list({(line.frame, line.label): line for line in lines}.values())
+
+
+def _frames(cine: AnalysedCine) -> list[int]:
+    return sorted({frame for finding in cine.findings for frame in finding.evidence.frames}) or [1]
+
+
+def _line_groups(report: Report, cine: AnalysedCine, instance: InstanceAttributes) -> list[Group]:
+    """TID 1410, a group for each line that lies inside the image."""
+    return [
+        hd.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=_tracking(report, cine, f"{line.label} frame {line.frame}"),
+            referenced_region=_region(points, instance, line.frame),
+            finding_type=coded(codes.LINE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
+            finding_sites=_finding_sites(cine),
+        )
+        for line in _lines(cine)
+        if (points := _clipped(line, instance)) is not None
+    ]
+
+
+def _region(points: Points, instance: InstanceAttributes, frame: int) -> hd.ImageRegion:
+    """An SCOORD polyline (PS3.3 C.18.6.1.1), closed when its last point is its first, selected from one frame.
+
+    highdicom looks the SOP class up among the current ones, so a retired one is written afterwards.
+    """
+    source = hd.SourceImageForRegion(
+        referenced_sop_class_uid=UltrasoundMultiFrameImageStorage,
+        referenced_sop_instance_uid=instance.sop_instance_uid,
+        referenced_frame_numbers=_frame_numbers(instance, [frame]),
+    )
+    region = hd.ImageRegion(graphic_type=hd.GraphicTypeValues.POLYLINE, graphic_data=points, source_image=source)
+    region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID = instance.sop_class_uid
+    return region
+
+
+def _source_image(instance: InstanceAttributes, frames: Sequence[int]) -> hd.SourceImageForMeasurementGroup:
+    return hd.SourceImageForMeasurementGroup(
+        referenced_sop_class_uid=instance.sop_class_uid,
+        referenced_sop_instance_uid=instance.sop_instance_uid,
+        referenced_frame_numbers=_frame_numbers(instance, frames),
+    )
+
+
+def _frame_numbers(instance: InstanceAttributes, frames: Sequence[int]) -> list[int] | None:
+    """ReferencedFrameNumber belongs to multi-frame images only (PS3.3 C.18.4)."""
+    return list(frames) if (instance.number_of_frames or 1) > 1 else None
+
+
+def _clipped(line: Polyline, instance: InstanceAttributes) -> Points | None:
+    return inside_image(np.array(line.points, dtype=np.float64), columns=instance.columns, rows=instance.rows)
+
+
+def _empty_group(report: Report, instance: InstanceAttributes) -> hd.MeasurementsAndQualitativeEvaluations:
+    """A group that only says that nothing was measured."""
+    uid = derive_uid("tracking", report.study.study_instance_uid, "none")
+    group = hd.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.TrackingIdentifier(uid=uid, identifier="No analysis"),
+        source_images=[_source_image(instance, [1])],
+    )
+    group[0].ContentSequence.append(text_item(codes.NOT_MEASURED, report.impression))
+    return group

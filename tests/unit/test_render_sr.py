@@ -1,0 +1,243 @@
+"""The structured report: TID 1500, read back with highdicom and judged by dciodvfy."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import highdicom.sr as hd
+import pytest
+from pydicom import Dataset, dcmread
+
+from service.core import codes
+from service.core.instance import InstanceAttributes
+from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render_sr
+from service.core.report import RESEARCH_USE, Report, ReportStatus, object_uid
+from service.errors import InputRejected
+from tests.calf_report import FRAMES, calf_report, cine_findings, header, instance, not_measured
+
+DCIODVFY = Path(sys.executable).parent / "dciodvfy"
+RETIRED_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3"
+RETIRED_SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.6"
+
+
+def read(report: Report, instances: Sequence[InstanceAttributes] | None = None) -> Dataset:
+    return dcmread(io.BytesIO(render_sr(report, instances or [instance()])))
+
+
+def measurement_groups(sr: Dataset) -> list[Dataset]:
+    (measurements,) = items(sr, "126010")
+    return items(measurements, "125007")
+
+
+@pytest.fixture(scope="module")
+def calf_sr() -> Dataset:
+    return read(calf_report())
+
+
+def items(node: Dataset, code_value: str) -> list[Dataset]:
+    return [item for item in node.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == code_value]
+
+
+def texts(node: Dataset) -> list[str]:
+    return [item.TextValue for item in node.ContentSequence if item.ValueType == "TEXT"]
+
+
+def complaints(path: Path) -> list[str]:
+    answer = subprocess.run([DCIODVFY, path], capture_output=True, text=True, check=False)
+    return [line for line in answer.stderr.splitlines() if line.startswith("Error")]
+
+
+@pytest.mark.parametrize(
+    ("name", "sop_class_uid"),
+    [
+        ("measured", COMPREHENSIVE_3D_SR),
+        ("measured", COMPREHENSIVE_SR),
+        ("not measured", COMPREHENSIVE_3D_SR),
+        ("nothing", COMPREHENSIVE_3D_SR),
+        ("second version", COMPREHENSIVE_3D_SR),
+        ("no identity", COMPREHENSIVE_3D_SR),
+        ("signed", COMPREHENSIVE_3D_SR),
+    ],
+)
+def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_path: Path) -> None:
+    report = {
+        "measured": lambda: calf_report(findings=(*cine_findings(), not_measured())),
+        "not measured": lambda: calf_report(findings=[not_measured("2.25.1")]),
+        "nothing": lambda: calf_report(findings=()),
+        "second version": lambda: calf_report(previous=calf_report()),
+        "no identity": lambda: calf_report(
+            study=header(accession_number=None, patient_id=None, patient_name=None, study_date=None)
+        ),
+        "signed": lambda: calf_report().model_copy(update={"status": ReportStatus.FINAL}),
+    }[name]()
+    path = tmp_path / "sr.dcm"
+    path.write_bytes(render_sr(report, [instance(), instance("2.25.2")], sop_class_uid=sop_class_uid))
+    assert complaints(path) == []
+    assert dcmread(path).SOPClassUID == sop_class_uid
+
+
+def test_dciodvfy_finds_a_fault_that_we_make(tmp_path: Path) -> None:
+    broken = read(calf_report())
+    del broken.CompletionFlag
+    broken.save_as(tmp_path / "sr.dcm")
+    assert complaints(tmp_path / "sr.dcm")
+
+
+def test_sr_of_same_report_is_the_same_bytes() -> None:
+    assert render_sr(calf_report(), [instance()]) == render_sr(calf_report(), [instance()])
+
+
+def test_sr_carries_derived_uids_and_times_of_the_report(calf_sr: Dataset) -> None:
+    report, sr = calf_report(), calf_sr
+    assert sr.SOPInstanceUID == sr.file_meta.MediaStorageSOPInstanceUID == object_uid(report.report_id, 1, "sr")
+    assert (sr.ContentDate, sr.ContentTime) == ("20261120", "093015.250000")
+    assert sr.StudyInstanceUID == report.study.study_instance_uid
+    assert sr.SeriesInstanceUID == read(calf_report(previous=report)).SeriesInstanceUID
+
+
+def test_sr_read_by_highdicom_gives_every_value_of_the_report() -> None:
+    report = calf_report()
+    document = hd.srread(io.BytesIO(render_sr(report, [instance()])))
+    assert isinstance(document.content, hd.MeasurementReport)
+    group = document.content.get_planar_roi_measurement_groups()[0]
+    read_back = {
+        (measurement.name.value, measurement.derivation.meaning): (measurement.value, measurement.unit.value)
+        for measurement in group.get_measurements()
+        if measurement.derivation is not None
+    }
+    expected = {}
+    for finding in report.findings:
+        assert finding.range is not None
+        values = (("Median", finding.value), ("Minimum", finding.range[0]), ("Maximum", finding.range[1]))
+        code = codes.FINDING_CODES[finding.name].value
+        expected.update({(code, statistic): (value, finding.unit) for statistic, value in values})
+    assert read_back == expected
+
+
+def test_sr_is_an_unverified_draft_by_a_device_with_the_research_banner(calf_sr: Dataset) -> None:
+    flags = (calf_sr.PreliminaryFlag, calf_sr.VerificationFlag, calf_sr.CompletionFlag)
+    assert flags == ("PRELIMINARY", "UNVERIFIED", "COMPLETE")
+    assert RESEARCH_USE in texts(calf_sr)
+    assert calf_report().impression in texts(calf_sr)
+    assert items(calf_sr, "121005")[0].ConceptCodeSequence[0].CodeMeaning == "Device"
+
+
+def test_sr_group_names_algorithm_version_model_and_site(calf_sr: Dataset) -> None:
+    group = measurement_groups(calf_sr)[0]
+    assert items(group, "111001")[0].TextValue == "muscle_architecture"
+    assert items(group, "111003")[0].TextValue == "1.0.0"
+    assert f"muscle_segmentation version 1, sha256 {'ab' * 32}" in items(group, "111002")[0].TextValue
+    (site,) = items(group, "363698007")
+    assert site.ContentSequence[0].ConceptCodeSequence[0].CodeMeaning == "Left"
+
+
+def test_sr_groups_have_what_viewers_need() -> None:
+    """OHIF: an image library, a tracking UID for each group, and a region on one frame wherever there is a number."""
+    report = calf_report(findings=(*cine_findings(), not_measured()))
+    sr = read(report, [instance(), instance("2.25.2")])
+    groups = measurement_groups(sr)
+    identifiers = [items(group, "112040")[0].UID for group in groups]
+    assert len(set(identifiers)) == len(groups)
+    for group in groups:
+        if any(item.ValueType == "NUM" for item in group.ContentSequence):
+            (region,) = items(group, "111030")
+            assert region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber == 31
+    assert items(sr, "111028")
+
+
+def test_sr_draws_each_line_once_and_cuts_it_at_the_edge_of_the_image(calf_sr: Dataset) -> None:
+    regions = {
+        items(group, "121071")[0].ConceptCodeSequence[0].CodeMeaning: items(group, "111030")[0].GraphicData
+        for group in measurement_groups(calf_sr)[1:]
+    }
+    assert regions["Superficial aponeurosis"] == pytest.approx([40, 152, 320, 148.5, 600, 146])
+    assert regions["Muscle fascicle"] == pytest.approx([180.5, 371, 640, 172.87103], abs=1e-3)
+    assert len(regions) == 3
+
+
+def test_sr_of_not_measured_gives_the_coded_concept_and_the_reason() -> None:
+    (group,) = measurement_groups(read(calf_report(findings=[not_measured("2.25.1")])))
+    (statement,) = items(group, codes.NOT_MEASURED.value)
+    assert statement.TextValue == "No muscle was recognised in any frame."
+    assert statement.ConceptNameCodeSequence[0].CodingSchemeDesignator == codes.PRIVATE_SCHEME
+
+
+def test_sr_declares_the_private_coding_scheme(calf_sr: Dataset) -> None:
+    (scheme,) = calf_sr.CodingSchemeIdentificationSequence
+    assert scheme.CodingSchemeDesignator == codes.PRIVATE_SCHEME
+    assert scheme.CodingSchemeUID.startswith("2.25.")
+
+
+def test_sr_with_accession_number_refers_to_the_request(calf_sr: Dataset) -> None:
+    (request,) = calf_sr.ReferencedRequestSequence
+    assert request.AccessionNumber == "A-17"
+    assert "ReferencedRequestSequence" not in read(calf_report(study=header(accession_number=None)))
+
+
+def test_sr_of_second_version_names_its_predecessor(calf_sr: Dataset) -> None:
+    first = calf_report()
+    (study,) = read(calf_report(previous=first)).PredecessorDocumentsSequence
+    (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert reference.ReferencedSOPInstanceUID == calf_sr.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in calf_sr
+
+
+@pytest.mark.parametrize(
+    "name", ["Yamada^Tarou=山田^太郎=やまだ^たろう", "Hong^Gildong=洪^吉洞=홍^길동", "Иванова^Юлия", "Doe^Jane^^Dr", "単一"]
+)
+def test_sr_person_name_in_any_script_round_trips(name: str) -> None:
+    sr = read(calf_report(study=header(patient_name=name)))
+    assert sr.SpecificCharacterSet == "ISO_IR 192"
+    assert str(sr.PatientName) == name
+
+
+@pytest.mark.parametrize(
+    ("field", "keyword", "value"),
+    [
+        ("patient_id", "PatientID", "9" * 70),
+        ("accession_number", "AccessionNumber", "A" * 20),
+        ("study_id", "StudyID", "<script>alert(1)</script>"),
+    ],
+)
+def test_sr_keeps_an_identifier_that_breaks_its_vr(field: str, keyword: str, value: str) -> None:
+    sr = read(calf_report(study=header(**{field: value})))
+    with pytest.warns(UserWarning, match="exceeds the maximum length"):
+        assert sr[keyword].value == value
+
+
+@pytest.mark.parametrize(
+    ("field", "keyword", "value"),
+    [
+        ("patient_birth_date", "PatientBirthDate", "1970-01-02"),
+        ("patient_sex", "PatientSex", "unknown"),
+        ("study_time", "StudyTime", "morning"),
+    ],
+)
+def test_sr_leaves_out_a_date_time_or_sex_that_cannot_be_read(field: str, keyword: str, value: str) -> None:
+    assert not read(calf_report(study=header(**{field: value})))[keyword].value
+
+
+@pytest.mark.parametrize(("sop_class_uid", "frames"), [(RETIRED_MULTI_FRAME, FRAMES), (RETIRED_SINGLE_FRAME, None)])
+def test_sr_refers_to_retired_ultrasound_classes_by_their_own_uid(sop_class_uid: str, frames: int | None) -> None:
+    sr = read(calf_report(), [instance(sop_class_uid=sop_class_uid, number_of_frames=frames)])
+    (series,) = sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPClassUID == sop_class_uid
+    references = [element.value for element in sr.iterall() if element.keyword == "ReferencedSOPClassUID"]
+    assert set(references) == {sop_class_uid}
+
+
+def test_sr_of_single_frame_image_names_no_frame() -> None:
+    sr = read(calf_report(), [instance(number_of_frames=1)])
+    assert not any(element.keyword == "ReferencedFrameNumber" for element in sr.iterall())
+
+
+def test_sr_without_an_instance_of_the_evidence_is_refused() -> None:
+    with pytest.raises(InputRejected):
+        render_sr(calf_report(), [instance("2.25.9")])
+
+
+def test_sr_of_another_sop_class_is_refused() -> None:
+    with pytest.raises(InputRejected):
+        render_sr(calf_report(), [instance()], sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11")
