@@ -32,6 +32,7 @@ class FakeStore:
         return iter(())
 
     def delete(self, storage_key: str) -> None:
+        del storage_key
         raise NotFound("There is nothing to delete.")
 
 
@@ -76,7 +77,7 @@ class FakeServer:
         raise NotImplementedError
 
     def check(self, models: Sequence[ModelSpec]) -> None:
-        return None
+        del models
 
 
 @dataclass

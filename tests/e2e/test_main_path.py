@@ -48,7 +48,7 @@ def test_calf_cine_sent_by_c_store_is_reported_near_its_truth_within_thirty_seco
     sent = time.monotonic()
     service.complete(study_of(path))
     report = service.report(study_of(path))
-    assert time.monotonic() - sent < 30  # noqa: PLR2004 - the promise made to users, not a benchmark
+    assert time.monotonic() - sent < 30
     truth = json.loads(path.with_suffix(".truth.json").read_text())
     (thickness,) = findings(report, "thickness")
     assert thickness["unit"] == "mm"
@@ -152,7 +152,7 @@ def returned_instances(service: RunningService, study_instance_uid: str) -> list
     ("character_set", "name"),
     [
         ("ISO_IR 192", "Yamada^Tarou=山田^太郎=やまだ^たろう"),
-        ("ISO_IR 144", "Люкceмбypг"),
+        ("ISO_IR 144", "Иванова^Мария"),
         ("\\ISO 2022 IR 149", "Hong^Gildong=洪^吉洞=홍^길동"),
     ],
 )
@@ -172,7 +172,7 @@ def test_names_in_other_scripts_arrive_in_json_sr_and_page(
     (tmp_path / "sr.dcm").write_bytes(sr)
     assert str(pydicom.dcmread(tmp_path / "sr.dcm").PatientName) == name
     page = service.api.get(address, headers={"Accept": "text/html"}).text
-    assert name.split("=")[0].split("^")[0] in page
+    assert name.partition("^")[0] in page
 
 
 def test_logs_of_every_process_hold_no_patient(service: RunningService, tmp_path: Path) -> None:
