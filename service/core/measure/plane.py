@@ -88,12 +88,12 @@ def fit_curve(x: Floats, y: Floats) -> tuple[Curve, Floats]:
     basis = np.stack([np.ones_like(u), u, u * u])  # (3, N)
     weights = np.ones_like(u)
     ridge = np.diag([0.0, 0.0, _CURVATURE_RIDGE * len(u)])
-    residuals = np.zeros_like(u)
+    residuals: Floats = np.zeros(len(u))
     solution: Floats = np.zeros(3)
     for _ in range(_ROUNDS):
         weighted = basis * weights
         solution = np.linalg.solve(weighted @ basis.T + ridge, weighted @ y)
-        residuals = np.asarray(y - solution @ basis, np.float64)
+        residuals = y - solution @ basis
         spread = max(_MAD * float(np.median(np.abs(residuals))), 1e-6)
         weights = np.minimum(1.0, _HUBER * spread / np.maximum(np.abs(residuals), 1e-9))
     return Curve(middle, half, *map(float, solution)), residuals
