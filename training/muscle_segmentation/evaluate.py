@@ -1,0 +1,144 @@
+"""Score a checkpoint on the folds: `python -m training.muscle_segmentation.evaluate --data DIR --run RUN`."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from training.muscle_segmentation.folds import Folds, split
+from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
+from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, ServedSegmentation
+from training.muscle_segmentation.real import Bytes, Labelled, load_real
+from training.muscle_segmentation.scores import Score, bootstrap, score
+from training.muscle_segmentation.simulated import TEST_NEGATIVE_SEEDS, TEST_SEEDS, labelled_frames, labelled_negative
+
+Table = dict[str, dict[str, object]]
+
+
+def main() -> None:
+    """Write evaluation.json and a picture of predictions into the run's folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder with last.pt")
+    parser.add_argument("--simulated-subjects", type=int, default=20, help="held-out subjects on each group of devices")
+    arguments = parser.parse_args()
+    network = load_network(arguments.run / "last.pt")
+    images = load_real(arguments.data)
+    tables = evaluate(network, images, split(images))
+    if arguments.simulated_subjects:
+        tables |= evaluate_simulated(network, arguments.simulated_subjects)
+    (arguments.run / "evaluation.json").write_text(json.dumps(tables, indent=1) + "\n")
+    picture([images[i] for i in _some(split(images))], network).save(arguments.run / "predictions.png")
+    print(json.dumps(tables, indent=1))
+
+
+def load_network(checkpoint: Path) -> ServedSegmentation:
+    """The network of a checkpoint as it is served, ready to infer."""
+    network = MuscleSegmentation(NetworkConfig())
+    network.load_state_dict(torch.load(checkpoint, weights_only=True)["weights"])
+    served = ServedSegmentation(network)
+    served.eval()
+    return served
+
+
+def predict(network: ServedSegmentation, items: Sequence[Labelled]) -> list[Bytes]:
+    """Maps (3, 256, 256) of 0 to 255 for each frame."""
+    maps: list[Bytes] = []
+    with torch.inference_mode():
+        for start in range(0, len(items), 8):
+            batch = np.stack([item.image for item in items[start : start + 8]])[:, None]
+            maps.extend(network(torch.from_numpy(batch)).numpy())
+    return maps
+
+
+def evaluate(network: ServedSegmentation, images: list[Labelled], folds: Folds) -> Table:
+    """Validation (image level, by near-duplicate cluster) and the device that training never saw."""
+    constant = _constant_angle([images[i] for i in folds.train])
+    tables: Table = {}
+    for title, fold in (("validation", folds.validation), ("held_out_device", folds.held_out_device)):
+        maps = predict(network, [images[i] for i in fold])
+        scores = [score(images[i], m, folds.clusters[i], constant) for i, m in zip(fold, maps, strict=True)]
+        tables[title] = summary(scores)
+    return tables
+
+
+def evaluate_simulated(network: ServedSegmentation, subjects: int) -> Table:
+    """Subjects that training never saw, on devices of its range and on others; and frames without a muscle."""
+    tables: Table = {}
+    for title, group in (("simulated_subjects", "common"), ("simulated_devices", "held-out")):
+        seeds = range(TEST_SEEDS, TEST_SEEDS + subjects)
+        frames = [(seed, item) for seed in seeds for item in labelled_frames(seed, group, count=2)]  # type: ignore[arg-type]
+        maps = predict(network, [item for _, item in frames])
+        tables[title] = summary([score(item, m, seed, 0.0) for (seed, item), m in zip(frames, maps, strict=True)])
+    negatives = [labelled_negative(seed) for seed in range(TEST_NEGATIVE_SEEDS, TEST_NEGATIVE_SEEDS + 2 * subjects)]
+    covered = [float((m[2] >= 128).mean()) for m in predict(network, negatives)]
+    tables["simulated_without_muscle"] = {
+        "images": len(covered),
+        "share_of_images_with_belly_over_5_percent": float(np.mean(np.array(covered) > 0.05)),
+    }
+    return tables
+
+
+def summary(scores: list[Score]) -> dict[str, object]:
+    """Every figure with its 95 % interval, over whole near-duplicate clusters; failures stay in the denominators."""
+    lines = [(e, s.cluster) for s in scores for e in s.line_errors]
+    found = [(e, c) for e, c in lines if e is not None]
+    near = [(float(s.both_lines_near), s.cluster) for s in scores if s.both_lines_near is not None]
+    labelled = [s for s in scores if s.angle_is_labelled]
+    return {
+        "images": len(scores),
+        "clusters": len({s.cluster for s in scores}),
+        "aponeurosis_iou": _interval([(s.aponeurosis_iou, s.cluster) for s in scores]),
+        "belly_iou": _interval([(s.belly_iou, s.cluster) for s in scores]),
+        "line_error_pixels_median": _interval(found, median=True),
+        "lines_found": None if not lines else len(found) / len(lines),
+        "both_lines_within_3_pixels": _interval(near),
+        "fascicle_f1_at_2_pixels": _interval([(s.fascicle_f1, s.cluster) for s in scores]),
+        "angle_mae_deg": _interval([(s.angle_error_deg, s.cluster) for s in labelled]),
+        "angle_answered": None if not labelled else sum(s.angle_error_deg is not None for s in labelled) / len(labelled),
+        "constant_angle_mae_deg": _interval([(s.constant_angle_error_deg, s.cluster) for s in labelled]),
+    }
+
+
+def picture(items: Sequence[Labelled], network: ServedSegmentation) -> Image.Image:
+    """Rows of frame, labels and prediction (aponeurosis red, fascicle green, belly blue)."""
+    rows = []
+    for item, maps in zip(items, predict(network, items), strict=True):
+        rows.append(np.hstack([np.stack([item.image] * 3, -1), _painted(item.image, item.targets), _painted(item.image, maps)]))
+    half = (len(rows) + 1) // 2
+    rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
+    return Image.fromarray(np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])]))
+
+
+def _painted(image: Bytes, maps: Bytes) -> Bytes:
+    grey = np.stack([image] * 3, -1).astype(np.float32)
+    for channel, share in enumerate((0.9, 0.9, 0.25)):
+        grey[..., channel] = np.maximum(grey[..., channel], share * maps[channel])
+    return grey.astype(np.uint8)
+
+
+def _some(folds: Folds) -> list[int]:
+    validation, device = folds.validation, folds.held_out_device
+    return [*validation[:: max(1, len(validation) // 8)][:8], *device[:: max(1, len(device) // 8)][:8]]
+
+
+def _constant_angle(items: list[Labelled]) -> float:
+    """The median fascicle angle of training: what an answer without looking would be."""
+    angles = [mean_angle_deg(find_fragments(item.targets[1], 100)) for item in items if item.has_fascicle]
+    return float(np.median([angle for angle in angles if angle is not None]))
+
+
+def _interval(values: Sequence[tuple[float | None, int]], *, median: bool = False) -> dict[str, float | int] | None:
+    known = [(value, cluster) for value, cluster in values if value is not None]
+    if not known:
+        return None
+    middle, low, high = bootstrap([v for v, _ in known], [c for _, c in known], median=median)
+    return {"value": round(middle, 4), "low": round(low, 4), "high": round(high, 4), "images": len(known)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Which images train, which validate and which are a device never seen: fixed before any training."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from training.muscle_segmentation.real import HELD_OUT_DEVICE, Labelled
+
+#: Correlation of small pictures above which two images count as frames of one video.
+_NEAR_DUPLICATE = 0.72
+_VALIDATION_SHARE = 0.18
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """Indices into the list of images; `clusters` numbers the near-duplicate cluster of every image."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    held_out_device: tuple[int, ...]
+    clusters: tuple[int, ...]
+
+
+def split(images: Sequence[Labelled]) -> Folds:
+    """Whole clusters go to one side. Validation takes about a sixth of every device that trains."""
+    clusters = near_duplicate_clusters([item.image for item in images])
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, cluster in enumerate(clusters):
+        members[cluster].append(index)
+    held_out = {i for i, item in enumerate(images) if item.device == HELD_OUT_DEVICE}
+    validation: set[int] = set()
+    for device in sorted({item.device for item in images} - {HELD_OUT_DEVICE}):
+        validation |= _draw_validation(images, members, device)
+    train = tuple(i for i in range(len(images)) if i not in held_out and i not in validation)
+    return Folds(train, tuple(sorted(validation - held_out)), tuple(sorted(held_out)), tuple(clusters))
+
+
+def near_duplicate_clusters(images: Sequence[npt.NDArray[np.uint8]]) -> list[int]:
+    """Cluster number of each image: connected parts of the graph 'correlation of the two small pictures is high'."""
+    pictures = np.stack([_small(image) for image in images])
+    alike = pictures @ pictures.T > _NEAR_DUPLICATE
+    clusters = list(range(len(images)))
+    for i, j in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
+        a, b = _root(clusters, int(i)), _root(clusters, int(j))
+        clusters[max(a, b)] = min(a, b)
+    return [_root(clusters, i) for i in range(len(images))]
+
+
+def _draw_validation(images: Sequence[Labelled], members: dict[int, list[int]], device: str) -> set[int]:
+    """Clusters of one device in an order that depends on names alone, until the share is reached."""
+    own = [group for group in members.values() if images[group[0]].device == device]
+    own.sort(key=lambda group: hashlib.sha256(images[group[0]].name.encode()).hexdigest())
+    wanted = _VALIDATION_SHARE * sum(len(group) for group in own)
+    drawn: set[int] = set()
+    for group in own:
+        if len(drawn) + len(group) <= 1.15 * wanted:
+            drawn |= set(group)
+    return drawn
+
+
+def _small(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """64 x 64, without slow changes of brightness, of unit length."""
+    grey = image.astype(np.float64).reshape(64, 4, 64, 4).mean((1, 3))
+    detail = ndimage.gaussian_filter(grey, 0.8) - ndimage.gaussian_filter(grey, 6)
+    detail -= detail.mean()
+    return np.asarray(detail.ravel() / (np.linalg.norm(detail) + 1e-9))
+
+
+def _root(clusters: list[int], index: int) -> int:
+    while clusters[index] != index:
+        index = clusters[index]
+    return index

@@ -1,0 +1,110 @@
+"""How good one frame's maps are: lines, overlap, fragments and angles, at model pixels (256 grid)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from training.muscle_segmentation.lines import Line, bordering_pair, find_fragments, mean_angle_deg, trace_lines
+from training.muscle_segmentation.real import Bytes, Labelled
+
+_NEAR_PIXELS = 2.0
+_LINE_PIXELS = 3.0
+#: A line counts as found where it was seen on this share of the labelled columns.
+_SEEN_SHARE = 0.5
+_LABELLED_SHARE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One image; None where its labels or the prediction give no number. Pixels are model pixels."""
+
+    name: str
+    cluster: int
+    aponeurosis_iou: float | None = None
+    belly_iou: float | None = None
+    line_errors: tuple[float | None, ...] = ()  # superficial and deep; None is a line not found
+    fascicle_f1: float | None = None
+    angle_error_deg: float | None = None
+    angle_is_labelled: bool = False
+    constant_angle_error_deg: float | None = None
+
+    @property
+    def both_lines_near(self) -> bool | None:
+        """Both aponeuroses found, their median distance at most 3 pixels; None without two labelled lines."""
+        if not self.line_errors:
+            return None
+        return all(error is not None and error <= _LINE_PIXELS for error in self.line_errors)
+
+
+def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float, threshold: int = 128) -> Score:
+    """Compare maps (3, 256, 256) of 0 to 255 with an image's labels."""
+    aponeurosis = belly = f1 = None
+    errors: tuple[float | None, ...] = ()
+    if item.has_aponeurosis:
+        aponeurosis = overlap(maps[0], item.targets[0], item.weights[0], threshold)
+        errors = line_errors(item, maps, threshold)
+        belly = overlap(maps[2], item.targets[2], item.weights[2], threshold) if item.weights[2].any() else None
+    labelled = mean_angle_deg(find_fragments(item.targets[1], _LABELLED_SHARE)) if item.has_fascicle else None
+    predicted = mean_angle_deg(find_fragments(maps[1], threshold))
+    if item.has_fascicle:
+        f1 = near_f1(maps[1] >= threshold, item.targets[1] >= _LABELLED_SHARE)
+    return Score(
+        name=item.name,
+        cluster=cluster,
+        aponeurosis_iou=aponeurosis,
+        belly_iou=belly,
+        line_errors=errors,
+        fascicle_f1=f1,
+        angle_error_deg=None if labelled is None or predicted is None else abs(predicted - labelled),
+        angle_is_labelled=labelled is not None,
+        constant_angle_error_deg=None if labelled is None else abs(constant_angle_deg - labelled),
+    )
+
+
+def overlap(maps: Bytes, target: Bytes, weight: Bytes, threshold: int) -> float:
+    """Intersection over union where the label is known."""
+    predicted, labelled = (maps >= threshold) & (weight > 0), (target >= 128) & (weight > 0)
+    union = float((predicted | labelled).sum())
+    return 1.0 if union == 0 else float((predicted & labelled).sum()) / union
+
+
+def line_errors(item: Labelled, maps: Bytes, threshold: int) -> tuple[float | None, ...]:
+    """Median distance of the centre lines, for the two labelled aponeuroses that border the muscle."""
+    pair = bordering_pair(trace_lines(item.targets[0]), item.targets[1] if item.has_fascicle else None)
+    if pair is None:
+        return ()
+    found = trace_lines(maps[0], threshold)
+    return tuple(_nearest(line, found) for line in pair)
+
+
+def near_f1(predicted: npt.NDArray[np.bool_], labelled: npt.NDArray[np.bool_]) -> float:
+    """F1 where a pixel counts as right when the other map has one within 2 pixels."""
+    if not predicted.any() or not labelled.any():
+        return float(not predicted.any() and not labelled.any())
+    to_labelled = ndimage.distance_transform_edt(~labelled)
+    to_predicted = ndimage.distance_transform_edt(~predicted)
+    precision = float((to_labelled[predicted] <= _NEAR_PIXELS).mean())
+    recall = float((to_predicted[labelled] <= _NEAR_PIXELS).mean())
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def bootstrap(values: list[float], clusters: list[int], *, median: bool = False, draws: int = 2000) -> tuple[float, float, float]:
+    """Mean (or median) and its 95 % interval, drawing whole near-duplicate clusters."""
+    value, cluster = np.array(values), np.array(clusters)
+    middle = np.median if median else np.mean
+    groups = [value[cluster == one] for one in np.unique(cluster)]
+    random = np.random.default_rng(0)
+    drawn = [middle(np.concatenate([groups[i] for i in random.integers(0, len(groups), len(groups))])) for _ in range(draws)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(middle(value)), float(low), float(high)
+
+
+def _nearest(labelled: Line, found: list[Line]) -> float | None:
+    errors = []
+    for line in found:
+        columns, first, second = np.intersect1d(labelled.columns, line.columns, return_indices=True)
+        if columns.size >= _SEEN_SHARE * labelled.columns.size:
+            errors.append(float(np.median(np.abs(labelled.centre[first] - line.centre[second]))))
+    return min(errors) if errors else None

@@ -1,0 +1,148 @@
+"""Train the muscle segmentation network: `python -m training.muscle_segmentation.train --data DIR --out RUN`."""
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.muscle_segmentation.augment import augment
+from training.muscle_segmentation.folds import split
+from training.muscle_segmentation.losses import segmentation_loss
+from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, number_of_parameters
+from training.muscle_segmentation.real import Labelled, load_real
+from training.muscle_segmentation.simulated import load_or_simulate
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast. `simulated_share` is the part of every batch that is simulated."""
+
+    steps: int = 3600
+    batch: int = 8
+    simulated_share: float = 0.25
+    learning_rate: float = 2e-3
+    warm_up: int = 150
+    weight_decay: float = 1e-3
+    averaging: float = 0.998
+    seed: int = 20261121
+
+
+def main() -> None:
+    """Read the arguments, load the frames, train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: log, checkpoints")
+    parser.add_argument("--steps", type=int, default=Schedule.steps)
+    parser.add_argument("--simulated-frames", type=int, default=1200, help="0 trains on real frames alone")
+    parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    share = Schedule.simulated_share if arguments.simulated_frames else 0.0
+    schedule = Schedule(steps=arguments.steps, simulated_share=share)
+    images = load_real(arguments.data)
+    real = [images[i] for i in split(images).train]
+    simulated = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
+    network = MuscleSegmentation(NetworkConfig())
+    if arguments.start_from:
+        network.load_state_dict(torch.load(arguments.start_from, weights_only=True)["weights"])
+    fit(network, real, simulated, schedule, arguments.out)
+
+
+def fit(network: MuscleSegmentation, real: list[Labelled], simulated: list[Labelled], schedule: Schedule, out: Path) -> None:
+    """Optimise and write `last.pt` (the moving average of the weights) every few minutes and at the end."""
+    torch.manual_seed(schedule.seed)
+    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,unused-ignore]
+    average = copy.deepcopy(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    print(f"{number_of_parameters(network)} parameters, {len(real)} real and {len(simulated)} simulated frames", flush=True)
+    started, losses = time.monotonic(), []
+    for step, batch in zip(range(1, schedule.steps + 1), _batches(real, simulated, schedule), strict=False):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(step, schedule)
+        losses.append(train_step(network, optimiser, batch))
+        _follow(average, network, min(schedule.averaging, 1 - 1 / (1 + step / 10)))
+        if step % 50 == 0:
+            _log(out, step, losses[-50:], time.monotonic() - started)
+        if step % 400 == 0 or step == schedule.steps:
+            save(average, out / "last.pt", step, schedule)
+
+
+def train_step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor, Tensor]) -> float:
+    """One step on (image, targets, weights); gives the loss."""
+    image, targets, weights = batch
+    optimiser.zero_grad(set_to_none=True)
+    loss = segmentation_loss(network(image.contiguous(memory_format=torch.channels_last)), targets, weights)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def save(network: nn.Module, path: Path, step: int, schedule: Schedule) -> None:
+    """Written aside and renamed, so that a reader never sees half a file."""
+    aside = path.with_suffix(".writing")
+    torch.save({"weights": network.state_dict(), "step": step, "schedule": asdict(schedule)}, aside)
+    aside.replace(path)
+
+
+def as_batch(items: list[Labelled]) -> tuple[Tensor, Tensor, Tensor]:
+    """Image in 0 to 255, targets in 0 to 1, weights, all float32."""
+    image = torch.from_numpy(np.stack([item.image for item in items])[:, None]).float()
+    targets = torch.from_numpy(np.stack([item.targets for item in items])).float() / 255.0
+    weights = torch.from_numpy(np.stack([item.weights for item in items])).float()
+    return image, targets, weights
+
+
+def _batches(real: list[Labelled], simulated: list[Labelled], schedule: Schedule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless; a real frame with both structures or of a rare device is drawn more often than its number says."""
+    random = np.random.default_rng(schedule.seed)
+    generator = torch.Generator().manual_seed(schedule.seed)
+    chance = _chances(real)
+    from_simulator = round(schedule.batch * schedule.simulated_share) if simulated else 0
+    while True:
+        drawn = [real[i] for i in random.choice(len(real), schedule.batch - from_simulator, p=chance)]
+        drawn += [simulated[i] for i in random.integers(0, max(1, len(simulated)), from_simulator)]
+        yield augment(*as_batch(drawn), generator)
+
+
+def _chances(real: list[Labelled]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    devices = [item.device for item in real]
+    weight = np.array([(1.0 + item.has_fascicle) / devices.count(item.device) ** 0.4 for item in real])
+    return np.asarray(weight / weight.sum())
+
+
+def _rate(step: int, schedule: Schedule) -> float:
+    if step < schedule.warm_up:
+        return schedule.learning_rate * step / schedule.warm_up
+    done = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
+    return schedule.learning_rate * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * done)))
+
+
+def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Exponential moving average of the weights and of the norms' statistics."""
+    with torch.no_grad():
+        for mine, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.mul_(keep).add_(theirs, alpha=1 - keep)
+            else:
+                mine.copy_(theirs)
+
+
+def _log(out: Path, step: int, losses: list[float], seconds: float) -> None:
+    record = {"step": step, "loss": round(sum(losses) / len(losses), 4), "seconds": round(seconds)}
+    print(json.dumps(record), flush=True)
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    main()
