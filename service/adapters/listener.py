@@ -71,29 +71,31 @@ class Listener:
         #: Every open connection; those that still wait for their association request come with the time they came.
         self._connections: dict[threading.Thread, PduStream] = {}
         self._waiting: dict[threading.Thread, float] = {}
+        #: Listening sockets, and whether they speak TLS.
         self._sockets: dict[socket.socket, bool] = {}
+        self._ports: dict[bool, int] = {}
         self._threads: list[threading.Thread] = []
 
     @property
     def port(self) -> int:
         """The plain port, once started; the one that the system chose when 0 was set."""
-        return self._port_of(tls=False)
+        return self._ports[False]
 
     @property
     def tls_port(self) -> int:
         """The TLS port, once started."""
-        return self._port_of(tls=True)
+        return self._ports[True]
 
     def start(self) -> None:
         """Bind, sweep what a killed process left behind, and accept. Raises OSError when a port is taken."""
-        self._sockets[bind_socket(self._settings.host, self._settings.port)] = False
-        if self._tls is not None and self._settings.tls_port is not None:
-            self._sockets[bind_socket(self._settings.host, self._settings.tls_port)] = True
+        self._bind(self._settings.port, tls=False)
+        if self._settings.tls_port is not None:
+            self._bind(self._settings.tls_port, tls=True)
         swept = self._incoming.sweep()
         log = structlog.get_logger()
         if listens_beyond_loopback(self._settings.host) and not self._settings.allowed_peers:
             log.warning("listener_open_to_any_peer", advice="set dicom.allowed_peers")
-        log.info("listener_started", host=self._settings.host, ports=[self._port(each) for each in self._sockets], swept=swept)
+        log.info("listener_started", host=self._settings.host, ports=list(self._ports.values()), swept=swept)
         for name, target in (("accept", self._accept), ("housekeeping", self._keep_house)):
             thread = threading.Thread(target=target, name=f"listener-{name}", daemon=True)
             self._threads.append(thread)
@@ -123,6 +125,11 @@ class Listener:
         self.start()
         stop.wait()
         self.stop(deadline_seconds=deadline_seconds)
+
+    def _bind(self, port: int, *, tls: bool) -> None:
+        listening = bind_socket(self._settings.host, port)
+        self._sockets[listening] = tls
+        self._ports[tls] = int(listening.getsockname()[1])
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -215,13 +222,6 @@ class Listener:
                     self._incoming.sweep()
             except Exception:  # noqa: BLE001 - logged, and the house is kept again in a moment
                 structlog.get_logger().exception("listener_housekeeping_failed")
-
-    def _port_of(self, *, tls: bool) -> int:
-        return next(self._port(each) for each, is_tls in self._sockets.items() if is_tls == tls)
-
-    @staticmethod
-    def _port(listening: socket.socket) -> int:
-        return int(listening.getsockname()[1])
 
 
 def build_policy(settings: DicomSettings) -> AssociationPolicy:
