@@ -14,7 +14,7 @@ from tests.running import running_service
 @pytest.mark.timeout(600)
 def test_acknowledged_instances_survive_the_death_of_each_process(tmp_path: Path) -> None:
     killed: Counter[str] = Counter()
-    random_ = random.Random(20261121)
+    random_ = random.Random(20261121)  # noqa: S311 - a repeatable test, not a secret
     data_dir = tmp_path / "data"
     ports: list[int] = []
     with running_service(data_dir, stable_age_seconds="1") as service:
