@@ -21,7 +21,7 @@ _HUBER = 1.345
 #: From median absolute deviation to standard deviation of a normal distribution.
 _MAD = 1.4826
 #: Ridge on the curvature, as a share of the points: keeps a short trace from bending away where it is extended.
-_CURVATURE_RIDGE = 0.02
+_CURVATURE_RIDGE = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def fit_curve(x: Floats, y: Floats) -> tuple[Curve, Floats]:
     solution: Floats = np.zeros(3)
     for _ in range(_ROUNDS):
         weighted = basis * weights
-        solution = np.linalg.solve(weighted @ basis.T + ridge, weighted @ y)
+        solution = np.asarray(np.linalg.solve(weighted @ basis.T + ridge, weighted @ y), np.float64)
         residuals = y - solution @ basis
         spread = max(_MAD * float(np.median(np.abs(residuals))), 1e-6)
         weights = np.minimum(1.0, _HUBER * spread / np.maximum(np.abs(residuals), 1e-9))

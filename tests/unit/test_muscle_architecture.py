@@ -1,0 +1,201 @@
+"""The analysis through its public door: a cine and a network's answers in, findings out."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+
+from service.core.analyses.analysis import ModelSpec, Tensors
+from service.core.analyses.muscle_architecture import MODEL, MuscleArchitecture
+from service.core.cine import Calibration, Cine, Frame
+from service.core.findings import Finding, FindingKind
+from service.errors import NotMeasurable
+from tests.phantoms import CALIBRATED, Masks, Muscle, cine_of, described, muscle_cine, scripted
+
+NAMES = [
+    "thickness",
+    "pennation_angle",
+    "fascicle_angle",
+    "superficial_aponeurosis_angle",
+    "deep_aponeurosis_angle",
+    "fascicle_length",
+    "echo_intensity",
+    "image_quality",
+]
+NOTHING: Masks = np.zeros((3, 256, 256), np.uint8)
+PENNATIONS = (14.0, 17.0, 20.0, 23.0, 26.0)
+
+
+def contraction() -> list[Muscle]:
+    return [Muscle(fascicle_angle_deg=angle, deep_angle_deg=0.0) for angle in PENNATIONS]
+
+
+def analyse(cine: Cine, answers: Iterable[Masks]) -> dict[str, Finding]:
+    findings = MuscleArchitecture().analyse(cine, scripted(answers), described)
+    assert len({finding.finding_id for finding in findings}) == len(findings)
+    return {finding.name: finding for finding in findings}
+
+
+def of(muscles: list[Muscle], **options: bool | int) -> dict[str, Finding]:
+    return analyse(muscle_cine(muscles, **options), [muscle.answer() for muscle in muscles])  # type: ignore[arg-type]
+
+
+def test_cine_of_a_contraction_gives_each_measurement_with_its_series() -> None:
+    found = of(contraction())
+    assert list(found) == NAMES
+    pennation = found["pennation_angle"]
+    assert pennation.value == pytest.approx(20, abs=0.8)
+    assert pennation.range == pytest.approx((14, 26), abs=1.0)
+    assert pennation.series is not None
+    assert pennation.series.values == pytest.approx(PENNATIONS, abs=1.0)
+    assert pennation.series.time_seconds == pytest.approx((0, 0.04, 0.08, 0.12, 0.16))
+    assert found["thickness"].value == pytest.approx(18, abs=0.3)
+    assert found["thickness"].unit == "mm"
+    assert found["fascicle_length"].value == pytest.approx(18 / np.sin(np.radians(20)), rel=0.06)
+    assert found["image_quality"].value == pytest.approx(100)
+    assert found["image_quality"].kind is FindingKind.QUALITY
+
+
+def test_finding_can_be_traced_to_frame_region_scale_and_model() -> None:
+    finding = of(contraction())["fascicle_length"]
+    evidence = finding.evidence
+    assert evidence.sop_instance_uid == "2.25.4711"
+    assert len(evidence.frames) == len(evidence.time_seconds) == 1
+    assert evidence.region_index == 1
+    assert evidence.calibration is not None
+    assert evidence.calibration.mm_per_pixel_x == pytest.approx(0.1)
+    assert evidence.pixel_sha256 == "ab" * 32
+    assert finding.model == described(MODEL)
+    assert finding.site is not None
+    assert finding.site.laterality == "left"
+    assert finding.interval is None
+    assert {line.label for line in evidence.lines} == {"superficial_aponeurosis", "deep_aponeurosis", "fascicle"}
+
+
+def test_lines_of_evidence_lie_on_the_stored_frame_where_they_were_drawn() -> None:
+    muscle = Muscle(deep_angle_deg=-3)
+    evidence = of([muscle], left=120)["thickness"].evidence
+    deep = next(line for line in evidence.lines if line.label == "deep_aponeurosis")
+    columns, rows = np.array(deep.points).T
+    x_mm = (columns - 120 + 0.5) * 0.1 - muscle.width_mm / 2
+    expected = (muscle.superficial_mm + muscle.thickness_mm - x_mm * np.tan(np.radians(-3))) / 0.1 - 0.5
+    assert rows == pytest.approx(expected, abs=2)
+    assert columns.min() < 130
+    assert columns.max() > 555
+
+
+def test_identifiers_are_the_same_for_the_same_instance() -> None:
+    first, second = of(contraction()), of(contraction())
+    assert [finding.finding_id for finding in first.values()] == [finding.finding_id for finding in second.values()]
+    assert first == second
+
+
+def test_cine_without_scale_gives_pixels_and_says_so() -> None:
+    found = of([Muscle()], is_calibrated=False)
+    thickness = found["thickness"]
+    assert thickness.unit == "{pixels}"
+    assert thickness.value == pytest.approx(180, abs=3)
+    assert "not_calibrated" in thickness.flags
+    assert thickness.evidence.calibration is not None
+    assert thickness.evidence.calibration.mm_per_pixel_x is None
+    assert thickness.evidence.calibration.reason == "the cine has no calibrated region"
+    assert found["pennation_angle"].value == pytest.approx(20, abs=0.8)
+    assert "square_pixels_assumed" in found["pennation_angle"].flags
+
+
+def test_cine_without_time_has_a_series_without_times() -> None:
+    cine = cine_of([Muscle().draw()[0]] * 2, Calibration(0.1, 0.1, CALIBRATED), frame_seconds=None)
+    series = analyse(cine, [Muscle().answer()] * 2)["thickness"].series
+    assert series is not None
+    assert series.time_seconds == (None, None)
+
+
+def test_frames_that_show_nothing_are_null_counted_and_said() -> None:
+    muscles = contraction()
+    answers = [muscle.answer() for muscle in muscles]
+    answers[1], answers[3] = NOTHING, NOTHING
+    found = analyse(muscle_cine(muscles), answers)
+    series = found["thickness"].series
+    assert series is not None
+    assert [value is None for value in series.values] == [False, True, False, True, False]
+    assert "some_frames_not_measured" in found["thickness"].flags
+    assert "3 of 5 frames" in found["thickness"].text
+    assert found["image_quality"].value == pytest.approx(60)
+    assert "no_aponeuroses" in found["image_quality"].flags
+    assert found["thickness"].evidence.frames[0] in {1, 3, 5}
+
+
+def noise() -> Masks:
+    return np.random.default_rng(5).integers(0, 256, (3, 256, 256)).astype(np.uint8)
+
+
+def only_lines() -> Masks:
+    masks = Muscle().answer()
+    return np.stack([masks[0], np.zeros_like(masks[1]), masks[2]])
+
+
+def without_belly() -> Masks:
+    masks = Muscle().answer()
+    return np.stack([masks[0], masks[1], np.zeros_like(masks[2])])
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (NOTHING, "no_aponeuroses"),
+        (np.full((3, 256, 256), 255, np.uint8), "no_aponeuroses"),
+        (noise(), "no_aponeuroses"),
+        (only_lines(), "no_coherent_fascicles"),
+        (without_belly(), "no_muscle_belly"),
+    ],
+    ids=["blank", "full", "noise", "lines without fascicles", "no belly"],
+)
+def test_input_that_is_no_muscle_gives_one_not_measured_with_the_reason(answer: Masks, reason: str) -> None:
+    cine = muscle_cine([Muscle()] * 3)
+    findings = MuscleArchitecture().analyse(cine, scripted([answer] * 3), described)
+    assert [(finding.name, finding.kind) for finding in findings] == [("not_measured", FindingKind.NOT_MEASURED)]
+    assert findings[0].flags == (reason,)
+    assert findings[0].value is None
+    assert findings[0].series is None
+    assert findings[0].text.startswith("Not measured: ")
+
+
+def test_muscle_in_one_frame_of_many_is_not_believed() -> None:
+    muscles = [Muscle()] * 12
+    found = analyse(muscle_cine(muscles), [Muscle().answer(), *[NOTHING] * 11])
+    assert list(found) == ["not_measured"]
+
+
+def test_cine_without_frames_is_not_measurable() -> None:
+    cine = cine_of([Muscle().draw()[0]], Calibration(0.1, 0.1, CALIBRATED))
+    empty = Cine(**{name: getattr(cine, name) for name in cine.__slots__} | {"frames": lambda: iter(())})
+    with pytest.raises(NotMeasurable) as caught:
+        MuscleArchitecture().analyse(empty, scripted([]), described)
+    assert caught.value.reason == "no_frames"
+
+
+def test_batches_are_made_when_asked_for_and_none_is_kept() -> None:
+    image, answer = Muscle().draw()[0], Muscle().answer()
+    taken = asked = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal taken
+        for number in range(1, 41):
+            taken += 1
+            yield Frame(number, image)
+
+    def infer(_: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
+        nonlocal asked
+        for batch in batches:
+            asked += len(batch["image"])
+            assert taken <= max(asked, 4)
+            assert batch["image"].shape[1:] == (1, 256, 256)
+            assert batch["image"].dtype == np.uint8
+            yield {"masks": np.stack([answer] * len(batch["image"]))}
+
+    cine = cine_of([image] * 40, Calibration(0.1, 0.1, CALIBRATED))
+    streamed = Cine(**{name: getattr(cine, name) for name in cine.__slots__} | {"frames": frames})
+    findings = MuscleArchitecture().analyse(streamed, infer, described)
+    assert taken == asked == 40
+    assert findings[0].series is not None
+    assert len(findings[0].series.values) == 40
