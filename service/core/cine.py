@@ -71,6 +71,19 @@ class TimeAxis:
         return None if self.seconds is None else self.seconds[frame_number - 1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CineHeader:
+    """What is known of a cine before any frame is decoded."""
+
+    sop_instance_uid: str
+    number_of_frames: int
+    rows: int
+    columns: int
+    region: Region
+    time_axis: TimeAxis
+    laterality: Literal["left", "right"] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame, numbered from 1 as DICOM does, cropped to the region; luminance (rows, columns) uint8."""
