@@ -14,7 +14,9 @@ _HALF_HEIGHT = 2.355  # width at half height of a Gaussian, in standard deviatio
 _WHITE_QUANTILE = 0.997
 
 
-def image(scatter: npt.NDArray[np.complex64], device: Device, grid: Grid, random: np.random.Generator, white: float | None = None) -> Pixels:
+def image(
+    scatter: npt.NDArray[np.complex64], device: Device, grid: Grid, random: np.random.Generator, white: float | None = None
+) -> Pixels:
     """The displayed frame (rows, columns) uint8. `white` fixes the reference level over a cine; by default this frame's own."""
     envelope = received(scatter, device, grid, random)
     return display(envelope, device, reference_level(envelope) if white is None else white)

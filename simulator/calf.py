@@ -6,7 +6,7 @@ from PIL import Image
 from simulator.bmode import Pixels, display, received, reference_level
 from simulator.cine import SIMULATOR_VERSION, Mask, Masks, SimulatedCine, SimulatedFrame, Truth
 from simulator.device import Device, DeviceGroup, draw_device
-from simulator.subject import Anatomy, Subject, draw_subject
+from simulator.subject import Anatomy, Floats, Subject, draw_subject
 from simulator.tissue import Grid, Posture, fascicle_slope_deg, lay_out, posture_at, surfaces
 
 FRAME_TIME_MS = 40.0
@@ -54,10 +54,10 @@ def fascicle_length_mm(anatomy: Anatomy, posture: Posture, grid: Grid) -> float:
     """Chord of the fascicle through the belly's middle, between the inner edges of the aponeuroses, both carried on straight."""
     x, _ = grid.points()
     superficial, deep = surfaces(anatomy, posture, grid)
-    upper = np.polynomial.Polynomial.fit(x[0], superficial[0] + anatomy.aponeurosis_mm / 2, 1).convert().coef
-    lower = np.polynomial.Polynomial.fit(x[0], deep[0] - 1.1 * anatomy.aponeurosis_mm / 2, 1).convert().coef
+    upper = _straight(x[0], superficial[0] + anatomy.aponeurosis_mm / 2)
+    lower = _straight(x[0], deep[0] - 1.1 * anatomy.aponeurosis_mm / 2)
     middle = grid.width_mm / 2
-    start = (middle, 0.5 * float(upper[0] + upper[1] * middle + lower[0] + lower[1] * middle))
+    start = (middle, 0.5 * (upper[0] + upper[1] * middle + lower[0] + lower[1] * middle))
     ends = [_walk(anatomy, posture, grid, start, sign, edge) for sign, edge in ((1.0, upper), (-1.0, lower))]
     return float(np.hypot(ends[0][0] - ends[1][0], ends[0][1] - ends[1][1]))
 
@@ -68,7 +68,7 @@ def _walk(
     grid: Grid,
     start: tuple[float, float],
     sign: float,
-    edge: np.ndarray[tuple[int], np.dtype[np.float64]],
+    edge: tuple[float, float],
 ) -> tuple[float, float]:
     """Follow the fascicle up (sign 1) or down until it meets a straight edge."""
     heights = np.linspace(0, 1, 201, dtype=np.float32)
@@ -86,9 +86,17 @@ def _walk(
     return float(x), float(y)
 
 
+def _straight(x: Floats, y: Floats) -> tuple[float, float]:
+    """Row at x = 0 and slope of the best straight line."""
+    slope, start = np.polyfit(x, y, 1)
+    return float(start), float(slope)
+
+
 def _truth(seed: int, subject: Subject, device: Device, postures: list[Posture], grid: Grid, mm_per_pixel: float) -> Truth:
     anatomy = subject.anatomy
-    known = {posture: (_thickness_mm(anatomy, posture, grid), fascicle_length_mm(anatomy, posture, grid)) for posture in set(postures)}
+    known = {
+        posture: (_thickness_mm(anatomy, posture, grid), fascicle_length_mm(anatomy, posture, grid)) for posture in set(postures)
+    }
     return Truth(
         seed=seed,
         simulator_version=SIMULATOR_VERSION,

@@ -1,4 +1,4 @@
-"""The scanner's screen round the sector: a flat border, a grey bar, depth ticks and burned-in text, all outside the calibrated region."""
+"""The scanner's screen round the sector: border, grey bar, depth ticks and burned-in text, all outside the calibrated region."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A simulated cine as an Ultrasound Multi-frame Image (PS3.3 A.7), written frame by frame: memory stays flat however long it is."""
+"""A simulated cine as an Ultrasound Multi-frame Image (PS3.3 A.7), written frame by frame, so that memory stays flat."""
 
 import struct
 from collections.abc import Iterator
@@ -49,8 +49,7 @@ def _write(cine: SimulatedCine, file: BinaryIO, transfer_syntax: str, how: Encod
     file.write(header.getvalue())
     total = len(encoded) * cine.number_of_frames
     file.write(_pixel_data_start(how, total))
-    for fragment in _fragments(encoded, frames, how):
-        file.write(fragment)
+    file.writelines(_fragments(encoded, frames, how))
     if how.is_encapsulated:
         file.write(struct.pack("<HHL", 0xFFFE, 0xE0DD, 0))
     elif total % 2:

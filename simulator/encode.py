@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydicom import uid
-from pydicom.pixels.encoders import RLELosslessEncoder
+from pydicom.pixels.encoders.base import RLELosslessEncoder
 
 Pixels = npt.NDArray[np.uint8]
 TransferSyntax = Literal["explicit", "implicit", "jpeg", "jpeg-colour", "rle", "jpeg-lossless", "jpeg-ls", "jpeg2000"]

@@ -76,7 +76,9 @@ class Subject:
 def draw_subject(seed: int) -> Subject:
     """The same seed gives the same person."""
     random = np.random.default_rng([seed, 1])
-    return Subject(name=f"calf-{seed:06d}", anatomy=_draw_anatomy(random), echoes=_draw_echoes(random), fields=_draw_fields(random))
+    return Subject(
+        name=f"calf-{seed:06d}", anatomy=_draw_anatomy(random), echoes=_draw_echoes(random), fields=_draw_fields(random)
+    )
 
 
 def _draw_anatomy(random: np.random.Generator) -> Anatomy:

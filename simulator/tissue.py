@@ -37,7 +37,7 @@ class Grid:
         return self.rows * self.row_mm
 
     def points(self) -> tuple[Floats, Floats]:
-        """x (1, columns) and y (rows, 1), mm, of the cells' centres."""
+        """Centres of the cells, mm: x (1, columns) and y (rows, 1)."""
         x = ((np.arange(self.columns) + 0.5) * self.column_mm).astype(np.float32)[None]
         return x, ((np.arange(self.rows) + 0.5) * self.row_mm).astype(np.float32)[:, None]
 
@@ -106,7 +106,8 @@ def lay_out(subject: Subject, posture: Posture, grid: Grid) -> Tissue:
     echogenicity = np.where(y < superficial, _fat(subject, x, y), echogenicity)
     echogenicity = np.where(y < _SKIN_MM, 5.0, echogenicity)
     third = _third_line(anatomy, deep, y, half)
-    broken = 0.5 + 0.5 * np.clip(1 + _sample(fields.slow, y * 0 + 3, x - posture.slide_mm, 0.25, 0.8), 0.2, 2)
+    patches = _sample(fields.slow, y * 0 + 3, x - posture.slide_mm, SLOW_ACROSS_MM, SLOW_ALONG_MM)
+    broken = 0.5 + 0.5 * np.clip(1 + patches, 0.2, 2)
     lines = upper | lower | third
     echogenicity = np.where(lines, echoes.aponeurosis * broken, echogenicity).astype(np.float32)
     scatter = _scatterers(fields.real, across, along) + 1j * _scatterers(fields.imaginary, across, along)
@@ -128,7 +129,9 @@ def _material(anatomy: Anatomy, posture: Posture, grid: Grid) -> tuple[Floats, F
     slope = np.where(height < 0, second, slope)
     steps = np.linspace(0, 1.6, 65, dtype=np.float32)
     rise = np.tan(np.radians(fascicle_slope_deg(anatomy, posture, steps))) + tilt
-    reach = np.concatenate([[0.0], np.cumsum(0.5 * (1 / rise[1:] + 1 / rise[:-1]))]) * posture.thickness_mm * (steps[1] - steps[0])
+    reach = (
+        np.concatenate([[0.0], np.cumsum(0.5 * (1 / rise[1:] + 1 / rise[:-1]))]) * posture.thickness_mm * (steps[1] - steps[0])
+    )
     travelled = np.interp(share, steps, reach)
     n = x - middle - posture.slide_mm - np.where(height < 0, 0, travelled)
     rest = np.radians(anatomy.pennation_rest_deg)
@@ -163,7 +166,3 @@ def _sample(field: Floats, across: Floats, along: Floats, across_mm: float, alon
     """Linear interpolation in a field that wraps round."""
     places = np.stack(np.broadcast_arrays(across / across_mm, along / along_mm))
     return np.asarray(ndimage.map_coordinates(field, places, order=1, mode="grid-wrap"), np.float32)
-
-
-#: Cells of the slow field, for those who sample it at its own scale.
-SLOW_CELLS_MM = (SLOW_ACROSS_MM, SLOW_ALONG_MM)

@@ -12,7 +12,7 @@ _SHIFT = 0.18
 
 
 def augment(image: Tensor, targets: Tensor, weights: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, 1, H, W), (B, 3, H, W), (B, 3, H, W) float in 0 to 255, 0 to 1, 0 or 1; the same shapes back, still 0 in the padding."""
+    """Image (B, 1, H, W) of 0 to 255, targets (B, 3, H, W) of 0 to 1, weights (B, 3, H, W) of 0 or 1; the same back."""
     moves = _affine(image.shape[0], generator)
     grid = functional.affine_grid(moves, list(image.shape), align_corners=False)
     inside = functional.grid_sample((image > 0.5).to(image.dtype), grid, mode="nearest", align_corners=False)

@@ -1,4 +1,4 @@
-"""Put a trained network into the model repository: `python -m training.muscle_segmentation.export --run RUN --to model_repository`."""
+"""Put a trained network into the model repository: `python -m training.muscle_segmentation.export --run RUN`."""
 
 import argparse
 import hashlib

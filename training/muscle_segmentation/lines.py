@@ -1,5 +1,6 @@
 """Centre lines of aponeuroses and straight fragments of fascicles in (256, 256) maps: for labels and for scoring."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def trace_lines(share: Bytes, threshold: int = 128) -> list[Line]:
 
 def bordering_pair(lines: list[Line], fascicle: Bytes | None = None) -> tuple[Line, Line] | None:
     """The two neighbouring lines with most fascicle pixels between them; the two uppermost where no fascicle is labelled."""
-    pairs = list(zip(lines[:-1], lines[1:], strict=True))
+    pairs = list(itertools.pairwise(lines))
     if not pairs:
         return None
     if fascicle is None or not fascicle.any():

@@ -4,6 +4,7 @@ After Ronneberger et al. 2015 (U-Net), with the sub-pixel stem and head of Shi e
 per frame below that of a 16-32-64-128 U-Net at full resolution, with more channels where the structures are.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -22,16 +23,16 @@ class NetworkConfig:
     outputs: int = len(LABELS)
 
 
-class MuscleSegmentation(nn.Module):
+class MuscleSegmentation(nn.Module):  # type: ignore[misc, unused-ignore]
     """Grey frames (B, 1, 256, 256) float, 0 in the padding and 1 to 255 in the sector, to logits (B, 3, 256, 256)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         widths = config.widths
         self.stem = _block(4, widths[0])
-        self.down = nn.ModuleList(_block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.down = nn.ModuleList(_block(a, b) for a, b in itertools.pairwise(widths))
         self.bottom = _Context(widths[-1])
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))[::-1]
+        pairs = list(itertools.pairwise(widths))[::-1]
         self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
         self.up = nn.ModuleList(_block(2 * a, a) for a, _ in pairs)
         self.head = nn.Conv2d(widths[0], 4 * config.outputs, 3, padding=1)
@@ -51,7 +52,7 @@ class MuscleSegmentation(nn.Module):
         return functional.pixel_shuffle(self.head(x), 2)  # (B, 3, 256, 256)
 
 
-class ServedSegmentation(nn.Module):
+class ServedSegmentation(nn.Module):  # type: ignore[misc, unused-ignore]
     """What Triton serves: uint8 frames in, uint8 probabilities x 255 out, 0 in the padding."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -81,7 +82,7 @@ def number_of_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-class _Context(nn.Module):
+class _Context(nn.Module):  # type: ignore[misc, unused-ignore]
     """Dilated convolutions at the coarsest level, summed: fascicles and aponeuroses are longer than a plain kernel sees."""
 
     def __init__(self, width: int) -> None:

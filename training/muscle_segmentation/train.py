@@ -40,13 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: log, checkpoints")
-    parser.add_argument("--steps", type=int, default=Schedule.steps)
+    parser.add_argument("--steps", type=int, default=Schedule().steps)
     parser.add_argument("--simulated-frames", type=int, default=1200, help="0 trains on real frames alone")
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    share = Schedule.simulated_share if arguments.simulated_frames else 0.0
+    share = Schedule().simulated_share if arguments.simulated_frames else 0.0
     schedule = Schedule(steps=arguments.steps, simulated_share=share)
     images = load_real(arguments.data)
     real = [images[i] for i in split(images).train]

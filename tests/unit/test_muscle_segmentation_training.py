@@ -1,0 +1,82 @@
+"""The segmentation network: shapes, learning at all, and the exported file giving the same maps. Skipped without torch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
+
+from training.muscle_segmentation.augment import augment  # noqa: E402
+from training.muscle_segmentation.losses import segmentation_loss  # noqa: E402
+from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, ServedSegmentation, standardised  # noqa: E402
+from training.muscle_segmentation.train import as_batch, train_step  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def batch() -> tuple[object, object, object]:
+    """Two simulated frames of one subject."""
+    from training.muscle_segmentation.simulated import labelled_frames  # noqa: PLC0415
+
+    return as_batch(labelled_frames(77, count=2))
+
+
+def test_network_any_batch_gives_three_maps_of_the_same_size() -> None:
+    network = MuscleSegmentation(NetworkConfig((8, 12, 16, 24))).eval()
+    for count in (1, 3):
+        assert network(torch.full((count, 1, 256, 256), 60.0)).shape == (count, 3, 256, 256)
+
+
+def test_standardised_ignores_the_padding() -> None:
+    image = torch.zeros(1, 1, 64, 64)
+    image[..., 16:48, :] = torch.rand(1, 1, 32, 64) * 100 + 50
+    out = standardised(image)
+    assert float(out[..., 16:48, :].mean()) == pytest.approx(0.0, abs=1e-4)
+    assert float(out[..., 16:48, :].std()) == pytest.approx(1.0, abs=0.02)
+    assert float(out[..., :16, :].abs().max()) == 0.0
+
+
+def test_loss_unlabelled_head_costs_nothing() -> None:
+    logits, targets = torch.randn(2, 3, 32, 32), (torch.rand(2, 3, 32, 32) > 0.5).float()
+    weights = torch.ones(2, 3, 32, 32)
+    weights[:, 1] = 0
+    moved = logits.clone()
+    moved[:, 1] += 5
+    assert float(segmentation_loss(moved, targets, weights)) == pytest.approx(float(segmentation_loss(logits, targets, weights)))
+
+
+def test_augment_keeps_labels_on_the_structures(batch: tuple[object, object, object]) -> None:
+    image, targets, weights = (torch.cat([part] * 4) for part in batch)  # type: ignore[misc]
+    grey, moved, known = augment(image, targets, weights, torch.Generator().manual_seed(1))
+    line = (moved[:, 0] > 0.5) & (grey[:, 0] > 1)
+    rest = (moved[:, 0] < 0.1) & (grey[:, 0] > 1)
+    assert float(grey[:, 0][line].mean()) > 1.3 * float(grey[:, 0][rest].mean())
+    assert set(known.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_network_overfits_one_batch(batch: tuple[object, object, object]) -> None:
+    torch.manual_seed(0)
+    network = MuscleSegmentation(NetworkConfig((12, 16, 24, 32))).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
+    losses = [train_step(network, optimiser, batch) for _ in range(50)]  # type: ignore[arg-type]
+    assert losses[-1] < 0.45 * losses[0]
+
+
+def test_export_gives_the_maps_of_torch(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from training.muscle_segmentation.export import export, largest_difference  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    served = ServedSegmentation(MuscleSegmentation(NetworkConfig((8, 12, 16, 24)))).eval()
+    export(served, tmp_path / "model.onnx")
+    assert largest_difference(served, tmp_path / "model.onnx") <= 1
+
+
+def test_served_maps_are_zero_in_the_padding() -> None:
+    served = ServedSegmentation(MuscleSegmentation(NetworkConfig((8, 12, 16, 24)))).eval()
+    image = np.zeros((1, 1, 256, 256), np.uint8)
+    image[..., 40:200, :] = 90
+    masks = served(torch.from_numpy(image))
+    assert masks.dtype == torch.uint8
+    assert int(masks[..., :40, :].max()) == 0
