@@ -10,10 +10,10 @@ from blake3 import blake3
 
 from service.adapters.incoming import IncomingFolder
 from service.core.attributes import WANTED, read_attributes
-from service.core.dataset_scan import scan_data_set
+from service.core.dataset_scan import scan_data_set, scanner_for
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.part10 import MAXIMUM_HEAD_BYTES, PREAMBLE_BYTES, parse_head
-from service.errors import InputRejected, NotFound, Unavailable
+from service.errors import NotFound, Unavailable
 
 _KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.dcm")
 
@@ -97,26 +97,24 @@ def storage_key(digest: ContentDigest) -> str:
     return f"{name[:2]}/{name}.dcm"
 
 
-def read_instance(path: Path) -> tuple[InstanceAttributes, ContentDigest]:
-    """What a DICOM file holds, in one pass over its bytes. Raises InputRejected, NotFound, Unavailable."""
+def read_instance(path: Path, *, maximum_inflated_bytes: int | None = None) -> tuple[InstanceAttributes, ContentDigest]:
+    """What a DICOM file holds, in one pass over its bytes; a deflated one only when a maximum is given.
+
+    Raises InputRejected, NotFound, Unavailable.
+    """
     try:
         with path.open("rb", buffering=0) as file:
             transfer_syntax_uid, offset = parse_head(file.read(MAXIMUM_HEAD_BYTES))
             file.seek(offset)
-            scanned = scan_data_set(file.read, transfer_syntax_uid=transfer_syntax_uid, wanted=WANTED)
+            scanner = scanner_for(
+                transfer_syntax_uid=transfer_syntax_uid, wanted=WANTED, maximum_inflated_bytes=maximum_inflated_bytes
+            )
+            scanned = scan_data_set(file.read, scanner)
     except FileNotFoundError as error:
         raise NotFound("The instance store does not hold this instance") from error
     except OSError as error:
         raise Unavailable(f"A stored instance cannot be read: {os.strerror(error.errno or 0)}") from error
     return read_attributes(scanned), scanned.digest
-
-
-def verify_instance(path: Path, digest: ContentDigest) -> bool:
-    """True when the stored bytes still hash to `digest`."""
-    try:
-        return read_instance(path)[1] == digest
-    except InputRejected:
-        return False
 
 
 def _sync_folder(folder: Path) -> None:

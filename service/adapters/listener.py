@@ -22,7 +22,8 @@ from service.adapters.listener_services import Admission, CachedGate, ListenerSe
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.listener_transport import PduStream, PeerGone, PeerTooSlow
 from service.core.association_policy import AllowedPeer, AssociationPolicy
-from service.core.dicom_syntaxes import DEFLATED_EXPLICIT, STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from service.core.dataset_scan import DEFLATED_EXPLICIT
+from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from service.ports import InstanceStore
 from service.settings import DicomSettings
 

@@ -187,7 +187,12 @@ class AssociationSession:
             raise ProtocolViolation(str(error)) from error
         if command.field is CommandField.C_STORE and command.sop_instance_uid is None:
             raise ProtocolViolation("a C-STORE names no SOP instance")
-        message.reception = Reception(command=command, context=message.context, incoming=self._services.incoming)
+        message.reception = Reception(
+            command=command,
+            context=message.context,
+            incoming=self._services.incoming,
+            maximum_bytes=self._services.settings.maximum_object_bytes,
+        )
         if not command.has_data_set:
             self._answer(message, command, message.reception)
         elif command.field is CommandField.C_STORE:
@@ -221,8 +226,8 @@ class AssociationSession:
         status, comment = status_of(reception.trouble), comment_of(reception.trouble)
         self._ledger.count_refused(command, status=status, error=reception.trouble, size_bytes=reception.bytes_received)
         event = {"status": f"0x{status:04X}", "comment": comment, "peer_address": self._peer[0]}
-        exception = reception.trouble if status is StoreStatus.PROCESSING_FAILURE else None
-        structlog.get_logger().warning("instance_refused", exc_info=exception, **event)
+        fault = reception.trouble if status is StoreStatus.PROCESSING_FAILURE else None
+        structlog.get_logger().warning("instance_refused", exc_info=fault, **event)
         self._respond(message, command, status, comment)
 
     def _keep(self, file: IncomingFile, attributes: InstanceAttributes, digest: ContentDigest) -> None:

@@ -7,7 +7,7 @@ from service.adapters.incoming import IncomingFile, IncomingFolder
 from service.adapters.listener_hooks import Gate
 from service.core.association import ContextRecord
 from service.core.attributes import WANTED, is_uid, read_attributes
-from service.core.dataset_scan import DataSetScanner
+from service.core.dataset_scan import DataSetScanner, InflatingScanner, scanner_for
 from service.core.dicom_syntaxes import VERIFICATION
 from service.core.dimse import Command, CommandField
 from service.core.instance import ContentDigest, InstanceAttributes
@@ -18,13 +18,14 @@ from service.errors import InputRejected, Unavailable
 class Reception:
     """Takes the data set of one command. The first trouble is remembered; what still arrives is then let fall."""
 
-    def __init__(self, *, command: Command, context: ContextRecord, incoming: IncomingFolder) -> None:
+    def __init__(self, *, command: Command, context: ContextRecord, incoming: IncomingFolder, maximum_bytes: int) -> None:
         self._command = command
         self._incoming = incoming
         self._resources = ExitStack()
         self._file: IncomingFile | None = None
         self._syntax = context.accepted_transfer_syntax or ""
-        self._scanner: DataSetScanner | None = None
+        self._maximum_bytes = maximum_bytes
+        self._scanner: DataSetScanner | InflatingScanner | None = None
         self.bytes_received = 0
         self.trouble: Exception | None = check_command(command, context)
 
@@ -34,7 +35,9 @@ class Reception:
             return
         try:
             _pass(gate)
-            self._scanner = DataSetScanner(transfer_syntax_uid=self._syntax, wanted=WANTED)
+            self._scanner = scanner_for(
+                transfer_syntax_uid=self._syntax, wanted=WANTED, maximum_inflated_bytes=self._maximum_bytes
+            )
             self._file = self._resources.enter_context(self._incoming.create())
             head = encode_head(
                 sop_class_uid=self._command.sop_class_uid or "",

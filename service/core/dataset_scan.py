@@ -5,6 +5,7 @@ Data element, and hashes what lies inside and outside of it on the way.
 """
 
 import struct
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +20,8 @@ from service.errors import InputRejected
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 #: Deflated Explicit VR Little Endian; JPIP Referenced Deflate; JPIP HTJ2K Referenced Deflate.
-DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+DEFLATED_EXPLICIT = "1.2.840.10008.1.2.1.99"
+DEFLATED = frozenset({DEFLATED_EXPLICIT, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 
 MAXIMUM_DEPTH = 64
 #: A million empty elements cost a reader that keeps them all half a gigabyte.
@@ -32,6 +34,7 @@ PIXEL_DATA = 0x7FE00010
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _ENDLESS = 1 << 62
+_INFLATED_PIECE = 256 << 10
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
 _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT"}
@@ -90,8 +93,8 @@ class DataSetScanner:
     `too_many_elements`, `truncated`, `not_a_data_set`, `duplicate_element`, `empty_data_set`.
     """
 
-    def __init__(self, *, transfer_syntax_uid: str, wanted: Wanted) -> None:
-        if transfer_syntax_uid in DEFLATED:
+    def __init__(self, *, transfer_syntax_uid: str, wanted: Wanted, inflated: bool = False) -> None:
+        if transfer_syntax_uid in DEFLATED and not inflated:
             raise InputRejected("A deflated data set is not taken; send it in another transfer syntax", reason="deflated")
         self._syntax = transfer_syntax_uid
         self._wanted = wanted
@@ -228,11 +231,7 @@ class DataSetScanner:
         """An item, or the end of an item or sequence (PS3.5 7.5)."""
         after = position + 8
         if len(self._stack) == 1:
-            # Seen from devices: a delimiter too many after pixel data, an item whose sequence was edited away. Harmless here.
-            (length,) = struct.unpack_from(frame.order + "L", piece, position + 4)
-            if length == _UNDEFINED:
-                raise InputRejected("An item stands outside of any sequence", reason="not_a_data_set")
-            self._skip = length
+            self._skip_stray(struct.unpack_from(frame.order + "L", piece, position + 4)[0])
         elif frame.kind == _DATASET:
             if tag != _ITEM_END or not frame.undefined:
                 raise InputRejected("A delimiter stands where an element should", reason="not_a_data_set")
@@ -249,6 +248,12 @@ class DataSetScanner:
         else:
             self._open_item(frame, after, struct.unpack_from(frame.order + "L", piece, position + 4)[0])
         return after
+
+    def _skip_stray(self, length: int) -> None:
+        """Seen from devices: a delimiter too many after pixel data, an item whose sequence was edited away. Harmless."""
+        if length == _UNDEFINED:
+            raise InputRejected("An item stands outside of any sequence", reason="not_a_data_set")
+        self._skip = length
 
     def _open_item(self, sequence: _Frame, after: int, length: int) -> None:
         undefined = length == _UNDEFINED
@@ -319,9 +324,50 @@ class DataSetScanner:
         self._hash = self._attributes_hash
 
 
-def scan_data_set(read: Callable[[int], bytes], *, transfer_syntax_uid: str, wanted: Wanted) -> ScannedDataSet:
+class InflatingScanner:
+    """The same for Deflated Explicit VR Little Endian (PS3.5 A.5): never more than a piece of it is inflated at a time.
+
+    Raises InputRejected with the reason `inflates_too_far` as well.
+    """
+
+    def __init__(self, *, transfer_syntax_uid: str, wanted: Wanted, maximum_bytes: int) -> None:
+        self._scanner = DataSetScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted, inflated=True)
+        self._inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        self._maximum_bytes = maximum_bytes
+        self._inflated = 0
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Inflate and walk over the next bytes."""
+        left: bytes | bytearray | memoryview = data
+        try:
+            while not self._inflater.eof and (left or self._inflater.unconsumed_tail):
+                piece = self._inflater.decompress(left, _INFLATED_PIECE)
+                left = self._inflater.unconsumed_tail
+                self._inflated += len(piece)
+                if self._inflated > self._maximum_bytes:
+                    raise InputRejected("The deflated data set unpacks to more than is taken", reason="inflates_too_far")
+                self._scanner.feed(piece)
+        except zlib.error as error:
+            raise InputRejected("The data set is not deflated as its transfer syntax says", reason="not_a_data_set") from error
+
+    def finish(self) -> ScannedDataSet:
+        """Say that no bytes follow."""
+        if not self._inflater.eof:
+            raise InputRejected("The deflated data set is cut short", reason="truncated")
+        return self._scanner.finish()
+
+
+def scanner_for(
+    *, transfer_syntax_uid: str, wanted: Wanted, maximum_inflated_bytes: int | None
+) -> DataSetScanner | InflatingScanner:
+    """The scanner for a transfer syntax; without a maximum, a deflated one is refused (`deflated`)."""
+    if transfer_syntax_uid == DEFLATED_EXPLICIT and maximum_inflated_bytes is not None:
+        return InflatingScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted, maximum_bytes=maximum_inflated_bytes)
+    return DataSetScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted)
+
+
+def scan_data_set(read: Callable[[int], bytes], scanner: DataSetScanner | InflatingScanner) -> ScannedDataSet:
     """Scan what `read(size)` gives until it gives nothing."""
-    scanner = DataSetScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted)
     while piece := read(1 << 20):
         scanner.feed(piece)
     return scanner.finish()

@@ -67,7 +67,6 @@ TRANSFER_SYNTAXES = tuple(
         ".4.108",  # HEVC/H.265 Main 10 Profile
     )
 )
-DEFLATED_EXPLICIT = _SYNTAX + ".1.99"
 
 
 def refusal_of_context(abstract_syntax: str, transfer_syntaxes: tuple[str, ...], *, result: int) -> str:

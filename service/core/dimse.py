@@ -57,8 +57,8 @@ def parse_command(encoded: bytes) -> Command:
         field=field,
         message_id=_unsigned(elements, _MESSAGE_ID_BEING_RESPONDED_TO if cancels else _MESSAGE_ID),
         has_data_set=_unsigned(elements, _COMMAND_DATA_SET_TYPE) != _NO_DATA_SET,
-        sop_class_uid=_uid(elements, _AFFECTED_SOP_CLASS_UID) or _uid(elements, _REQUESTED_SOP_CLASS_UID),
-        sop_instance_uid=_uid(elements, _AFFECTED_SOP_INSTANCE_UID) or _uid(elements, _REQUESTED_SOP_INSTANCE_UID),
+        sop_class_uid=_uid(elements, _AFFECTED_SOP_CLASS_UID, _REQUESTED_SOP_CLASS_UID),
+        sop_instance_uid=_uid(elements, _AFFECTED_SOP_INSTANCE_UID, _REQUESTED_SOP_INSTANCE_UID),
     )
 
 
@@ -103,8 +103,8 @@ def _unsigned(elements: dict[int, bytes], element: int) -> int:
     return int.from_bytes(value, "little")
 
 
-def _uid(elements: dict[int, bytes], element: int) -> str | None:
-    value = elements.get(element)
+def _uid(elements: dict[int, bytes], affected: int, requested: int) -> str | None:
+    value = elements.get(affected, elements.get(requested))
     return None if value is None else value.rstrip(b"\0 ").decode("latin-1")
 
 

@@ -38,6 +38,7 @@ STATUS_OF_REASON = MappingProxyType(
         "too_many_elements": StoreStatus.CANNOT_UNDERSTAND,
         "duplicate_element": StoreStatus.CANNOT_UNDERSTAND,
         "unidentified": StoreStatus.CANNOT_UNDERSTAND,
+        "inflates_too_far": StoreStatus.CANNOT_UNDERSTAND,
         "deflated": StoreStatus.CANNOT_UNDERSTAND,
     }
 )

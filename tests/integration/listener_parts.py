@@ -1,15 +1,16 @@
 """A running listener with recording hooks, and a peer that speaks PDUs byte by byte."""
 
+import os
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -59,7 +60,7 @@ class RecordingSave:
 
     received: list[ReceivedInstance] = field(default_factory=list)
     failure: Exception | None = None
-    before: Callable[[], None] | None = None
+    before: Callable[[], object] | None = None
 
     def __call__(self, received: ReceivedInstance) -> None:
         if self.before:
@@ -131,7 +132,7 @@ class RawPeer:
         if wrap:
             self.socket = wrap(self.socket)
 
-    def __enter__(self) -> "RawPeer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,10 +140,8 @@ class RawPeer:
 
     def send(self, data: bytes) -> None:
         """Send, whether the other side still listens or not."""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def read(self) -> tuple[int, bytes]:
         """One PDU; type 0 when the connection is closed."""
@@ -208,7 +207,7 @@ def encode_request(
     primitive.presentation_context_definition_list = offered
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
     length.maximum_length_received = maximum
-    implementation.implementation_class_uid = "1.2.3"  # type: ignore[assignment]
+    implementation.implementation_class_uid = "1.2.3"
     primitive.user_information = [length, implementation]
     return bytes(A_ASSOCIATE_RQ(primitive).encode())
 
@@ -253,7 +252,12 @@ def decode_command(encoded: bytes) -> dict[int, bytes]:
 
 
 def store_command(
-    *, sop_class: str | None = US, instance: str | bytes | None = INSTANCE, message: int = 1, data_set_type: int = 0, field: int = 1
+    *,
+    sop_class: str | None = US,
+    instance: str | bytes | None = INSTANCE,
+    message: int = 1,
+    data_set_type: int = 0,
+    field: int = 1,
 ) -> bytes:
     elements: dict[int, int | str | bytes] = {0x0100: field, 0x0110: message, 0x0700: 0, 0x0800: data_set_type}
     if sop_class is not None:
@@ -315,7 +319,9 @@ def element(tag: int, vr: bytes, value: bytes, *, length: int | None = None) -> 
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, size) + value
 
 
-def raw_data_set(extra: bytes = b"", *, pixel_data: bytes | None = None, frames: bytes = b"", uid: bytes = INSTANCE.encode()) -> bytes:
+def raw_data_set(
+    extra: bytes = b"", *, pixel_data: bytes | None = None, frames: bytes = b"", uid: bytes = INSTANCE.encode()
+) -> bytes:
     """A hand-made data set; `extra` stands between the patient and the image pixel module."""
     return b"".join(
         (
@@ -333,9 +339,14 @@ def raw_data_set(extra: bytes = b"", *, pixel_data: bytes | None = None, frames:
     )
 
 
-def nested_sequences(depth: int) -> bytes:
+def nested_sequences(depth: int, *, tag: int = 0x00104002) -> bytes:
     """Sequences of undefined length, one in the other."""
     item = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
     ends = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
-    start = element(0x00104002, b"SQ", b"", length=0xFFFFFFFF) + item
+    start = element(tag, b"SQ", b"", length=0xFFFFFFFF) + item
     return start * depth + ends * depth
+
+
+def resident_bytes() -> int:
+    """Memory of this process, which is also the listener's."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.integration.listener_parts import (
@@ -25,6 +24,7 @@ from tests.integration.listener_parts import (
     encode_command,
     encode_request,
     pdata,
+    resident_bytes,
     run_thread,
     running_listener,
     store_command,
@@ -131,8 +131,7 @@ def test_association_that_breaks_the_protocol_is_aborted(running: Running, data:
 
 
 def test_hostile_lengths_and_endless_messages_cost_no_memory(running: Running) -> None:
-    process = psutil.Process()
-    before = process.memory_info().rss
+    before = resident_bytes()
     for _ in range(20):
         with RawPeer(running.port) as peer:
             peer.associate()
@@ -142,7 +141,7 @@ def test_hostile_lengths_and_endless_messages_cost_no_memory(running: Running) -
             peer.associate()
             peer.send(pdata(3, 0, bytes(60_000)) * 20)
             assert_aborted(peer, within_seconds=5)
-    assert process.memory_info().rss - before < 16 * MEBIBYTE
+    assert resident_bytes() - before < 16 * MEBIBYTE
 
 
 def test_peer_sees_the_abort_although_it_still_sends(running: Running) -> None:
@@ -226,7 +225,7 @@ def test_association_idle_for_longer_than_the_pdu_timeout_still_serves(running: 
 
 
 def test_our_own_slowness_is_not_held_against_the_peer(running: Running) -> None:
-    running.save.before = lambda: threading.Event().wait(1.5) and None
+    running.save.before = lambda: threading.Event().wait(1.5)
     with RawPeer(running.port) as peer:
         peer.associate()
         assert peer.store(encode(ultrasound())) == (0, "")
