@@ -87,8 +87,7 @@ def measure(examples: Iterable[Example]) -> dict[str, list[float]]:
 def table(columns: dict[str, dict[str, list[float]]]) -> str:
     """Median (10th to 90th percentile), number of images."""
     lines = ["|256 x 256, per image|" + "|".join(columns) + "|", "|---|" + "---|" * len(columns)]
-    for name in _FIGURES:
-        lines.append(f"|{name}|" + "|".join(_cell(found[name]) for found in columns.values()) + "|")
+    lines += [f"|{name}|" + "|".join(_cell(found[name]) for found in columns.values()) + "|" for name in _FIGURES]
     return "\n".join(lines)
 
 
@@ -109,7 +108,7 @@ def _belly(example: Example) -> Mask | None:
     if both.sum() < 20:
         return None
     end_of_first = (changes == -1).argmax(0)
-    start_of_second = np.where(rows > end_of_first, changes[:-1] == 1, False).argmax(0)
+    start_of_second = ((rows > end_of_first) & (changes[:-1] == 1)).argmax(0)
     belly = (rows >= end_of_first + 1) & (rows < start_of_second - 1) & both
     return np.asarray(belly) if belly.sum() > 200 else None
 

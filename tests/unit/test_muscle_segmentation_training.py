@@ -46,7 +46,7 @@ def test_loss_unlabelled_head_costs_nothing() -> None:
 
 
 def test_augment_keeps_labels_on_the_structures(batch: tuple[object, object, object]) -> None:
-    image, targets, weights = (torch.cat([part] * 4) for part in batch)  # type: ignore[misc]
+    image, targets, weights = (torch.cat([part] * 4) for part in batch)
     grey, moved, known = augment(image, targets, weights, torch.Generator().manual_seed(1))
     line = (moved[:, 0] > 0.5) & (grey[:, 0] > 1)
     rest = (moved[:, 0] < 0.1) & (grey[:, 0] > 1)
@@ -58,10 +58,12 @@ def test_network_overfits_one_batch(batch: tuple[object, object, object]) -> Non
     torch.manual_seed(0)
     network = MuscleSegmentation(NetworkConfig((12, 16, 24, 32))).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
-    losses = [train_step(network, optimiser, batch) for _ in range(50)]  # type: ignore[arg-type]
+    small = tuple(part[..., 64:192, 64:192].contiguous() for part in batch)
+    losses = [train_step(network, optimiser, small) for _ in range(50)]
     assert losses[-1] < 0.45 * losses[0]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of the exporter that writes one plain file
 def test_export_gives_the_maps_of_torch(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
