@@ -33,7 +33,7 @@ from service.core.pixels import decode_luminance, decode_picture, rgb_luminance
 from service.errors import InputRejected
 
 _HASH_CHUNK_BYTES = 1 << 20
-_CODECS = ("jpeg8_decode", "jpegls_decode", "jpeg2k_decode", "htj2k_decode", "packbits_decode")
+_CODECS = ("jpeg8_decode", "jpegls_decode", "jpeg2k_decode", "packbits_decode")
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def _silence_errors() -> None:
 
 def _warm_up() -> None:
     """Run what imports or opens something on its first call."""
-    for decode in (imagecodecs.jpeg8_decode, imagecodecs.jpegls_decode, imagecodecs.jpeg2k_decode, imagecodecs.htj2k_decode):
+    for decode in (imagecodecs.jpeg8_decode, imagecodecs.jpegls_decode, imagecodecs.jpeg2k_decode):
         with contextlib.suppress(Exception):
             decode(b"\xff\xd8\xff\xd9")
     with contextlib.suppress(InputRejected):

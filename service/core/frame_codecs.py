@@ -16,6 +16,7 @@ Samples = npt.NDArray[np.integer]
 _RLE_HEADER_BYTES = 64
 _BYTE_BITS = 8
 _JPEG_2000_END = b"\xff\xd9"
+_PADDING_BYTES = 64
 
 
 def decode_samples(data: bytes, pixel_format: PixelFormat) -> tuple[Samples, bool]:
@@ -138,11 +139,9 @@ def _decode_jpeg_2000(data: bytes, pixel_format: PixelFormat) -> tuple[Samples, 
     stream = read_jpeg_2000(data)
     check_codestream(stream, pixel_format)
     ycbcr = not stream.has_colour_transform and pixel_format.photometric_interpretation.startswith("YBR_FULL")
-    if pixel_format.codec == "htj2k":
-        # OpenJPH conceals a cut-off end where OpenJPEG refuses it.
-        if data.rfind(_JPEG_2000_END, len(data) - _RLE_HEADER_BYTES) < 0:
-            raise InputRejected("An HTJ2K frame ends before its end marker", reason="frame_truncated")
-        return _run(lambda: imagecodecs.htj2k_decode(data, planar=False), pixel_format), ycbcr
+    if data.rfind(_JPEG_2000_END, max(len(data) - _PADDING_BYTES, 0)) < 0:
+        raise InputRejected("A JPEG 2000 frame ends before its end marker", reason="frame_truncated")
+    # OpenJPEG reads HTJ2K too; OpenJPH, the other choice, conceals damage and leaves samples unset.
     return _run(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixel_format), ycbcr
 
 
