@@ -18,9 +18,9 @@ from rich.console import Console
 
 from service.adapters.instance_store import read_instance
 from service.adapters.store_scu import send_paths
+from service.commands.whole import free_port, is_free
 from service.core.render.table import report_table
 from service.core.report import Report
-from service.embedded.whole import free_port, is_free
 from service.errors import SonomyoError, Unavailable
 from service.settings import Settings
 from simulator.write import simulate

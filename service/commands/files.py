@@ -12,8 +12,8 @@ from service.adapters.instance_store import read_instance
 from service.adapters.store_scu import SendResult, send_paths
 from service.bootstrap import Service
 from service.commands.one_file import analyze_file
+from service.commands.whole import triton_for
 from service.core.routing import select_analyses
-from service.embedded.whole import triton_for
 from service.settings import Settings
 from simulator.write import simulate
 

@@ -8,8 +8,8 @@ import typer
 from service.api.serve import serve_api
 from service.bootstrap import Service
 from service.commands.listening import run_listener
+from service.commands.whole import run_triton, up
 from service.commands.working import run_worker_role
-from service.embedded.whole import run_triton, up
 from service.logs import configure_logging
 from service.settings import Settings
 

@@ -1,0 +1,220 @@
+"""`sonomyo up`: PostgreSQL, Triton, listener, worker and API under one supervisor, on one machine, without Docker or root."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from service.adapters.migrations import migrate
+from service.adapters.postgres import make_engine
+from service.embedded.postgres import EmbeddedPostgres
+from service.embedded.processes import Command
+from service.embedded.supervisor import ProcessSpec, Supervisor
+from service.embedded.triton import EmbeddedTriton
+from service.errors import Unavailable
+from service.settings import Settings
+
+READY_LINES = {"listener": "listener_started", "worker": "worker_ready", "api": "api_ready"}
+_SAY_LOCK = threading.Lock()
+
+
+def up(settings: Settings) -> int:
+    """Run everything until SIGINT or SIGTERM; gives the exit status."""
+    settings = with_admin_key(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    postgres, triton = _postgres(settings), _triton(settings, "triton")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    supervisor = Supervisor(_processes(settings, postgres, triton), run_folder=settings.data_dir / "run", say=say)
+    supervisor.start()
+    try:
+        if supervisor.wait_until_ready(stop):
+            _say_where(settings)
+            stop.wait()
+        elif supervisor.failure is not None:
+            say(f"sonomyo | {supervisor.failure}")
+            return 1
+    finally:
+        supervisor.stop()
+    return 0
+
+
+def run_triton(settings: Settings) -> int:
+    """The embedded Triton alone, in the foreground, until SIGINT or SIGTERM."""
+    triton = _triton(settings, "triton")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    supervisor = Supervisor([_triton_spec(triton)], run_folder=settings.data_dir / "run", say=say)
+    supervisor.start()
+    try:
+        if supervisor.wait_until_ready(stop):
+            say("READY")
+            stop.wait()
+    finally:
+        supervisor.stop()
+    return 0 if supervisor.failure is None else 1
+
+
+@contextmanager
+def triton_for(settings: Settings) -> Iterator[Settings]:
+    """Settings with a Triton that serves: the configured one, or an embedded one for as long as this lasts."""
+    if settings.triton.url is not None:
+        yield settings
+        return
+    triton = _triton(settings, f"triton-{os.getpid()}")
+    assert triton is not None  # noqa: S101 - for the type checker: no URL is set
+    supervisor = Supervisor([_triton_spec(triton)], run_folder=settings.data_dir / f"run-{os.getpid()}", say=lambda _: None)
+    supervisor.start()
+    try:
+        if not supervisor.wait_until_ready(threading.Event()):
+            raise Unavailable(supervisor.failure or "Triton did not start.")
+        yield settings.model_copy(update={"triton": settings.triton.model_copy(update={"url": triton.url})})
+    finally:
+        supervisor.stop()
+
+
+def with_admin_key(settings: Settings) -> Settings:
+    """Settings with an administrator's key: the given one, or one made once and kept in the data folder, mode 0600."""
+    if settings.api.key is not None or settings.api.key_file is not None:
+        return settings
+    path = settings.data_dir / "administrator-key"
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    return settings.model_copy(update={"api": settings.api.model_copy(update={"key_file": path})})
+
+
+def free_port(host: str) -> int:
+    """A port that is free now."""
+    with socket.create_server((host, 0), family=_family(host)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def is_free(host: str, port: int) -> bool:
+    """Could a server listen there now?"""
+    try:
+        with socket.create_server((host, port), family=_family(host)):
+            return True
+    except OSError:
+        return False
+
+
+def say(line: str) -> None:
+    """One line of the supervisor's own output, whole even when several threads speak."""
+    with _SAY_LOCK:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def environment_of(settings: Settings, **changes: Mapping[str, object]) -> dict[str, str]:
+    """What a child process reads to get these settings: one SONOMYO_* variable a section, as JSON, secrets included."""
+    sections = settings.model_dump(mode="json", exclude_none=True, exclude={"api": {"key"}, "database": {"url"}})
+    if settings.api.key is not None:
+        sections["api"]["key"] = settings.api.key.get_secret_value()
+    if settings.database.url is not None:
+        sections["database"]["url"] = settings.database.url.get_secret_value()
+    for name, change in changes.items():
+        sections[name] = {**sections[name], **change}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SONOMYO_")}
+    as_text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sections.items()}
+    return {**inherited, **{f"SONOMYO_{name.upper()}": value for name, value in as_text.items()}}
+
+
+def _processes(settings: Settings, postgres: EmbeddedPostgres | None, triton: EmbeddedTriton | None) -> list[ProcessSpec]:
+    specs: list[ProcessSpec] = []
+    changes: dict[str, Mapping[str, object]] = {}
+    if postgres is not None:
+        changes["database"] = {"url": postgres.url()}
+        specs.append(_postgres_spec(postgres))
+    if triton is not None:
+        changes["triton"] = {"url": triton.url}
+        specs.append(_triton_spec(triton))
+    environment = environment_of(settings, **changes)
+    database = [spec.name for spec in specs if spec.name == "postgres"]
+    servers = [spec.name for spec in specs]
+    specs.append(_role("listener", environment, database, f"{settings.dicom.host}:{settings.dicom.port}"))
+    specs.append(_role("api", environment, database, f"{settings.http.host}:{settings.http.port}"))
+    specs.append(_role("worker", environment, servers, ""))
+    return specs
+
+
+def _postgres(settings: Settings) -> EmbeddedPostgres | None:
+    if settings.database.url is not None or settings.database.url_file is not None:
+        return None
+    return EmbeddedPostgres(folder=settings.data_dir / "postgres", say=lambda line: say(f"postgres | {line}"))
+
+
+def _postgres_spec(postgres: EmbeddedPostgres) -> ProcessSpec:
+    def command() -> Command:
+        postgres.prepare()
+        return postgres.command()
+
+    return ProcessSpec(
+        name="postgres",
+        command=command,
+        is_ready=postgres.is_ready,
+        once_ready=lambda: _migrate(postgres),
+        address="a unix socket",
+    )
+
+
+def _migrate(postgres: EmbeddedPostgres) -> None:
+    postgres.create_database()
+    engine = make_engine(postgres.url(), pool_size=1)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+
+
+def _triton(settings: Settings, folder: str) -> EmbeddedTriton | None:
+    if settings.triton.url is not None:
+        return None
+    return EmbeddedTriton(
+        folder=settings.data_dir / folder,
+        environment=settings.triton.environment,
+        model_repository=settings.triton.model_repository,
+        grpc_port=free_port("127.0.0.1"),
+        http_port=free_port("127.0.0.1"),
+        metrics_port=free_port("127.0.0.1"),
+        say=lambda line: say(f"triton   | {line}"),
+    )
+
+
+def _triton_spec(triton: EmbeddedTriton | None) -> ProcessSpec:
+    if triton is None:
+        raise Unavailable("SONOMYO_TRITON__URL is set: that Triton serves, there is none to start here.")
+
+    def command() -> Command:
+        triton.prepare()
+        return triton.command()
+
+    return ProcessSpec(name="triton", command=command, is_ready=triton.is_ready, address=triton.url)
+
+
+def _role(name: str, environment: Mapping[str, str], needs: list[str], address: str) -> ProcessSpec:
+    command = Command(arguments=[sys.executable, "-m", "service", name], environment=environment, stop_seconds=40.0)
+    return ProcessSpec(name=name, command=lambda: command, ready_line=READY_LINES[name], needs=needs, address=address)
+
+
+def _say_where(settings: Settings) -> None:
+    if settings.api.key_file is not None:
+        say(f"sonomyo | administrator's API key: in {settings.api.key_file}")
+    say(
+        f"sonomyo | DICOM {settings.dicom.ae_title}@{settings.dicom.host}:{settings.dicom.port}, pages and REST at "
+        f"http://{settings.http.host}:{settings.http.port}/ (`sonomyo sign-in` gives a link)"
+    )
+    say("READY")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
