@@ -1,0 +1,72 @@
+"""The audit trail: append-only rows, each holding the hash of the one before it, so that a change or a gap shows."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, insert, select, text
+
+from service.access import AuditEntry
+from service.adapters.postgres import vendor_errors_translated
+from service.adapters.tables import AuditRow
+
+#: Writers take turns, so that the chain never forks; held until the transaction ends.
+_LOCK = 7_305_301_923
+_BATCH = 1000
+
+
+class PostgresAuditLog:
+    """Implements access.AuditLog."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+
+    def append(self, *, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> None:
+        """Add one entry in a transaction of its own. Raises Unavailable."""
+        with vendor_errors_translated(), self._engine.begin() as connection:
+            append_entry(connection, actor=actor, action=action, subject=subject, detail=detail or {})
+
+    def first_broken(self) -> int | None:
+        """The id of the first entry whose hash or predecessor is wrong; None when the whole chain holds."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execution_options(yield_per=_BATCH).execute(select(AuditRow.__table__).order_by(AuditRow.id))
+            return find_broken(AuditEntry.model_validate(dict(row)) for row in rows.mappings())
+
+
+def append_entry(connection: Connection, *, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
+    """Add one entry on an open transaction, so that it commits with what it records; `subject` is a UID or id, never a name."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    previous = connection.execute(select(AuditRow.sha256).order_by(AuditRow.id.desc()).limit(1)).scalar_one_or_none()
+    at = connection.execute(select(func.clock_timestamp())).scalar_one()
+    digest = chain_sha256(previous=previous, at=at, actor=actor, action=action, subject=subject, detail=detail)
+    connection.execute(
+        insert(AuditRow).values(
+            at=at, actor=actor, action=action, subject=subject, detail=dict(detail), previous_sha256=previous, sha256=digest
+        )
+    )
+
+
+def find_broken(entries: Iterable[AuditEntry]) -> int | None:
+    """The id of the first entry, oldest first, that does not follow from the one before it."""
+    previous: str | None = None
+    for entry in entries:
+        digest = chain_sha256(
+            previous=entry.previous_sha256,
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            subject=entry.subject,
+            detail=entry.detail,
+        )
+        if entry.previous_sha256 != previous or entry.sha256 != digest:
+            return entry.id
+        previous = entry.sha256
+    return None
+
+
+def chain_sha256(*, previous: str | None, at: datetime, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> str:
+    """SHA-256 over canonical JSON of everything that an entry says."""
+    said = [previous, at.astimezone(UTC).isoformat(), actor, action, subject, detail]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()

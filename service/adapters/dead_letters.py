@@ -1,0 +1,62 @@
+"""Dead letters: a job that ended for good is put back into the queue, and what it gave up is opened again."""
+
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from service.adapters.audit import append_entry
+from service.adapters.jobs import ANALYSE_INSTANCE, DELIVER_REPORT
+from service.adapters.postgres import vendor_errors_translated
+from service.errors import Conflict, NotFound
+
+_LOCK_JOB = text("SELECT task_name, args, status::text, queueing_lock FROM procrastinate_jobs WHERE id = :id FOR UPDATE")
+_IS_WAITING = text("SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status = 'todo')")
+_RETRY = text("SELECT procrastinate_retry_job_v2(:id, NULL, NULL, NULL, NULL)")
+#: All attempts anew; otherwise the first failure would end the job again.
+_FORGET_ATTEMPTS = text("UPDATE procrastinate_jobs SET attempts = 0 WHERE id = :id")
+_LOCK_STUDY = text(
+    "SELECT 1 FROM studies "
+    "WHERE study_instance_uid = (SELECT study_instance_uid FROM instances WHERE id = :instance_id) FOR UPDATE"
+)
+_REOPEN_ANALYSIS = text(
+    "UPDATE analyses SET state = 'queued', failure = NULL, finished_at = NULL "
+    "WHERE instance_id = :instance_id AND analysis_name = :analysis_name AND state = 'failed'"
+)
+#: The report that said "could not be completed" is stale now; the study counts as just arrived.
+_TOUCH_STUDY = text(
+    "UPDATE studies SET last_selected_at = now(), completed_at = NULL, is_stale = true, status = 'analysing', "
+    "completion_requested_at = now() "
+    "WHERE study_instance_uid = (SELECT study_instance_uid FROM instances WHERE id = :instance_id)"
+)
+_REOPEN_DELIVERY = text(
+    "UPDATE deliveries SET state = 'pending', updated_at = now() "
+    "WHERE report_id = :report_id AND destination = :destination AND kind = :kind AND state = 'failed'"
+)
+
+
+class DeadLetters:
+    """Puts dead jobs back."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+
+    def requeue(self, job_id: int, *, actor: str) -> None:
+        """Raises NotFound, and Conflict when the job is not dead or the same work waits already."""
+        with vendor_errors_translated(), self._engine.begin() as connection:
+            job = connection.execute(_LOCK_JOB, {"id": job_id}).one_or_none()
+            if job is None:
+                raise NotFound("There is no job with that id.")
+            if job.status != "failed":
+                raise Conflict("Only a dead job can be requeued; this one is not.", reason="job_not_dead")
+            arguments: dict[str, Any] = job.args
+            if job.task_name == ANALYSE_INSTANCE:
+                connection.execute(_LOCK_STUDY, arguments)
+                if connection.execute(_REOPEN_ANALYSIS, arguments).rowcount:
+                    connection.execute(_TOUCH_STUDY, arguments)
+            elif job.task_name == DELIVER_REPORT:
+                connection.execute(_REOPEN_DELIVERY, arguments)
+            if connection.execute(_IS_WAITING, {"lock": job.queueing_lock}).scalar_one():
+                raise Conflict("The same work waits in the queue already.", reason="job_waiting")
+            connection.execute(_RETRY, {"id": job_id})
+            connection.execute(_FORGET_ATTEMPTS, {"id": job_id})
+            append_entry(connection, actor=actor, action="job_requeued", subject=f"job:{job_id}", detail={"task": job.task_name})

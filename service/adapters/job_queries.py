@@ -1,0 +1,167 @@
+"""Jobs as they are read from procrastinate's tables: the queue, its dead letters, and what happened lately."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger, Text
+
+from service.adapters import cursors
+from service.adapters.jobs import ANALYSE_INSTANCE, COMPARE_PIXELS, COMPLETE_STUDY, COMPOSE_REPORT, DELIVER_REPORT
+from service.adapters.postgres import vendor_errors_translated
+from service.errors import NotFound
+from service.views import JobEvent, JobPage, JobState, JobView
+
+_PREFIX = "sonomyo."
+
+#: procrastinate's words and ours; `failed` is a dead letter, for every retry lies behind it.
+_STATE = """CASE
+    WHEN j.status = 'todo' AND j.scheduled_at > now() THEN 'scheduled'
+    WHEN j.status = 'todo' THEN 'queued'
+    WHEN j.status IN ('doing', 'aborting') THEN 'running'
+    WHEN j.status = 'succeeded' THEN 'succeeded'
+    WHEN j.status = 'failed' THEN 'dead'
+    ELSE 'cancelled' END"""
+
+_SELECT = f"""
+    SELECT j.id, j.task_name, j.queue_name, j.attempts, j.scheduled_at, j.args, {_STATE} AS state,
+           e.created_at, e.started_at, CASE WHEN j.status IN ('todo', 'doing') THEN NULL ELSE e.ended_at END AS ended_at,
+           coalesce(a.failure, d.last_error) AS failure
+    FROM procrastinate_jobs j
+    LEFT JOIN LATERAL (
+        SELECT min(at) FILTER (WHERE type = 'deferred') AS created_at,
+               max(at) FILTER (WHERE type = 'started') AS started_at,
+               max(at) FILTER (WHERE type IN ('failed', 'succeeded', 'cancelled', 'aborted')) AS ended_at
+        FROM procrastinate_events WHERE job_id = j.id
+    ) e ON true
+    LEFT JOIN analyses a ON j.task_name = '{ANALYSE_INSTANCE}'
+        AND a.instance_id = (j.args->>'instance_id')::bigint AND a.analysis_name = j.args->>'analysis_name'
+    LEFT JOIN deliveries d ON j.task_name = '{DELIVER_REPORT}' AND d.report_id = j.args->>'report_id'
+        AND d.destination = j.args->>'destination' AND d.kind = j.args->>'kind'
+"""  # noqa: S608 - made of constants
+
+_OF_STUDY = f"""{_SELECT}
+    WHERE j.args->>'study_instance_uid' = :study OR (j.args->>'instance_id')::bigint = ANY(:instances)
+        OR j.args->>'report_id' = ANY(:reports)
+    ORDER BY j.id
+"""
+_OF_INSTANCES = f"{_SELECT} WHERE (j.args->>'instance_id')::bigint = ANY(:instances) ORDER BY j.id"
+_ONE = f"{_SELECT} WHERE j.id = :id"
+_PAGE = f"""{_SELECT}
+    WHERE j.id < :before AND (CAST(:task AS text) IS NULL OR j.task_name = :task)
+        AND (CAST(:state AS text) IS NULL OR {_STATE} = :state)
+    ORDER BY j.id DESC LIMIT :limit
+"""
+_EVENTS = """
+    SELECT e.id, e.type, e.at, j.id AS job_id, j.task_name,
+           coalesce(j.args->>'study_instance_uid', i.study_instance_uid, r.study_instance_uid) AS study_instance_uid,
+           j.args->>'report_id' AS report_id, j.args->>'destination' AS destination
+    FROM procrastinate_events e
+    JOIN procrastinate_jobs j ON j.id = e.job_id
+    LEFT JOIN instances i ON i.id = (j.args->>'instance_id')::bigint
+    LEFT JOIN reports r ON r.report_id = j.args->>'report_id'
+    WHERE e.id > :after AND e.type IN ('deferred', 'succeeded', 'failed')
+    ORDER BY e.id LIMIT :limit
+"""
+#: Which end of which task is worth telling; what is missing here is nobody's concern.
+_EVENT_NAMES: Mapping[tuple[str, str], str] = {
+    (ANALYSE_INSTANCE, "deferred"): "instance_stored",
+    (ANALYSE_INSTANCE, "succeeded"): "analysis_done",
+    (ANALYSE_INSTANCE, "failed"): "analysis_failed",
+    (COMPARE_PIXELS, "deferred"): "instance_in_conflict",
+    (COMPLETE_STUDY, "failed"): "completion_failed",
+    (COMPOSE_REPORT, "succeeded"): "report_ready",
+    (COMPOSE_REPORT, "failed"): "report_failed",
+    (DELIVER_REPORT, "succeeded"): "delivered",
+    (DELIVER_REPORT, "failed"): "delivery_failed",
+}
+
+
+class PostgresJobViews:
+    """Implements views.JobViews."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+
+    def jobs(self, *, state: JobState | None, task: str | None, limit: int, cursor: str | None) -> JobPage:
+        """Newest first."""
+        values = {
+            "before": cursors.after_id(cursor),
+            "task": None if task is None else _PREFIX + task,
+            "state": state,
+            "limit": limit + 1,
+        }
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            jobs = _read(connection, _PAGE, values)
+        more = len(jobs) > limit
+        return JobPage(jobs=jobs[:limit], next_cursor=cursors.of_id(jobs[limit - 1].job_id) if more else None)
+
+    def job(self, job_id: int) -> JobView:
+        """Raises NotFound."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            found = _read(connection, _ONE, {"id": job_id})
+        if not found:
+            raise NotFound("There is no job with that id; jobs that ended are forgotten after a week.")
+        return found[0]
+
+    def of_instances(self, instance_ids: Sequence[int]) -> Sequence[JobView]:
+        """The jobs about these instances, oldest first."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            return _read(connection, _OF_INSTANCES, {"instances": list(instance_ids)})
+
+    def events_after(self, event_id: int, *, limit: int) -> Sequence[JobEvent]:
+        """What happened after an event, oldest first."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execute(text(_EVENTS), {"after": event_id, "limit": limit}).mappings().all()
+        named = ((_EVENT_NAMES.get((row["task_name"], row["type"])), row) for row in rows)
+        return [_event(name, row) for name, row in named if name is not None]
+
+    def newest_event_id(self) -> int:
+        """Where to begin listening."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            return int(connection.execute(text("SELECT coalesce(max(id), 0) FROM procrastinate_events")).scalar_one())
+
+
+def jobs_of_study(
+    connection: Connection, study_instance_uid: str, instance_ids: Sequence[int], report_ids: Sequence[str]
+) -> tuple[JobView, ...]:
+    """Every job about a study, its instances and its reports, oldest first."""
+    values = {"study": study_instance_uid, "instances": list(instance_ids), "reports": list(report_ids)}
+    return _read(connection, _OF_STUDY, values)
+
+
+def _read(connection: Connection, statement: str, values: Mapping[str, Any]) -> tuple[JobView, ...]:
+    typed = text(statement)
+    if "instances" in values:
+        typed = typed.bindparams(bindparam("instances", type_=ARRAY(BigInteger())))
+    if "reports" in values:
+        typed = typed.bindparams(bindparam("reports", type_=ARRAY(Text())))
+    return tuple(_job(row) for row in connection.execute(typed, values).mappings())
+
+
+def _job(row: RowMapping) -> JobView:
+    shown = {name: value for name, value in row["args"].items() if name in JobView.model_fields}
+    times = {name: row[name] for name in ("created_at", "scheduled_at", "started_at", "ended_at")}
+    return JobView(
+        job_id=row["id"],
+        task=row["task_name"].removeprefix(_PREFIX),
+        queue=row["queue_name"],
+        state=JobState(row["state"]),
+        attempts=row["attempts"],
+        failure=row["failure"],
+        **times,
+        **shown,
+    )
+
+
+def _event(name: str, row: RowMapping) -> JobEvent:
+    return JobEvent(
+        event_id=row["id"],
+        name=name,
+        at=row["at"],
+        job_id=row["job_id"],
+        study_instance_uid=row["study_instance_uid"],
+        report_id=row["report_id"],
+        destination=row["destination"],
+    )

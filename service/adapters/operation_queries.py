@@ -1,0 +1,83 @@
+"""What a PACS administrator reads: associations, the audit trail, deliveries, and figures for monitoring."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Engine, RowMapping, func, select, text
+
+from service.access import AuditEntry
+from service.adapters import cursors
+from service.adapters.postgres import vendor_errors_translated
+from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow
+from service.views import AssociationPage, AssociationView, AuditPage, Counters
+
+_COUNTS = {
+    "instances": "SELECT disposition, count(*) FROM instances GROUP BY 1",
+    "studies": "SELECT status, count(*) FROM studies GROUP BY 1",
+    "analyses": "SELECT analysis_name, state, count(*) FROM analyses GROUP BY 1, 2",
+    "jobs": "SELECT queue_name, status::text, count(*) FROM procrastinate_jobs GROUP BY 1, 2",
+    "deliveries": "SELECT destination, state, count(*) FROM deliveries GROUP BY 1, 2",
+    "associations": "SELECT outcome, count(*) FROM associations GROUP BY 1",
+}
+_OLDEST_WAITING = """
+    SELECT coalesce(extract(epoch FROM now() - min(coalesce(j.scheduled_at, e.at))), 0)
+    FROM procrastinate_jobs j JOIN procrastinate_events e ON e.job_id = j.id AND e.type = 'deferred'
+    WHERE j.status = 'todo' AND (j.scheduled_at IS NULL OR j.scheduled_at <= now())
+"""
+
+
+class PostgresOperationViews:
+    """Implements views.OperationViews."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+
+    def associations(self, *, outcome: str | None, limit: int, cursor: str | None) -> AssociationPage:
+        """Newest first."""
+        query = select(AssociationRow.__table__).where(AssociationRow.id < cursors.after_id(cursor))
+        if outcome is not None:
+            query = query.where(AssociationRow.outcome == outcome)
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(AssociationRow.id.desc()).limit(limit + 1)).mappings().all()
+        return AssociationPage(associations=tuple(_association(row) for row in rows[:limit]), next_cursor=_next(rows, limit))
+
+    def audit(self, *, limit: int, cursor: str | None) -> AuditPage:
+        """Newest first."""
+        query = select(AuditRow.__table__).where(AuditRow.id < cursors.after_id(cursor)).order_by(AuditRow.id.desc())
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execute(query.limit(limit + 1)).mappings().all()
+        return AuditPage(
+            entries=tuple(AuditEntry.model_validate(dict(row)) for row in rows[:limit]), next_cursor=_next(rows, limit)
+        )
+
+    def deliveries_by_destination(self) -> Mapping[str, Mapping[str, int]]:
+        """Destination -> state -> how many."""
+        query = select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
+            DeliveryRow.destination, DeliveryRow.state
+        )
+        found: dict[str, dict[str, int]] = {}
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            for destination, state, count in connection.execute(query):
+                found.setdefault(destination, {})[state] = count
+        return found
+
+    def counters(self) -> Counters:
+        """Figures for monitoring, counted in one transaction."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            counted = {name: _count(connection, statement) for name, statement in _COUNTS.items()}
+            waiting = float(connection.execute(text(_OLDEST_WAITING)).scalar_one())
+        return Counters.model_validate({**counted, "oldest_waiting_job_seconds": waiting})
+
+
+def _count(connection: Connection, statement: str) -> dict[tuple[str, ...], int]:
+    return {tuple(labels): count for *labels, count in connection.execute(text(statement))}
+
+
+def _association(row: RowMapping) -> AssociationView:
+    shown = {name: row[name] for name in AssociationView.model_fields if name in row}
+    closed = row["closed_at"]
+    duration = None if closed is None else (closed - row["opened_at"]).total_seconds()
+    return AssociationView(association_id=row["id"], duration_seconds=duration, **shown)
+
+
+def _next(rows: Sequence[RowMapping], limit: int) -> str | None:
+    return cursors.of_id(rows[limit - 1]["id"]) if len(rows) > limit else None

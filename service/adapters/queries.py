@@ -1,0 +1,272 @@
+"""Studies as they are read: the worklist by keyset, one study with all that hangs on it, reports and stored instances."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from service.adapters.cursors import after_arrival, of_arrival
+from service.adapters.instance_rows import to_stored
+from service.adapters.job_queries import jobs_of_study
+from service.adapters.postgres import vendor_errors_translated
+from service.adapters.report_rows import PostgresReportRows
+from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
+from service.core.report import Report
+from service.errors import NotFound
+from service.ports import RenderedObject, StoredInstance
+from service.views import (
+    AnalysisCounts,
+    AnalysisView,
+    DeliveryView,
+    InstanceView,
+    ReportSummary,
+    StudyDetail,
+    StudyFilter,
+    StudyPage,
+    StudySummary,
+)
+
+#: Columns of `studies` that a line of the worklist shows as they are.
+_SHOWN = (
+    "study_instance_uid", "patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date", "patient_sex",
+    "accession_number", "study_date", "study_time", "modalities", "status", "identity_hold", "created_at", "last_received_at",
+    "completed_at",
+)  # fmt: skip
+_UNFINISHED = ("pending", "held", "failed", "refused")
+
+
+class PostgresStudyViews:
+    """Implements views.StudyViews; each call reads in one transaction of its own."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+
+    def worklist(self, wanted: StudyFilter, *, limit: int, cursor: str | None) -> StudyPage:
+        """Newest first; the key of the last line is the cursor, so that any page costs the same."""
+        query = select(*_columns()).where(*_conditions(wanted))
+        if cursor is not None:
+            query = query.where(tuple_(StudyRow.created_at, StudyRow.study_instance_uid) < tuple_(*after_arrival(cursor)))
+        query = query.order_by(StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc()).limit(limit + 1)
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+            studies = _summaries(connection, rows[:limit])
+        more = len(rows) > limit and bool(studies)
+        last = studies[-1] if more else None
+        return StudyPage(
+            studies=tuple(studies), next_cursor=None if last is None else of_arrival(last.created_at, last.study_instance_uid)
+        )
+
+    def study(self, study_instance_uid: str) -> StudyDetail:
+        """Raises NotFound."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            query = select(*_columns()).where(StudyRow.study_instance_uid == study_instance_uid)
+            rows = connection.execute(query).mappings().all()
+            if not rows:
+                raise _no_study()
+            (summary,) = _summaries(connection, rows)
+            instances = _instances(connection, study_instance_uid)
+            reports = _reports(connection, study_instance_uid)
+            return StudyDetail(
+                **dict(summary),
+                instances_received=instances,
+                analyses_run=_analyses(connection, study_instance_uid),
+                jobs=jobs_of_study(
+                    connection,
+                    study_instance_uid,
+                    [instance.instance_id for instance in instances],
+                    [report.report_id for report in reports],
+                ),
+                reports=reports,
+                deliveries=_deliveries(connection, [report.report_id for report in reports]),
+            )
+
+    def newest_report(self, study_instance_uid: str) -> Report:
+        """Raises NotFound."""
+        with vendor_errors_translated(), Session(self._engine) as session:
+            report = PostgresReportRows(session=session).newest(study_instance_uid)
+            if report is not None:
+                return report
+            if session.get(StudyRow, study_instance_uid) is None:
+                raise _no_study()
+            raise NotFound("This study has no report yet; its jobs tell why.", reason="no_report_yet")
+
+    def report(self, report_id: str) -> Report:
+        """Raises NotFound."""
+        with vendor_errors_translated(), Session(self._engine) as session:
+            return PostgresReportRows(session=session).get(report_id)
+
+    def versions(self, report_id: str) -> Sequence[Report]:
+        """All versions of the same study's report, oldest first. Raises NotFound."""
+        with vendor_errors_translated(), Session(self._engine) as session:
+            rows = PostgresReportRows(session=session)
+            return rows.versions(rows.get(report_id).study.study_instance_uid)
+
+    def rendered(self, report_id: str, kind: str) -> RenderedObject:
+        """Raises NotFound."""
+        with vendor_errors_translated(), Session(self._engine) as session:
+            return PostgresReportRows(session=session).rendered(report_id, kind)
+
+    def pictures(self, sop_instance_uids: Sequence[str]) -> Mapping[str, bytes]:
+        """The annotated frame of each current instance that has one."""
+        query = (
+            select(InstanceRow.sop_instance_uid, AnalysisRow.picture)
+            .join(AnalysisRow, AnalysisRow.instance_id == InstanceRow.id)
+            .where(InstanceRow.sop_instance_uid.in_(sop_instance_uids), InstanceRow.is_current, AnalysisRow.picture.is_not(None))
+            .order_by(AnalysisRow.id)
+        )
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            return {uid: picture for uid, picture in connection.execute(query) if picture is not None}
+
+    def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
+        """The current row of an instance whose bytes are still held. Raises NotFound."""
+        query = select(InstanceRow).where(
+            InstanceRow.sop_instance_uid == sop_instance_uid,
+            InstanceRow.study_instance_uid == study_instance_uid,
+            InstanceRow.series_instance_uid == series_instance_uid,
+            InstanceRow.is_current,
+            InstanceRow.removed_at.is_(None),
+        )
+        with vendor_errors_translated(), Session(self._engine) as session:
+            row = session.scalars(query).one_or_none()
+            if row is None:
+                raise NotFound("There is no instance with these UIDs.")
+            return to_stored(row)
+
+
+def _columns() -> list[ColumnElement[Any]]:
+    table = _table(StudyRow)
+    return [*(table.c[name] for name in _SHOWN), table.c.study_description.label("description")]
+
+
+def _conditions(wanted: StudyFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        StudyRow.patient_id: wanted.patient_id,
+        StudyRow.accession_number: wanted.accession_number,
+        StudyRow.status: wanted.status,
+    }
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    if wanted.modality is not None:
+        conditions.append(StudyRow.modalities.contains([wanted.modality]))
+    day = func.coalesce(func.nullif(StudyRow.study_date, ""), func.to_char(StudyRow.created_at, "YYYYMMDD"))
+    if wanted.from_date is not None:
+        conditions.append(day >= _compact(wanted.from_date))
+    if wanted.to_date is not None:
+        conditions.append(day <= _compact(wanted.to_date))
+    return conditions
+
+
+def _compact(day: date) -> str:
+    """As DICOM writes a date (PS3.5 6.2, DA)."""
+    return f"{day:%Y%m%d}"
+
+
+def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[StudySummary]:
+    """Lines of the worklist; what is counted is counted for these studies only."""
+    uids = [row["study_instance_uid"] for row in rows]
+    instances = _instance_counts(connection, uids)
+    analyses = _analysis_counts(connection, uids)
+    newest = _newest_reports(connection, uids)
+    undelivered = _undelivered_counts(connection, uids)
+    return [
+        StudySummary(
+            **dict(row),
+            instances=instances.get(uid, 0),
+            analyses=AnalysisCounts(**analyses.get(uid, {})),
+            undelivered=undelivered.get(uid, 0),
+            report=newest.get(uid),
+        )
+        for uid, row in zip(uids, rows, strict=True)
+    ]
+
+
+def _instance_counts(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
+    query = (
+        select(InstanceRow.study_instance_uid, func.count())
+        .where(InstanceRow.study_instance_uid.in_(uids), InstanceRow.is_current, ~InstanceRow.is_returned)
+        .group_by(InstanceRow.study_instance_uid)
+    )
+    return dict(connection.execute(query).all())
+
+
+def _analysis_counts(connection: Connection, uids: Sequence[str]) -> dict[str, dict[str, int]]:
+    query = (
+        select(InstanceRow.study_instance_uid, AnalysisRow.state, func.count())
+        .join(AnalysisRow, AnalysisRow.instance_id == InstanceRow.id)
+        .where(InstanceRow.study_instance_uid.in_(uids), InstanceRow.is_current)
+        .group_by(InstanceRow.study_instance_uid, AnalysisRow.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for uid, state, count in connection.execute(query):
+        counts.setdefault(uid, {})[state] = count
+    return counts
+
+
+def _newest_reports(connection: Connection, uids: Sequence[str]) -> dict[str, ReportSummary]:
+    query = (
+        select(ReportRow.study_instance_uid, ReportRow.report_id, ReportRow.version, ReportRow.status, ReportRow.created_at)
+        .ext(distinct_on(ReportRow.study_instance_uid))
+        .where(ReportRow.study_instance_uid.in_(uids))
+        .order_by(ReportRow.study_instance_uid, ReportRow.version.desc())
+    )
+    return {row.pop("study_instance_uid"): ReportSummary(**row) for row in map(dict, connection.execute(query).mappings())}
+
+
+def _undelivered_counts(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
+    query = (
+        select(ReportRow.study_instance_uid, func.count())
+        .join(DeliveryRow, DeliveryRow.report_id == ReportRow.report_id)
+        .where(ReportRow.study_instance_uid.in_(uids), DeliveryRow.state.in_(_UNFINISHED))
+        .group_by(ReportRow.study_instance_uid)
+    )
+    return dict(connection.execute(query).all())
+
+
+def _instances(connection: Connection, study_instance_uid: str) -> tuple[InstanceView, ...]:
+    query = select(_table(InstanceRow)).where(InstanceRow.study_instance_uid == study_instance_uid).order_by(InstanceRow.id)
+    return tuple(_instance(row) for row in connection.execute(query).mappings())
+
+
+def _instance(row: RowMapping) -> InstanceView:
+    own = {name: row[name] for name in InstanceView.model_fields if name in row}
+    attributes = {name: row["attributes"].get(name) for name in InstanceView.model_fields if name not in row}
+    derived = {"instance_id": row["id"], "is_removed": row["removed_at"] is not None}
+    return InstanceView.model_validate({**attributes, **own, **derived})
+
+
+def _analyses(connection: Connection, study_instance_uid: str) -> tuple[AnalysisView, ...]:
+    table = _table(AnalysisRow)
+    columns = [table.c[name] for name in AnalysisView.model_fields if name in table.c]
+    query = (
+        select(*columns, InstanceRow.sop_instance_uid)
+        .join(InstanceRow, InstanceRow.id == AnalysisRow.instance_id)
+        .where(InstanceRow.study_instance_uid == study_instance_uid, InstanceRow.is_current)
+        .order_by(AnalysisRow.id)
+    )
+    return tuple(AnalysisView.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+
+def _reports(connection: Connection, study_instance_uid: str) -> tuple[ReportSummary, ...]:
+    table = _table(ReportRow)
+    columns = [table.c[name] for name in ReportSummary.model_fields]
+    query = select(*columns).where(ReportRow.study_instance_uid == study_instance_uid).order_by(ReportRow.version)
+    return tuple(ReportSummary.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+
+def _deliveries(connection: Connection, report_ids: Sequence[str]) -> tuple[DeliveryView, ...]:
+    table = _table(DeliveryRow)
+    columns = [table.c[name] for name in DeliveryView.model_fields]
+    query = select(*columns).where(DeliveryRow.report_id.in_(report_ids)).order_by(DeliveryRow.id)
+    return tuple(DeliveryView.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+
+def _table(row: type[Any]) -> Table:
+    table = row.__table__
+    assert isinstance(table, Table)  # noqa: S101 - for the type checker: every row of ours maps one table
+    return table
+
+
+def _no_study() -> NotFound:
+    return NotFound("There is no study with that Study Instance UID.")

@@ -1,0 +1,76 @@
+"""The application: routes, inside the gate, inside the limits, inside the log."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from service.api import problems
+from service.api.dependencies import Services, check_csrf
+from service.api.gate import Gate, Scheme
+from service.api.headers import SecurityHeaders
+from service.api.instrumentation import Instrumentation
+from service.api.limits import BodyLimit, Limits, RateLimit
+from service.api.openapi import describe
+from service.api.routes import admin, health, jobs, models, reports, studies
+
+#: Bodies that may be as large as an upload; every other one is small.
+UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
+SIGN_IN_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Sonomyo: sign in</title>
+<body><main><h1>Please sign in</h1>
+<p>Open a one-time sign-in link. <code>sonomyo demo</code> prints one; an administrator's key makes one at
+<code>POST /api/v1/sign-in-links</code>.</p></main></body></html>
+"""
+
+
+def create_app(
+    services: Services,
+    *,
+    schemes: Sequence[Scheme],
+    version: str,
+    routers: Sequence[APIRouter] = (),
+    static: ASGIApp | None = None,
+    limits: Limits | None = None,
+    threads: int = 16,
+) -> FastAPI:
+    """One port's worth of HTTP.
+
+    `routers` are the pages and DICOMweb, `static` their files; `threads` should not exceed the database pool.
+    """
+    limits = limits or Limits()
+
+    @asynccontextmanager
+    async def live(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+        yield
+        services.events.close()
+        services.readiness.close()
+
+    app = FastAPI(
+        title="Sonomyo",
+        version=version,
+        description="Inference microservice for musculoskeletal ultrasound. Research use only, not for diagnosis.",
+        dependencies=[Depends(check_csrf)],
+        docs_url=None,
+        redoc_url=None,
+        lifespan=live,
+        middleware=[
+            Middleware(Instrumentation, metrics=services.metrics),
+            Middleware(SecurityHeaders, behind_tls=services.secure_cookies),
+            Middleware(Gate, schemes=schemes, limits=limits, sign_in_page=SIGN_IN_PAGE),
+            Middleware(RateLimit, limits=limits),
+            Middleware(BodyLimit, limits=limits, sizes=dict.fromkeys(UPLOAD_ROUTES, limits.maximum_upload_bytes)),
+        ],
+    )
+    app.state.services = services
+    problems.install(app)
+    for router in (health.router, studies.router, reports.router, jobs.router, models.router, admin.router, *routers):
+        app.include_router(router)
+    if static is not None:
+        app.mount("/static", static)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,155 @@
+"""Deny by default: every request passes here, and without a principal only the public paths are open."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi import Response
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.access import Keys, Principal, Role, SignIns
+from service.api.limits import Limits, TokenBuckets, address_of, too_many
+from service.api.problems import Problem, problem_of, render
+from service.errors import SonomyoError
+
+#: Reachable by anyone: they tell nothing about a patient.
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PREFIXES = ("/sign-in/", "/static/")
+#: Where programs ask; everywhere else a browser may be answered with a page.
+PROGRAM_PREFIXES = ("/api/", "/dicom-web/", "/fhir/", "/metrics")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Scheme(Protocol):
+    """One way to say who asks. The gate tries one after the other; OIDC tokens will be one more."""
+
+    def authenticate(self, connection: HTTPConnection) -> Principal | None:
+        """None when the request holds no credential of this scheme, or a wrong one. Raises Unavailable."""
+
+
+class AdministratorKey:
+    """The key of the settings; it needs no database, so that an administrator can look when there is none."""
+
+    def __init__(self, *, key: str) -> None:
+        self._digest = hashlib.sha256(key.encode()).digest()
+
+    def authenticate(self, connection: HTTPConnection) -> Principal | None:
+        """Compares hashes in constant time."""
+        token = bearer_token(connection)
+        if token is None or not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
+            return None
+        return Principal(name="key:settings", role=Role.ADMINISTRATOR, kind="key")
+
+
+class StoredKey:
+    """A key of `sonomyo keys`."""
+
+    def __init__(self, *, keys: Keys) -> None:
+        self._keys = keys
+
+    def authenticate(self, connection: HTTPConnection) -> Principal | None:
+        """Looks its hash up."""
+        token = bearer_token(connection)
+        return None if token is None else self._keys.verify(token)
+
+
+class SessionCookie:
+    """The session that a sign-in link opened. A request that names a bearer token is never read as a session."""
+
+    def __init__(self, *, sign_ins: SignIns, cookie_name: str) -> None:
+        self._sign_ins = sign_ins
+        self._cookie_name = cookie_name
+
+    def authenticate(self, connection: HTTPConnection) -> Principal | None:
+        """Looks its hash up."""
+        token = connection.cookies.get(self._cookie_name)
+        if token is None or "authorization" in connection.headers:
+            return None
+        return self._sign_ins.verify(token)
+
+
+def bearer_token(connection: HTTPConnection) -> str | None:
+    """RFC 6750 2.1."""
+    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+
+
+def session_cookie_name(*, secure: bool) -> str:
+    """With Secure the name itself makes browsers refuse the cookie from any other place."""
+    return "__Host-sonomyo" if secure else "sonomyo_session"
+
+
+class Gate:
+    """Puts the principal into the request's state, or answers 401."""
+
+    def __init__(self, app: ASGIApp, *, schemes: Sequence[Scheme], limits: Limits, sign_in_page: str) -> None:
+        self._app = app
+        self._schemes = schemes
+        self._sign_in_page = sign_in_page
+        self._failures = TokenBuckets(per_second=limits.failed_sign_ins_per_second, burst=limits.failed_sign_in_burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let pass, or answer with a problem."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        refusal = await self._refusal(connection)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            await refusal(scope, receive, send)
+
+    async def _refusal(self, connection: HTTPConnection) -> Response | None:
+        is_public = is_public_path(connection.url.path)
+        try:
+            principal = await run_in_threadpool(self._authenticate, connection)
+        except SonomyoError as error:
+            return None if is_public else render(problem_of(error), connection.scope)
+        if principal is not None:
+            connection.scope.setdefault("state", {})["principal"] = principal
+            return _foreign_origin(connection, principal)
+        if is_public:
+            return None
+        return self._unauthenticated(connection)
+
+    def _authenticate(self, connection: HTTPConnection) -> Principal | None:
+        found = (scheme.authenticate(connection) for scheme in self._schemes)
+        return next((principal for principal in found if principal is not None), None)
+
+    def _unauthenticated(self, connection: HTTPConnection) -> Response:
+        tried = "authorization" in connection.headers
+        wait = self._failures.take(address_of(connection.scope) or "unknown") if tried else 0.0
+        if wait > 0:
+            return render(too_many(wait), connection.scope)
+        headers = {"WWW-Authenticate": 'Bearer realm="sonomyo"'}
+        if wants_page(connection):
+            return HTMLResponse(self._sign_in_page, status_code=401, headers=headers)
+        return render(Problem(401, "This needs an API key, or the session of the viewer.", headers=headers), connection.scope)
+
+
+def is_public_path(path: str) -> bool:
+    """True for the few paths that need no credential."""
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
+
+
+def wants_page(connection: HTTPConnection) -> bool:
+    """True for a person's browser."""
+    is_for_programs = connection.url.path.startswith(PROGRAM_PREFIXES)
+    return not is_for_programs and "text/html" in connection.headers.get("accept", "")
+
+
+def _foreign_origin(connection: HTTPConnection, principal: Principal) -> Response | None:
+    """A session that another site's page makes the browser use is refused; SameSite alone is not trusted to."""
+    if principal.kind != "session" or connection.scope["method"] in _SAFE_METHODS:
+        return None
+    origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site", "same-origin")
+    own = f"//{connection.headers.get('host', '')}"
+    if site in ("same-origin", "none") and (origin is None or origin.partition(":")[2] == own):
+        return None
+    return render(Problem(403, "This request comes from another site.", reason="foreign_origin"), connection.scope)

@@ -1,0 +1,115 @@
+"""RFC 9457 problems: every error that leaves by HTTP is one, without a stack trace and without what was sent."""
+
+import http
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from service.errors import Conflict, InputRejected, ModelContractError, NotFound, NotMeasurable, SonomyoError, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+#: The statuses of our own errors; any other is a fault of ours.
+STATUS_OF_ERROR: Mapping[type[SonomyoError], int] = {
+    InputRejected: 422,
+    NotMeasurable: 422,
+    Unavailable: 503,
+    ModelContractError: 503,
+    NotFound: 404,
+    Conflict: 409,
+}
+_REASON_OF_STATUS = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    408: "request_timeout",
+    412: "precondition_failed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+    422: "invalid",
+    429: "too_many_requests",
+    507: "out_of_space",
+}
+
+
+class Problem(HTTPException):
+    """An answer that is no answer; `reason` is a stable word for programs, `detail` a sentence for people."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        reason: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.reason = reason or _REASON_OF_STATUS.get(status, "error")
+        self.extensions = dict(extensions or {})
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error with a problem."""
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(SonomyoError, _answer_ours)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that tells of an error; a surprise tells nothing but that it happened."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, str(error.detail), headers=error.headers)
+    if isinstance(error, SonomyoError):
+        status = next((status for kind, status in STATUS_OF_ERROR.items() if isinstance(error, kind)), 500)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == http.HTTPStatus.SERVICE_UNAVAILABLE else None
+        return Problem(status, str(error), reason=error.reason, headers=headers)
+    return Problem(500, "Something went wrong here; the log tells more under this request_id.", reason="internal_error")
+
+
+def render(problem: Problem, scope: Scope) -> Response:
+    """The problem as a response."""
+    body = {
+        **problem.extensions,
+        "type": f"urn:sonomyo:problem:{problem.reason}",
+        "title": _title(problem.status_code),
+        "status": problem.status_code,
+        "detail": problem.detail,
+        "request_id": scope.get("state", {}).get("request_id"),
+    }
+    return JSONResponse(body, status_code=problem.status_code, headers=dict(problem.headers or {}), media_type=MEDIA_TYPE)
+
+
+def _answer_http(request: Request, error: Exception) -> Response:
+    return render(problem_of(error), request.scope)
+
+
+def _answer_ours(request: Request, error: Exception) -> Response:
+    return render(problem_of(error), request.scope)
+
+
+def _answer_validation(request: Request, error: Exception) -> Response:
+    """Which fields are wrong and how, but not what they held."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    wrong = [{"location": [str(part) for part in item["loc"]], "message": item["msg"]} for item in error.errors()]
+    problem = Problem(422, "The request does not fit its schema.", extensions={"errors": wrong})
+    return render(problem, request.scope)
+
+
+def _title(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,59 @@
+"""Operations: destinations, associations, the audit trail, sign-in links."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from service.api.dependencies import Administrator, Cursor, Limit, Parts
+from service.api.schemas import DestinationState, DestinationStates, SignInLink, SignInRequest, problem_responses
+from service.views import AssociationPage, AuditPage
+
+router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
+
+
+@router.get("/destinations")
+def list_destinations(parts: Parts, principal: Administrator) -> DestinationStates:
+    """Where results go, and what is on its way there."""
+    del principal
+    counts = dict(parts.operations.deliveries_by_destination())
+    states = tuple(
+        DestinationState(
+            name=destination.name,
+            host=destination.host,
+            port=destination.port,
+            ae_title=destination.ae_title,
+            kinds=destination.kinds,
+            deliveries=counts.pop(destination.name, {}),
+        )
+        for destination in parts.destinations
+    )
+    return DestinationStates(destinations=states, removed=counts)
+
+
+@router.get("/associations")
+def list_associations(
+    parts: Parts,
+    principal: Administrator,
+    outcome: Annotated[str | None, Query(pattern=r"^[a-z_]{1,64}$")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> AssociationPage:
+    """Newest first: what each peer offered, what was accepted, what was refused and why."""
+    del principal
+    return parts.operations.associations(outcome=outcome, limit=limit, cursor=cursor)
+
+
+@router.get("/audit")
+def list_audit(parts: Parts, principal: Administrator, limit: Limit = 50, cursor: Cursor = None) -> AuditPage:
+    """Newest first: who did what to which object; each entry holds the hash of the one before it."""
+    del principal
+    return parts.operations.audit(limit=limit, cursor=cursor)
+
+
+@router.post("/sign-in-links", status_code=201)
+def create_sign_in_link(request: Request, parts: Parts, principal: Administrator, wanted: SignInRequest) -> SignInLink:
+    """A link that opens the viewer once, for whoever holds it; hand it over with care."""
+    token = parts.sign_ins.create_link(wanted.role)
+    parts.audit.append(actor=principal.name, action="sign_in_link_created", subject=f"role:{wanted.role.value}")
+    page = "" if wanted.page == "/" else wanted.page
+    return SignInLink(url=f"{str(request.base_url).rstrip('/')}/sign-in/{token}{page}")

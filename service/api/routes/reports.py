@@ -1,0 +1,35 @@
+"""One version of a report, and all of them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from service.api.dependencies import Parts, ReportId, Viewer
+from service.api.negotiation import choose
+from service.api.routes.studies import REPORT_TYPES, present_report
+from service.api.schemas import ReportVersions, problem_responses
+from service.core.report import Report
+
+router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem_responses(401, 403, 404, 422, 429, 503))
+
+
+@router.get(
+    "/{report_id}",
+    response_model=Report,
+    responses={
+        200: {"content": {"text/html": {}, "application/dicom": {}}, "description": "This version of the report"},
+        **problem_responses(406),
+    },
+)
+def get_report(parts: Parts, principal: Viewer, report_id: ReportId, accept: Annotated[str | None, Header()] = None) -> Response:
+    """One immutable version, with its deliveries as they stand now."""
+    media_type = choose(accept, REPORT_TYPES)
+    return present_report(parts, principal, parts.studies.report(report_id.lower()), media_type)
+
+
+@router.get("/{report_id}/versions")
+def list_versions(parts: Parts, principal: Viewer, report_id: ReportId) -> ReportVersions:
+    """All versions of the report that this one is a version of, oldest first."""
+    versions = parts.studies.versions(report_id.lower())
+    parts.audit.append(actor=principal.name, action="report_read", subject=report_id.lower(), detail={"versions": len(versions)})
+    return ReportVersions(versions=tuple(versions))

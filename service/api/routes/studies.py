@@ -1,0 +1,184 @@
+"""Studies: the worklist, upload, one study, and what can be asked of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from service.access import Principal
+from service.api import uploads
+from service.api.dependencies import Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer
+from service.api.negotiation import choose
+from service.api.problems import Problem
+from service.api.schemas import Accepted, Upload, UploadedInstance, UploadStatus, problem_responses
+from service.core.report import Report
+from service.ports import StoredInstance
+from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudyStatus
+
+router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
+
+Text64 = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]
+REPORT_TYPES = ("application/json", "text/html", "application/dicom")
+_STATUS: Mapping[str, UploadStatus] = {
+    "current": "stored",
+    "corrected": "corrected",
+    "conflict": "conflict",
+    "returned": "returned",
+}
+_DICOM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}},
+            "multipart/related": {"schema": {"type": "string", "format": "binary"}},
+            "application/dicom": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+def read_filter(
+    patient_id: Text64 = None,
+    accession_number: Text64 = None,
+    status: StudyStatus | None = None,
+    modality: Annotated[str | None, Query(max_length=16, pattern=r"^[^\x00]*$")] = None,
+    from_: Annotated[date | None, Query(alias="from", description="First study date, or day of arrival.")] = None,
+    to: Annotated[date | None, Query(description="Last study date, or day of arrival.")] = None,
+) -> StudyFilter:
+    """The filters of a query."""
+    return StudyFilter(
+        patient_id=patient_id,
+        accession_number=accession_number,
+        status=status,
+        modality=modality,
+        from_date=from_,
+        to_date=to,
+    )
+
+
+@router.get("")
+def list_studies(
+    parts: Parts,
+    principal: Viewer,
+    wanted: Annotated[StudyFilter, Depends(read_filter)],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> StudyPage:
+    """The worklist, newest arrival first."""
+    del principal
+    return parts.studies.worklist(wanted, limit=limit, cursor=cursor)
+
+
+@router.post("", status_code=202, openapi_extra=_DICOM_BODY, responses=problem_responses(408, 413, 415, 507))
+async def upload_studies(request: Request, parts: Parts, principal: Radiologist) -> Upload:
+    """Store instances for analysis, as C-STORE does: what is answered here is durable."""
+    outcomes = await uploads.receive(request, parts.intake, principal)
+    return await run_in_threadpool(_tell_outcomes, parts, principal, outcomes)
+
+
+@router.get("/{study_instance_uid}", responses=problem_responses(404))
+def get_study(parts: Parts, principal: Viewer, study_instance_uid: Uid) -> StudyDetail:
+    """Instances, analyses, jobs, reports and deliveries of one study."""
+    del principal
+    return parts.studies.study(study_instance_uid)
+
+
+@router.post("/{study_instance_uid}/complete", status_code=202, responses=problem_responses(404))
+def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Accepted:
+    """Do not wait for the study to be stable: report as soon as its analyses are done."""
+    parts.steps.request_report(study_instance_uid)
+    return _accepted(parts, principal, "completion_requested", study_instance_uid)
+
+
+@router.post("/{study_instance_uid}/reanalyse", status_code=202, responses=problem_responses(404))
+def reanalyse_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Accepted:
+    """Run every analysis again; a new report version follows."""
+    parts.steps.reanalyse(study_instance_uid)
+    return _accepted(parts, principal, "reanalysis_requested", study_instance_uid)
+
+
+@router.post("/{study_instance_uid}/acknowledge-identity", status_code=202, responses=problem_responses(404))
+def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Accepted:
+    """A person confirms that a changed patient or order is right: deliveries that waited for this go."""
+    parts.steps.acknowledge_identity(study_instance_uid)
+    return _accepted(parts, principal, "identity_acknowledged", study_instance_uid)
+
+
+@router.get(
+    "/{study_instance_uid}/report",
+    response_model=Report,
+    responses={
+        200: {"content": {"text/html": {}, "application/dicom": {}}, "description": "The newest version of the report"},
+        **problem_responses(404, 406),
+    },
+)
+def get_study_report(
+    parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Annotated[str | None, Header()] = None
+) -> Response:
+    """The newest version, as JSON, a page, or the DICOM SR."""
+    media_type = choose(accept, REPORT_TYPES)
+    return present_report(parts, principal, parts.studies.newest_report(study_instance_uid), media_type)
+
+
+def present_report(parts: Services, principal: Principal, report: Report, media_type: str) -> Response:
+    """One version as one media type; who read it is on record."""
+    headers = {"ETag": f'"{report.report_id}"', "Vary": "Accept"}
+    if media_type == "text/html":
+        used = sorted({finding.evidence.sop_instance_uid for finding in report.findings})
+        content: str | bytes = parts.render_page(report, parts.studies.pictures(used))
+    elif media_type == "application/dicom":
+        content = parts.studies.rendered(report.report_id, "sr").content
+    else:
+        content = report.model_dump_json()
+    parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": media_type})
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _accepted(parts: Services, principal: Principal, action: str, study_instance_uid: str) -> Accepted:
+    parts.audit.append(actor=principal.name, action=action, subject=study_instance_uid)
+    return Accepted(study_instance_uid=study_instance_uid, links=_links(study_instance_uid))
+
+
+def _links(study_instance_uid: str) -> dict[str, str]:
+    study = f"/api/v1/studies/{study_instance_uid}"
+    return {"study": study, "report": f"{study}/report", "page": f"/studies/{study_instance_uid}"}
+
+
+def _tell_outcomes(parts: Services, principal: Principal, outcomes: list[uploads.Outcome]) -> Upload:
+    """Each instance with its jobs; when all were refused, a problem."""
+    stored = [outcome.stored for outcome in outcomes if outcome.stored is not None]
+    jobs = parts.jobs.of_instances([instance.instance_id for instance in stored])
+    told = tuple(_tell(outcome, jobs) for outcome in outcomes)
+    if not stored:
+        first = told[0]
+        detail = first.detail if len(told) == 1 else f"All {len(told)} instances were refused."
+        instances = [instance.model_dump(mode="json", exclude_none=True) for instance in told]
+        raise Problem(422, detail or "", reason=first.reason, extensions={"instances": instances})
+    studies = sorted({instance.attributes.study_instance_uid for instance in stored})
+    for uid in studies:
+        count = sum(instance.attributes.study_instance_uid == uid for instance in stored)
+        parts.audit.append(actor=principal.name, action="instances_received", subject=uid, detail={"instances": count})
+    return Upload(instances=told, studies=tuple(Accepted(study_instance_uid=uid, links=_links(uid)) for uid in studies))
+
+
+def _tell(outcome: uploads.Outcome, jobs: Sequence[JobView]) -> UploadedInstance:
+    if outcome.refused is not None:
+        return UploadedInstance(status="refused", reason=outcome.refused.reason, detail=str(outcome.refused))
+    stored = outcome.stored
+    assert stored is not None  # noqa: S101 - an outcome is one or the other
+    return UploadedInstance(
+        status=_status(stored),
+        sop_instance_uid=stored.attributes.sop_instance_uid,
+        study_instance_uid=stored.attributes.study_instance_uid,
+        jobs=tuple(_job_link(job) for job in jobs if job.instance_id == stored.instance_id),
+    )
+
+
+def _status(stored: StoredInstance) -> UploadStatus:
+    return _STATUS.get(stored.disposition, "stored") if stored.is_new else "duplicate"
+
+
+def _job_link(job: JobView) -> str:
+    return f"/api/v1/jobs/{job.job_id}"

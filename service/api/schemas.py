@@ -1,0 +1,155 @@
+"""What is sent and answered, where the views' own values do not serve."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from service.access import Role
+from service.core.findings import Value
+from service.core.report import Report
+
+
+class ProblemDetails(Value):
+    """An RFC 9457 problem."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
+class Accepted(Value):
+    """What was asked for will be done; `links` say where to look."""
+
+    study_instance_uid: str
+    links: Mapping[str, str]
+
+
+UploadStatus = Literal["stored", "duplicate", "corrected", "conflict", "returned", "refused"]
+
+
+class UploadedInstance(Value):
+    """What became of one instance of an upload, in the order of the parts."""
+
+    status: UploadStatus
+    sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    #: Of a refused one: a stable word, and a sentence.
+    reason: str | None = None
+    detail: str | None = None
+    jobs: tuple[str, ...] = ()
+
+
+class Upload(Value):
+    """Every instance of an upload, and the studies that they belong to."""
+
+    instances: tuple[UploadedInstance, ...]
+    studies: tuple[Accepted, ...]
+
+
+class ReportVersions(Value):
+    """All versions of one study's report, oldest first."""
+
+    versions: tuple[Report, ...]
+
+
+class ModelState(Value):
+    """A served model."""
+
+    name: str
+    version: str
+    sha256: str | None = None
+    evidence: Literal["simulated", "real"] | None = None
+    runtime: str | None = None
+    precision: str | None = None
+    analyses: tuple[str, ...]
+    ready: bool
+    problem: str | None = None
+
+
+class ModelStates(Value):
+    """Every model that an analysis needs."""
+
+    models: tuple[ModelState, ...]
+
+
+class DestinationState(Value):
+    """Where results go, and how many objects are in each state on their way there."""
+
+    name: str
+    host: str
+    port: int
+    ae_title: str
+    kinds: tuple[str, ...]
+    deliveries: Mapping[str, int]
+
+
+class DestinationStates(Value):
+    """Every destination of the settings, and those that old deliveries still name."""
+
+    destinations: tuple[DestinationState, ...]
+    removed: Mapping[str, Mapping[str, int]]
+
+
+class SignInRequest(Value):
+    """Asks for a link that opens a page once."""
+
+    role: Literal[Role.VIEWER, Role.RADIOLOGIST] = Role.VIEWER
+    page: Annotated[str, Field(pattern=r"^/(studies/[0-9.]{1,64})?$")] = "/"
+
+
+class SignInLink(Value):
+    """Good for one use within an hour."""
+
+    url: str
+
+
+class Health(Value):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+    service_version: str
+
+
+class Check(Value):
+    """One part that the service rests on."""
+
+    name: str
+    ready: bool
+    #: Told to those who are signed in.
+    problem: str | None = None
+
+
+class Ready(Value):
+    """Whether the service can do its work."""
+
+    ready: bool
+    checked_at: datetime
+    checks: tuple[Check, ...]
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's description of the problems that a route may answer with."""
+    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {status: {"description": _DESCRIPTIONS[status], "content": schema} for status in statuses}
+
+
+_DESCRIPTIONS = {
+    401: "No credential, or a wrong one",
+    403: "The role is not enough, or the form is not from this session",
+    404: "Nothing has that name",
+    406: "It does not exist as any accepted media type; `available` tells which there are",
+    408: "The body did not arrive in time",
+    409: "It contradicts what is stored",
+    413: "The body is too large, or compressed",
+    415: "The body is of another media type",
+    422: "The request does not fit its schema, or what it holds is refused",
+    429: "Too many requests; see Retry-After",
+    503: "Something that this rests on is away; see Retry-After",
+    507: "No room",
+}

@@ -1,0 +1,121 @@
+"""The HTTP server: uvicorn with deadlines of ours, for it has none for the head of a request."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.api.dependencies import Services
+from service.errors import Conflict
+
+HEAD_SECONDS = 8.0
+KEEP_ALIVE_SECONDS = 15
+SHUTDOWN_SECONDS = 10
+MOST_CONNECTIONS = 512
+BACKLOG = 256
+
+
+def serve(app: FastAPI, *, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is told the port once connections are taken. Raises Conflict when it is taken."""
+    listening = _listen(host, port)
+    config = uvicorn.Config(
+        app,
+        http=DeadlineProtocol,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        limit_concurrency=MOST_CONNECTIONS,
+        backlog=BACKLOG,
+    )
+    _Server(config, lambda: ready(listening.getsockname()[1])).run(sockets=[listening])
+
+
+class DeadlineProtocol(H11Protocol):
+    """Closes a connection whose request head is not whole in time, the first one and every later one."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The clock starts with the connection."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes alone do not stop the clock; a whole head does."""
+        if self._deadline is None and self._is_between_requests():
+            self._start_clock()
+        super().data_received(data)
+        if not self._is_between_requests():
+            self._stop_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to wait for."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """From here keep-alive's own clock runs until the next byte."""
+        super().on_response_complete()
+        if self._is_between_requests():
+            self._stop_clock()
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _start_clock(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if self._is_between_requests() and not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it serves, and ends event streams as soon as it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Told only when connections are taken."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams that never end by themselves would hold the stop up."""
+        app: Any = self.config.app
+        services = getattr(app.state, "services", None)
+        if isinstance(services, Services):
+            services.events.close()
+        await super().shutdown(sockets=sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second signal does not cut off what is being answered; the deadline does."""
+        self.should_exit = True
+        self._captured_signals.append(sig)
+        del frame
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Conflict(f"HTTP cannot listen on {host} port {port}: {error.strerror}. Set SONOMYO_HTTP__PORT.") from error

@@ -1,0 +1,307 @@
+"""What is read for people and programs: the values that the REST interface and the pages show, and who reads them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from service.access import AuditEntry
+from service.core.findings import Value
+from service.core.report import Report
+from service.ports import RenderedObject, StoredInstance
+
+
+class StudyStatus(StrEnum):
+    """Where a study stands."""
+
+    RECEIVING = "receiving"
+    ANALYSING = "analysing"
+    COMPLETE = "complete"
+    REPORTED = "reported"
+
+
+class JobState(StrEnum):
+    """Where a job stands; `dead` ones wait for a person to requeue them."""
+
+    QUEUED = "queued"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class ReportSummary(Value):
+    """One version of a report, without its findings."""
+
+    report_id: str
+    version: int
+    status: str
+    created_at: datetime
+
+
+class AnalysisCounts(Value):
+    """How many analyses of a study's current instances are in each state."""
+
+    queued: int = 0
+    done: int = 0
+    rejected: int = 0
+    failed: int = 0
+
+
+class StudySummary(Value):
+    """One line of the worklist."""
+
+    study_instance_uid: str
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    patient_name: str | None = None
+    patient_birth_date: str | None = None
+    patient_sex: str | None = None
+    accession_number: str | None = None
+    study_date: str | None = None
+    study_time: str | None = None
+    description: str | None = None
+    modalities: tuple[str, ...] = ()
+    status: StudyStatus
+    #: The identity changed and nobody has acknowledged it: deliveries wait.
+    identity_hold: bool
+    created_at: datetime
+    last_received_at: datetime
+    completed_at: datetime | None = None
+    instances: int = 0
+    analyses: AnalysisCounts = AnalysisCounts()
+    undelivered: int = 0
+    report: ReportSummary | None = None
+
+
+class StudyPage(Value):
+    """A page of the worklist, newest first."""
+
+    studies: tuple[StudySummary, ...]
+    next_cursor: str | None = None
+
+
+class StudyFilter(Value):
+    """What the worklist is narrowed to; study dates count, the day of arrival where a study has none."""
+
+    patient_id: str | None = None
+    accession_number: str | None = None
+    status: StudyStatus | None = None
+    modality: str | None = None
+    from_date: date | None = None
+    to_date: date | None = None
+
+
+class InstanceView(Value):
+    """One arrival of an instance."""
+
+    instance_id: int
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    modality: str | None = None
+    series_description: str | None = None
+    number_of_frames: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    size_bytes: int
+    disposition: str
+    is_current: bool
+    is_returned: bool
+    identity_changed: bool
+    is_removed: bool
+    calling_ae_title: str | None = None
+    association_id: int | None = None
+    received_at: datetime
+
+
+class AnalysisView(Value):
+    """One analysis of one instance, and why it runs."""
+
+    instance_id: int
+    sop_instance_uid: str
+    analysis_name: str
+    analysis_version: str | None = None
+    state: str
+    why: str
+    failure: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+class DeliveryView(Value):
+    """One object of a report on its way to one destination."""
+
+    report_id: str
+    destination: str
+    kind: str
+    state: str
+    attempts: int
+    last_error: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class JobView(Value):
+    """One job of the queue."""
+
+    job_id: int
+    task: str
+    queue: str
+    state: JobState
+    attempts: int
+    created_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    study_instance_uid: str | None = None
+    instance_id: int | None = None
+    analysis_name: str | None = None
+    report_id: str | None = None
+    destination: str | None = None
+    kind: str | None = None
+    failure: str | None = None
+
+
+class JobPage(Value):
+    """A page of jobs, newest first."""
+
+    jobs: tuple[JobView, ...]
+    next_cursor: str | None = None
+
+
+class StudyDetail(StudySummary):
+    """A study with all that hangs on it."""
+
+    instances_received: tuple[InstanceView, ...] = ()
+    analyses_run: tuple[AnalysisView, ...] = ()
+    jobs: tuple[JobView, ...] = ()
+    reports: tuple[ReportSummary, ...] = ()
+    deliveries: tuple[DeliveryView, ...] = ()
+
+
+class AssociationView(Value):
+    """One DICOM association: what was offered, accepted, refused and why."""
+
+    association_id: int
+    listener: str
+    peer_address: str
+    peer_port: int | None = None
+    calling_ae_title: str | None = None
+    called_ae_title: str | None = None
+    tls: bool
+    outcome: str
+    reason: str | None = None
+    offered: list[Any]
+    accepted: list[Any]
+    refused: list[Any]
+    failures: list[Any]
+    instances: int
+    bytes_received: int
+    opened_at: datetime
+    closed_at: datetime | None = None
+    duration_seconds: float | None = None
+
+
+class AssociationPage(Value):
+    """A page of associations, newest first."""
+
+    associations: tuple[AssociationView, ...]
+    next_cursor: str | None = None
+
+
+class AuditPage(Value):
+    """A page of the audit trail, newest first."""
+
+    entries: tuple[AuditEntry, ...]
+    next_cursor: str | None = None
+
+
+class JobEvent(Value):
+    """Something that happened in the queue, for those who wait for it; it names no patient."""
+
+    event_id: int
+    #: instance_stored, analysis_done, report_ready, delivered, or a failure of one of these.
+    name: str
+    at: datetime
+    job_id: int
+    study_instance_uid: str | None = None
+    report_id: str | None = None
+    destination: str | None = None
+
+
+class Counters(Value):
+    """Figures for monitoring; each maps label values to a count."""
+
+    instances: Mapping[tuple[str, ...], int]
+    studies: Mapping[tuple[str, ...], int]
+    analyses: Mapping[tuple[str, ...], int]
+    jobs: Mapping[tuple[str, ...], int]
+    deliveries: Mapping[tuple[str, ...], int]
+    associations: Mapping[tuple[str, ...], int]
+    oldest_waiting_job_seconds: float
+
+
+class StudyViews(Protocol):
+    """Studies, their instances and reports."""
+
+    def worklist(self, wanted: StudyFilter, *, limit: int, cursor: str | None) -> StudyPage:
+        """Newest first. Raises InputRejected for a cursor that is none."""
+
+    def study(self, study_instance_uid: str) -> StudyDetail:
+        """Raises NotFound."""
+
+    def newest_report(self, study_instance_uid: str) -> Report:
+        """Raises NotFound, whose message tells whether the study or only its report is missing."""
+
+    def report(self, report_id: str) -> Report:
+        """Raises NotFound."""
+
+    def versions(self, report_id: str) -> Sequence[Report]:
+        """All versions of the report that this one is a version of, oldest first. Raises NotFound."""
+
+    def rendered(self, report_id: str, kind: str) -> RenderedObject:
+        """Raises NotFound."""
+
+    def pictures(self, sop_instance_uids: Sequence[str]) -> Mapping[str, bytes]:
+        """The annotated frame (PNG) of each current instance that has one."""
+
+    def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
+        """The current row of an instance whose bytes are still held. Raises NotFound."""
+
+
+class JobViews(Protocol):
+    """The queue."""
+
+    def jobs(self, *, state: JobState | None, task: str | None, limit: int, cursor: str | None) -> JobPage:
+        """Newest first. Raises InputRejected for a cursor that is none."""
+
+    def job(self, job_id: int) -> JobView:
+        """Raises NotFound."""
+
+    def of_instances(self, instance_ids: Sequence[int]) -> Sequence[JobView]:
+        """The jobs about these instances, oldest first."""
+
+    def events_after(self, event_id: int, *, limit: int) -> Sequence[JobEvent]:
+        """What happened after an event, oldest first."""
+
+    def newest_event_id(self) -> int:
+        """Where to begin listening."""
+
+
+class OperationViews(Protocol):
+    """What a PACS administrator looks at."""
+
+    def associations(self, *, outcome: str | None, limit: int, cursor: str | None) -> AssociationPage:
+        """Newest first. Raises InputRejected for a cursor that is none."""
+
+    def audit(self, *, limit: int, cursor: str | None) -> AuditPage:
+        """Newest first. Raises InputRejected for a cursor that is none."""
+
+    def deliveries_by_destination(self) -> Mapping[str, Mapping[str, int]]:
+        """Destination -> state -> how many."""
+
+    def counters(self) -> Counters:
+        """Figures for monitoring."""

@@ -1,0 +1,238 @@
+"""The HTTP edge over a real database, a real store and the real flow; only decoding and inference are stand-ins."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import structlog
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydicom.dataset import Dataset, FileMetaDataset
+from sqlalchemy import Engine, text
+
+from service.access import Role
+from service.adapters.access import ApiKeys, SignInLinks
+from service.adapters.audit import PostgresAuditLog
+from service.adapters.dead_letters import DeadLetters
+from service.adapters.instance_store import FileInstanceStore
+from service.adapters.job_queries import PostgresJobViews
+from service.adapters.operation_queries import PostgresOperationViews
+from service.adapters.queries import PostgresStudyViews
+from service.adapters.upload_intake import UploadIntake
+from service.api.app import create_app
+from service.api.dependencies import Model, Services
+from service.api.events import EventFeed
+from service.api.gate import AdministratorKey, SessionCookie, StoredKey, session_cookie_name
+from service.api.instrumentation import Metrics
+from service.api.limits import Limits
+from service.api.readiness import Readiness
+from service.core.compose import Software
+from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
+from service.core.findings import ModelUsed
+from service.core.report import Report
+from service.core.routing import RoutingRules
+from service.dicomweb.wado import router as dicomweb
+from service.flow import Flow
+from service.logs import configure_logging
+from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.settings import DestinationSettings
+from service.web.routes import router as pages
+from service.web.routes import static_files
+from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
+
+ADMINISTRATOR_KEY = "an-administrators-key"
+US_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3.1"
+EXPLICIT = "1.2.840.10008.1.2.1"
+STUDY = "1.2.826.0.1.3680043.8.498.7"
+PATIENT_NAME = "Canary^Иван"
+MODEL = ModelUsed(name="muscle_segmentation", version="1", sha256="ab" * 32, evidence="real", runtime="openvino")
+
+
+@dataclass
+class House:
+    """One app and what lies behind it."""
+
+    engine: Engine
+    units: UnitOfWorkFactory
+    root: Path
+    limits: Limits = field(default_factory=Limits)
+    secure_cookies: bool = False
+    probes: dict[str, Callable[[], object]] = field(default_factory=dict)
+    refusal: str | None = None
+    #: What this process logs meanwhile.
+    log: StringIO = field(default_factory=StringIO)
+
+    def __post_init__(self) -> None:
+        self.analysis = FakeAnalysis()
+        self.destination = FakeDestination()
+        self.store = FileInstanceStore(root=self.root)
+        self.keys = ApiKeys(engine=self.engine)
+        self.sign_ins = SignInLinks(engine=self.engine)
+        self.reader = FakeReader()
+        self.flow = Flow(
+            units=self.units,
+            store=self.store,
+            reader=self.reader,
+            server=FakeServer(),
+            analyses={"muscle_architecture": self.analysis},
+            destinations={"pacs": self.destination},
+            renderers={"sr": _render},
+            rules=RoutingRules(),
+            stable_age_seconds=60,
+            software=Software(service_version="test"),
+        )
+        self.app = self._make_app()
+
+    def __enter__(self) -> Self:
+        self._handlers, self._level = logging.root.handlers[:], logging.root.level
+        configure_logging(format="json", level="INFO", role="api", stream=self.log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.root.handlers[:], logging.root.level = self._handlers, self._level
+        structlog.reset_defaults()
+        self.app.state.services.readiness.close()
+
+    def client(self, token: str | None = ADMINISTRATOR_KEY) -> httpx2.Client:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return TestClient(self.app, headers=headers, follow_redirects=False, raise_server_exceptions=True)
+
+    def key(self, role: Role) -> str:
+        return self.keys.create(name="test", role=role)
+
+    def session(self, role: Role) -> httpx2.Client:
+        opened = self.sign_ins.open_session(self.sign_ins.create_link(role))
+        assert opened is not None
+        client = self.client(None)
+        client.cookies.set(session_cookie_name(secure=self.secure_cookies), opened.token)
+        return client
+
+    def work(self) -> None:
+        """Run the jobs that are due until none is left."""
+        while (job := self._claim()) is not None:
+            getattr(self.flow, job[1].removeprefix("sonomyo."))(**job[2])
+            self._finish(job[0], "succeeded")
+
+    def kill_job(self, task: str) -> int:
+        """The next job of a task ends as a dead letter."""
+        with self.engine.begin() as connection:
+            query = "SELECT id FROM procrastinate_jobs WHERE task_name = :task AND status = 'todo' ORDER BY id LIMIT 1"
+            job_id = int(connection.execute(text(query), {"task": f"sonomyo.{task}"}).scalar_one())
+            connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = :id"), {"id": job_id})
+        self._finish(job_id, "failed")
+        return job_id
+
+    def rows(self, statement: str) -> Sequence[Any]:
+        with self.engine.connect() as connection:
+            return connection.execute(text(statement)).all()
+
+    def _claim(self) -> tuple[int, str, dict[str, Any]] | None:
+        with self.engine.begin() as connection:
+            row = connection.execute(
+                text(
+                    "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = (SELECT id FROM procrastinate_jobs "
+                    "WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()) ORDER BY id LIMIT 1) "
+                    "RETURNING id, task_name, args"
+                )
+            ).one_or_none()
+        return None if row is None else (row.id, row.task_name, row.args)
+
+    def _finish(self, job_id: int, status: str) -> None:
+        with self.engine.begin() as connection:
+            statement = "UPDATE procrastinate_jobs SET status = CAST(:status AS procrastinate_job_status) WHERE id = :id"
+            connection.execute(text(statement), {"id": job_id, "status": status})
+
+    def _make_app(self) -> FastAPI:
+        jobs, operations = PostgresJobViews(engine=self.engine), PostgresOperationViews(engine=self.engine)
+        services = Services(
+            studies=PostgresStudyViews(engine=self.engine),
+            jobs=jobs,
+            operations=operations,
+            steps=self.flow,
+            dead_jobs=DeadLetters(engine=self.engine),
+            intake=UploadIntake(
+                store=self.store,
+                save=self.flow.store_instance,
+                gate=lambda: self.refusal,
+                sop_classes=STORAGE_SOP_CLASSES,
+                transfer_syntaxes=TRANSFER_SYNTAXES,
+            ),
+            store=self.store,
+            reader=self.reader,
+            sign_ins=self.sign_ins,
+            audit=PostgresAuditLog(engine=self.engine),
+            readiness=Readiness(probes=self.probes),
+            metrics=Metrics(counters=operations.counters),
+            events=EventFeed(jobs=jobs),
+            models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
+            destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
+            render_page=_page,
+            secure_cookies=self.secure_cookies,
+        )
+        schemes = (
+            AdministratorKey(key=ADMINISTRATOR_KEY),
+            StoredKey(keys=self.keys),
+            SessionCookie(sign_ins=self.sign_ins, cookie_name=session_cookie_name(secure=self.secure_cookies)),
+        )
+        return create_app(
+            services, schemes=schemes, version="test", routers=(pages, dicomweb), static=static_files(), limits=self.limits
+        )
+
+
+def dicom_file(uid: str = "1.2.3", *, study: str = STUDY, frames: int = 3, grey: int = 7, **changes: Any) -> bytes:
+    """An uncompressed cine of 8x8 pixels as a DICOM file; frame n holds the grey level `grey` + n."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = US_MULTI_FRAME, uid
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
+    dataset.Modality, dataset.PatientID, dataset.PatientName = "US", "P1", PATIENT_NAME
+    dataset.AccessionNumber, dataset.StudyDate, dataset.StudyDescription = "A1", "20261120", "Calf"
+    dataset.Rows = dataset.Columns = 8
+    dataset.NumberOfFrames, dataset.SamplesPerPixel, dataset.PhotometricInterpretation = frames, 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = b"".join(bytes([grey + number]) * 64 for number in range(1, frames + 1))
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    return as_file(dataset)
+
+
+def as_file(dataset: Dataset, transfer_syntax_uid: str = EXPLICIT) -> bytes:
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def upload(client: httpx2.Client, *files: bytes) -> httpx2.Response:
+    parts = [("files", (f"{number}.dcm", content, "application/dicom")) for number, content in enumerate(files)]
+    return client.post("/api/v1/studies", files=parts)
+
+
+def reported(house: House) -> httpx2.Client:
+    """A client on a study whose first report is there."""
+    client = house.client()
+    upload(client, dicom_file()).raise_for_status()
+    client.post(f"/api/v1/studies/{STUDY}/complete").raise_for_status()
+    house.work()
+    return client
+
+
+def _render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+    return RenderedObject(
+        sop_instance_uid=f"2.25.{report.version}",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        kind="sr",
+        report_id=report.report_id,
+        media_type="application/dicom",
+        content=f"SR of version {report.version} over {len(instances)}".encode(),
+    )
+
+
+def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
+    return f"<!doctype html><title>Report</title><p>version {report.version}, {len(pictures)} pictures</p>"
