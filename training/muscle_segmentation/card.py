@@ -1,6 +1,6 @@
 """Text of the model repository: Triton's config.pbtxt and the model card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -41,8 +41,8 @@ def triton_config(digest: str) -> str:
 
 def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
     """model_card.md from what training and evaluation wrote."""
-    schedule = facts["schedule"]
-    share = schedule["simulated_share"]
+    stages = facts["stages"]
+    share = stages[-1]["simulated_share"]
     without = tables.get("simulated_without_muscle")
     negatives = _NEGATIVES.format(**without) if without else ""
     return _template("model_card.md").substitute(
@@ -55,10 +55,22 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         device=HELD_OUT_DEVICE,
         table=_table(tables),
         negatives=negatives,
-        steps=facts["steps"],
-        extra="" if share else "--simulated-frames 0",
-        schedule=", ".join(f"{name} {value}" for name, value in schedule.items()),
+        commands=_commands(stages),
+        schedule="; ".join(", ".join(f"{name} {value}" for name, value in stage.items()) for stage in stages),
     )
+
+
+def _commands(stages: Sequence[Mapping[str, Any]]) -> str:
+    """One training command a stage, each beginning where the one before ended."""
+    lines = []
+    for number, stage in enumerate(stages, start=1):
+        words = [f"python -m training.muscle_segmentation.train --data DLTRACK --out RUN/{number} --steps {stage['steps']}"]
+        words += [f"--learning-rate {stage['learning_rate']}"]
+        words += [f"--stop-at {stage['stopped_at']}"] if stage["stopped_at"] != stage["steps"] else []
+        words += [f"--start-from RUN/{number - 1}/last.pt"] if number > 1 else []
+        words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
+        lines.append(" ".join(words))
+    return "\n".join(lines)
 
 
 def _template(name: str) -> Template:

@@ -43,8 +43,7 @@ def main() -> None:
     facts = {
         "digest": digest,
         "parameters": number_of_parameters(network),
-        "steps": checkpoint["step"],
-        "schedule": checkpoint["schedule"],
+        "stages": checkpoint["stages"],
         "remark": arguments.remark,
     }
     (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")

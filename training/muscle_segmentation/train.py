@@ -43,37 +43,53 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Schedule().steps)
     parser.add_argument("--simulated-frames", type=int, default=1200, help="0 trains on real frames alone")
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
+    parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
+    parser.add_argument("--learning-rate", type=float, default=Schedule().learning_rate)
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     share = Schedule().simulated_share if arguments.simulated_frames else 0.0
-    schedule = Schedule(steps=arguments.steps, simulated_share=share)
+    schedule = Schedule(steps=arguments.steps, simulated_share=share, learning_rate=arguments.learning_rate)
     images = load_real(arguments.data)
     real = [images[i] for i in split(images).train]
     simulated = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
-    network = MuscleSegmentation(NetworkConfig())
+    network, stages = MuscleSegmentation(NetworkConfig()), []
     if arguments.start_from:
-        network.load_state_dict(torch.load(arguments.start_from, weights_only=True)["weights"])
-    fit(network, real, simulated, schedule, arguments.out)
+        earlier = torch.load(arguments.start_from, weights_only=True)
+        network.load_state_dict(earlier["weights"])
+        stages = earlier["stages"]
+    fit(network, real, simulated, schedule, arguments.out, stages=stages, stop_at=arguments.stop_at or schedule.steps)
 
 
-def fit(network: MuscleSegmentation, real: list[Labelled], simulated: list[Labelled], schedule: Schedule, out: Path) -> None:
-    """Optimise and write `last.pt` (the moving average of the weights) every few minutes and at the end."""
+def fit(
+    network: MuscleSegmentation,
+    real: list[Labelled],
+    simulated: list[Labelled],
+    schedule: Schedule,
+    out: Path,
+    *,
+    stages: list[dict[str, object]],
+    stop_at: int,
+) -> None:
+    """Optimise and write `last.pt` (the moving average of the weights) every few minutes and at the end.
+
+    `stages` are the schedules that the weights went through before, for the record.
+    """
     torch.manual_seed(schedule.seed)
     network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,unused-ignore]
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     print(f"{number_of_parameters(network)} parameters, {len(real)} real and {len(simulated)} simulated frames", flush=True)
     started, losses = time.monotonic(), []
-    for step, batch in zip(range(1, schedule.steps + 1), _batches(real, simulated, schedule), strict=False):
+    for step, batch in zip(range(1, stop_at + 1), _batches(real, simulated, schedule), strict=False):
         for group in optimiser.param_groups:
             group["lr"] = _rate(step, schedule)
         losses.append(train_step(network, optimiser, batch))
         _follow(average, network, min(schedule.averaging, 1 - 1 / (1 + step / 10)))
         if step % 50 == 0:
             _log(out, step, losses[-50:], time.monotonic() - started)
-        if step % 400 == 0 or step == schedule.steps:
-            save(average, out / "last.pt", step, schedule)
+        if step % 200 == 0 or step == stop_at:
+            save(average, out / "last.pt", [*stages, asdict(schedule) | {"stopped_at": step}])
 
 
 def train_step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor, Tensor]) -> float:
@@ -87,10 +103,10 @@ def train_step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: tupl
     return float(loss.detach())
 
 
-def save(network: nn.Module, path: Path, step: int, schedule: Schedule) -> None:
+def save(network: nn.Module, path: Path, stages: list[dict[str, object]]) -> None:
     """Written aside and renamed, so that a reader never sees half a file."""
     aside = path.with_suffix(".writing")
-    torch.save({"weights": network.state_dict(), "step": step, "schedule": asdict(schedule)}, aside)
+    torch.save({"weights": network.state_dict(), "stages": stages}, aside)
     aside.replace(path)
 
 
