@@ -1,0 +1,155 @@
+"""An association that we open to send instances on it (PS3.4 B, PS3.7 9.1.1), with every wait bounded."""
+
+import os
+import queue
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.presentation import build_context
+
+from service.errors import InputRejected, SonomyoError, Unavailable
+
+#: SOP class and transfer syntax.
+Context = tuple[str, str]
+
+_PDU_SIZE = 131072
+#: PDUs read ahead of the socket: 4 MiB, however large the file.
+_QUEUED_PDUS = 32
+#: Attribute list error, attribute value out of range; and duplicate SOP instance: our UIDs name content, so it has it.
+_WARNINGS = frozenset({0x0107, 0x0111, 0x0116, *range(0xB000, 0xC000)})
+#: Invalid instance, SOP class not supported, unrecognised or mistyped operation; data set does not match, not understood.
+_REFUSALS = frozenset({0x0117, 0x0118, 0x0122, 0x0211, 0x0212, *range(0xA900, 0xAA00), *range(0xC000, 0xD000)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Whom to call, and as whom; every wait ends after `timeout_seconds`."""
+
+    host: str
+    port: int
+    ae_title: str
+    calling_ae_title: str = "SONOMYO"
+    timeout_seconds: float = 30.0
+
+
+@contextmanager
+def open_association(peer: Peer, contexts: Iterable[Context]) -> Iterator[Association]:
+    """An established association, released at the end. Raises Unavailable or, when no context is accepted, InputRejected."""
+    association = _associate(peer, contexts)
+    if not association.is_established:
+        raise _refusal(association)
+    association.dul.to_provider_queue = _ShortQueue(timeout_seconds=peer.timeout_seconds)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _associate(peer: Peer, contexts: Iterable[Context]) -> Association:
+    _config.STORE_SEND_CHUNKED_DATASET = True  # a file goes out piece by piece, as it lies there
+    entity = AE(ae_title=peer.calling_ae_title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_seconds
+    entity.connection_timeout = peer.timeout_seconds
+    try:
+        return entity.associate(
+            peer.host,
+            peer.port,
+            contexts=[build_context(sop_class, transfer_syntax) for sop_class, transfer_syntax in contexts],
+            ae_title=peer.ae_title,
+            max_pdu=_PDU_SIZE,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waits, [peer.timeout_seconds])],
+        )
+    except (OSError, UnicodeError) as error:
+        raise Unavailable(f"The host {peer.host} is not known.", reason="unknown_host") from error
+
+
+def _limit_waits(event: evt.Event, timeout_seconds: float) -> None:
+    """A peer that stops reading or answers half a PDU must not hold us for good: pynetdicom's socket waits without end."""
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.settimeout(timeout_seconds)
+
+
+class _ShortQueue(queue.Queue[Any]):
+    """pynetdicom's queue to the socket, short for data, so that a large file is not read into memory ahead of the peer."""
+
+    def __init__(self, *, timeout_seconds: float) -> None:
+        super().__init__()
+        self._timeout_seconds = timeout_seconds
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ANN401, FBT001, FBT002 - as queue has it
+        """Raises queue.Full when the peer takes nothing for the whole timeout."""
+        if isinstance(item, P_DATA):
+            with self.not_full:
+                if not self.not_full.wait_for(self._has_room, timeout=self._timeout_seconds):
+                    raise queue.Full
+        super().put(item, block, timeout)
+
+    def _has_room(self) -> bool:
+        return len(self.queue) < _QUEUED_PDUS
+
+
+def _refusal(association: Association) -> SonomyoError:
+    if association.rejected_contexts:
+        return _no_context()
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        why = answer.reason_str if answer is not None else "no reason"
+        return Unavailable(f"The peer rejected the association: {why}.", reason="association_rejected")
+    return Unavailable("The peer cannot be reached, or ended the association at once.", reason="no_association")
+
+
+def _no_context() -> InputRejected:
+    return InputRejected("The peer takes no such SOP class in that transfer syntax.", reason="no_accepted_context")
+
+
+def store(association: Association, path: Path) -> str:
+    """Send one file and judge the answer; gives a warning, or nothing. Raises Unavailable or InputRejected."""
+    try:
+        answer = association.send_c_store(path)
+    except ValueError as error:
+        raise _no_context() from error
+    except (queue.Full, RuntimeError, OSError) as error:
+        _end(association)
+        raise Unavailable("The association ended before the instance was sent.", reason="association_lost") from error
+    if "Status" not in answer:
+        _end(association)
+        raise Unavailable("The peer took the instance and gave no answer.", reason="no_answer")
+    return _judge(int(answer.Status))
+
+
+def _end(association: Association) -> None:
+    """Leave nothing of an association that failed: pynetdicom may not have seen yet that it is over."""
+    if association.is_established:
+        association.abort()
+
+
+def _judge(status: int) -> str:
+    """What a C-STORE status means for us (PS3.4 B.2.3, PS3.7 C). The peer's comment is left out: it may hold a name."""
+    text = f"0x{status:04X}"
+    if status == 0:
+        return ""
+    if status in _WARNINGS:
+        return f"stored with warning {text}"
+    if status in _REFUSALS:
+        raise InputRejected(f"The peer refused the instance for good, status {text}.", reason="refused")
+    raise Unavailable(f"The peer could not store the instance now, status {text}.", reason="not_stored")
+
+
+@contextmanager
+def file_in_memory(content: bytes) -> Iterator[Path]:
+    """A path to bytes: pynetdicom sends unchanged bytes from a path only, and this one leads to no disk."""
+    descriptor = os.memfd_create("sonomyo-object")
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,188 @@
+"""C-STORE SCU (PS3.4 B): results to a destination, and files for `sonomyo send`. Bytes go out as they are, never re-encoded."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pynetdicom.association import Association
+
+from service.adapters.store_association import Context, Peer, file_in_memory, open_association, store
+from service.errors import InputRejected, SonomyoError, Unavailable
+from service.ports import RenderedObject
+from service.settings import DestinationSettings
+
+#: A-ASSOCIATE-RQ has odd context identifiers from 1 to 255 (PS3.8 9.3.2.2).
+_MAXIMUM_CONTEXTS = 128
+_VERIFICATION = "1.2.840.10008.1.1"
+_IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+class StoreScuDestination:
+    """A destination that takes C-STORE; implements `ports.Destination`."""
+
+    def __init__(self, *, settings: DestinationSettings, calling_ae_title: str) -> None:
+        self._settings = settings
+        self._peer = Peer(
+            host=settings.host,
+            port=settings.port,
+            ae_title=settings.ae_title,
+            calling_ae_title=calling_ae_title,
+            timeout_seconds=settings.timeout_seconds,
+        )
+
+    @property
+    def name(self) -> str:
+        """The configured name."""
+        return self._settings.name
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Which kinds of object it takes."""
+        return frozenset(self._settings.kinds)
+
+    def send(self, rendered: RenderedObject) -> None:
+        """Deliver one object on an association of its own.
+
+        Raises Unavailable (no answer, a rejection, 0xA7xx) or InputRejected (no accepted context, 0x0122, 0xA9xx, 0xCxxx).
+        """
+        with file_in_memory(rendered.content) as path:
+            outgoing = _outgoing(path)
+            with open_association(self._peer, [outgoing.context]) as association:
+                warning = store(association, path)
+        if warning:
+            uid = rendered.sop_instance_uid
+            structlog.get_logger().warning("stored_with_warning", destination=self.name, sop_instance_uid=uid, warning=warning)
+
+
+def echo(peer: Peer) -> None:
+    """C-ECHO. Raises Unavailable when the peer does not answer it with success."""
+    with open_association(peer, [(_VERIFICATION, _IMPLICIT_LITTLE_ENDIAN)]) as association:
+        status = association.send_c_echo()
+        if "Status" not in status or status.Status != 0:
+            raise Unavailable("The peer took the association and did not answer C-ECHO with success.", reason="echo_failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """What became of one file; `message` is the reason of a refusal, or a warning."""
+
+    path: Path
+    ok: bool
+    message: str = ""
+    sop_instance_uid: str | None = None
+    size_bytes: int = 0
+
+
+#: Called after each file with its result and the number of files.
+Progress = Callable[[SendResult, int], None]
+
+
+def send_paths(
+    paths: Sequence[Path],
+    *,
+    host: str,
+    port: int,
+    ae_title: str,
+    calling_ae_title: str = "SONOMYO",
+    timeout_seconds: float = 60.0,
+    progress: Progress | None = None,
+) -> list[SendResult]:
+    """Send files and whole folders, each instance in the transfer syntax that it is stored in.
+
+    A file that was named and is no DICOM file is refused; in a folder it is passed over, as is DICOMDIR. One refusal
+    does not end the rest; a lost association is opened anew for the next instance.
+    """
+    peer = Peer(host=host, port=port, ae_title=ae_title, calling_ae_title=calling_ae_title, timeout_seconds=timeout_seconds)
+    refused, outgoing = _sorted_out(paths)
+    total = len(refused) + len(outgoing)
+    results = []
+    for result in (*refused, *_sent(peer, outgoing)):
+        results.append(result)
+        if progress is not None:
+            progress(result, total)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    path: Path
+    context: Context
+    sop_instance_uid: str
+
+    def result(self, *, ok: bool, message: str) -> SendResult:
+        size = self.path.stat().st_size
+        return SendResult(path=self.path, ok=ok, message=message, sop_instance_uid=self.sop_instance_uid, size_bytes=size)
+
+
+def _sorted_out(paths: Sequence[Path]) -> tuple[list[SendResult], list[_Outgoing]]:
+    refused, outgoing = [], []
+    for path, was_named in _files(paths):
+        try:
+            one = _outgoing(path)
+        except InputRejected as error:
+            if was_named:
+                refused.append(SendResult(path=path, ok=False, message=str(error)))
+        else:
+            outgoing.append(one)
+    return refused, outgoing
+
+
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Every file once, and whether it was named rather than found in a folder."""
+    for path in paths:
+        if path.is_dir():
+            yield from ((file, False) for file in sorted(path.rglob("*")) if file.is_file())
+        else:
+            yield path, True
+
+
+def _outgoing(path: Path) -> _Outgoing:
+    """Raises InputRejected."""
+    try:
+        meta = read_file_meta_info(path)
+        context = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        sop_instance_uid = str(meta.MediaStorageSOPInstanceUID)
+    except (InvalidDicomError, AttributeError) as error:
+        raise InputRejected("it is no DICOM file with File Meta Information", reason="not_a_dicom_file") from error
+    except OSError as error:
+        raise InputRejected(f"it cannot be read: {error.strerror}", reason="unreadable") from error
+    if context[0] == _MEDIA_STORAGE_DIRECTORY:
+        raise InputRejected("a DICOMDIR is not sent", reason="dicomdir")
+    return _Outgoing(path, context, sop_instance_uid)
+
+
+def _sent(peer: Peer, outgoing: Sequence[_Outgoing]) -> Iterator[SendResult]:
+    for batch in _batches(outgoing):
+        waiting = list(batch)
+        while waiting:
+            try:
+                with open_association(peer, dict.fromkeys(one.context for one in waiting)) as association:
+                    while waiting and association.is_established:
+                        yield _stored(association, waiting.pop(0))
+            except SonomyoError as error:
+                yield from (one.result(ok=False, message=str(error)) for one in waiting)
+                break
+
+
+def _batches(outgoing: Sequence[_Outgoing]) -> Iterator[list[_Outgoing]]:
+    """Consecutive instances that fit the contexts of one association."""
+    batch: list[_Outgoing] = []
+    contexts: set[Context] = set()
+    for one in outgoing:
+        if one.context not in contexts and len(contexts) == _MAXIMUM_CONTEXTS:
+            yield batch
+            batch, contexts = [], set()
+        batch.append(one)
+        contexts.add(one.context)
+    yield batch
+
+
+def _stored(association: Association, one: _Outgoing) -> SendResult:
+    try:
+        return one.result(ok=True, message=store(association, one.path))
+    except SonomyoError as error:
+        return one.result(ok=False, message=str(error))
