@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from service.adapters.incoming import IncomingFolder
 from service.core.attributes import WANTED, read_attributes
-from service.core.dataset_scan import scan_data_set, scanner_for
+from service.core.deflated_scan import scan_data_set, scanner_for
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.part10 import MAXIMUM_HEAD_BYTES, PREAMBLE_BYTES, parse_head
 from service.errors import NotFound, Unavailable

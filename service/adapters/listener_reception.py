@@ -7,7 +7,8 @@ from service.adapters.incoming import IncomingFile, IncomingFolder
 from service.adapters.listener_hooks import Gate
 from service.core.association import ContextRecord
 from service.core.attributes import WANTED, is_uid, read_attributes
-from service.core.dataset_scan import DataSetScanner, InflatingScanner, scanner_for
+from service.core.dataset_scan import DataSetScanner
+from service.core.deflated_scan import InflatingScanner, scanner_for
 from service.core.dicom_syntaxes import VERIFICATION
 from service.core.dimse import Command, CommandField
 from service.core.instance import ContentDigest, InstanceAttributes

@@ -90,7 +90,7 @@ def read_attributes(scanned: ScannedDataSet) -> InstanceAttributes:
         study_id=values.text(Tag.STUDY_ID),
         study_description=values.text(Tag.STUDY_DESCRIPTION),
         series_description=values.text(Tag.SERIES_DESCRIPTION),
-        referring_physician_name=values.text(Tag.REFERRING_PHYSICIAN_NAME),
+        referring_physician_name=values.text(Tag.REFERRING_PHYSICIAN_NAME, person_name=True),
         instance_number=values.integer_text(Tag.INSTANCE_NUMBER),
         series_number=values.integer_text(Tag.SERIES_NUMBER),
         number_of_frames=values.integer_text(Tag.NUMBER_OF_FRAMES),
@@ -125,9 +125,11 @@ class _Values:
             raise InputRejected(f"The data set has no valid {name}", reason="unidentified")
         return text
 
-    def text(self, tag: int) -> str | None:
+    def text(self, tag: int, *, person_name: bool = False) -> str | None:
         value = self.raw.get(tag)
-        return (decode_text(value, self.codecs)[:MAXIMUM_CHARACTERS] or None) if value else None
+        if not value:
+            return None
+        return decode_text(value, self.codecs, person_name=person_name)[:MAXIMUM_CHARACTERS] or None
 
     def integer_text(self, tag: int) -> int | None:
         """The first value of an Integer String (PS3.5 6.2); None when it is no number of 32 bits."""
@@ -147,7 +149,7 @@ def _identity(values: _Values) -> PatientIdentity:
     return PatientIdentity(
         patient_id=values.text(Tag.PATIENT_ID),
         issuer_of_patient_id=values.text(Tag.ISSUER_OF_PATIENT_ID),
-        patient_name=values.text(Tag.PATIENT_NAME),
+        patient_name=values.text(Tag.PATIENT_NAME, person_name=True),
         patient_birth_date=values.text(Tag.PATIENT_BIRTH_DATE),
         patient_sex=values.text(Tag.PATIENT_SEX),
         accession_number=values.text(Tag.ACCESSION_NUMBER),

@@ -56,8 +56,9 @@ _STATEFUL = {"iso2022_jp": b"\x1b(B", "iso2022_jp_2": b"\x1b(B"}
 _TERM = re.compile(r"(?:ISO[ _]?(?:2022[ _]?)?IR[ _]?|ISO[ _]?2022[ _]?)?(\d+|GB18030|GBK)", re.IGNORECASE)
 _UTF8 = re.compile(r"UTF[-_ ]?8|UNICODE[-_ ]?1[-_ ]?1[-_ ]?UTF[-_ ]?8", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-#: Bytes that end the reach of an escape sequence (PS3.5 6.1.2.5.3).
-_RESETS = re.compile(rb"([\\^=\r\n\x0c\t])")
+#: Bytes that end the reach of an escape sequence; in a person's name the delimiters of its parts too (PS3.5 6.1.2.5.3).
+_RESETS = re.compile(rb"([\\\r\n\x0c\t])")
+_RESETS_OF_NAME = re.compile(rb"([\\\r\n\x0c\t^=])")
 
 
 def codecs_of(specific_character_set: bytes | None) -> tuple[str, ...]:
@@ -76,18 +77,18 @@ def codecs_of(specific_character_set: bytes | None) -> tuple[str, ...]:
     return tuple(codecs)
 
 
-def decode_text(value: bytes, codecs: tuple[str, ...]) -> str:
+def decode_text(value: bytes, codecs: tuple[str, ...], *, person_name: bool = False) -> str:
     """Text without padding and control characters; never raises, never holds a surrogate or NUL."""
     if value.isascii() and b"\x1b" not in value:
         text = value.decode("ascii")
     elif b"\x1b" in value and codecs[:1] not in {("utf-8",), ("gb18030",), ("gbk",)}:
-        text = "".join(_decode_parts(value, codecs))
+        text = "".join(_decode_parts(value, codecs, _RESETS_OF_NAME if person_name else _RESETS))
     else:
         text = _decode_plain(value, codecs)
     return _CONTROL.sub("", text).strip()
 
 
-def _decode_parts(value: bytes, codecs: tuple[str, ...]) -> Iterable[str]:
+def _decode_parts(value: bytes, codecs: tuple[str, ...], resets: re.Pattern[bytes]) -> Iterable[str]:
     """Code extensions: an escape sequence holds until the next one, or until a delimiter resets it."""
     for index, part in enumerate(value.split(b"\x1b")):
         escape = next((code for code in _ESCAPES if part.startswith(code)), None) if index else None
@@ -95,7 +96,7 @@ def _decode_parts(value: bytes, codecs: tuple[str, ...]) -> Iterable[str]:
             yield _decode_plain(part, codecs)
             continue
         codec, text = _ESCAPES[escape], part[len(escape) :]
-        pieces = [text] if codec in _STATEFUL else _RESETS.split(text, maxsplit=1)
+        pieces = [text] if codec in _STATEFUL else resets.split(text, maxsplit=1)
         yield _decode_escaped(pieces[0], codec, escape)
         yield from (_decode_plain(rest, codecs) for rest in pieces[1:])
 
@@ -107,8 +108,8 @@ def _decode_escaped(piece: bytes, codec: str, escape: bytes) -> str:
 
 
 def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
-    """Without code extensions: the first codec; where it does not fit, UTF-8 if the bytes are that, else Latin-1."""
-    for codec in (*codecs[:1], "utf-8"):
+    """Without code extensions: the first codec; where it does not fit UTF-8, then the others that are named, then Latin-1."""
+    for codec in (*codecs[:1], "utf-8", *codecs[1:]):
         if codec in _STATEFUL:
             continue
         try:

@@ -5,8 +5,7 @@ Data element, and hashes what lies inside and outside of it on the way.
 """
 
 import struct
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
@@ -34,13 +33,18 @@ PIXEL_DATA = 0x7FE00010
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _ENDLESS = 1 << 62
-_INFLATED_PIECE = 256 << 10
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
 _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT"}
     | {b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
 _DATASET, _SEQUENCE, _FRAGMENTS = 0, 1, 2
+#: The last tag of the command and file meta groups (PS3.5 7.1).
+_LAST_OUTSIDE = 0x0003FFFF
+#: (implicit, byte order) -> tag, value representation (none of zero bytes when implicit) and length.
+_HEADERS = {
+    (implicit, order): struct.Struct(order + ("HH0sL" if implicit else "HH2sH")) for implicit in (True, False) for order in "<>"
+}
 
 ItemValues = dict[int, bytes]
 
@@ -159,6 +163,10 @@ class DataSetScanner:
                 if self._skip:
                     return position
             self._close_frames(position, piece)
+            passed = self._pass_plain(self._stack[-1], piece, position, size)
+            if passed > position:
+                position = passed
+                continue
             after = self._read_header(piece, position, size)
             if after < 0:
                 return position
@@ -171,6 +179,29 @@ class DataSetScanner:
             self._leave_pixel_data(position, piece)
         while len(self._stack) > 1 and here >= self._stack[-1].end and not self._stack[-1].undefined:
             self._pop()
+
+    def _pass_plain(self, frame: _Frame, piece: bytes | bytearray | memoryview, position: int, size: int) -> int:
+        """The fast way over what is only counted: elements in order, whole in this piece, neither wanted nor a sequence."""
+        if frame.kind != _DATASET:
+            return position
+        limit = min(size, frame.end - self._offset)
+        last = max(frame.last_tag, _LAST_OUTSIDE if len(self._stack) == 1 else -1)
+        forms = {b""} if frame.implicit else _SHORT_VRS
+        apart = frame.wanted | _sequence_tags() if frame.implicit else frame.wanted
+        header = _HEADERS[frame.implicit, frame.order]
+        passed = 0
+        while limit - position >= 8:  # noqa: PLR2004 - tag and a short length, PS3.5 7.1
+            group, element, vr, length = header.unpack_from(piece, position)
+            tag = (group << 16) | element
+            after = position + 8 + length
+            if vr not in forms or after > limit or tag <= last or tag in apart or group == 0xFFFE or tag == PIXEL_DATA:  # noqa: PLR2004
+                break
+            last, position = tag, after
+            passed += 1
+        if passed:
+            frame.last_tag = last
+            self._add(passed)
+        return position
 
     def _read_header(self, piece: bytes | bytearray | memoryview, position: int, size: int) -> int:
         """Read the header at `position`; gives the position after it, or -1 when it is not whole yet."""
@@ -292,15 +323,18 @@ class DataSetScanner:
 
     def _count(self, frame: _Frame, tag: int, *, keep: bool) -> None:
         """Count an element, and refuse what two readers would read as two things."""
-        self._elements += 1
-        if self._elements > MAXIMUM_ELEMENTS:
-            raise InputRejected(f"The data set has more than {MAXIMUM_ELEMENTS} elements", reason="too_many_elements")
-        if tag < 0x00040000 and len(self._stack) == 1:  # noqa: PLR2004 - command and file meta groups, PS3.5 7.1
+        self._add(1)
+        if tag <= _LAST_OUTSIDE and len(self._stack) == 1:
             raise InputRejected("The data set begins with elements that belong outside of it", reason="not_a_data_set")
         twice = tag == frame.last_tag or (keep and frame.kept is not None and tag in frame.kept)
         if twice or (tag == PIXEL_DATA and len(self._stack) == 1 and self._pixel_start is not None):
             raise InputRejected("The data set holds an element twice", reason="duplicate_element")
         frame.last_tag = tag
+
+    def _add(self, count: int) -> None:
+        self._elements += count
+        if self._elements > MAXIMUM_ELEMENTS:
+            raise InputRejected(f"The data set has more than {MAXIMUM_ELEMENTS} elements", reason="too_many_elements")
 
     def _check_end(self, frame: _Frame, after: int, length: int) -> None:
         if self._offset + after + length > frame.end:
@@ -322,55 +356,6 @@ class DataSetScanner:
             self._hash.update(memoryview(piece)[self._mark : position])
         self._mark = position
         self._hash = self._attributes_hash
-
-
-class InflatingScanner:
-    """The same for Deflated Explicit VR Little Endian (PS3.5 A.5): never more than a piece of it is inflated at a time.
-
-    Raises InputRejected with the reason `inflates_too_far` as well.
-    """
-
-    def __init__(self, *, transfer_syntax_uid: str, wanted: Wanted, maximum_bytes: int) -> None:
-        self._scanner = DataSetScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted, inflated=True)
-        self._inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-        self._maximum_bytes = maximum_bytes
-        self._inflated = 0
-
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Inflate and walk over the next bytes."""
-        left: bytes | bytearray | memoryview = data
-        try:
-            while not self._inflater.eof and (left or self._inflater.unconsumed_tail):
-                piece = self._inflater.decompress(left, _INFLATED_PIECE)
-                left = self._inflater.unconsumed_tail
-                self._inflated += len(piece)
-                if self._inflated > self._maximum_bytes:
-                    raise InputRejected("The deflated data set unpacks to more than is taken", reason="inflates_too_far")
-                self._scanner.feed(piece)
-        except zlib.error as error:
-            raise InputRejected("The data set is not deflated as its transfer syntax says", reason="not_a_data_set") from error
-
-    def finish(self) -> ScannedDataSet:
-        """Say that no bytes follow."""
-        if not self._inflater.eof:
-            raise InputRejected("The deflated data set is cut short", reason="truncated")
-        return self._scanner.finish()
-
-
-def scanner_for(
-    *, transfer_syntax_uid: str, wanted: Wanted, maximum_inflated_bytes: int | None
-) -> DataSetScanner | InflatingScanner:
-    """The scanner for a transfer syntax; without a maximum, a deflated one is refused (`deflated`)."""
-    if transfer_syntax_uid == DEFLATED_EXPLICIT and maximum_inflated_bytes is not None:
-        return InflatingScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted, maximum_bytes=maximum_inflated_bytes)
-    return DataSetScanner(transfer_syntax_uid=transfer_syntax_uid, wanted=wanted)
-
-
-def scan_data_set(read: Callable[[int], bytes], scanner: DataSetScanner | InflatingScanner) -> ScannedDataSet:
-    """Scan what `read(size)` gives until it gives nothing."""
-    while piece := read(1 << 20):
-        scanner.feed(piece)
-    return scanner.finish()
 
 
 @cache
