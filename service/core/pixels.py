@@ -12,6 +12,7 @@ from service.errors import InputRejected
 
 _BYTE_BITS = 8
 _BYTE_MAXIMUM = 255
+_BLOCK_ROWS = 64
 #: ITU-R BT.601 luma in 256ths; they add up to 256, so that grey stays what it is.
 _RED, _GREEN, _BLUE = 77, 150, 29
 
@@ -54,12 +55,14 @@ def rgb_luminance(rgb: Pixels) -> Pixels:
 
 
 def ycbcr_to_rgb(ycbcr: Pixels) -> Pixels:
-    """Full-range BT.601 (PS3.3 C.7.6.3.1.2, YBR_FULL)."""
-    luma = ycbcr[..., 0].astype(np.float32)
-    blue = ycbcr[..., 1].astype(np.float32) - 128
-    red = ycbcr[..., 2].astype(np.float32) - 128
-    rgb = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1)
-    return np.asarray(np.clip(np.rint(rgb), 0, _BYTE_MAXIMUM), np.uint8)
+    """Full-range BT.601 (PS3.3 C.7.6.3.1.2, YBR_FULL), a few rows at a time to keep memory small."""
+    rgb = np.empty_like(ycbcr, order="C")
+    for row in range(0, len(ycbcr), _BLOCK_ROWS):
+        block = ycbcr[row : row + _BLOCK_ROWS].astype(np.float32)
+        luma, blue, red = block[..., 0], block[..., 1] - 128, block[..., 2] - 128
+        mixed = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1)
+        rgb[row : row + _BLOCK_ROWS] = np.clip(np.rint(mixed), 0, _BYTE_MAXIMUM)
+    return rgb
 
 
 def _decode_jpeg_luminance(data: bytes, pixel_format: PixelFormat) -> Pixels | None:
