@@ -1,0 +1,95 @@
+"""Triton's `onnxruntime` backend for one machine: `<repository>/<version>/model.onnx` by ONNX Runtime or OpenVINO, on the processor.
+
+A Python-based backend: the same `config.pbtxt` runs on NGC's native one. `service/embedded/triton_repository.py` decides runtime,
+precision and threads and passes them as parameters; this file does as it is told or refuses to load, so what is reported is what runs.
+Runs in Triton's own environment (numpy 1.26): nothing of the service can be imported here.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+#: Inputs by name to the outputs in the order that was asked for.
+Network = Callable[[dict[str, Any]], list[Any]]
+
+
+class TritonPythonModel:
+    """One instance of one model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the network. Raises TritonModelException, which fails the load of this model alone, with its reason."""
+        if int(np.__version__.split(".", maxsplit=1)[0]) > 1:
+            raise pb_utils.TritonModelException(f"numpy {np.__version__}: this Triton answers zero bytes with numpy 2; install 1.26")
+        config = json.loads(args["model_config"])
+        parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+        path = Path(args["model_repository"], args["model_version"], "model.onnx")
+        _check_weights(path, parameters.get("weights_sha256"))
+        self._output_names = [output["name"] for output in config["output"]]
+        self._input_names = [entry["name"] for entry in config["input"]]
+        open_network = _open_openvino if parameters["runtime"].startswith("openvino") else _open_onnxruntime
+        self._run = open_network(path, parameters, self._output_names)
+        pb_utils.Logger.log_info(
+            f"{args['model_name']} {args['model_version']}: {parameters['runtime']}, {parameters['precision']},"
+            f" {parameters['threads']} threads"
+        )
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer each request by a run of its own, so that an answer never depends on what it was batched with."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:  # noqa: ANN401 - Triton's module has no types
+        if request.is_cancelled():
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError("cancelled", pb_utils.TritonError.CANCELLED))
+        try:
+            inputs = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._input_names}
+            outputs = zip(self._output_names, self._run(inputs), strict=True)
+            return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in outputs])
+        except Exception as error:  # noqa: BLE001 - any failure of the runtime is this request's answer, not the server's end
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{type(error).__name__}: {error}"))
+
+
+def _check_weights(path: Path, expected: str | None) -> None:
+    if expected is None:
+        return
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected.lower():
+        raise pb_utils.TritonModelException(f"{path}: SHA-256 {found}, but config.pbtxt says weights_sha256 {expected}")
+
+
+def _open_onnxruntime(path: Path, parameters: dict[str, str], output_names: list[str]) -> Network:
+    import onnxruntime  # noqa: PLC0415 - only the runtime that is used is loaded: each takes a second and 100 MB
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(parameters["threads"])
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda inputs: list(session.run(output_names, inputs))
+
+
+def _open_openvino(path: Path, parameters: dict[str, str], output_names: list[str]) -> Network:
+    import openvino  # noqa: PLC0415 - as above
+
+    hint = "bf16" if parameters["precision"] == "bf16" else "f32"  # an int8 network keeps its own quantisation under either
+    properties = {
+        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_NUM_THREADS": int(parameters["threads"]),
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+    }
+    compiled = openvino.Core().compile_model(str(path), "CPU", properties)
+    chosen = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    if chosen != hint:
+        raise pb_utils.TritonModelException(f"OpenVINO chose {chosen} where {hint} was asked for")
+    request = compiled.create_infer_request()
+    ports = [compiled.output(name) for name in output_names]
+
+    def run(inputs: dict[str, Any]) -> list[Any]:
+        results = request.infer(inputs, share_inputs=True)  # outputs are copied: the next run overwrites them
+        return [results[port] for port in ports]
+
+    return run
