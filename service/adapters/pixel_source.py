@@ -1,22 +1,19 @@
 """Where the frames lie in a stored file (PS3.5 8, A.4), found by headers alone and read one at a time."""
 
-import io
 import os
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
 from pydicom.dataset import Dataset
 
+from service.adapters.fragments import Fragments, FragmentStream, read_exactly, read_fragments
 from service.core.pixel_format import PixelFormat
 from service.errors import InputRejected
 
 _UNDEFINED = 0xFFFFFFFF
 _PIXEL_DATA = (0x7FE0, 0x0010)
-_ITEM, _SEQUENCE_END = 0xE000, 0xE0DD
-_MAXIMUM_FRAGMENTS = 1_000_000
 #: What a frame may need beyond twice its plain size: headers, tables, comments.
 _FRAME_OVERHEAD_BYTES = 1 << 20
 _BYTE_BITS = 8
@@ -57,7 +54,7 @@ def open_pixels(
     element = _read_element(descriptor, offset, is_implicit=is_implicit, is_big_endian=pixel_format.is_big_endian)
     if pixel_format.codec == "native":
         return NativeFrames(descriptor, element, pixel_format, size=size, number_of_frames=number_of_frames)
-    fragments = _read_fragments(descriptor, element.start, size)
+    fragments = read_fragments(descriptor, element.start, size)
     if pixel_format.codec == "video":
         return VideoFragments(descriptor, fragments, pixel_format)
     return EncapsulatedFrames(descriptor, fragments, pixel_format, _offset_table(dataset, fragments), number_of_frames)
@@ -107,9 +104,9 @@ class NativeFrames:
         size = self.pixel_format.frame_bytes
         first = (number - 1) * size
         if not self._is_swapped:
-            return _read(self._descriptor, self._start + first, size)
+            return read_exactly(self._descriptor, self._start + first, size)
         even = first - first % 2
-        words = array("H", _read(self._descriptor, self._start + even, size + first % 2 + (size + first % 2) % 2))
+        words = array("H", read_exactly(self._descriptor, self._start + even, size + first % 2 + (size + first % 2) % 2))
         words.byteswap()
         return words.tobytes()[first - even : first - even + size]
 
@@ -126,55 +123,7 @@ def _fit_format(pixel_format: PixelFormat, length: int, number_of_frames: int) -
     return pixel_format
 
 
-@dataclass(frozen=True, slots=True)
-class _Fragments:
-    """The items of encapsulated Pixel Data after the Basic Offset Table, and that table."""
-
-    start: int
-    end: int
-    basic_offsets: tuple[int, ...]
-    positions: "array[int]"
-    lengths: "array[int]"
-
-
-def _read_fragments(descriptor: int, start: int, size: int) -> _Fragments:
-    """Walk over item headers; no value is read but the Basic Offset Table's (PS3.5 A.4)."""
-    table_length = _item_length(descriptor, start, size)
-    if table_length is None:
-        raise InputRejected("Encapsulated Pixel Data holds no items", reason="fragments_missing")
-    if table_length > 4 * _MAXIMUM_FRAGMENTS:
-        raise InputRejected("The Basic Offset Table is too long", reason="fragments_invalid")
-    table = array("I", _read(descriptor, start + 8, table_length - table_length % 4))
-    positions, lengths = array("Q"), array("Q")
-    position = start + 8 + table_length
-    while (length := _item_length(descriptor, position, size)) is not None:
-        if len(positions) == _MAXIMUM_FRAGMENTS:
-            raise InputRejected("Pixel Data has too many fragments", reason="fragments_invalid")
-        positions.append(position + 8)
-        lengths.append(length)
-        position += 8 + length
-    if not positions:
-        raise InputRejected("Encapsulated Pixel Data holds no fragment", reason="fragments_missing")
-    return _Fragments(start, position, tuple(table), positions, lengths)
-
-
-def _item_length(descriptor: int, position: int, size: int) -> int | None:
-    """The length of the item at `position`; None at the sequence's end or where the file ends between items."""
-    header = os.pread(descriptor, 8, position)
-    if not header:
-        return None
-    group, element = int.from_bytes(header[:2], "little"), int.from_bytes(header[2:4], "little")
-    length = int.from_bytes(header[4:8], "little")
-    if (group, element) == (0xFFFE, _SEQUENCE_END):
-        return None
-    if (group, element) != (0xFFFE, _ITEM) or len(header) < 8:  # noqa: PLR2004 - tag and length
-        raise InputRejected("Between the fragments of Pixel Data stands something else", reason="fragments_invalid")
-    if position + 8 + length > size:
-        raise InputRejected("A fragment of Pixel Data reaches beyond the file", reason="fragments_truncated")
-    return length
-
-
-def _offset_table(dataset: Dataset, fragments: _Fragments) -> tuple[int, ...]:
+def _offset_table(dataset: Dataset, fragments: Fragments) -> tuple[int, ...]:
     """Offsets from the first fragment's item: the extended table (PS3.3 C.7.6.3.1.8) or the basic one."""
     extended = dataset.get("ExtendedOffsetTable")
     if isinstance(extended, bytes) and extended:
@@ -188,7 +137,7 @@ class EncapsulatedFrames:
     def __init__(
         self,
         descriptor: int,
-        fragments: _Fragments,
+        fragments: Fragments,
         pixel_format: PixelFormat,
         offsets: tuple[int, ...],
         number_of_frames: int,
@@ -210,7 +159,7 @@ class EncapsulatedFrames:
         if sum(self._fragments.lengths[index] for index in pieces) > self._maximum_bytes:
             raise InputRejected("A compressed frame is far larger than its pixels", reason="frame_too_large")
         positions, lengths = self._fragments.positions, self._fragments.lengths
-        return b"".join(_read(self._descriptor, positions[index], lengths[index]) for index in pieces)
+        return b"".join(read_exactly(self._descriptor, positions[index], lengths[index]) for index in pieces)
 
     def _find_frames(self, offsets: tuple[int, ...], number_of_frames: int) -> "array[int]":
         """The first fragment of each frame, and one past the last."""
@@ -256,7 +205,7 @@ class EncapsulatedFrames:
 class VideoFragments:
     """A video stream, cut into fragments anywhere (PS3.5 8.2.5 to 8.2.12)."""
 
-    def __init__(self, descriptor: int, fragments: _Fragments, pixel_format: PixelFormat) -> None:
+    def __init__(self, descriptor: int, fragments: Fragments, pixel_format: PixelFormat) -> None:
         self.pixel_format = pixel_format
         self._descriptor = descriptor
         self._fragments = fragments
@@ -270,66 +219,6 @@ class VideoFragments:
         """A video has no frames that stand alone."""
         raise NotImplementedError(number)
 
-    def open_stream(self) -> "FragmentStream":
+    def open_stream(self) -> FragmentStream:
         """The stream as one file, from its beginning."""
-        return FragmentStream(lambda position, size: os.pread(self._descriptor, size, position), self._fragments)
-
-
-class FragmentStream(io.BufferedIOBase):
-    """Fragments joined, read where asked; nothing is kept."""
-
-    def __init__(self, read_at: Callable[[int, int], bytes], fragments: _Fragments) -> None:
-        super().__init__()
-        self._read_at = read_at
-        self._fragments = fragments
-        self._size = sum(fragments.lengths)
-        self._position = 0
-        #: Where the current fragment begins in the joined stream, and which it is; reads are mostly in order.
-        self._index, self._base = 0, 0
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes from the beginning."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """As files do; kept within the stream."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}.get(whence, 0)
-        self._position = min(max(origin + offset, 0), self._size)
-        if self._position < self._base:
-            self._index, self._base = 0, 0
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """At most to the end of the current fragment; empty at the end of the stream."""
-        lengths = self._fragments.lengths
-        while self._index < len(lengths) and self._position >= self._base + lengths[self._index]:
-            self._base += lengths[self._index]
-            self._index += 1
-        if self._index == len(lengths):
-            return b""
-        inside = self._position - self._base
-        wanted = lengths[self._index] - inside
-        if size is not None and size >= 0:
-            wanted = min(wanted, size)
-        data = self._read_at(self._fragments.positions[self._index] + inside, wanted)
-        self._position += len(data)
-        return data
-
-
-def _read(descriptor: int, position: int, size: int) -> bytes:
-    """Exactly `size` bytes; one system call unless the kernel gives less."""
-    data = os.pread(descriptor, size, position)
-    while len(data) < size:
-        more = os.pread(descriptor, size - len(data), position + len(data))
-        if not more:
-            raise InputRejected("Pixel Data ends before its frames do", reason="pixel_data_too_short")
-        data += more
-    return data
+        return FragmentStream(self._descriptor, self._fragments)
