@@ -18,11 +18,14 @@ from service.adapters.triton import LazyInferenceServer, TritonInferenceServer
 from service.core.analyses.analysis import Analysis, ModelSpec
 from service.core.analyses.muscle_architecture import MuscleArchitecture
 from service.core.compose import Software
-from service.core.render.sr import render_sr_object
+from service.core.instance import InstanceAttributes
+from service.core.render.html import render_html
+from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
+from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
 from service.errors import Unavailable
 from service.flow import Flow
-from service.ports import Destination, UnitOfWorkFactory
+from service.ports import Destination, RenderedObject, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings
 
 
@@ -110,11 +113,29 @@ class Service:
             server=LazyInferenceServer(lambda: self.server),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers={"sr": render_sr_object},
+            renderers={"sr": self._render_sr},
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
         )
+
+    def html(self, report: Report, pictures: Mapping[str, bytes]) -> str:
+        """The report page; `pictures` are PNGs by SOP Instance UID."""
+        return render_html(report, pictures)
+
+    def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
+        """The report as Comprehensive 3D SR (TID 1500)."""
+        return RenderedObject(
+            sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
+            sop_class_uid=COMPREHENSIVE_3D_SR,
+            kind="sr",
+            report_id=report.report_id,
+            media_type="application/dicom",
+            content=render_sr(report, instances),
+        )
+
+    def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+        return self.structured_report(report, [instance.attributes for instance in instances])
 
 
 def service_version() -> str:

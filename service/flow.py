@@ -133,6 +133,8 @@ class Flow:
             )
             unit.reports.save(report)
             unit.studies.mark_reported(study_instance_uid)
+            if not instances:
+                return  # all were moved to another study: there is nothing left that an object could refer to
             for renderer in self.renderers.values():
                 unit.reports.save_rendered(renderer(report, instances))
             self._open_deliveries(unit, report, held=study.identity_hold)
