@@ -132,6 +132,21 @@ def not_measured(sop_instance_uid: str = "2.25.2", text: str = "No muscle was re
     )
 
 
+def quality(sop_instance_uid: str = "2.25.1", value: float = 100 * 58 / 60) -> Finding:
+    return Finding(
+        finding_id=f"{sop_instance_uid}:image_quality",
+        name="image_quality",
+        kind=FindingKind.QUALITY,
+        analysis=ANALYSIS,
+        value=value,
+        unit="%",
+        flags=("no_coherent_fascicles",),
+        text="Aponeuroses and fascicles were measured in 58 of 60 frames. In 2, no fascicles of one direction were found.",
+        model=MODEL,
+        evidence=Evidence(sop_instance_uid=sop_instance_uid),
+    )
+
+
 def calf_report(
     *, study: StudyHeader | None = None, findings: Sequence[Finding] | None = None, previous: Report | None = None
 ) -> Report:

@@ -1,9 +1,11 @@
 """Findings of one study become a report: impression, limitations and provenance. Pure and deterministic."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import derive_report_id
 from service.core.report import Provenance, Report, StudyHeader
@@ -11,6 +13,12 @@ from service.core.wording import frames_measured, label, quantity, quantity_rang
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
 _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
+
+#: Flags of measurements that a reader must know of in words.
+_FLAG_SENTENCES = {
+    "square_pixels_assumed": "Angles assume square pixels, for the image carries no scale.",
+    "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +109,10 @@ def _reason(text: str) -> str:
 
 
 def _site(cine: AnalysedCine) -> str:
-    return next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
+    site = next((finding.site for finding in cine.findings if finding.site is not None), None)
+    if site is not None and site.code == SKELETAL_MUSCLE:  # says nothing beside the name of the analysis
+        site = site.model_copy(update={"code": None})
+    return site_text(site)
 
 
 def _headlines(cine: AnalysedCine) -> list[Finding]:
@@ -145,7 +156,10 @@ def _limitations(findings: Sequence[Finding]) -> list[str]:
 
 def _cine_limitations(cine: AnalysedCine) -> list[str]:
     not_measured = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
-    return [*not_measured, *_calibration(cine), *_missing_frames(cine), *_time(cine)]
+    quality = [finding.text for finding in cine.findings if finding.kind is FindingKind.QUALITY and finding.flags]
+    flags = dict.fromkeys(flag for finding in cine.findings for flag in finding.flags)
+    flagged = [_FLAG_SENTENCES[flag] for flag in flags if flag in _FLAG_SENTENCES]
+    return [*not_measured, *_calibration(cine), *quality, *_missing_frames(cine), *flagged, *_time(cine)]
 
 
 def _calibration(cine: AnalysedCine) -> list[str]:
@@ -159,11 +173,16 @@ def _clause(reason: str) -> str:
 
 
 def _missing_frames(cine: AnalysedCine) -> list[str]:
-    """One sentence for all measurements that miss the same number of frames."""
+    """One sentence for all measurements that miss the same number of frames, unless the quality finding has counted them."""
+    counted = [
+        1 - finding.value / 100
+        for finding in cine.findings
+        if finding.kind is FindingKind.QUALITY and finding.flags and isinstance(finding.value, float) and finding.unit == "%"
+    ]
     missing: dict[tuple[int, int], list[str]] = {}
     for finding in filter(is_measured, cine.findings):
         done, total = frames_measured(finding) or (0, 0)
-        if done < total:
+        if done < total and not any(math.isclose(share, 1 - done / total) for share in counted):
             missing.setdefault((total - done, total), []).append(label(finding.name).lower())
     return [
         f"{absent} of {total} frames could not be measured for {', '.join(names)}." for (absent, total), names in missing.items()

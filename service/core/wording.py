@@ -41,11 +41,15 @@ def symbol(unit: str | None) -> str:
 
 
 def site_text(site: FindingSite | None) -> str:
-    """`Calf, left`, or nothing when neither code nor side is known."""
+    """`calf, left`, or nothing when neither code nor side is known."""
     if site is None:
         return ""
     words = (site.code.meaning if site.code else None, site.laterality)
-    return ", ".join(word for word in words if word)
+    return ", ".join(_lower_first(word) for word in words if word)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def frames_measured(finding: Finding) -> tuple[int, int] | None:

@@ -1,9 +1,10 @@
 """Composing a report from findings."""
 
+from service.core.codes import SKELETAL_MUSCLE
 from service.core.compose import compose
-from service.core.findings import FindingKind
+from service.core.findings import FindingKind, FindingSite
 from service.core.report import ReportStatus
-from tests.calf_report import CREATED_AT, MODEL, SOFTWARE, calf_report, cine_findings, header, not_measured
+from tests.calf_report import CREATED_AT, MODEL, SOFTWARE, calf_report, cine_findings, header, not_measured, quality
 
 
 def test_compose_same_arguments_gives_equal_report() -> None:
@@ -26,7 +27,7 @@ def test_compose_with_previous_names_its_predecessor() -> None:
 def test_impression_of_calibrated_cine_states_headlines_with_range_and_basis() -> None:
     impression = calf_report().impression
     assert impression == (
-        "Muscle architecture, Calf, left: thickness 17.5 mm (16.6 to 18.4 mm); pennation angle 21.2° (16.5 to 25.5°); "
+        "Muscle architecture, calf, left: thickness 17.5 mm (16.6 to 18.4 mm); pennation angle 21.2° (16.5 to 25.5°); "
         "fascicle length 49.3 mm (41.7 to 57.7 mm). Median (with range) over 58 of 60 frames."
     )
 
@@ -91,3 +92,26 @@ def test_provenance_lists_each_model_once() -> None:
     report = calf_report(findings=(*cine_findings(), not_measured()))
     assert report.provenance.models == (MODEL,)
     assert report.provenance.service_version == SOFTWARE.service_version
+
+
+def test_limitations_take_the_reasons_of_the_quality_finding_instead_of_counting_again() -> None:
+    report = calf_report(findings=(*cine_findings(), quality()))
+    assert report.limitations == (quality().text,)
+
+
+def test_limitations_count_frames_that_the_quality_finding_did_not() -> None:
+    report = calf_report(findings=(*cine_findings(), quality(value=50.0)))
+    assert len(report.limitations) == 2
+
+
+def test_limitations_say_flags_that_change_how_a_number_is_read() -> None:
+    findings = [finding.model_copy(update={"flags": ("mostly_extrapolated",)}) for finding in cine_findings()]
+    matching = [one for one in calf_report(findings=findings).limitations if "beyond what is seen" in one]
+    assert len(matching) == 1
+
+
+def test_impression_leaves_out_a_site_that_says_nothing() -> None:
+    findings = [
+        finding.model_copy(update={"site": FindingSite(code=SKELETAL_MUSCLE, laterality="right")}) for finding in cine_findings()
+    ]
+    assert calf_report(findings=findings).impression.startswith("Muscle architecture, right: thickness")

@@ -11,11 +11,12 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from service.core import codes
+from service.core.findings import Polyline
 from service.core.instance import InstanceAttributes
 from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render_sr
 from service.core.report import RESEARCH_USE, Report, ReportStatus, object_uid
 from service.errors import InputRejected
-from tests.calf_report import FRAMES, calf_report, cine_findings, header, instance, not_measured
+from tests.calf_report import FRAMES, calf_report, cine_findings, header, instance, not_measured, quality
 
 DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 RETIRED_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3"
@@ -155,6 +156,21 @@ def test_sr_draws_each_line_once_and_cuts_it_at_the_edge_of_the_image(calf_sr: D
     assert regions["Superficial aponeurosis"] == pytest.approx([40, 152, 320, 148.5, 600, 146])
     assert regions["Muscle fascicle"] == pytest.approx([180.5, 371, 640, 172.87103], abs=1e-3)
     assert len(regions) == 3
+
+
+def test_sr_of_several_fascicles_draws_the_longest_of_a_frame() -> None:
+    finding = cine_findings()[5]
+    fascicles = [Polyline(label="fascicle", frame=31, points=((10.0, 10.0), (end, 20.0))) for end in (50.0, 300.0, 90.0)]
+    evidence = finding.evidence.model_copy(update={"lines": tuple(fascicles)})
+    _, line = measurement_groups(read(calf_report(findings=[finding.model_copy(update={"evidence": evidence})])))
+    assert list(items(line, "111030")[0].GraphicData) == [10, 10, 300, 20]
+
+
+def test_sr_of_quality_gives_its_number_and_its_words() -> None:
+    group = measurement_groups(read(calf_report(findings=(*cine_findings(), quality()))))[0]
+    number, words = items(group, codes.IMAGE_QUALITY.value)
+    assert number.MeasuredValueSequence[0].FloatingPointValue == quality().value
+    assert words.TextValue == quality().text
 
 
 def test_sr_of_not_measured_gives_the_coded_concept_and_the_reason() -> None:

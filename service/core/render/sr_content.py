@@ -5,6 +5,7 @@ were drawn on the frame that shows them best. Each line is a further group of it
 planar region is one SCOORD and readers draw what stands there. Series stay in the JSON; here is what summarises them.
 """
 
+import math
 from collections.abc import Sequence
 
 import highdicom.sr as hd
@@ -77,10 +78,9 @@ def measurement_groups(report: Report, instances: Sequence[InstanceAttributes]) 
 
 
 def _cine_group(report: Report, cine: AnalysedCine, instance: InstanceAttributes) -> Group:
-    measured = [finding for finding in cine.findings if is_measured(finding)]
-    region = _measured_region(cine, instance) if measured else None
     tracking, algorithm, sites = _tracking(report, cine, "cine"), _algorithm(cine), _finding_sites(cine)
-    measurements = [measurement for finding in measured for measurement in _measurements(finding)] or None
+    measurements = [measurement for finding in cine.findings for measurement in _measurements(finding)] or None
+    region = _measured_region(cine, instance) if measurements else None
     group: Group
     if region is not None:
         group = hd.PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -135,9 +135,9 @@ def _finding_sites(cine: AnalysedCine) -> list[hd.FindingSite] | None:
 
 
 def _measurements(finding: Finding) -> list[hd.Measurement]:
-    """TID 300: the summarising value, then the extremes over the frames."""
+    """TID 300: the summarising value, then the extremes over the frames; nothing for a finding without a number."""
     extremes = zip(("minimum", "maximum"), finding.range or (), strict=False)
-    values = [(finding.statistic, finding.value), *extremes]
+    values = [(finding.statistic, finding.value), *(extremes if isinstance(finding.value, float) else ())]
     return [_measurement(finding, statistic, value) for statistic, value in values if isinstance(value, float)]
 
 
@@ -174,9 +174,17 @@ def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.Ima
 
 
 def _lines(cine: AnalysedCine) -> list[Polyline]:
-    """Each line once, however many findings rest on it; those of the first finding first."""
-    lines = (line for finding in cine.findings for line in finding.evidence.lines)
-    return list({(line.frame, line.label): line for line in lines}.values())
+    """One line a frame and label, however many findings rest on it: of several fascicles the longest stands for the rest."""
+    longest: dict[tuple[int, str], Polyline] = {}
+    for line in (line for finding in cine.findings for line in finding.evidence.lines):
+        key = (line.frame, line.label)
+        if key not in longest or _extent(line) > _extent(longest[key]):
+            longest[key] = line
+    return list(longest.values())
+
+
+def _extent(line: Polyline) -> float:
+    return math.dist(line.points[0], line.points[-1])
 
 
 def _frames(cine: AnalysedCine) -> list[int]:

@@ -1,0 +1,88 @@
+"""A frame with its evidence drawn over it, as a PNG for people. Pixels of the frame are left as they are beside the lines."""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from service.core.cine import Pixels
+from service.core.findings import Polyline
+from service.core.report import RESEARCH_USE
+from service.core.wording import label
+
+#: Colours that people with any colour vision tell apart (Okabe and Ito), bright on dark ultrasound; names stand beside them.
+LINE_COLOURS = {
+    "superficial_aponeurosis": (86, 180, 233),
+    "deep_aponeurosis": (230, 159, 0),
+    "fascicle": (240, 228, 66),
+}
+_OTHER_COLOUR = (204, 121, 167)
+_HALO = (0, 0, 0, 170)
+#: Lines are drawn this many times larger and shrunk, for Pillow draws hard edges.
+_SCALE = 3
+_MARGIN = 6
+
+
+def draw_lines(picture: Pixels, lines: Sequence[Polyline]) -> bytes:
+    """A PNG of `picture` (rows, columns, 3) RGB with each line in its colour and its name beside it."""
+    frame = Image.fromarray(picture).convert("RGBA")
+    layer = Image.new("RGBA", (frame.width * _SCALE, frame.height * _SCALE))
+    for line in lines:
+        _draw_line(ImageDraw.Draw(layer), line, stroke=max(1.5, frame.width / 400))
+    frame.alpha_composite(layer.reduce(_SCALE))
+    _write_names(frame, lines)
+    buffer = io.BytesIO()
+    frame.convert("RGB").save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def colour_of(name: str) -> tuple[int, int, int]:
+    """The colour of a line by its label."""
+    return LINE_COLOURS.get(name, _OTHER_COLOUR)
+
+
+def _draw_line(draw: ImageDraw.ImageDraw, line: Polyline, *, stroke: float) -> None:
+    points = [(column * _SCALE, row * _SCALE) for column, row in line.points]
+    draw.line(points, fill=_HALO, width=round((stroke + 1.5) * _SCALE), joint="curve")
+    draw.line(points, fill=(*colour_of(line.label), 255), width=round(stroke * _SCALE), joint="curve")
+
+
+def _write_names(frame: Image.Image, lines: Sequence[Polyline]) -> None:
+    draw = ImageDraw.Draw(frame)
+    font = ImageFont.load_default(size=max(11, round(frame.width / 45)))
+    taken: list[tuple[float, float, float, float]] = []
+    for line in {line.label: line for line in lines}.values():
+        _write(draw, font, label(line.label), _anchor(line, frame), colour_of(line.label), taken)
+    small = ImageFont.load_default(size=max(10, round(frame.width / 58)))
+    _write(draw, small, RESEARCH_USE, (_MARGIN, frame.height), (235, 235, 235), taken)
+
+
+def _anchor(line: Polyline, frame: Image.Image) -> tuple[float, float]:
+    """Just above the line: at its left end, or for a steep short one (a fascicle) at its middle."""
+    inside = [(x, y) for x, y in line.points if 0 <= x < frame.width and 0 <= y < frame.height] or list(line.points)
+    left, right = min(inside), max(inside)
+    if abs(right[1] - left[1]) > frame.height / 12:
+        return (left[0] + right[0]) / 2 + _MARGIN, (left[1] + right[1]) / 2
+    return left[0] + _MARGIN, left[1] - _MARGIN
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    text: str,
+    anchor: tuple[float, float],
+    colour: tuple[int, int, int],
+    taken: list[tuple[float, float, float, float]],
+) -> None:
+    """Text whose lower left corner is at `anchor`, moved into the picture and up past what is written already."""
+    _, _, width, height = draw.textbbox((0, 0), text, font=font)
+    x = min(max(anchor[0], _MARGIN), draw.im.size[0] - width - _MARGIN)
+    y = min(max(anchor[1] - height, _MARGIN), draw.im.size[1] - height - _MARGIN)
+    while any(_overlap((x, y, x + width, y + height), box) for box in taken) and y > height:
+        y -= height
+    taken.append((x, y, x + width, y + height))
+    draw.text((x, y), text, font=font, fill=(*colour, 255), stroke_width=2, stroke_fill=(0, 0, 0, 255))
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
