@@ -150,8 +150,9 @@ class Supervisor:
         self._say(f"sonomyo | {spec.name} {'serves' if first else 'serves again'}{spec.address and ' on ' + spec.address}")
 
     def _pump(self, spec: ProcessSpec, state: _State, child: ChildProcess) -> None:
-        for raw in child.output:
-            line = raw.decode(errors="replace").rstrip()
-            self._say(f"{spec.name:<8} | {line}")
-            if spec.ready_line is not None and spec.ready_line in line and not state.ready.is_set():
-                self._announce(spec, state)
+        with child.output:
+            for raw in child.output:
+                line = raw.decode(errors="replace").rstrip()
+                self._say(f"{spec.name:<8} | {line}")
+                if spec.ready_line is not None and spec.ready_line in line and not state.ready.is_set():
+                    self._announce(spec, state)

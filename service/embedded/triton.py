@@ -1,4 +1,4 @@
-"""The real `tritonserver` for one machine: the binary of the wheel nvidia-pytriton, on loopback, run as a child of our supervisor."""
+"""The real `tritonserver` for one machine: the binary of the wheel nvidia-pytriton, on loopback, as our supervisor's child."""
 
 import http.client
 import json
@@ -69,7 +69,8 @@ class EmbeddedTriton:
     def command(self) -> Command:
         """How to serve it. Models that fail to load are left out, so that one broken model does not stop the others."""
         environment = find_environment(self._environment)
-        addresses = [part for name, port in self._ports.items() for part in (f"--{name}-address={LOOPBACK}", f"--{name}-port={port}")]
+        addresses = [f"--{name}-address={LOOPBACK}" for name in self._ports]
+        ports = [f"--{name}-port={port}" for name, port in self._ports.items()]
         return Command(
             arguments=[
                 str(environment.server),
@@ -83,15 +84,13 @@ class EmbeddedTriton:
                 "--allow-gpu-metrics=false",
                 "--log-info=false",
                 *addresses,
+                *ports,
             ],
             environment={
-                # The stub starts an isolated interpreter: it ignores PYTHONPATH, and finds its packages by the first python3 on PATH.
+                # The stub's interpreter is isolated: it ignores PYTHONPATH and finds its packages by the first python3 on PATH.
                 "PATH": f"{self._environment / 'bin'}:{os.defpath}",
                 "HOME": str(self._folder),
                 "LD_LIBRARY_PATH": ":".join(str(folder) for folder in environment.library_folders),
-                "PYTHONPATH": str(environment.site_packages),
-                "PYTHONHOME": str(environment.python_home),
-                "PYTHONNOUSERSITE": "1",
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "CUDA_VISIBLE_DEVICES": "",
             },
@@ -157,8 +156,8 @@ def _lay_out_backends(target: Path, environment: TritonEnvironment) -> None:
     python = target / "python"
     python.mkdir(parents=True)
     # Copies, for Triton refuses a library that is a link out of its backend directory.
-    for source in (environment.python_backend / "libtriton_python.so", environment.python_backend / "triton_python_backend_utils.py"):
-        shutil.copy2(source, python / source.name)
+    for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
+        shutil.copy2(environment.python_backend / name, python / name)
     shutil.copy2(environment.stub, python / environment.stub.name)
     onnxruntime = target / "onnxruntime"
     onnxruntime.mkdir()

@@ -24,7 +24,7 @@ max_batch_size: 1
 input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ]
 output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] } ]
 """
-OPENVINO_SWITCH = "optimization { execution_accelerators { cpu_execution_accelerator: [ { name: \"openvino\" } ] } }\n"
+OPENVINO_SWITCH = 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "openvino" } ] } }\n'
 #: Processors that compute in bfloat16; elsewhere OpenVINO imitates it, four to eight times slower than fp32.
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
@@ -40,7 +40,9 @@ class Choice:
     why: str
 
 
-def derive_repository(source: Path, target: Path, *, versions: Mapping[str, str], cores: int, flags: frozenset[str]) -> list[Choice]:
+def derive_repository(
+    source: Path, target: Path, *, versions: Mapping[str, str], cores: int, flags: frozenset[str]
+) -> list[Choice]:
     """Write `target` anew from `source`; gives what was chosen for each model, the self-test's included."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""Triton's `onnxruntime` backend for one machine: `<repository>/<version>/model.onnx` by ONNX Runtime or OpenVINO, on the processor.
+"""Triton's `onnxruntime` backend for one machine: `<repository>/<version>/model.onnx` by ONNX Runtime or OpenVINO.
 
 A Python-based backend: the same `config.pbtxt` runs on NGC's native one. `service/embedded/triton_repository.py` decides runtime,
-precision and threads and passes them as parameters; this file does as it is told or refuses to load, so what is reported is what runs.
+precision and threads and passes them as parameters; this file obeys or refuses to load, so that what is reported is what runs.
 Runs in Triton's own environment (numpy 1.26): nothing of the service can be imported here.
 """
 
@@ -24,7 +24,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Open the network. Raises TritonModelException, which fails the load of this model alone, with its reason."""
         if int(np.__version__.split(".", maxsplit=1)[0]) > 1:
-            raise pb_utils.TritonModelException(f"numpy {np.__version__}: this Triton answers zero bytes with numpy 2; install 1.26")
+            raise pb_utils.TritonModelException(f"numpy {np.__version__}: with numpy 2 this Triton answers zero bytes")
         config = json.loads(args["model_config"])
         parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"], args["model_version"], "model.onnx")
