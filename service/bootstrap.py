@@ -1,4 +1,7 @@
-"""The only file that turns Settings into live objects."""
+"""The only file that turns Settings into live objects.
+
+Parts are imported where they are made: a listener must not carry renderers, decoders and inference in its memory.
+"""
 
 import hashlib
 import importlib.metadata
@@ -6,27 +9,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from service.adapters.cine_decoder import FileCineReader
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
-from service.adapters.store_scu import StoreScuDestination
-from service.adapters.triton import LazyInferenceServer, TritonInferenceServer
 from service.core.analyses.analysis import Analysis, ModelSpec
-from service.core.analyses.muscle_architecture import MuscleArchitecture
 from service.core.compose import Software
 from service.core.instance import InstanceAttributes
-from service.core.render.html import render_html
-from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
 from service.errors import Unavailable
 from service.flow import Flow
-from service.ports import Destination, RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.adapters.cine_decoder import FileCineReader
+    from service.adapters.triton import TritonInferenceServer
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ class Service:
         return FileInstanceStore(root=store_root(self.settings))
 
     @cached_property
-    def server(self) -> TritonInferenceServer:
+    def server(self) -> "TritonInferenceServer":
         """Raises Unavailable when no Triton is configured."""
+        from service.adapters.triton import TritonInferenceServer
+
         triton = self.settings.triton
         if triton.url is None:
             raise Unavailable("No Triton is configured: set SONOMYO_TRITON__URL, or run `sonomyo up`, which brings its own.")
@@ -64,14 +68,20 @@ class Service:
         )
 
     @cached_property
-    def reader(self) -> FileCineReader:
+    def reader(self) -> "FileCineReader":
         """Opens stored files in a sandboxed process."""
+        from service.adapters.cine_decoder import FileCineReader
+
         worker = self.settings.worker
-        return FileCineReader(memory_bytes=worker.decoder_memory_bytes, timeout_seconds=worker.decoder_timeout_seconds)
+        return FileCineReader(
+            memory_bytes=worker.decoder_memory_bytes, timeout_seconds=worker.decoder_timeout_seconds, spares=worker.concurrency
+        )
 
     @cached_property
     def analyses(self) -> Mapping[str, Analysis]:
         """Every analysis that this version knows, by name."""
+        from service.core.analyses.muscle_architecture import MuscleArchitecture
+
         known: tuple[Analysis, ...] = (MuscleArchitecture(),)
         return {analysis.name: analysis for analysis in known}
 
@@ -84,6 +94,8 @@ class Service:
     @cached_property
     def destinations(self) -> Mapping[str, Destination]:
         """Where results go, by name."""
+        from service.adapters.store_scu import StoreScuDestination
+
         calling = self.settings.dicom.ae_title
         return {
             settings.name: StoreScuDestination(settings=settings, calling_ae_title=calling)
@@ -110,7 +122,7 @@ class Service:
             units=self.units,
             store=self.store,
             reader=self.reader,
-            server=LazyInferenceServer(lambda: self.server),
+            server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
             renderers={"sr": self._render_sr},
@@ -119,12 +131,21 @@ class Service:
             software=self.software,
         )
 
+    def _lazy_server(self) -> InferenceServer:
+        from service.adapters.triton import LazyInferenceServer
+
+        return LazyInferenceServer(lambda: self.server)
+
     def html(self, report: Report, pictures: Mapping[str, bytes]) -> str:
         """The report page; `pictures` are PNGs by SOP Instance UID."""
+        from service.core.render.html import render_html
+
         return render_html(report, pictures)
 
     def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
         """The report as Comprehensive 3D SR (TID 1500)."""
+        from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
+
         return RenderedObject(
             sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
             sop_class_uid=COMPREHENSIVE_3D_SR,

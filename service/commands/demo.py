@@ -16,14 +16,9 @@ import httpx2
 import typer
 from rich.console import Console
 
-from service.adapters.instance_store import read_instance
-from service.adapters.store_scu import send_paths
-from service.commands.whole import free_port, is_free
-from service.core.render.table import report_table
 from service.core.report import Report
 from service.errors import SonomyoError, Unavailable
 from service.settings import Settings
-from simulator.write import simulate
 
 START_SECONDS = 120.0
 REPORT_SECONDS = 120.0
@@ -41,6 +36,9 @@ def demo_command(
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")] = False,  # noqa: FBT002
 ) -> None:
     """Start everything, send a calf cine, wait for its report, show it, and serve until Ctrl-C."""
+    from service.adapters.instance_store import read_instance
+    from service.core.render.table import report_table
+
     say = Console(stderr=True)
     settings = _with_free_ports(context.obj, say)
     with tempfile.TemporaryDirectory(prefix="sonomyo-demo-") as folder, _running(settings, say) as api:
@@ -103,6 +101,8 @@ def _wait_until_ready(up: subprocess.Popen[bytes], log_path: Path, say: Console)
 
 def _with_free_ports(settings: Settings, say: Console) -> Settings:
     """The default ports, or free ones where another program holds them."""
+    from service.commands.whole import free_port, is_free
+
     dicom, http = settings.dicom, settings.http
     if "port" not in dicom.model_fields_set and not is_free(dicom.host, dicom.port):
         dicom = dicom.model_copy(update={"port": free_port(dicom.host)})
@@ -114,11 +114,15 @@ def _with_free_ports(settings: Settings, say: Console) -> Settings:
 
 
 def _simulated(folder: Path, say: Console) -> Path:
+    from simulator.write import simulate
+
     say.print("simulating a calf contraction, 60 frames of 640x480 …")
     return next(path for path in simulate("calf", folder, n=1, seed=20261121, transfer_syntax="jpeg") if path.suffix == ".dcm")
 
 
 def _send(settings: Settings, path: Path, say: Console) -> None:
+    from service.adapters.store_scu import send_paths
+
     dicom = settings.dicom
     say.print(f"sending {path.name} by C-STORE to {dicom.ae_title}@{dicom.host}:{dicom.port} …")
     (result,) = send_paths([path], host=dicom.host, port=dicom.port, ae_title=dicom.ae_title)

@@ -8,14 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from service.adapters.instance_store import read_instance
-from service.adapters.store_scu import SendResult, send_paths
 from service.bootstrap import Service
-from service.commands.one_file import analyze_file
-from service.commands.whole import triton_for
-from service.core.routing import select_analyses
 from service.settings import Settings
-from simulator.write import simulate
 
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]{1,16})@(?P<host>[^:@]+):(?P<port>\d{1,5})")
 
@@ -34,6 +28,8 @@ def send_command(
     to: Annotated[str | None, typer.Option(help="AET@HOST:PORT; this machine's listener by default.")] = None,
 ) -> None:
     """Send instances by C-STORE; exits 1 if any was refused, naming each."""
+    from service.adapters.store_scu import SendResult, send_paths
+
     ae_title, host, port = _address(context.obj, to)
     with Progress(TextColumn("sending"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("send", total=None)
@@ -56,6 +52,9 @@ def analyze_command(
     analysis: Annotated[str | None, typer.Option(help="Run this one, whatever the rules say.")] = None,
 ) -> None:
     """Analyse one file with the same core, without a database."""
+    from service.commands.one_file import analyze_file
+    from service.commands.whole import triton_for
+
     with triton_for(context.obj) as settings:
         report = analyze_file(Service(settings), file, output, analysis)
     typer.echo(f"{report.impression}\nwritten to {output}")
@@ -72,6 +71,8 @@ def simulate_command(
     ] = "explicit",
 ) -> None:
     """Simulate DICOM cines with the truth beside each as JSON."""
+    from simulator.write import simulate
+
     for path in simulate(kind, output, n=number, seed=seed, transfer_syntax=transfer_syntax, number_of_frames=frames):
         typer.echo(str(path))
 
@@ -82,6 +83,9 @@ def explain_command(
     called: Annotated[str | None, typer.Option(help="The called AE title that it would arrive under.")] = None,
 ) -> None:
     """Which analyses would run on a file, and the rule or attribute that decided; nothing is run."""
+    from service.adapters.instance_store import read_instance
+    from service.core.routing import select_analyses
+
     attributes, _ = read_instance(file)
     for decision in select_analyses(attributes, called, Service(context.obj).rules):
         typer.echo(f"{decision.analysis_name}: {'yes' if decision.selected else 'no'}: {decision.why}")

@@ -7,11 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.adapters.access import ApiKeys
-from service.adapters.backup import backup, restore
-from service.adapters.migrations import migrate
 from service.bootstrap import Service, database_url
-from service.doctor import examine
 from service.errors import SonomyoError
 
 keys = typer.Typer(help="API keys for programs; a key is shown once, only its hash is kept.", no_args_is_help=True)
@@ -32,6 +28,8 @@ def register(app: typer.Typer) -> None:
 
 def migrate_command(context: typer.Context) -> None:
     """Bring the database to this version's revision (alembic upgrade head)."""
+    from service.adapters.migrations import migrate
+
     typer.echo(f"database at revision {migrate(Service(context.obj).engine)}")
 
 
@@ -50,6 +48,8 @@ def models_command(context: typer.Context) -> None:
 
 def doctor_command(context: typer.Context) -> None:
     """Check configuration, ports, disk, database, models and destinations; say what to mend."""
+    from service.doctor import examine
+
     checks = examine(Service(context.obj))
     table = Table("Check", "State", "What to do")
     for check in checks:
@@ -60,6 +60,8 @@ def doctor_command(context: typer.Context) -> None:
 
 def backup_command(context: typer.Context, file: Annotated[Path, typer.Argument(help="The archive to write.")]) -> None:
     """Database and instance store in one archive, consistent, verified by hash."""
+    from service.adapters.backup import backup
+
     service = Service(context.obj)
     typer.echo(backup(file, database_url=database_url(service.settings), store=service.store))
 
@@ -70,6 +72,8 @@ def restore_command(
     force: Annotated[bool, typer.Option(help="Replace what is there.")] = False,  # noqa: FBT002 - a command-line switch
 ) -> None:
     """Put an archive back; every file is verified by hash."""
+    from service.adapters.backup import restore
+
     service = Service(context.obj)
     typer.echo(restore(file, database_url=database_url(service.settings), store=service.store, force=force))
 
@@ -80,11 +84,15 @@ def create_key(
     role: Annotated[str, typer.Option(help="viewer or administrator; a key cannot sign reports.")] = "viewer",
 ) -> None:
     """Make a key and show it once."""
+    from service.adapters.access import ApiKeys
+
     typer.echo(ApiKeys(engine=Service(context.obj).engine).create(name=name, role=role))
 
 
 def list_keys(context: typer.Context) -> None:
     """Names, roles and ages of the keys."""
+    from service.adapters.access import ApiKeys
+
     table = Table("Key", "Name", "Role", "Created", "Last used", "Revoked")
     for key in ApiKeys(engine=Service(context.obj).engine).list():
         table.add_row(key.key_id, key.name, key.role, str(key.created_at), str(key.last_used_at or ""), str(key.revoked_at or ""))
@@ -93,4 +101,6 @@ def list_keys(context: typer.Context) -> None:
 
 def revoke_key(context: typer.Context, key_id: str) -> None:
     """End a key at once."""
+    from service.adapters.access import ApiKeys
+
     ApiKeys(engine=Service(context.obj).engine).revoke(key_id)

@@ -5,11 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.api.serve import serve_api
 from service.bootstrap import Service
-from service.commands.listening import run_listener
-from service.commands.whole import run_triton, up
-from service.commands.working import run_worker_role
 from service.logs import configure_logging
 from service.settings import Settings
 
@@ -28,6 +24,8 @@ def up_command(
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
 ) -> None:
     """The whole service on this machine, with embedded PostgreSQL and Triton. Ctrl-C stops it cleanly."""
+    from service.commands.whole import up
+
     settings: Settings = context.obj
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir.expanduser().resolve()})
@@ -37,6 +35,8 @@ def up_command(
 
 def listener_command(context: typer.Context) -> None:
     """The C-STORE listener."""
+    from service.commands.listening import run_listener
+
     _log(context.obj, "listener")
     run_listener(Service(context.obj))
 
@@ -46,18 +46,24 @@ def worker_command(
     queues: Annotated[str | None, typer.Option(help="Comma-separated: analysis, flow, delivery. All by default.")] = None,
 ) -> None:
     """An analysis worker; run as many as there are cores or GPUs to feed."""
+    from service.commands.working import run_worker_role
+
     _log(context.obj, "worker")
     run_worker_role(Service(context.obj), None if queues is None else [name.strip() for name in queues.split(",")])
 
 
 def api_command(context: typer.Context) -> None:
     """The REST interface and the pages."""
+    from service.commands.serving import run_api
+
     _log(context.obj, "api")
-    serve_api(Service(context.obj))
+    run_api(Service(context.obj))
 
 
 def triton_command(context: typer.Context) -> None:
     """The embedded Triton on its own, in the foreground."""
+    from service.commands.whole import run_triton
+
     _log(context.obj, "triton")
     raise typer.Exit(run_triton(context.obj))
 

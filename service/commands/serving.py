@@ -1,0 +1,160 @@
+"""The API's process: the parts of the service behind one port, until SIGTERM."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from ipaddress import ip_address
+
+from fastapi import FastAPI
+
+from service.adapters.access import ApiKeys, SignInLinks
+from service.adapters.audit import PostgresAuditLog
+from service.adapters.dead_letters import DeadLetters
+from service.adapters.gate import make_gate
+from service.adapters.job_queries import PostgresJobViews
+from service.adapters.migrations import check_revision
+from service.adapters.operation_queries import PostgresOperationViews
+from service.adapters.queries import PostgresStudyViews
+from service.adapters.upload_intake import UploadIntake
+from service.api.app import create_app
+from service.api.dependencies import Model, Services
+from service.api.events import EventFeed
+from service.api.gate import AdministratorKey, Scheme, SessionCookie, StoredKey, session_cookie_name
+from service.api.instrumentation import Metrics
+from service.api.limits import Limits
+from service.api.readiness import Readiness
+from service.api.serve import serve
+from service.bootstrap import Service, service_version
+from service.core.analyses.analysis import ModelSpec
+from service.core.dataset_scan import DEFLATED_EXPLICIT
+from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
+from service.core.findings import ModelUsed
+from service.dicomweb.wado import router as dicomweb
+from service.errors import Unavailable
+from service.web.routes import router as pages
+from service.web.routes import static_files
+
+_log = logging.getLogger("sonomyo.api")
+
+
+def run_api(service: Service) -> None:
+    """Run until SIGINT or SIGTERM. Raises Conflict when the port is taken."""
+    http = service.settings.http
+    if not http.secure_cookies and not _is_loopback(http.host):
+        _log.warning("http_without_tls", extra={"advice": "put a TLS proxy before it and set SONOMYO_HTTP__SECURE_COOKIES=true"})
+    app = make_app(service)
+    serve(app, host=http.host, port=http.port, ready=lambda port: _log.info("api_ready", extra={"port": port}))
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application over live objects; nothing is connected before the first request."""
+    settings = service.settings
+    return create_app(
+        make_services(service),
+        schemes=_schemes(service),
+        version=service_version(),
+        routers=(pages, dicomweb),
+        static=static_files(),
+        limits=Limits(maximum_upload_bytes=settings.http.maximum_upload_bytes),
+        threads=max(4, settings.database.pool_size - 4),
+    )
+
+
+def make_services(service: Service) -> Services:
+    """Everything behind the HTTP edge."""
+    engine = service.engine
+    jobs, operations = PostgresJobViews(engine=engine), PostgresOperationViews(engine=engine)
+    return Services(
+        studies=PostgresStudyViews(engine=engine),
+        jobs=jobs,
+        operations=operations,
+        steps=service.flow,
+        dead_jobs=DeadLetters(engine=engine),
+        intake=_intake(service),
+        store=service.store,
+        reader=service.reader,
+        sign_ins=SignInLinks(engine=engine),
+        audit=PostgresAuditLog(engine=engine),
+        readiness=Readiness(probes=_probes(service)),
+        metrics=Metrics(counters=operations.counters),
+        events=EventFeed(jobs=jobs),
+        models=_models(service),
+        destinations=service.settings.destinations,
+        render_page=service.html,
+        secure_cookies=service.settings.http.secure_cookies,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _schemes(service: Service) -> Sequence[Scheme]:
+    """Who may ask, cheapest first."""
+    api, http = service.settings.api, service.settings.http
+    key = api.key.get_secret_value() if api.key is not None else None
+    if key is None and api.key_file is not None:
+        key = api.key_file.read_text(encoding="utf-8").strip()
+    cookie = session_cookie_name(secure=http.secure_cookies)
+    stored = (
+        StoredKey(keys=ApiKeys(engine=service.engine)),
+        SessionCookie(sign_ins=SignInLinks(engine=service.engine), cookie_name=cookie),
+    )
+    return (AdministratorKey(key=key), *stored) if key else stored
+
+
+def _intake(service: Service) -> UploadIntake:
+    dicom = service.settings.dicom
+    return UploadIntake(
+        store=service.store,
+        save=service.flow.store_instance,
+        gate=_gate(service),
+        sop_classes=(*STORAGE_SOP_CLASSES, *dicom.private_sop_classes),
+        transfer_syntaxes=(*TRANSFER_SYNTAXES, DEFLATED_EXPLICIT) if dicom.accept_deflated else TRANSFER_SYNTAXES,
+        maximum_inflated_bytes=dicom.maximum_object_bytes if dicom.accept_deflated else None,
+    )
+
+
+def _gate(service: Service) -> Callable[[], str | None]:
+    settings = service.settings
+    return make_gate(
+        engine=service.engine,
+        free_bytes=service.store.free_bytes,
+        reserve_bytes=settings.store.reserve_bytes,
+        maximum_queued_jobs=settings.worker.maximum_queued_jobs,
+    )
+
+
+def _probes(service: Service) -> Mapping[str, Callable[[], object]]:
+    """What must be there: the database at this version's revision, room in the store, each model by its name."""
+    models = {f"model {spec.model_name}": partial(_check_model, service, spec) for spec in service.models}
+    return {"database": lambda: check_revision(service.engine), "storage": lambda: _check_storage(service), **models}
+
+
+def _describe_model(service: Service, spec: ModelSpec) -> ModelUsed:
+    return service.server.describe(spec)
+
+
+def _check_model(service: Service, spec: ModelSpec) -> None:
+    service.server.check([spec])
+
+
+def _check_storage(service: Service) -> None:
+    free, reserve = service.store.free_bytes(), service.settings.store.reserve_bytes
+    if free < reserve:
+        raise Unavailable(f"The store's disk has {free >> 20} MiB left, below the reserve of {reserve >> 20} MiB.")
+
+
+def _models(service: Service) -> Sequence[Model]:
+    return tuple(
+        Model(
+            name=spec.model_name,
+            version=spec.model_version,
+            analyses=[name for name, analysis in service.analyses.items() if spec in analysis.models],
+            describe=partial(_describe_model, service, spec),
+        )
+        for spec in service.models
+    )
