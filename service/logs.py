@@ -38,6 +38,7 @@ QUIET_LOGGERS = (
     "python_multipart",
     "PIL",
     "asyncio",
+    "highdicom",
     "httpx2",
     "httpcore2",
 )

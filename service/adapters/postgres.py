@@ -1,12 +1,13 @@
 """PostgreSQL: the engine, and one transaction as a unit of work."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from procrastinate import App
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Engine, create_engine, func, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -19,6 +20,7 @@ from service.adapters.outbox_rows import PostgresOutboxRows
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.study_rows import PostgresStudyRows
 from service.errors import SonomyoError, Unavailable
+from service.ports import AnalysisRows, InstanceRows, JobQueue, OutboxRows, ReportRows, StudyRows, UnitOfWork
 
 CONNECT_TIMEOUT_SECONDS = 3
 
@@ -48,7 +50,7 @@ def vendor_errors_translated() -> Iterator[None]:
         yield
     except SonomyoError:
         raise
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, ConnectorException) as error:
         raise Unavailable(
             "The database does not answer or refused the transaction; try again later.", reason="database"
         ) from error
@@ -71,12 +73,12 @@ class PostgresUnitOfWork:
         self._session = Session(self._engine, expire_on_commit=False)
         with vendor_errors_translated():
             self._session.connection()
-        self.instances = PostgresInstanceRows(session=self._session)
-        self.analyses = PostgresAnalysisRows(session=self._session)
-        self.studies = PostgresStudyRows(session=self._session)
-        self.reports = PostgresReportRows(session=self._session)
-        self.outbox = PostgresOutboxRows(session=self._session)
-        self.jobs = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
+        self.instances: InstanceRows = PostgresInstanceRows(session=self._session)
+        self.analyses: AnalysisRows = PostgresAnalysisRows(session=self._session)
+        self.studies: StudyRows = PostgresStudyRows(session=self._session)
+        self.reports: ReportRows = PostgresReportRows(session=self._session)
+        self.outbox: OutboxRows = PostgresOutboxRows(session=self._session)
+        self.jobs: JobQueue = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -84,7 +86,7 @@ class PostgresUnitOfWork:
             with vendor_errors_translated():
                 if error is None:
                     self._session.commit()
-                elif isinstance(error, SQLAlchemyError):
+                elif isinstance(error, SQLAlchemyError | ConnectorException):
                     self._session.rollback()
                     raise error
         finally:
@@ -95,10 +97,10 @@ class PostgresUnitOfWork:
         return self._session.execute(select(func.now())).scalar_one()
 
 
-def make_unit_of_work_factory(*, engine: Engine, procrastinate: App) -> Callable[[], PostgresUnitOfWork]:
+def make_unit_of_work_factory(*, engine: Engine, procrastinate: App) -> Callable[[], AbstractContextManager[UnitOfWork]]:
     """Opens transactions on `engine`; jobs are deferred on the same connection."""
 
-    def open_unit_of_work() -> PostgresUnitOfWork:
+    def open_unit_of_work() -> AbstractContextManager[UnitOfWork]:
         return PostgresUnitOfWork(engine=engine, procrastinate=procrastinate)
 
     return open_unit_of_work

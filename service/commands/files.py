@@ -2,14 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from service.bootstrap import Service
+from service.errors import InputRejected
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from simulator.encode import TransferSyntax
 
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]{1,16})@(?P<host>[^:@]+):(?P<port>\d{1,5})")
 
@@ -73,8 +77,12 @@ def simulate_command(
     """Simulate DICOM cines with the truth beside each as JSON."""
     from simulator.write import simulate
 
-    for path in simulate(kind, output, n=number, seed=seed, transfer_syntax=transfer_syntax, number_of_frames=frames):
-        typer.echo(str(path))
+    syntax = cast("TransferSyntax", transfer_syntax)
+    try:
+        for path in simulate(kind, output, n=number, seed=seed, transfer_syntax=syntax, number_of_frames=frames):
+            typer.echo(str(path))
+    except ValueError as error:
+        raise InputRejected(str(error)) from error
 
 
 def explain_command(

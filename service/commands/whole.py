@@ -10,8 +10,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from service.access import Role
+from service.adapters.access import SignInLinks
 from service.adapters.migrations import migrate
 from service.adapters.postgres import make_engine
+from service.bootstrap import database_url
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.processes import Command
 from service.embedded.supervisor import ProcessSpec, Supervisor
@@ -35,7 +38,7 @@ def up(settings: Settings) -> int:
     supervisor.start()
     try:
         if supervisor.wait_until_ready(stop):
-            _say_where(settings)
+            _say_where(settings, postgres.url() if postgres is not None else database_url(settings))
             stop.wait()
         elif supervisor.failure is not None:
             say(f"sonomyo | {supervisor.failure}")
@@ -206,13 +209,15 @@ def _role(name: str, environment: Mapping[str, str], needs: list[str], address: 
     return ProcessSpec(name=name, command=lambda: command, ready_line=READY_LINES[name], needs=needs, address=address)
 
 
-def _say_where(settings: Settings) -> None:
+def _say_where(settings: Settings, url: str) -> None:
+    address = f"http://{settings.http.host}:{settings.http.port}"
+    engine = make_engine(url, pool_size=1)
+    token = SignInLinks(engine=engine).create_link(Role.RADIOLOGIST)
+    engine.dispose()
     if settings.api.key_file is not None:
         say(f"sonomyo | administrator's API key: in {settings.api.key_file}")
-    say(
-        f"sonomyo | DICOM {settings.dicom.ae_title}@{settings.dicom.host}:{settings.dicom.port}, pages and REST at "
-        f"http://{settings.http.host}:{settings.http.port}/ (`sonomyo sign-in` gives a link)"
-    )
+    say(f"sonomyo | DICOM {settings.dicom.ae_title}@{settings.dicom.host}:{settings.dicom.port}, REST and pages at {address}/")
+    say(f"sonomyo | sign in once with {address}/sign-in/{token}")
     say("READY")
 
 

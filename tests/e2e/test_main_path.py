@@ -12,6 +12,7 @@ import httpx2
 import pydicom
 import pytest
 
+from simulator.encode import TransferSyntax
 from simulator.write import simulate
 from tests.e2e.orthanc import running_orthanc
 from tests.peers import peer
@@ -27,7 +28,7 @@ def send(service: RunningService, *paths: Path, options: tuple[str, ...] = ("-R"
     subprocess.run(command, check=True, capture_output=True, env={"TCP_NODELAY": "1", "PATH": "/usr/bin"})
 
 
-def calf(folder: Path, *, seed: int, transfer_syntax: str = "jpeg", number_of_frames: int = 20) -> Path:
+def calf(folder: Path, *, seed: int, transfer_syntax: TransferSyntax = "jpeg", number_of_frames: int = 20) -> Path:
     paths = simulate("calf", folder, n=1, seed=seed, transfer_syntax=transfer_syntax, number_of_frames=number_of_frames)
     return next(path for path in paths if path.suffix == ".dcm")
 
@@ -69,7 +70,7 @@ def test_calf_cine_sent_by_c_store_is_reported_near_its_truth_within_thirty_seco
     ],
 )
 def test_storescu_sends_each_syntax_and_each_ends_in_a_report(
-    service: RunningService, tmp_path: Path, transfer_syntax: str, option: str
+    service: RunningService, tmp_path: Path, transfer_syntax: TransferSyntax, option: str
 ) -> None:
     path = calf(tmp_path, seed=100 + len(transfer_syntax) * 7 + ord(transfer_syntax[-1]), transfer_syntax=transfer_syntax)
     send(service, path, options=(option,))
