@@ -41,7 +41,12 @@ class FileInstanceStore:
         The key is a function of the content: adopting the same content again replaces a file by its equal.
         """
         key = storage_key(digest)
-        final = self._objects / key
+        self.place(incoming, key)
+        return key
+
+    def place(self, incoming: Path, storage_key: str) -> None:
+        """Like `adopt`, for a file whose key is known: one that comes back from a backup. Raises NotFound, Unavailable."""
+        final = self._path_of(storage_key)
         try:
             descriptor = os.open(incoming, os.O_RDWR)
             try:
@@ -55,7 +60,6 @@ class FileInstanceStore:
             _sync_folder(final.parent)
         except OSError as error:
             raise Unavailable(f"The instance store cannot keep the instance: {os.strerror(error.errno or 0)}") from error
-        return key
 
     def path(self, storage_key: str) -> Path:
         """A local file holding the object, for reading. Raises NotFound."""

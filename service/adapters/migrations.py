@@ -44,6 +44,11 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def knows_revision(revision: str) -> bool:
+    """False for the revision of a newer version of this service."""
+    return any(known.revision == revision for known in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_folder()))
