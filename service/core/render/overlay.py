@@ -3,10 +3,12 @@
 import io
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from service.core.cine import Pixels
 from service.core.findings import Polyline
+from service.core.render.scoord import inside_image
 from service.core.report import RESEARCH_USE
 from service.core.wording import label
 
@@ -58,9 +60,10 @@ def _write_names(frame: Image.Image, lines: Sequence[Polyline]) -> None:
 
 
 def _anchor(line: Polyline, frame: Image.Image) -> tuple[float, float]:
-    """Just above the line: at its left end, or for a steep short one (a fascicle) at its middle."""
-    inside = [(x, y) for x, y in line.points if 0 <= x < frame.width and 0 <= y < frame.height] or list(line.points)
-    left, right = min(inside), max(inside)
+    """Just above what is seen of the line: at its left end, or for a steep one (a fascicle) beside its middle."""
+    seen = inside_image(np.array(line.points, dtype=np.float64), columns=frame.width, rows=frame.height)
+    ends = line.points if seen is None else [(float(column), float(row)) for column, row in seen]
+    left, right = min(ends), max(ends)
     if abs(right[1] - left[1]) > frame.height / 12:
         return (left[0] + right[0]) / 2 + _MARGIN, (left[1] + right[1]) / 2
     return left[0] + _MARGIN, left[1] - _MARGIN

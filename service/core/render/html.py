@@ -1,0 +1,206 @@
+"""Report -> one self-contained page: no script, no second request, everything escaped. Legible on a screen and on A4."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from service.core.compose import AnalysedCine, analysed_cines
+from service.core.findings import Finding, FindingKind, ModelUsed
+from service.core.render.overlay import colour_of
+from service.core.render.page import templates
+from service.core.render.plot import plot_series
+from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
+from service.core.wording import frames_measured, label, number, site_text, symbol
+
+#: What the plot shows of an analysis; of one that is not listed, the first two series.
+_PLOTTED = {"muscle_architecture": ("thickness", "pennation_angle")}
+_STATUS = {
+    ReportStatus.PRELIMINARY: "Preliminary: automated draft, not verified by a person",
+    ReportStatus.FINAL: "Final: signed",
+    ReportStatus.AMENDED: "Amended",
+    ReportStatus.CANCELLED: "Cancelled",
+}
+#: Flags that another column of the table says already.
+_SAID_BY_A_COLUMN = frozenset({"some_frames_not_measured"})
+_SEX = {"F": "Female", "M": "Male", "O": "Other"}
+
+
+def render_html(report: Report, pictures: Mapping[str, bytes]) -> str:
+    """`pictures` are PNGs of annotated frames by SOP Instance UID; a cine without one is shown without."""
+    cines = [_cine(report, cine, pictures.get(cine.sop_instance_uid)) for cine in analysed_cines(report.findings)]
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            report=report,
+            identity=_identity(report.study),
+            status=_STATUS[report.status],
+            banner=RESEARCH_USE,
+            impression=report.impression.splitlines(),
+            cines=cines,
+            several=len({cine.number for cine in cines}) > 1,
+            created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
+            calibrations=_calibrations(report),
+            analyses=dict.fromkeys(f"{finding.analysis.name} {finding.analysis.version}" for finding in report.findings),
+            model_text=_model_text,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One measurement of the table, as text."""
+
+    name: str
+    value: str
+    unit: str
+    spread: str
+    interval: str
+    reference: str
+    frames: str
+    shown_by: str
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CineView:
+    """One analysed cine of the page. Columns that no row fills are left out."""
+
+    number: int
+    sop_instance_uid: str
+    title: str
+    picture: str | None
+    caption: str
+    legend: tuple[tuple[str, str], ...]
+    plot: Markup | None
+    rows: tuple[Row, ...]
+    statements: tuple[str, ...]
+    has_interval: bool
+    has_reference: bool
+    has_remarks: bool
+
+
+def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView:
+    rows = tuple(_row(finding) for finding in cine.findings if _is_row(finding))
+    site = next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
+    return CineView(
+        number=cine.number,
+        sop_instance_uid=cine.sop_instance_uid,
+        title=", ".join(filter(None, (label(cine.analysis_name), site))),
+        picture=None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode("ascii"),
+        caption=_caption(cine),
+        legend=_legend(cine),
+        plot=plot_series(_plotted(cine)),
+        rows=rows,
+        statements=_statements(report, cine) if rows else tuple(finding.text for finding in cine.findings),
+        has_interval=any(row.interval for row in rows),
+        has_reference=any(row.reference for row in rows),
+        has_remarks=any(row.flags for row in rows),
+    )
+
+
+def _statements(report: Report, cine: AnalysedCine) -> tuple[str, ...]:
+    """What is no row and does not stand among the limitations."""
+    said = "\n".join(report.limitations)
+    return tuple(finding.text for finding in cine.findings if not _is_row(finding) and finding.text not in said)
+
+
+def _is_row(finding: Finding) -> bool:
+    return finding.kind in {FindingKind.MEASUREMENT, FindingKind.CLASSIFICATION} and finding.value is not None
+
+
+def _row(finding: Finding) -> Row:
+    interval, measured = finding.interval, frames_measured(finding)
+    value = number(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
+    return Row(
+        name=label(finding.name),
+        value=value,
+        unit=symbol(finding.unit).strip(),
+        spread=_span(*finding.range, finding.unit) if finding.range else "",
+        interval=f"{_span(interval.low, interval.high, finding.unit)} ({interval.level:.0%})" if interval else "",
+        reference=finding.reference_range or "",
+        frames=f"{measured[0]} of {measured[1]}" if measured else "",
+        shown_by=", ".join(str(frame) for frame in finding.evidence.frames[:3]),
+        flags=tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_BY_A_COLUMN),
+    )
+
+
+def _span(low: float, high: float, unit: str | None) -> str:
+    return f"{number(low, unit)} to {number(high, unit)}"
+
+
+def _caption(cine: AnalysedCine) -> str:
+    line = next((line for finding in cine.findings for line in finding.evidence.lines), None)
+    if line is None:
+        return ""
+    times = (
+        time
+        for finding in cine.findings
+        for frame, time in zip(finding.evidence.frames, finding.evidence.time_seconds, strict=False)
+        if frame == line.frame and time is not None
+    )
+    at = next((f", {time:.2f} s" for time in times), "")
+    return f"Frame {line.frame}{at}"
+
+
+def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
+    """Name and colour of each line, in the order in which they are drawn."""
+    names = dict.fromkeys(line.label for finding in cine.findings for line in finding.evidence.lines)
+    return tuple((label(name), "#{:02x}{:02x}{:02x}".format(*colour_of(name))) for name in names)
+
+
+def _plotted(cine: AnalysedCine) -> list[Finding]:
+    with_series = [finding for finding in cine.findings if finding.series is not None]
+    wanted = _PLOTTED.get(cine.analysis_name)
+    if wanted is None:
+        return with_series[:2]
+    return sorted((finding for finding in with_series if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
+
+
+def _identity(study: StudyHeader) -> list[tuple[str, str]]:
+    """What tells the reader whose report this is; absent values are left out, the name never."""
+    rows = [
+        ("Patient", person_name(study.patient_name) or "No name given"),
+        ("Patient ID", study.patient_id),
+        ("Born", _date(study.patient_birth_date)),
+        ("Sex", _SEX.get(study.patient_sex or "", study.patient_sex)),
+        ("Accession number", study.accession_number),
+        ("Study date", _date(study.study_date)),
+        ("Study", study.description),
+        ("Referred by", person_name(study.referring_physician_name)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def person_name(value: str | None) -> str:
+    """`Yamada, Tarou (山田 太郎, やまだ たろう)` from a PN value (PS3.5 6.2.1)."""
+    groups = (value or "").split("=")
+    alphabetic, others = _spoken(groups[0], ", "), [_spoken(group, " ") for group in groups[1:]]
+    beside = ", ".join(filter(None, others))
+    return f"{alphabetic} ({beside})" if alphabetic and beside else alphabetic or beside
+
+
+def _spoken(group: str, separator: str) -> str:
+    family, _, given = group.partition("^")
+    return separator.join(filter(None, (family.strip(), " ".join(given.replace("^", " ").split()))))
+
+
+def _date(value: str | None) -> str | None:
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if value and len(value) == len("YYYYMMDD") and value.isdigit() else value
+
+
+def _calibrations(report: Report) -> list[str]:
+    used = dict.fromkeys(finding.evidence.calibration for finding in report.findings if finding.evidence.calibration)
+    return [
+        f"{one.mm_per_pixel_x:.4g} x {one.mm_per_pixel_y:.4g} mm per pixel, from {one.source}"
+        if one.mm_per_pixel_x is not None and one.mm_per_pixel_y is not None
+        else f"none: {one.reason or one.source}"
+        for one in used
+    ]
+
+
+def _model_text(model: ModelUsed) -> str:
+    parts = (f"{model.name} version {model.version}", model.runtime, model.precision, f"known on {model.evidence} images")
+    return ", ".join(part for part in parts if part)

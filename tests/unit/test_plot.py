@@ -1,0 +1,70 @@
+"""Series as SVG."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.findings import Finding, Series
+from service.core.render.plot import nice_ticks, plot_series
+from tests.calf_report import cine_findings
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def with_values(*values: float | None, times: bool = True) -> Finding:
+    seconds = tuple(index / 10 if times else None for index in range(len(values)))
+    return cine_findings()[0].model_copy(update={"series": Series(time_seconds=seconds, values=values, unit="mm")})
+
+
+def elements(finding: Finding, name: str) -> list[ET.Element]:
+    drawing = plot_series([finding])
+    assert drawing is not None
+    return ET.fromstring(drawing).findall(f"{SVG}{name}")  # noqa: S314 - our own drawing
+
+
+def test_plot_of_gaps_breaks_the_line_and_shows_lone_points() -> None:
+    finding = with_values(1, 2, None, 3, None, None, 4, 5, 6)
+    assert [len((line.get("points") or "").split()) for line in elements(finding, "polyline")] == [2, 3]
+    assert len([circle for circle in elements(finding, "circle") if circle.get("class") == "lone"]) == 1
+
+
+def test_plot_without_time_axis_counts_frames() -> None:
+    assert elements(with_values(1, 2, 3, times=False), "text")[-1].text == "Frame"
+    assert elements(with_values(1, 2, 3), "text")[-1].text == "Time (s)"
+
+
+def test_plot_rings_the_best_frame_only_where_it_was_measured() -> None:
+    def rings(finding: Finding) -> int:
+        return len([circle for circle in elements(finding, "circle") if circle.get("class") == "shown"])
+
+    values = [float(number) for number in range(40)]
+    assert rings(with_values(*values)) == 1
+    assert rings(with_values(*values[:30], None, *values[31:])) == 0
+
+
+@pytest.mark.parametrize("values", [(), (1.0,), (None, None, None), (None, 2.0)])
+def test_plot_of_fewer_than_two_values_is_none(values: tuple[float | None, ...]) -> None:
+    assert plot_series([with_values(*values)]) is None
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=2, max_size=40))
+def test_plot_of_any_series_stays_inside_its_panel(values: list[float | None]) -> None:
+    finding = with_values(*values).model_copy(update={"value": None})
+    if plot_series([finding]) is None:
+        return
+    for polyline in elements(finding, "polyline"):
+        for point in (polyline.get("points") or "").split():
+            x, y = (float(part) for part in point.split(","))
+            assert 0 <= x <= 560
+            assert 0 <= y <= 200
+
+
+@given(low=st.floats(-1e6, 1e6), span=st.floats(0, 1e6), count=st.integers(2, 10))
+def test_nice_ticks_span_the_values_with_few_round_steps(low: float, span: float, count: int) -> None:
+    ticks = nice_ticks(low, low + span, count)
+    tolerance = max(abs(low), span, 1e-6) * 1e-6
+    assert ticks[0] <= low + tolerance
+    assert ticks[-1] >= low + span - tolerance
+    assert 2 <= len(ticks) <= count + 3

@@ -1,0 +1,165 @@
+"""The report page."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from service.core.findings import Interval
+from service.core.render.html import person_name, render_html
+from service.core.report import RESEARCH_USE, Report, ReportStatus
+from tests.calf_report import MODEL, calf_report, cine_findings, header, not_measured, quality
+
+PICTURE = b"\x89PNG a picture"
+
+
+class Page(HTMLParser):
+    """Tags, attributes and visible text."""
+
+    def __init__(self, report: Report, pictures: dict[str, bytes] | None = None) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.cells: list[str] = []
+        self.text = ""
+        self._open = ""
+        self.source = render_html(report, pictures or {})
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+        self._open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open != "style":
+            self.text += data
+        if self._open in {"td", "th"} and data.strip():
+            self.cells.append(data.strip())
+
+
+def test_page_shows_identity_impression_values_and_provenance() -> None:
+    page = Page(calf_report())
+    for expected in ("Doe, Jane", "P-42", "1970-01-02", "A-17", "17.5", "21.2", "16.5 to 25.5", "58 of 60", MODEL.sha256):
+        assert expected in page.text
+    assert calf_report().impression in page.text
+
+
+def test_page_stands_alone_without_script_or_second_request() -> None:
+    page = Page(calf_report(), {"2.25.1": PICTURE})
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    addresses = [value for name, value in page.attributes if name in {"src", "href"}]
+    assert addresses == ["data:image/png;base64," + base64.b64encode(PICTURE).decode()]
+
+
+def test_page_carries_the_research_banner_and_the_draft_status() -> None:
+    page = Page(calf_report())
+    assert page.text.count(RESEARCH_USE) == 2
+    assert "not verified by a person" in page.text
+
+
+@pytest.mark.parametrize("status", list(ReportStatus))
+def test_page_of_any_status_says_it(status: ReportStatus) -> None:
+    page = Page(calf_report().model_copy(update={"status": status}))
+    assert status.value in page.text.lower()
+
+
+@pytest.mark.parametrize("field", ["patient_name", "patient_id", "accession_number", "description", "referring_physician_name"])
+def test_page_with_hostile_text_stays_inert(field: str) -> None:
+    hostile = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}'
+    page = Page(calf_report(study=header(**{field: hostile})))
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert "alert(1)" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_page_with_hostile_finding_stays_inert() -> None:
+    hostile = "</title><script>alert(1)</script>"
+    finding = cine_findings()[0].model_copy(update={"name": hostile, "unit": hostile, "flags": (hostile,)})
+    assert "script" not in Page(calf_report(findings=[finding])).tags
+
+
+@pytest.mark.parametrize(
+    ("value", "spoken"),
+    [
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada, Tarou (山田 太郎, やまだ たろう)"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "Hong, Gildong (洪 吉洞, 홍 길동)"),
+        ("Иванова^Мария^Петровна", "Иванова, Мария Петровна"),
+        ("=山田^太郎", "山田 太郎"),
+        ("Doe", "Doe"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_person_name_is_written_as_people_write_it(value: str | None, spoken: str) -> None:
+    assert person_name(value) == spoken
+
+
+def test_page_without_a_name_says_so() -> None:
+    assert "No name given" in Page(calf_report(study=header(patient_name=None))).text
+
+
+def test_page_shows_a_picture_with_its_frame_and_legend() -> None:
+    page = Page(calf_report(), {"2.25.1": PICTURE})
+    assert "Frame 31, 1.00 s" in page.text
+    assert "Superficial aponeurosis" in page.text
+    assert "img" not in Page(calf_report()).tags
+
+
+def test_page_plots_thickness_and_pennation() -> None:
+    names = re.findall(r'<text class="name"[^>]*>([^<]*)', Page(calf_report()).source)
+    assert names == ["Thickness (mm)", "Pennation angle (°)"]
+
+
+def test_page_of_not_measured_cine_gives_the_reason_and_no_table() -> None:
+    page = Page(calf_report(findings=[not_measured()]))
+    assert "table" not in page.tags
+    assert "svg" not in page.tags
+    assert not_measured().text in page.text
+
+
+def test_page_without_findings_says_that_nothing_was_measured() -> None:
+    assert "Nothing was measured" in Page(calf_report(findings=())).text
+
+
+def test_page_shows_columns_only_when_a_row_fills_them() -> None:
+    finding = cine_findings()[0]
+    assert not {"Interval", "Reference", "Remarks"} & set(Page(calf_report()).cells)
+    full = finding.model_copy(
+        update={
+            "interval": Interval(low=17.0, high=18.0, level=0.95),
+            "reference_range": "15 to 20",
+            "flags": ("mostly_extrapolated",),
+        }
+    )
+    page = Page(calf_report(findings=[full]))
+    assert {"Interval", "Reference", "Remarks", "17.0 to 18.0 (95%)", "15 to 20", "mostly extrapolated"} <= set(page.cells)
+
+
+def test_page_says_a_limitation_once() -> None:
+    assert Page(calf_report(findings=(*cine_findings(), quality()))).text.count(quality().text) == 1
+
+
+def test_page_of_uncalibrated_cine_says_px_and_why() -> None:
+    page = Page(calf_report(findings=cine_findings(calibrated=False)))
+    assert "px" in page.cells
+    assert "mm" not in page.cells
+    assert "none: the cine has no calibrated region" in page.text
+
+
+def test_page_of_two_cines_numbers_them() -> None:
+    page = Page(calf_report(findings=(*cine_findings(), not_measured())))
+    assert "Cine 1: Muscle architecture, calf, left" in page.text
+    assert "Cine 2: Muscle architecture" in page.text
+
+
+def test_page_of_a_second_version_names_the_one_that_it_replaces() -> None:
+    first = calf_report()
+    assert f"replaces {first.report_id}" in Page(calf_report(previous=first)).text
+
+
+def test_page_of_same_report_is_the_same_text() -> None:
+    assert render_html(calf_report(), {"2.25.1": PICTURE}) == render_html(calf_report(), {"2.25.1": PICTURE})
