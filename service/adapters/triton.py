@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-import grpc
 import numpy as np
 import numpy.typing as npt
 from tritonclient import grpc as triton
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype, triton_to_np_dtype
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from service.adapters.triton_contract import mismatches
-from service.adapters.triton_shared_memory import Region, RegionPool, is_local
+from service.adapters.triton_contract import check_answer, check_numbers, mismatches, numpy_type
+from service.adapters.triton_shared_memory import Region, RegionPool, RegionRefused, is_local
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.findings import ModelUsed
 from service.errors import ModelContractError, Unavailable
@@ -23,13 +22,25 @@ T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.generic]]
 #: gRPC statuses that pass: the server restarts, is overloaded or was cut off.
 _PASSING = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.RESOURCE_EXHAUSTED", "StatusCode.ABORTED"})
-_TRIES = 4
+_CONTRACT = frozenset({"StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND", "StatusCode.UNIMPLEMENTED"})
 _FIRST_PAUSE_SECONDS = 0.1
-_MESSAGE_BYTES = 256 << 20
+_LONGEST_PAUSE_SECONDS = 2.0
+#: For questions about models, which health checks ask too.
+_QUESTION_SECONDS = 5.0
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 256 << 20),
+    ("grpc.max_send_message_length", 256 << 20),
+    # gRPC would wait up to two minutes before it tries a server again that was restarted.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
 
 
 class TritonInferenceServer:
-    """Implements ports.InferenceServer. One gRPC channel, shared by the threads of a worker."""
+    """Implements ports.InferenceServer. One gRPC channel, shared by the threads of a worker; make it after any fork.
+
+    `deadline_seconds` bounds a batch with all its retries. With `auto`, shared memory serves where Triton can open it.
+    """
 
     def __init__(
         self,
@@ -39,15 +50,13 @@ class TritonInferenceServer:
         batches_in_flight: int = 3,
         shared_memory: Literal["auto", "on", "off"] = "auto",
     ) -> None:
-        options = [("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)]
-        self._client: Any = triton.InferenceServerClient(url, channel_args=options)
+        self._client: Any = triton.InferenceServerClient(url, channel_args=list(_CHANNEL_OPTIONS))
         self._deadline_seconds = deadline_seconds
         self._batches_in_flight = batches_in_flight
+        self._insists_on_regions = shared_memory == "on"
         uses_regions = shared_memory == "on" or (shared_memory == "auto" and is_local(url))
-        self._regions = RegionPool(self._client, deadline_seconds=deadline_seconds) if uses_regions else None
-        self._described: dict[tuple[str, str], ModelUsed] = {}
+        self._regions = RegionPool(self._client) if uses_regions else None
         self._executor = ThreadPoolExecutor(max_workers=32, thread_name_prefix="triton")
-        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Give regions and threads back."""
@@ -59,38 +68,33 @@ class TritonInferenceServer:
     def infer(self, model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
         """Answers in the order of `batches`; the iterator is asked for the next batch only when one may be sent."""
         in_flight: deque[Future[Arrays]] = deque()
+        abandoned = threading.Event()
         try:
             for batch in batches:
-                in_flight.append(self._executor.submit(self._infer_one, model, batch))
+                in_flight.append(self._executor.submit(self._infer_one, model, batch, abandoned))
                 if len(in_flight) >= self._batches_in_flight:
                     yield in_flight.popleft().result()
             while in_flight:
                 yield in_flight.popleft().result()
         finally:
+            abandoned.set()
             for waiting in in_flight:
                 waiting.cancel()
 
     def describe(self, model: ModelSpec) -> ModelUsed:
         """Version, weights and evidence from the served configuration's parameters. Raises Unavailable, ModelContractError."""
-        known = self._described.get((model.model_name, model.model_version))
-        if known is not None:
-            return known
         config = self._config(model)
         parameters = {name: value.string_value for name, value in config.parameters.items()}
-        missing = [name for name in ("weights_sha256", "evidence") if name not in parameters]
-        if missing or parameters.get("evidence") not in {"simulated", "real"}:
-            raise ModelContractError(f"{model.model_name}: config.pbtxt lacks the parameters weights_sha256 and evidence.")
-        used = ModelUsed(
+        if "weights_sha256" not in parameters or parameters.get("evidence") not in {"simulated", "real"}:
+            raise ModelContractError(f"{model.model_name}: config.pbtxt lacks the parameters weights_sha256 and evidence")
+        return ModelUsed(
             name=model.model_name,
             version=model.model_version,
             sha256=parameters["weights_sha256"],
-            evidence=parameters["evidence"],
+            evidence="real" if parameters["evidence"] == "real" else "simulated",
             runtime=parameters.get("runtime", f"triton {config.backend}"),
             precision=parameters.get("precision"),
         )
-        with self._lock:
-            self._described[model.model_name, model.model_version] = used
-        return used
 
     def check(self, models: Sequence[ModelSpec]) -> None:
         """Compare names, types, shapes, versions and readiness. Raises ModelContractError naming every mismatch, Unavailable."""
@@ -100,68 +104,81 @@ class TritonInferenceServer:
 
     def _problems(self, model: ModelSpec) -> list[str]:
         name, version = model.model_name, model.model_version
-        if not self._call(lambda: self._client.is_model_ready(name, version, client_timeout=self._deadline_seconds)):
+        if not _asked(lambda: self._client.is_model_ready(name, version, client_timeout=_QUESTION_SECONDS)):
             return [f"{name} version {version} is not ready"]
-        metadata = self._call(lambda: self._client.get_model_metadata(name, version, client_timeout=self._deadline_seconds))
+        metadata = _asked(lambda: self._client.get_model_metadata(name, version, client_timeout=_QUESTION_SECONDS))
         return mismatches(model, metadata, self._config(model).max_batch_size)
 
     def _config(self, model: ModelSpec) -> Any:  # noqa: ANN401 - a protobuf message without types
         name, version = model.model_name, model.model_version
-        return self._call(lambda: self._client.get_model_config(name, version, client_timeout=self._deadline_seconds)).config
+        return _asked(lambda: self._client.get_model_config(name, version, client_timeout=_QUESTION_SECONDS)).config
 
-    def _infer_one(self, model: ModelSpec, batch: Tensors) -> Arrays:
-        if self._regions is None:
-            return self._call(lambda: self._over_grpc(model, batch))
-        return self._call(lambda: self._over_regions(model, batch))
+    def _infer_one(self, model: ModelSpec, batch: Tensors, abandoned: threading.Event) -> Arrays:
+        """One batch until it is answered, its deadline has passed, or nobody waits for it any more."""
+        ends = time.monotonic() + self._deadline_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._try(model, batch, max(0.001, ends - time.monotonic()), abandoned)
+            except InferenceServerException as error:
+                if not self._passes(error) or time.monotonic() + pause > ends or abandoned.wait(pause):
+                    raise _translated(error) from error
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    def _over_grpc(self, model: ModelSpec, batch: Tensors) -> Arrays:
+    def _try(self, model: ModelSpec, batch: Tensors, seconds: float, abandoned: threading.Event) -> Arrays:
+        fixed = all(size >= 0 for output in model.outputs for size in output.shape)
+        if self._regions is not None and fixed:
+            try:
+                return self._over_regions(self._regions, model, batch, seconds)
+            except RegionRefused as refused:
+                if self._insists_on_regions:
+                    raise Unavailable(f"{refused}.", reason="triton_shared_memory") from refused
+        return self._over_grpc(model, batch, seconds, abandoned)
+
+    def _over_grpc(self, model: ModelSpec, batch: Tensors, seconds: float, abandoned: threading.Event) -> Arrays:
         inputs = []
         for name, array in batch.items():
             tensor: Any = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
             tensor.set_data_from_numpy(np.ascontiguousarray(array))
             inputs.append(tensor)
-        answer = self._ask(model, inputs, [triton.InferRequestedOutput(output.name) for output in model.outputs])
-        rows = next(iter(batch.values())).shape[0]
-        return {output.name: _checked(model, output.name, answer.as_numpy(output.name), rows) for output in model.outputs}
+        outputs = [triton.InferRequestedOutput(output.name) for output in model.outputs]
+        result = _waited(self._send(model, inputs, outputs, seconds), abandoned)
+        check_answer(model, result.get_response(), _rows(batch))
+        try:
+            answers: Arrays = {output.name: result.as_numpy(output.name) for output in model.outputs}
+        except ValueError as error:
+            raise ModelContractError(f"{model.model_name} gave fewer bytes than its shapes say") from error
+        check_numbers(model, answers)
+        return answers
 
-    def _over_regions(self, model: ModelSpec, batch: Tensors) -> Arrays:
-        assert self._regions is not None  # noqa: S101 - for the type checker
-        rows = next(iter(batch.values())).shape[0]
-        shapes = {output.name: (rows, *output.shape) for output in model.outputs}
-        if any(size < 0 for shape in shapes.values() for size in shape):
-            return self._over_grpc(model, batch)
-        types = {output.name: np.dtype(triton_to_np_dtype(output.datatype)) for output in model.outputs}
+    def _over_regions(self, regions: RegionPool, model: ModelSpec, batch: Tensors, seconds: float) -> Arrays:
+        """As over gRPC, but never cancelled: only a request that has ended lets go of its region."""
+        shapes = {output.name: (_rows(batch), *output.shape) for output in model.outputs}
+        types = {output.name: numpy_type(output) for output in model.outputs}
         sizes = {name: int(np.prod(shape)) * types[name].itemsize for name, shape in shapes.items()}
-        needed = sum(array.nbytes for array in batch.values()) + sum(sizes.values())
-        with self._regions.lease(needed) as region:
+        with regions.lease(sum(array.nbytes for array in batch.values()) + sum(sizes.values())) as region:
             inputs, offset = _place_inputs(region, batch)
             outputs, places = _place_outputs(region, sizes, offset)
-            answer = self._ask(model, inputs, outputs)
-            _check_places(model, answer, shapes)
-            return {name: _checked(model, name, region.read(places[name], shapes[name], types[name]), rows) for name in shapes}
+            _, answer = self._send(model, inputs, outputs, seconds)
+            check_answer(model, answer.result().get_response(), _rows(batch))
+            answers = {name: region.read(places[name], shapes[name], types[name]) for name in shapes}
+        check_numbers(model, answers)
+        return answers
 
-    def _ask(self, model: ModelSpec, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:  # noqa: ANN401 - no types
-        return self._client.infer(
-            model.model_name,
-            inputs,
-            model_version=model.model_version,
-            outputs=outputs,
-            client_timeout=self._deadline_seconds,
+    def _send(self, model: ModelSpec, inputs: Sequence[Any], outputs: Sequence[Any], seconds: float) -> tuple[Any, "Future[Any]"]:
+        """A handle that can be cancelled, and the answer to come."""
+        answer: Future[Any] = Future()
+
+        def answered(result: Any, error: Exception | None) -> None:  # noqa: ANN401 - no types
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        handle = self._client.async_infer(
+            model.model_name, inputs, answered, model_version=model.model_version, outputs=outputs, client_timeout=seconds
         )
-
-    def _call(self, call: Callable[[], T]) -> T:
-        pause = _FIRST_PAUSE_SECONDS
-        for left in reversed(range(_TRIES)):
-            try:
-                return call()
-            except InferenceServerException as error:
-                if not self._passes(error) or left == 0:
-                    raise _translated(error) from error
-            except grpc.RpcError as error:
-                raise Unavailable("Triton's connection broke; the step will be tried again.", reason="triton") from error
-            time.sleep(pause)
-            pause *= 2
-        raise AssertionError("unreachable")
+        return handle, answer
 
     def _passes(self, error: InferenceServerException) -> bool:
         if self._regions is not None and "shared memory region" in str(error.message()):
@@ -169,6 +186,29 @@ class TritonInferenceServer:
             self._regions.close()
             return True
         return error.status() in _PASSING
+
+
+def _rows(batch: Tensors) -> int:
+    return int(next(iter(batch.values())).shape[0])
+
+
+def _waited(sent: tuple[Any, "Future[Any]"], abandoned: threading.Event) -> Any:  # noqa: ANN401 - no types
+    """The answer; cancelled on the server too when the caller has gone away."""
+    handle, answer = sent
+    answered = threading.Event()
+    answer.add_done_callback(lambda _: answered.set())
+    while not answered.wait(0.1):
+        if abandoned.is_set():
+            handle.cancel()
+            break
+    return answer.result()
+
+
+def _asked(question: Callable[[], T]) -> T:
+    try:
+        return question()
+    except InferenceServerException as error:
+        raise _translated(error) from error
 
 
 def _place_inputs(region: Region, batch: Mapping[str, npt.NDArray[np.generic]]) -> tuple[list[Any], int]:
@@ -193,37 +233,9 @@ def _place_outputs(region: Region, sizes: Mapping[str, int], offset: int) -> tup
     return outputs, places
 
 
-def _check_places(model: ModelSpec, answer: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:  # noqa: ANN401 - no types
-    """The bytes lie in the region; their declared type and shape come with the answer."""
-    for output in model.outputs:
-        declared = answer.get_output(output.name)
-        if declared is None or tuple(declared.shape) != shapes[output.name] or declared.datatype != output.datatype:
-            raise ModelContractError(
-                f"{model.model_name} answered {output.name} in another shape or type than {shapes[output.name]}."
-            )
-
-
-def _checked(model: ModelSpec, name: str, array: Any, rows: int) -> npt.NDArray[np.generic]:  # noqa: ANN401 - no types
-    spec = next(output for output in model.outputs if output.name == name)
-    if array is None:
-        raise ModelContractError(f"{model.model_name} gave no output {name}.")
-    expected = np.dtype(triton_to_np_dtype(spec.datatype))
-    fits = len(array.shape) == len(spec.shape) + 1 and all(
-        want in (-1, got) for want, got in zip((rows, *spec.shape), array.shape, strict=True)
-    )
-    if array.dtype != expected or not fits:
-        raise ModelContractError(
-            f"{model.model_name} answered {name} as {array.dtype} {array.shape}, expected {expected} {(rows, *spec.shape)}."
-        )
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise ModelContractError(f"{model.model_name} answered {name} with values that are not numbers.")
-    result: npt.NDArray[np.generic] = array
-    return result
-
-
 def _translated(error: InferenceServerException) -> Unavailable | ModelContractError:
     status, message = error.status(), error.message()
-    if status in {"StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND", "StatusCode.UNIMPLEMENTED"}:
+    if status in _CONTRACT:
         return ModelContractError(f"Triton refused the request: {message}")
     if status == "StatusCode.DEADLINE_EXCEEDED":
         return Unavailable("Triton did not answer within its deadline.", reason="triton_deadline")

@@ -1,9 +1,14 @@
-"""What core expects of a model against what Triton says that it serves."""
+"""What core expects of a model against what Triton says that it serves, and against each answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from tritonclient.utils import triton_to_np_dtype
+
 from service.core.analyses.analysis import ModelSpec, TensorSpec
+from service.errors import ModelContractError
 
 
 def mismatches(model: ModelSpec, metadata: Any, max_batch_size: int) -> list[str]:  # noqa: ANN401 - a protobuf message
@@ -16,6 +21,42 @@ def mismatches(model: ModelSpec, metadata: Any, max_batch_size: int) -> list[str
     found += _tensor_mismatches(f"{model.model_name} input", model.inputs, metadata.inputs)
     found += _tensor_mismatches(f"{model.model_name} output", model.outputs, metadata.outputs)
     return found
+
+
+def check_answer(model: ModelSpec, response: Any, rows: int) -> None:  # noqa: ANN401 - a protobuf message
+    """The answer's version and each output's name, type and shape. Raises ModelContractError."""
+    if response.model_version != model.model_version:
+        raise ModelContractError(
+            f"{model.model_name}: version {response.model_version} answered, version {model.model_version} was asked"
+        )
+    outputs = {output.name: output for output in response.outputs}
+    for spec in model.outputs:
+        output = outputs.get(spec.name)
+        if output is None:
+            raise ModelContractError(f"{model.model_name} gave no output {spec.name}")
+        expected = (rows, *spec.shape)
+        if output.datatype != spec.datatype or not _fits(expected, tuple(output.shape)):
+            answered = f"{output.datatype} {tuple(output.shape)}"
+            raise ModelContractError(
+                f"{model.model_name} answered {spec.name} as {answered}, expected {spec.datatype} {expected}"
+            )
+
+
+def check_numbers(model: ModelSpec, answers: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """Floating-point outputs hold numbers only. Raises ModelContractError."""
+    for name, array in answers.items():
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            raise ModelContractError(f"{model.model_name} answered {name} with values that are not numbers")
+
+
+def numpy_type(spec: TensorSpec) -> np.dtype[Any]:
+    """The array type of Triton's datatype name."""
+    found: np.dtype[Any] = np.dtype(triton_to_np_dtype(spec.datatype))
+    return found
+
+
+def _fits(expected: tuple[int, ...], served: tuple[int, ...]) -> bool:
+    return len(expected) == len(served) and all(want in (-1, got) for want, got in zip(expected, served, strict=True))
 
 
 def _tensor_mismatches(what: str, expected: Iterable[TensorSpec], served: Iterable[Any]) -> list[str]:
