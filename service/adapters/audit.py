@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,8 +31,19 @@ class PostgresAuditLog:
     def first_broken(self) -> int | None:
         """The id of the first entry whose hash or predecessor is wrong; None when the whole chain holds."""
         with vendor_errors_translated(), self._engine.connect() as connection:
-            rows = connection.execution_options(yield_per=_BATCH).execute(select(AuditRow.__table__).order_by(AuditRow.id))
-            return find_broken(AuditEntry.model_validate(dict(row)) for row in rows.mappings())
+            return find_broken(_read_all(connection))
+
+
+def _read_all(connection: Connection) -> Iterator[AuditEntry]:
+    """Oldest first, some at a time, so that a long trail costs no memory."""
+    last = 0
+    while True:
+        query = select(AuditRow.__table__).where(AuditRow.id > last).order_by(AuditRow.id).limit(_BATCH)
+        entries = [AuditEntry.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+        yield from entries
+        if len(entries) < _BATCH:
+            return
+        last = entries[-1].id
 
 
 def append_entry(connection: Connection, *, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:

@@ -115,6 +115,13 @@ Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Radiologist = Annotated[Principal, Depends(require(Role.RADIOLOGIST))]
 Administrator = Annotated[Principal, Depends(require(Role.ADMINISTRATOR))]
 
+
+def join_accept(request: Request) -> str | None:
+    """Accept, when it comes in several lines too (RFC 9110 5.3)."""
+    return ", ".join(request.headers.getlist("accept")) or None
+
+
+Accept = Annotated[str | None, Depends(join_accept)]
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="A DICOM UID (PS3.5 9.1).", examples=["2.25.1001"])]
 ReportId = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{36}$", description="The UUID of one version of a report.")]
 JobId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]

@@ -11,10 +11,9 @@ from python_multipart.multipart import MultipartParser
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from service.access import Principal
 from service.api.limits import address_of
 from service.api.problems import Problem
-from service.errors import InputRejected, SonomyoError
+from service.errors import InputRejected
 from service.ports import StoredInstance
 
 DICOM = "application/dicom"
@@ -29,15 +28,15 @@ class Incoming(Protocol):
     def write(self, data: bytes | memoryview) -> None:
         """Raises OSError."""
 
+    def keep(self, *, peer_address: str | None) -> StoredInstance:
+        """Read, fsync, rename, commit. Raises InputRejected, Unavailable."""
+
 
 class Intake(Protocol):
     """The way from a file's bytes to a durable, committed instance."""
 
     def begin(self) -> AbstractContextManager[Incoming]:
         """A new file, gone at the end unless kept. Raises Unavailable when there is no room."""
-
-    def keep(self, incoming: Incoming, *, peer_address: str | None) -> StoredInstance:
-        """Read, fsync, rename, commit. Raises InputRejected, Unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,8 @@ class Outcome:
     refused: InputRejected | None = None
 
 
-async def receive(request: Request, intake: Intake, principal: Principal) -> list[Outcome]:
+async def receive(request: Request, intake: Intake) -> list[Outcome]:
     """Every instance of the body, in order. Raises Problem (413, 415, 422) and Unavailable, which end the upload."""
-    del principal
     receiver = _Receiver(intake, address_of(request.scope))
     try:
         async for event, data in _parts(request):
@@ -104,11 +102,9 @@ class _Receiver:
     def _keep(self) -> Outcome:
         assert self._file is not None  # noqa: S101 - `end` follows `begin`
         try:
-            return Outcome(stored=self._intake.keep(self._file, peer_address=self._peer_address))
+            return Outcome(stored=self._file.keep(peer_address=self._peer_address))
         except InputRejected as refused:
             return Outcome(refused=refused)
-        except SonomyoError:
-            raise
 
 
 async def _parts(request: Request) -> AsyncIterator[tuple[Literal["begin", "data", "end"], bytes]]:

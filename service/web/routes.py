@@ -5,7 +5,7 @@ from functools import cache
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 
 from service.access import OpenedSession
 from service.api.dependencies import Cursor, Parts, Radiologist, Services, Uid, Viewer
@@ -47,6 +47,12 @@ def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid
     parts.steps.request_report(study_instance_uid)
     parts.audit.append(actor=principal.name, action="completion_requested", subject=study_instance_uid)
     return RedirectResponse(f"/studies/{study_instance_uid}", status_code=303)
+
+
+@router.get("/docs")
+def describe_interface(request: Request, principal: Viewer) -> Response:
+    """The OpenAPI document as a page; the usual viewers of it load scripts from elsewhere."""
+    return _page("docs.html", document=request.app.openapi(), principal=principal)
 
 
 @router.get("/sign-in/{token}")
@@ -108,9 +114,7 @@ def _page(template: str, *, status_code: int = 200, **values: object) -> HTMLRes
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("service.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=PackageLoader("service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["person_name"] = shown_name
     environment.filters["dicom_date"] = shown_date
     return environment

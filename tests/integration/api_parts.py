@@ -1,7 +1,7 @@
 """The HTTP edge over a real database, a real store and the real flow; only decoding and inference are stand-ins."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset, FileMetaDataset
 from sqlalchemy import Engine, text
+from starlette.routing import Mount, Route
 
 from service.access import Role
 from service.adapters.access import ApiKeys, SignInLinks
@@ -236,3 +237,17 @@ def _render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObje
 
 def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
     return f"<!doctype html><title>Report</title><p>version {report.version}, {len(pictures)} pictures</p>"
+
+
+def routes_of(app: FastAPI) -> list[tuple[str, str]]:
+    """Every method and path template that the app answers."""
+    return [(method, route.path) for route in _flatten(app.routes) for method in sorted(route.methods or ())]
+
+
+def _flatten(routes: Iterable[Any]) -> Iterator[Route]:
+    """Routes in included routers too; the app's own document of itself leaves some out, so it is not asked."""
+    for route in routes:
+        if isinstance(route, Route):
+            yield route
+        elif not isinstance(route, Mount):
+            yield from _flatten(route.original_router.routes)

@@ -1,10 +1,8 @@
 """One version of a report, and all of them."""
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Header, Response
-
-from service.api.dependencies import Parts, ReportId, Viewer
+from service.api.dependencies import Accept, Parts, ReportId, Viewer
 from service.api.negotiation import choose
 from service.api.routes.studies import REPORT_TYPES, present_report
 from service.api.schemas import ReportVersions, problem_responses
@@ -21,7 +19,7 @@ router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem
         **problem_responses(406),
     },
 )
-def get_report(parts: Parts, principal: Viewer, report_id: ReportId, accept: Annotated[str | None, Header()] = None) -> Response:
+def get_report(parts: Parts, principal: Viewer, report_id: ReportId, accept: Accept) -> Response:
     """One immutable version, with its deliveries as they stand now."""
     media_type = choose(accept, REPORT_TYPES)
     return present_report(parts, principal, parts.studies.report(report_id.lower()), media_type)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.access import Principal
 from service.api import uploads
-from service.api.dependencies import Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer
+from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer
 from service.api.negotiation import choose
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Upload, UploadedInstance, UploadStatus, problem_responses
@@ -74,7 +74,7 @@ def list_studies(
 @router.post("", status_code=202, openapi_extra=_DICOM_BODY, responses=problem_responses(408, 413, 415, 507))
 async def upload_studies(request: Request, parts: Parts, principal: Radiologist) -> Upload:
     """Store instances for analysis, as C-STORE does: what is answered here is durable."""
-    outcomes = await uploads.receive(request, parts.intake, principal)
+    outcomes = await uploads.receive(request, parts.intake)
     return await run_in_threadpool(_tell_outcomes, parts, principal, outcomes)
 
 
@@ -114,9 +114,7 @@ def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_ui
         **problem_responses(404, 406),
     },
 )
-def get_study_report(
-    parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Annotated[str | None, Header()] = None
-) -> Response:
+def get_study_report(parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept) -> Response:
     """The newest version, as JSON, a page, or the DICOM SR."""
     media_type = choose(accept, REPORT_TYPES)
     return present_report(parts, principal, parts.studies.newest_report(study_instance_uid), media_type)

@@ -1,0 +1,100 @@
+"""A stored file as DICOMweb gives it: its frames as they are stored, and its attributes as DICOM JSON (PS3.18 F)."""
+
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.errors import BytesLengthException
+
+from service.adapters.dicom_header import read_header
+from service.adapters.pixel_source import open_pixels
+from service.core.attribute_values import read_integer
+from service.core.cine_header import read_cine_header
+from service.core.pixel_format import read_pixel_format
+from service.errors import InputRejected, NotFound, Unavailable
+
+IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+#: Attributes alone; a cine has a few kilobytes of them, and a reader that keeps them all needs many times their size.
+MAXIMUM_ATTRIBUTE_BYTES = 8 << 20
+_PIXEL_DATA = "7FE00010"
+_WORD_BITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrames:
+    """The frames of one open file; native ones are given in Explicit VR Little Endian, whatever their byte order was."""
+
+    transfer_syntax_uid: str
+    is_native: bool
+    number_of_frames: int
+    read: Callable[[int], bytes]
+
+
+@contextmanager
+def open_frames(path: Path) -> Iterator[StoredFrames]:
+    """Raises InputRejected when the frames are not all there, NotFound, Unavailable."""
+    with _opened(path) as descriptor:
+        dataset, syntax, offset = read_header(descriptor)
+        header = read_cine_header(dataset)
+        pixels = read_pixel_format(dataset, transfer_syntax_uid=syntax, rows=header.rows, columns=header.columns)
+        if pixels.codec == "video":
+            raise InputRejected("A video has no frames that stand alone; retrieve the instance.", reason="video")
+        source = open_pixels(
+            descriptor,
+            dataset,
+            pixels,
+            offset=offset,
+            number_of_frames=header.number_of_frames,
+            is_implicit=syntax == IMPLICIT_LITTLE_ENDIAN,
+        )
+        is_native = pixels.codec == "native"
+        is_swapped = is_native and pixels.is_big_endian and pixels.bits_allocated == _WORD_BITS
+        yield StoredFrames(
+            transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN if is_native else syntax,
+            is_native=is_native,
+            number_of_frames=header.number_of_frames,
+            read=(lambda number: _swapped(source.read_frame(number))) if is_swapped else source.read_frame,
+        )
+
+
+def read_attributes_json(path: Path, *, frames_uri: str) -> dict[str, Any]:
+    """Every attribute but the pixels, which `frames_uri` gives. Raises InputRejected, NotFound, Unavailable."""
+    with _opened(path) as descriptor:
+        _, _, offset = read_header(descriptor)
+        if offset > MAXIMUM_ATTRIBUTE_BYTES:
+            raise InputRejected("The attributes are too large to be given as JSON; retrieve the instance.", reason="too_large")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
+    if read_integer(dataset, "Rows") is not None:
+        found[_PIXEL_DATA] = {"vr": "OW", "BulkDataURI": frames_uri}
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise NotFound("The instance store does not hold this instance.") from error
+    except OSError as error:
+        raise Unavailable("A stored instance cannot be read.", reason="store") from error
+    try:
+        yield descriptor
+    except (ValueError, TypeError, LookupError, NotImplementedError, BytesLengthException, RecursionError) as error:
+        # What pydicom raises over values that no reader understands.
+        raise InputRejected("The stored instance holds values that cannot be read.", reason="unreadable") from error
+    finally:
+        os.close(descriptor)
+
+
+def _swapped(frame: bytes) -> bytes:
+    words = array("H", frame)
+    words.byteswap()
+    return words.tobytes()
