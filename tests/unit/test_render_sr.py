@@ -23,6 +23,11 @@ RETIRED_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3"
 RETIRED_SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.6"
 
 
+def small(**identity: str | None) -> Report:
+    """A report of one measurement: quick to render, where the measurements do not matter."""
+    return calf_report(study=header(**identity), findings=cine_findings()[1:2])
+
+
 def read(report: Report, instances: Sequence[InstanceAttributes] | None = None) -> Dataset:
     return dcmread(io.BytesIO(render_sr(report, instances or [instance()])))
 
@@ -67,11 +72,11 @@ def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_pat
         "measured": lambda: calf_report(findings=(*cine_findings(), not_measured())),
         "not measured": lambda: calf_report(findings=[not_measured("2.25.1")]),
         "nothing": lambda: calf_report(findings=()),
-        "second version": lambda: calf_report(previous=calf_report()),
+        "second version": lambda: calf_report(findings=cine_findings()[1:2], previous=calf_report()),
         "no identity": lambda: calf_report(
             study=header(accession_number=None, patient_id=None, patient_name=None, study_date=None)
         ),
-        "signed": lambda: calf_report().model_copy(update={"status": ReportStatus.FINAL}),
+        "signed": lambda: small().model_copy(update={"status": ReportStatus.FINAL}),
     }[name]()
     path = tmp_path / "sr.dcm"
     path.write_bytes(render_sr(report, [instance(), instance("2.25.2")], sop_class_uid=sop_class_uid))
@@ -80,14 +85,14 @@ def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_pat
 
 
 def test_dciodvfy_finds_a_fault_that_we_make(tmp_path: Path) -> None:
-    broken = read(calf_report())
+    broken = read(small())
     del broken.CompletionFlag
     broken.save_as(tmp_path / "sr.dcm")
     assert complaints(tmp_path / "sr.dcm")
 
 
 def test_sr_of_same_report_is_the_same_bytes() -> None:
-    assert render_sr(calf_report(), [instance()]) == render_sr(calf_report(), [instance()])
+    assert render_sr(small(), [instance()]) == render_sr(small(), [instance()])
 
 
 def test_sr_carries_derived_uids_and_times_of_the_report(calf_sr: Dataset) -> None:
@@ -95,7 +100,7 @@ def test_sr_carries_derived_uids_and_times_of_the_report(calf_sr: Dataset) -> No
     assert sr.SOPInstanceUID == sr.file_meta.MediaStorageSOPInstanceUID == object_uid(report.report_id, 1, "sr")
     assert (sr.ContentDate, sr.ContentTime) == ("20261120", "093015.250000")
     assert sr.StudyInstanceUID == report.study.study_instance_uid
-    assert sr.SeriesInstanceUID == read(calf_report(previous=report)).SeriesInstanceUID
+    assert sr.SeriesInstanceUID == read(calf_report(findings=[not_measured("2.25.1")], previous=report)).SeriesInstanceUID
 
 
 def test_sr_read_by_highdicom_gives_every_value_of_the_report() -> None:
@@ -180,6 +185,12 @@ def test_sr_of_not_measured_gives_the_coded_concept_and_the_reason() -> None:
     assert statement.ConceptNameCodeSequence[0].CodingSchemeDesignator == codes.PRIVATE_SCHEME
 
 
+def test_sr_items_stand_for_themselves(calf_sr: Dataset) -> None:
+    continuity = [element.value for element in calf_sr.iterall() if element.keyword == "ContinuityOfContent"]
+    assert len(continuity) > 3
+    assert set(continuity) == {"SEPARATE"}
+
+
 def test_sr_declares_the_private_coding_scheme(calf_sr: Dataset) -> None:
     (scheme,) = calf_sr.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == codes.PRIVATE_SCHEME
@@ -189,12 +200,12 @@ def test_sr_declares_the_private_coding_scheme(calf_sr: Dataset) -> None:
 def test_sr_with_accession_number_refers_to_the_request(calf_sr: Dataset) -> None:
     (request,) = calf_sr.ReferencedRequestSequence
     assert request.AccessionNumber == "A-17"
-    assert "ReferencedRequestSequence" not in read(calf_report(study=header(accession_number=None)))
+    assert "ReferencedRequestSequence" not in read(small(accession_number=None))
 
 
 def test_sr_of_second_version_names_its_predecessor(calf_sr: Dataset) -> None:
     first = calf_report()
-    (study,) = read(calf_report(previous=first)).PredecessorDocumentsSequence
+    (study,) = read(calf_report(findings=cine_findings()[1:2], previous=first)).PredecessorDocumentsSequence
     (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert reference.ReferencedSOPInstanceUID == calf_sr.SOPInstanceUID
     assert "PredecessorDocumentsSequence" not in calf_sr
@@ -204,7 +215,7 @@ def test_sr_of_second_version_names_its_predecessor(calf_sr: Dataset) -> None:
     "name", ["Yamada^Tarou=山田^太郎=やまだ^たろう", "Hong^Gildong=洪^吉洞=홍^길동", "Иванова^Юлия", "Doe^Jane^^Dr", "単一"]
 )
 def test_sr_person_name_in_any_script_round_trips(name: str) -> None:
-    sr = read(calf_report(study=header(patient_name=name)))
+    sr = read(small(patient_name=name))
     assert sr.SpecificCharacterSet == "ISO_IR 192"
     assert str(sr.PatientName) == name
 
@@ -218,7 +229,7 @@ def test_sr_person_name_in_any_script_round_trips(name: str) -> None:
     ],
 )
 def test_sr_keeps_an_identifier_that_breaks_its_vr(field: str, keyword: str, value: str) -> None:
-    sr = read(calf_report(study=header(**{field: value})))
+    sr = read(small(**{field: value}))
     with pytest.warns(UserWarning, match="exceeds the maximum length"):
         assert sr[keyword].value == value
 
@@ -232,12 +243,12 @@ def test_sr_keeps_an_identifier_that_breaks_its_vr(field: str, keyword: str, val
     ],
 )
 def test_sr_leaves_out_a_date_time_or_sex_that_cannot_be_read(field: str, keyword: str, value: str) -> None:
-    assert not read(calf_report(study=header(**{field: value})))[keyword].value
+    assert not read(small(**{field: value}))[keyword].value
 
 
 @pytest.mark.parametrize(("sop_class_uid", "frames"), [(RETIRED_MULTI_FRAME, FRAMES), (RETIRED_SINGLE_FRAME, None)])
 def test_sr_refers_to_retired_ultrasound_classes_by_their_own_uid(sop_class_uid: str, frames: int | None) -> None:
-    sr = read(calf_report(), [instance(sop_class_uid=sop_class_uid, number_of_frames=frames)])
+    sr = read(small(), [instance(sop_class_uid=sop_class_uid, number_of_frames=frames)])
     (series,) = sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     assert series.ReferencedSOPSequence[0].ReferencedSOPClassUID == sop_class_uid
     references = [element.value for element in sr.iterall() if element.keyword == "ReferencedSOPClassUID"]
@@ -245,7 +256,7 @@ def test_sr_refers_to_retired_ultrasound_classes_by_their_own_uid(sop_class_uid:
 
 
 def test_sr_of_single_frame_image_names_no_frame() -> None:
-    sr = read(calf_report(), [instance(number_of_frames=1)])
+    sr = read(small(), [instance(number_of_frames=1)])
     assert not any(element.keyword == "ReferencedFrameNumber" for element in sr.iterall())
 
 

@@ -109,7 +109,16 @@ def _content(report: Report, instances: Sequence[InstanceAttributes]) -> hd.Meas
     ]
     measurements = root.pop()
     root.extend([*statements, image_library(instances), measurements])
+    _separate(content[0])
     return content
+
+
+def _separate(container: Dataset) -> None:
+    """Items stand for themselves (PS3.3 C.18.8), so that viewers print each with its name and not as one running text."""
+    container.ContinuityOfContent = "SEPARATE"
+    for item in container.ContentSequence:
+        if item.ValueType == "CONTAINER":
+            _separate(item)
 
 
 def _device(report: Report) -> hd.ObserverContext:
