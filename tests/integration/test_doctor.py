@@ -1,0 +1,141 @@
+"""The doctor over real parts: each trouble is found and named with what mends it, and one trouble never hides another."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from service.bootstrap import Service
+from service.doctor import Check, examine
+from service.settings import Settings
+from tests.integration.listener_parts import running_listener
+from tests.integration.stored_studies import save_delivery, save_report, store_instance
+from tests.running import free_port
+
+
+@pytest.fixture
+def make(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """A service in a folder of its own, on free ports."""
+    made: list[Service] = []
+
+    def service(**changes: Any) -> Service:
+        sections: dict[str, Any] = {
+            "data_dir": tmp_path / "data",
+            "database": {"url": database_url},
+            "dicom": {"port": free_port()},
+            "http": {"port": free_port()},
+            "store": {"reserve_bytes": 0},
+        }
+        for name, change in changes.items():
+            sections[name] = {**sections.get(name, {}), **change} if isinstance(change, dict) else change
+        made.append(Service(Settings(_env_file=None, **sections)))
+        return made[-1]
+
+    yield service
+    for each in made:
+        if "engine" in vars(each):
+            each.engine.dispose()
+
+
+def look(service: Service) -> dict[str, Check]:
+    return {check.name.split(" port ")[0]: check for check in examine(service)}
+
+
+def problems(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if not check.ok}
+
+
+def test_service_that_is_well_has_no_problem(make: Callable[..., Service], triton_server: Any) -> None:
+    checks = look(make(triton={"url": triton_server.url}))
+    assert problems(checks) == set(), checks
+    assert "PostgreSQL 18" in checks["database"].advice
+    assert "free" in checks["DICOM"].advice
+
+
+def test_database_and_triton_away_each_is_named_and_the_rest_is_still_looked_at(make: Callable[..., Service]) -> None:
+    away = f"postgresql://sonomyo@127.0.0.1:{free_port()}/sonomyo"
+    checks = look(make(database={"url": away}, triton={"url": f"127.0.0.1:{free_port()}"}))
+    assert problems(checks) == {"database", "queue", "deliveries", "audit trail", "model muscle_segmentation"}
+    assert checks["instance store"].ok
+
+
+def test_database_not_migrated_says_the_command(make: Callable[..., Service], postgres_server: Any) -> None:
+    assert "sonomyo migrate" in look(make(database={"url": postgres_server.url("postgres")}))["database"].advice
+
+
+def test_port_of_another_program_is_told(make: Callable[..., Service]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        checks = look(make(dicom={"port": port}, http={"port": port}))
+    assert {"DICOM", "HTTP"} <= problems(checks)
+    assert "SONOMYO_HTTP__PORT" in checks["HTTP"].advice
+
+
+def test_running_listener_answers_the_echo(make: Callable[..., Service], tmp_path: Path) -> None:
+    with running_listener(tmp_path / "listening") as running:
+        checks = look(make(dicom={"port": running.port}))
+        strict = look(make(dicom={"port": running.port, "ae_title": "OTHER"}))
+    assert checks["DICOM"].ok
+    assert "C-ECHO" in checks["DICOM"].advice
+    assert "allow-list" in strict["DICOM"].advice
+
+
+def test_open_to_the_network_without_protection_is_a_problem(make: Callable[..., Service]) -> None:
+    checks = look(make(dicom={"host": "0.0.0.0"}, http={"host": "0.0.0.0"}))  # noqa: S104 - nothing listens
+    assert {"DICOM access", "HTTP access"} <= problems(checks)
+    guarded = {"host": "0.0.0.0", "allowed_peers": [{"ae_title": "US1", "address": "10.0.0.0/8"}]}  # noqa: S104
+    checks = look(make(dicom=guarded, http={"host": "0.0.0.0", "secure_cookies": True}))  # noqa: S104
+    assert not {"DICOM access", "HTTP access"} & problems(checks)
+
+
+def test_disk_below_the_reserve_and_retention_that_begins_too_late_are_told(make: Callable[..., Service]) -> None:
+    assert "0xA700" in look(make(store={"reserve_bytes": 1 << 60}))["instance store"].advice
+    late = look(make(store={"reserve_bytes": 1 << 20}, retention={"minimum_free_fraction": 1e-12}))
+    assert "RETENTION" in late["instance store"].advice
+
+
+# pynetdicom forgets the socket of a refused connection instead of closing it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed")
+def test_destination_that_does_not_answer_is_told(make: Callable[..., Service], tmp_path: Path) -> None:
+    with running_listener(tmp_path / "pacs", ae_title="PACS") as pacs:
+        checks = look(
+            make(
+                destinations=[
+                    {"name": "here", "host": "127.0.0.1", "port": pacs.port, "ae_title": "PACS"},
+                    {"name": "gone", "host": "127.0.0.1", "port": free_port(), "ae_title": "PACS"},
+                ]
+            )
+        )
+    assert checks["destination here"].ok
+    assert not checks["destination gone"].ok
+
+
+def test_dead_letters_failed_deliveries_and_a_forged_audit_trail_are_told(
+    make: Callable[..., Service], engine: Engine, units: Any
+) -> None:
+    service = make()
+    store_instance(units, service.store, "1.2.3.4", study="1.2.3")
+    save_delivery(engine, save_report(engine, "1.2.3"), state="failed")
+    with engine.begin() as connection:
+        job = "INSERT INTO procrastinate_jobs (task_name, queue_name, args, status) VALUES ('t', 'flow', '{}', 'failed')"
+        connection.execute(text(job))
+        forged = "INSERT INTO audit (actor, action, subject, sha256) VALUES ('nobody', 'nothing', 'none', 'ff')"
+        connection.execute(text(forged))
+    assert {"queue", "deliveries", "audit trail"} <= problems(look(service))
+
+
+def test_secret_file_empty_or_open_to_change_is_told(make: Callable[..., Service], tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("\n")
+    assert "empty" in look(make(api={"key_file": secret}))["secrets"].advice
+    secret.write_text("a secret")
+    secret.chmod(0o666)
+    assert "chmod" in look(make(api={"key_file": secret}))["secrets"].advice
+
+
+def test_routing_of_an_unknown_analysis_is_told(make: Callable[..., Service]) -> None:
+    checks = look(make(dicom={"analysis_ae_titles": {"KNEE": "knee_cartilage"}}))
+    assert "knee_cartilage" in checks["routing rules"].advice
