@@ -1,12 +1,15 @@
 """C-STORE SCU against a real pynetdicom SCP on loopback, and against peers that misbehave."""
 
 import io
+import os
 import socket
+import subprocess
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,13 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import SendResult, StoreScuDestination, echo, send_paths
+from service.core.render.sr import render_sr
 from service.errors import InputRejected, Unavailable
 from service.ports import RenderedObject
 from service.settings import DestinationSettings
+from tests.calf_report import calf_report, instance
+from tests.peers import peer
+from tests.running import free_port
 
 STILL = str(UltrasoundImageStorage)
 #: Not in pynetdicom's tables.
@@ -320,6 +327,41 @@ def _acceptance(request: bytes) -> bytes:
     accepted = A_ASSOCIATE_AC()
     accepted.from_primitive(answer)
     return accepted.encode()
+
+
+@PYNETDICOM_LEAVES_A_SOCKET
+def test_send_to_dcmtk_stores_the_report_bit_for_bit(tmp_path: Path) -> None:
+    report = render_sr(calf_report(), [instance()])
+    content = replace(rendered(), content=report)
+    with dcmtk_storescp(tmp_path) as port:
+        destination(port).send(content)
+    (stored,) = tmp_path.iterdir()
+    assert stored.read_bytes()[-20000:] == report[-20000:]
+    assert dcmread(stored).PatientName == "Doe^Jane"
+
+
+@contextmanager
+def dcmtk_storescp(folder: Path) -> Iterator[int]:
+    port = free_port()
+    program = [peer("/usr/bin/storescp"), "--bit-preserving", "--output-directory", str(folder), str(port)]
+    process = subprocess.Popen(program, env={**os.environ, "TCP_NODELAY": "1"})
+    try:
+        deadline = time.monotonic() + 20
+        while not _answers(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _answers(port: int) -> bool:
+    try:
+        echo(Peer(host="127.0.0.1", port=port, ae_title="STORESCP", timeout_seconds=5))
+    except Unavailable:
+        return False
+    return True
 
 
 @PYNETDICOM_LEAVES_A_SOCKET
