@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
@@ -12,6 +13,10 @@ from service.core.findings import ModelUsed
 from service.core.preprocess import Placement, model_labels, place
 
 Masks = npt.NDArray[np.uint8]
+
+#: Standard deviations of the beam's blur: finer along than across, as a scanner's.
+_BEAM_ALONG_MM = 0.09
+_BEAM_ACROSS_MM = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +71,10 @@ class Muscle:
         below = (y > deep) & (y < deep + self.aponeurosis_mm)
         belly = (y >= superficial) & (y <= deep)
         masks = np.stack([above | below, self._fascicles(x, y), belly]).astype(np.uint8)
-        noise = np.random.default_rng(0).integers(-20, 21, (rows, columns))
-        image = np.clip(np.where(belly, self.belly_grey, 50) + noise + 100 * masks[0] + 60 * masks[1], 0, 255)
-        return image.astype(np.uint8), masks
+        noise = np.random.default_rng(0).normal(0, 40, (rows, columns))
+        image = np.where(belly, self.belly_grey, 50) + noise + 100 * masks[0] + 120 * masks[1]
+        beam = (_BEAM_ALONG_MM / self.mm_per_pixel_y, _BEAM_ACROSS_MM / self.mm_per_pixel_x)
+        return np.clip(ndimage.gaussian_filter(image, beam), 0, 255).astype(np.uint8), masks
 
     def _fascicles(self, x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         angle = np.radians(self.fascicle_angle_deg)

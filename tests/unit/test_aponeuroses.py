@@ -107,14 +107,14 @@ def test_aponeuroses_of_a_curved_line_follow_it() -> None:
     assert found.superficial.at(columns[10:-10]) == pytest.approx(depth[10:-10], abs=1.0)
 
 
-def test_curve_beyond_its_trace_goes_on_along_the_tangent() -> None:
+def test_curve_beyond_its_trace_goes_on_at_its_mean_slope() -> None:
     x = np.arange(0.0, 100.0)
-    curve, _ = fit_curve(x, 0.01 * (x - 50) ** 2)
-    assert curve.slope([curve.end, curve.end + 80]) == pytest.approx(float(curve.slope(curve.end)))
-    assert curve.at(curve.end + 10) == pytest.approx(float(curve.at(curve.end) + 10 * curve.slope(curve.end)))
+    curve, _ = fit_curve(x, 0.3 * x + 0.01 * (x - 50) ** 2)
+    assert curve.slope([curve.end + 1, curve.end + 80]) == pytest.approx(0.3, abs=0.02)
+    assert curve.at(curve.end + 10) == pytest.approx(float(curve.at(curve.end)) + 3, abs=0.2)
 
 
-@given(slope=st.floats(0.2, 1.0), sense=st.sampled_from([-1, 1]), x=st.floats(-30, 130))
+@given(slope=st.floats(0.35, 1.0), sense=st.sampled_from([-1, 1]), x=st.floats(-30, 130))
 def test_crossings_lie_on_the_curve_and_on_the_line(slope: float, sense: int, x: float) -> None:
     along = np.arange(0.0, 100.0)
     curve, _ = fit_curve(along, 40 + 0.002 * (along - 50) ** 2)

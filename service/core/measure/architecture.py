@@ -1,6 +1,6 @@
 """One frame's masks to the architecture of the muscle in it: the geometry, and whether there is a muscle at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from service.core.cine import Pixels
 from service.core.measure.aponeuroses import Aponeuroses, find_aponeuroses
-from service.core.measure.fascicles import FascicleGeometry, find_fragments, measure_fascicles
+from service.core.measure.fascicles import find_fragments, measure_fascicles
+from service.core.measure.orientation import find_orientation
 from service.core.measure.plane import Curve, Floats, Scale
 from service.core.preprocess import Placement
 
@@ -20,10 +21,10 @@ _SMALLEST_OVERLAP = 0.35
 _LARGEST_CONVERGENCE_DEG = 25.0
 #: Mean probability of muscle belly between the aponeuroses.
 _SMALLEST_BELLY = 0.4
-#: Fragments that agree, and their share of the weight of all.
+#: Fragments that run one way, and how much of the texture leans that way only: speckle has 0.
 _FEWEST_FRAGMENTS = 3
-_SMALLEST_COHERENCE = 0.5
-#: Continued further than this share of itself, a fascicle length is a guess.
+_SMALLEST_CONCENTRATION = 0.1
+#: With more than this share of a fascicle unseen, its length rests on the aponeuroses and one angle.
 LARGEST_EXTRAPOLATED_SHARE = 0.6
 #: Lengths that occur in human muscle, mm.
 _THICKNESS_MM = (4.0, 80.0)
@@ -68,7 +69,8 @@ class FrameArchitecture:
     fascicle_length: float | None = None
     extrapolated_share: float | None = None
     fragments: int = 0
-    coherence: float = 0.0
+    #: Share of the texture that leans the fascicles' way only, 0 to 1.
+    concentration: float = 0.0
     #: Traced share of the sector's width.
     traced_share: float = 0.0
     lines: FrameLines | None = None
@@ -94,9 +96,8 @@ def measure_frame(number: int, image: Pixels, masks: Pixels, placement: Placemen
     thickness = float(gaps.mean())
     if not _plausible(thickness, _THICKNESS_MM, scale):
         return FrameArchitecture(number=number, reason=Reason.IMPLAUSIBLE)
-    fragments = find_fragments(fascicle, inside, scale, thickness)
-    fascicles = measure_fascicles(fragments, aponeuroses)
-    return _frame(number, image, inside, aponeuroses, thickness, fascicles, scale)
+    frame = _without_fascicles(number, image, inside, aponeuroses, thickness, scale)
+    return _with_fascicles(frame, image, fascicle, inside, aponeuroses, scale)
 
 
 def _gaps(aponeuroses: Aponeuroses) -> Floats:
@@ -125,46 +126,56 @@ def _plausible(length: float, limits_mm: tuple[float, float], scale: Scale) -> b
     return scale.unit != "mm" or limits_mm[0] <= length <= limits_mm[1]
 
 
-def _frame(
-    number: int,
-    image: Pixels,
-    inside: npt.NDArray[np.bool_],
-    aponeuroses: Aponeuroses,
-    thickness: float,
-    fascicles: FascicleGeometry | None,
-    scale: Scale,
+def _without_fascicles(
+    number: int, image: Pixels, inside: npt.NDArray[np.bool_], aponeuroses: Aponeuroses, thickness: float, scale: Scale
 ) -> FrameArchitecture:
-    coherent = (
-        fascicles is not None and len(fascicles.segments) >= _FEWEST_FRAGMENTS and fascicles.coherence >= _SMALLEST_COHERENCE
-    )
-    usable = fascicles if coherent else None
-    length = usable.length if usable else None
-    if length is not None and not _plausible(length, _FASCICLE_LENGTH_MM, scale):
-        length = None
+    unit = np.array([scale.x, scale.y])
     return FrameArchitecture(
         number=number,
-        reason=None if usable else Reason.NO_FASCICLES,
+        reason=Reason.NO_FASCICLES,
         thickness=thickness,
         superficial_angle_deg=aponeuroses.superficial.mean_angle_deg(),
         deep_angle_deg=aponeuroses.deep.mean_angle_deg(),
         echo_intensity=float(image[inside].mean()),
-        fascicle_angle_deg=usable.angle_deg if usable else None,
-        pennation_deg=usable.pennation_deg if usable else None,
-        fascicle_length=length,
-        extrapolated_share=usable.extrapolated_share if usable and length is not None else None,
-        fragments=len(fascicles.segments) if fascicles else 0,
-        coherence=fascicles.coherence if fascicles else 0.0,
         traced_share=aponeuroses.share,
-        lines=_lines(aponeuroses, usable, scale),
+        lines=FrameLines(
+            superficial=_points(aponeuroses.superficial) / unit,
+            deep=_points(aponeuroses.deep) / unit,
+            fascicles=np.zeros((0, 2, 2)),
+        ),
     )
 
 
-def _lines(aponeuroses: Aponeuroses, fascicles: FascicleGeometry | None, scale: Scale) -> FrameLines:
-    """The curves in model pixels, few points each: a cine keeps one of these a frame."""
-    unit = np.array([scale.x, scale.y])
-    segments = fascicles.segments[:_DRAWN_FRAGMENTS] if fascicles else np.zeros((0, 2, 2))
-    superficial, deep = _points(aponeuroses.superficial), _points(aponeuroses.deep)
-    return FrameLines(superficial=superficial / unit, deep=deep / unit, fascicles=segments / unit)
+def _with_fascicles(
+    frame: FrameArchitecture,
+    image: Pixels,
+    mask: Pixels,
+    inside: npt.NDArray[np.bool_],
+    aponeuroses: Aponeuroses,
+    scale: Scale,
+) -> FrameArchitecture:
+    """The frame and its fascicles, or the frame as it is when none run one way."""
+    orientation = find_orientation(image, mask, inside, scale, aponeuroses.deep.mean_angle_deg())
+    if orientation is None or orientation.concentration < _SMALLEST_CONCENTRATION:
+        return frame
+    fragments = find_fragments(mask, inside, orientation, scale, frame.thickness or 0.0)
+    if len(fragments) < _FEWEST_FRAGMENTS:
+        return frame
+    fascicles = measure_fascicles(fragments, orientation, aponeuroses)
+    length = fascicles.length
+    is_length = length is not None and _plausible(length, _FASCICLE_LENGTH_MM, scale)
+    drawn = fascicles.segments[:_DRAWN_FRAGMENTS] / np.array([scale.x, scale.y])
+    return replace(
+        frame,
+        reason=None,
+        fascicle_angle_deg=orientation.angle_deg,
+        pennation_deg=fascicles.pennation_deg,
+        fascicle_length=length if is_length else None,
+        extrapolated_share=fascicles.extrapolated_share if is_length else None,
+        fragments=len(fascicles.segments),
+        concentration=orientation.concentration,
+        lines=None if frame.lines is None else replace(frame.lines, fascicles=drawn),
+    )
 
 
 def _points(curve: Curve) -> Floats:

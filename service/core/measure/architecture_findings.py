@@ -56,7 +56,7 @@ def _of_aponeuroses(frame: FrameArchitecture) -> float:
 
 
 def _of_fascicles(frame: FrameArchitecture) -> float:
-    return min(1.0, frame.fragments / _MANY_FRAGMENTS) * frame.coherence * min(1.0, frame.traced_share)
+    return min(1.0, frame.fragments / _MANY_FRAGMENTS) * frame.concentration * min(1.0, frame.traced_share)
 
 
 def _of_length(frame: FrameArchitecture) -> float:

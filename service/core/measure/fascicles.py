@@ -1,4 +1,4 @@
-"""From the network's fascicle map to straight fragments between the aponeuroses, their common angle and their length."""
+"""Fascicles between the aponeuroses: straight fragments, the pennation where they insert, and their length."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,19 @@ from scipy import ndimage
 
 from service.core.cine import Pixels
 from service.core.measure.aponeuroses import Aponeuroses
+from service.core.measure.orientation import Orientation
 from service.core.measure.plane import Floats, Scale, crossings
 
 #: A model pixel belongs to a fascicle from this probability x 255 on.
-_THRESHOLD = 100
-#: Fragments shorter than this share of the distance between the aponeuroses say nothing of an angle.
-_SHORTEST = 0.22
+_THRESHOLD = 80
+#: Fragments shorter than this share of the distance between the aponeuroses say nothing.
+_SHORTEST = 0.2
 #: Length over width of the ellipse with the fragment's moments: below, it is a blot.
-_SLIMMEST = 3.0
-#: Degrees between a fascicle and the deep aponeurosis that occur in muscle; below, it is a septum.
-SMALLEST_PENNATION_DEG = 3.0
-LARGEST_PENNATION_DEG = 58.0
+_SLIMMEST = 2.5
 #: Fragments further than this from the common angle belong to something else.
-_AGREEMENT_DEG = 10.0
-#: So many fragments, those extended least, give the fascicle length.
-_USED_FOR_LENGTH = 3
+_AGREEMENT_DEG = 12.0
+#: So many fragments, those continued least, tell how much of a fascicle is seen.
+_LEAST_CONTINUED = 3
 #: A uniform rod of length L has the variance L^2 / 12 along itself.
 _ROD = 12.0
 
@@ -51,22 +49,19 @@ class Fragments:
 
 @dataclass(frozen=True, slots=True)
 class FascicleGeometry:
-    """What the fragments of one frame come to."""
+    """What the fascicles of one frame come to."""
 
-    angle_deg: float
     pennation_deg: float
     length: float | None
-    #: The share of `length` that was not seen but continued.
+    #: The share of a fascicle that was not seen but continued, where it is least.
     extrapolated_share: float | None
-    #: Share of the weight of all fragments that agrees with the common angle.
-    coherence: float
-    #: Ends (M, 2, 2) of the fragments that agree, as (x, y), the heaviest first.
+    #: Ends (M, 2, 2) of the fragments, as (x, y), the heaviest first.
     segments: Floats
 
 
-def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], scale: Scale, gap: float) -> Fragments:
-    """Connected pieces of a fascicle map (S, S) within `inside` (S, S), by their weighted second moments."""
-    labels, count = ndimage.label((mask >= _THRESHOLD) & inside, _EIGHT_NEIGHBOURS)
+def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], orientation: Orientation, scale: Scale, gap: float) -> Fragments:
+    """Connected pieces of a fascicle map (S, S) within `inside` that run the common way, by their weighted second moments."""
+    labels, count = ndimage.label((mask >= _THRESHOLD) & inside & orientation.agrees, _EIGHT_NEIGHBOURS)
     flat = np.flatnonzero(labels)
     label, weight = labels.ravel()[flat], mask.ravel()[flat].astype(np.float64)
     rows, columns = np.divmod(flat, mask.shape[1])
@@ -85,28 +80,22 @@ def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], scale: Scale, ga
         length=length,
         weight=length * mass / np.maximum(number, 1) / 255,
     )
-    return found.chosen((length >= _SHORTEST * gap) & (length >= _SLIMMEST * width))
+    agrees = np.abs(found.angle_deg - orientation.angle_deg) <= _AGREEMENT_DEG
+    return found.chosen(agrees & (length >= _SHORTEST * gap) & (length >= _SLIMMEST * width))
 
 
-def measure_fascicles(fragments: Fragments, aponeuroses: Aponeuroses) -> FascicleGeometry | None:
-    """The common angle, the pennation where fascicles insert, and the length; None when no fragment can be a fascicle."""
-    deep_deg = aponeuroses.deep.mean_angle_deg()
-    tilt = fragments.angle_deg - deep_deg
-    plausible = (np.abs(tilt) >= SMALLEST_PENNATION_DEG) & (np.abs(tilt) <= LARGEST_PENNATION_DEG)
-    candidates = fragments.chosen(plausible)
-    if not len(candidates):
-        return None
-    sense = 1.0 if float((np.sign(tilt[plausible]) * candidates.weight).sum()) >= 0 else -1.0
-    agreeing = _agreeing(candidates, sense, deep_deg)
-    angle = float(np.average(agreeing.angle_deg, weights=agreeing.weight))
-    length, share = _length(agreeing, angle, aponeuroses)
+def measure_fascicles(fragments: Fragments, orientation: Orientation, aponeuroses: Aponeuroses) -> FascicleGeometry:
+    """The pennation where the fragments insert, and the length of the fascicle through the belly's middle; N >= 1."""
+    slope = -np.tan(np.radians(orientation.angle_deg))
+    insertion, whole = _run(aponeuroses, fragments.x, fragments.y, slope)
+    middle = np.array([(aponeuroses.start + aponeuroses.end) / 2])
+    depth = (aponeuroses.superficial.at(middle) + aponeuroses.deep.at(middle)) / 2
+    length = float(_run(aponeuroses, middle, depth, slope)[1][0])
     return FascicleGeometry(
-        angle_deg=angle,
-        pennation_deg=_pennation(agreeing, angle, aponeuroses),
-        length=length,
-        extrapolated_share=share,
-        coherence=float(agreeing.weight.sum() / fragments.weight.sum()),
-        segments=_segments(agreeing),
+        pennation_deg=_pennation(fragments, orientation.angle_deg, aponeuroses, insertion),
+        length=length if np.isfinite(length) and length > 0 else None,
+        extrapolated_share=_unseen(fragments, whole),
+        segments=_segments(fragments),
     )
 
 
@@ -114,41 +103,28 @@ def _sums(label: npt.NDArray[np.int32], values: Floats, count: int) -> Floats:
     return np.asarray(np.bincount(label, weights=values, minlength=count + 1)[1:], np.float64)
 
 
-def _agreeing(candidates: Fragments, sense: float, deep_deg: float) -> Fragments:
-    """Fragments that lean the way most do and lie near their weighted median."""
-    leaning = candidates.chosen(np.sign(candidates.angle_deg - deep_deg) == sense)
-    middle = weighted_median(leaning.angle_deg, leaning.weight)
-    return leaning.chosen(np.abs(leaning.angle_deg - middle) <= _AGREEMENT_DEG)
+def _run(aponeuroses: Aponeuroses, x: Floats, y: Floats, slope: float) -> tuple[Floats, Floats]:
+    """Where straight fascicles through points (N,) insert into the deep aponeurosis (x), and how long they are."""
+    slopes = np.full(len(x), slope)
+    deep = crossings(aponeuroses.deep, x, y, slopes)
+    superficial = crossings(aponeuroses.superficial, x, y, slopes)
+    return deep, np.abs(deep - superficial) * np.hypot(1, slope)
 
 
-def weighted_median(values: Floats, weights: Floats) -> float:
-    """The value at which half of the weight is reached."""
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(reached, reached[-1] / 2)]])
+def _pennation(fragments: Fragments, angle_deg: float, aponeuroses: Aponeuroses, insertion: Floats) -> float:
+    """Mean angle to the tangent of the deep aponeurosis where each fragment, continued the common way, inserts."""
+    meets = np.isfinite(insertion)
+    tangent = np.where(meets, aponeuroses.deep.angle_deg(np.where(meets, insertion, 0)), aponeuroses.deep.mean_angle_deg())
+    return float(np.average(np.abs(angle_deg - tangent), weights=fragments.weight))
 
 
-def _pennation(fragments: Fragments, angle_deg: float, aponeuroses: Aponeuroses) -> float:
-    """Mean angle to the tangent of the deep aponeurosis where each fragment, continued, inserts."""
-    slope = np.full(len(fragments), -np.tan(np.radians(angle_deg)))
-    insertion = crossings(aponeuroses.deep, fragments.x, fragments.y, slope)
-    tangent = np.where(np.isfinite(insertion), aponeuroses.deep.angle_deg(np.nan_to_num(insertion)), np.nan)
-    tangent = np.where(np.isfinite(tangent), tangent, aponeuroses.deep.mean_angle_deg())
-    return float(np.average(np.abs(fragments.angle_deg - tangent), weights=fragments.weight))
-
-
-def _length(fragments: Fragments, angle_deg: float, aponeuroses: Aponeuroses) -> tuple[float | None, float | None]:
-    """Mean length of the fragments that need least continuation, drawn at the common angle to both aponeuroses."""
-    slope = np.full(len(fragments), -np.tan(np.radians(angle_deg)))
-    deep = crossings(aponeuroses.deep, fragments.x, fragments.y, slope)
-    superficial = crossings(aponeuroses.superficial, fragments.x, fragments.y, slope)
-    whole = np.abs(deep - superficial) / np.cos(np.radians(angle_deg))
-    valid = np.flatnonzero(np.isfinite(whole) & (whole > 0))
-    if not len(valid):
-        return None, None
+def _unseen(fragments: Fragments, whole: Floats) -> float | None:
+    """The share that must be continued to reach both aponeuroses, of the fragments that need it least."""
+    valid = np.isfinite(whole) & (whole > 0)
+    if not valid.any():
+        return None
     unseen = np.clip(1 - fragments.length[valid] / whole[valid], 0, 1)
-    least = np.argsort(unseen, kind="stable")[:_USED_FOR_LENGTH]
-    return float(whole[valid][least].mean()), float(unseen[least].mean())
+    return float(np.sort(unseen)[:_LEAST_CONTINUED].mean())
 
 
 def _segments(fragments: Fragments) -> Floats:

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Rounds of re-weighting in a robust fit; the weights have settled by then.
 _ROUNDS = 4
+#: Newton's steps to a crossing; the curves are nearly straight.
+_STEPS = 6
 #: Residuals beyond this many robust standard deviations lose weight (Huber's 95 % efficiency).
 _HUBER = 1.345
 #: From median absolute deviation to standard deviation of a normal distribution.
@@ -43,7 +45,10 @@ def scale_of(calibration: Calibration, placement: Placement) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """y = a + b u + c u^2 with u = (x - middle) / half, continued by its tangents outside [middle - half, middle + half]."""
+    """y = a + b u + c u^2 with u = (x - middle) / half, from middle - half to middle + half.
+
+    Beyond, it is continued at its mean slope b: the tangent of a short trace would lead far astray.
+    """
 
     middle: float
     half: float
@@ -65,12 +70,12 @@ class Curve:
         """The curve's y at x; any shape."""
         u = (np.asarray(x, np.float64) - self.middle) / self.half
         inside = np.clip(u, -1, 1)
-        return np.asarray(self.a + self.b * u + self.c * inside * (2 * u - inside))
+        return np.asarray(self.a + self.b * u + self.c * inside * inside)
 
     def slope(self, x: npt.ArrayLike) -> Floats:
         """dy/dx at x; constant outside the traced part."""
-        inside = np.clip((np.asarray(x, np.float64) - self.middle) / self.half, -1, 1)
-        return np.asarray((self.b + 2 * self.c * inside) / self.half)
+        u = (np.asarray(x, np.float64) - self.middle) / self.half
+        return np.asarray((self.b + 2 * self.c * np.where(np.abs(u) <= 1, u, 0)) / self.half)
 
     def angle_deg(self, x: npt.ArrayLike) -> Floats:
         """Angle of the tangent at x, degrees, positive rising to the right."""
@@ -103,7 +108,7 @@ def crossings(curve: Curve, x: Floats, y: Floats, slope: Floats) -> Floats:
     """Where lines through (x, y) with dy/dx = slope meet the curve: x (N,), not finite where they run beside it."""
     found = np.asarray(x, np.float64).copy()
     with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(_ROUNDS):
+        for _ in range(_STEPS):
             gap = y + slope * (found - x) - curve.at(found)
             found = found - gap / (slope - curve.slope(found))
     return found
