@@ -38,10 +38,10 @@ def check_listener(settings: Settings) -> None:
 def check_worker(settings: Settings) -> None:
     """A worker's heart beats in the database; a hung process stops beating. Raises Unavailable."""
     # Not needed by the other checks, which run twice a minute.
-    from sqlalchemy import text
+    from sqlalchemy import text  # noqa: PLC0415
 
-    from service.adapters.postgres import vendor_errors_translated
-    from service.bootstrap import Service
+    from service.adapters.postgres import vendor_errors_translated  # noqa: PLC0415
+    from service.bootstrap import Service  # noqa: PLC0415
 
     engine = Service(settings).engine
     try:
