@@ -201,7 +201,7 @@ def _triton_spec(triton: EmbeddedTriton | None) -> ProcessSpec:
         triton.prepare()
         return triton.command()
 
-    return ProcessSpec(name="triton", command=command, is_ready=triton.is_ready, address=triton.url)
+    return ProcessSpec(name="triton", command=command, is_ready=triton.is_ready, is_alive=triton.is_alive, address=triton.url)
 
 
 def _role(name: str, environment: Mapping[str, str], needs: list[str], address: str) -> ProcessSpec:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,8 @@ class ChildProcess:
             env=dict(command.environment),
             process_group=0,
         )
+        self._descriptor = os.pidfd_open(self._popen.pid)
+        weakref.finalize(self, os.close, self._descriptor)
         assert self._popen.stdout is not None  # noqa: S101 - for the type checker: PIPE was asked for
         self.output = self._popen.stdout
         if pid_file is not None:
@@ -63,6 +66,12 @@ class ChildProcess:
         """None while it runs; negative for a signal."""
         return self._popen.poll()
 
+    def wait(self, seconds: float) -> bool:
+        """Has it ended? Waits at most so long, without polling."""
+        if self._popen.returncode is None:
+            select.select([self._descriptor], [], [], seconds)
+        return self._popen.poll() is not None
+
     def ask_to_stop(self) -> None:
         """Send the stop signal, once."""
         if self._popen.poll() is None:
@@ -75,8 +84,7 @@ class ChildProcess:
     def stop(self) -> int:
         """Ask, wait for the deadline, kill; gives the exit status."""
         self.ask_to_stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(self._command.stop_seconds)
+        self.wait(self._command.stop_seconds)
         return self.clean_up()
 
     def clean_up(self) -> int:

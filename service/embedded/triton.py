@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from service.embedded.triton_repository import SELF_TEST, Choice, derive_reposit
 LOOPBACK = "127.0.0.1"
 SELF_TEST_INPUT = [0.0, 1.0, -2.5, 1000.0]
 SELF_TEST_ANSWER = [1.0, 3.0, -4.0, 2001.0]
+STUB = "triton_python_backend_stub"
+#: Unanswered self-tests, each with its own deadline, after which the server counts as hung; a loaded machine is slow, too.
+SILENCES = 6
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lies (shm_overview(7))
 
 
@@ -40,8 +43,11 @@ class EmbeddedTriton:
         self._ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
         self._say = say
         self._reported: set[str] = set()
+        self._stubs_when_ready = 0
+        self._silences = 0
         digest = sha256(os.fsencode(self._folder)).hexdigest()[:12]
-        self._memory_prefix = f"sonomyo_stub_{digest}_"
+        #: Begins the name of each piece of shared memory between the server and its stubs.
+        self.memory_prefix = f"sonomyo_stub_{digest}_"
 
     @property
     def url(self) -> str:
@@ -52,7 +58,7 @@ class EmbeddedTriton:
         """Lay out backends and repository anew; call before each start. Raises Unavailable naming what is not installed."""
         environment = find_environment(self._environment)
         self._reported.clear()
-        for leftover in SHARED_MEMORY.glob(self._memory_prefix + "*"):  # of a server that was killed
+        for leftover in SHARED_MEMORY.glob(self.memory_prefix + "*"):  # of a server that was killed
             leftover.unlink(missing_ok=True)
         _lay_out_backends(self._folder / "backends", environment)
         choices = derive_repository(
@@ -76,7 +82,7 @@ class EmbeddedTriton:
                 str(environment.server),
                 f"--model-repository={self._folder / 'repository'}",
                 f"--backend-directory={self._folder / 'backends'}",
-                f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
+                f"--backend-config=python,shm-region-prefix-name={self.memory_prefix}",
                 "--backend-config=python,stub-timeout-seconds=120",
                 "--model-control-mode=none",
                 "--exit-on-error=false",
@@ -97,6 +103,21 @@ class EmbeddedTriton:
             stop_seconds=15.0,
         )
 
+    def is_alive(self) -> bool:
+        """Does every model still have its process, and does the known answer come?
+
+        Triton never starts a model's process again when that one died, and goes on saying that the model is ready.
+        """
+        if len(self._stubs()) < self._stubs_when_ready:
+            return False
+        try:
+            with self._connection() as connection:
+                answers = self._self_test_passes(connection)
+        except (OSError, http.client.HTTPException, ValueError):
+            answers = False
+        self._silences = 0 if answers else self._silences + 1
+        return self._silences < SILENCES
+
     def is_ready(self) -> bool:
         """Is it live, and does it give the one known answer? Says once which models could not be loaded, and why.
 
@@ -106,9 +127,22 @@ class EmbeddedTriton:
             with self._connection() as connection:
                 if not self._self_test_passes(connection):
                     return False
-                return self._models_are_settled(connection)
+                if not self._models_are_settled(connection):
+                    return False
         except (OSError, http.client.HTTPException, ValueError):
             return False
+        self._stubs_when_ready, self._silences = len(self._stubs()), 0
+        return True
+
+    def _stubs(self) -> list[Path]:
+        """The living processes of models: those that run our copy of the stub."""
+        stub = self._folder / "backends" / "python" / STUB
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "exe").readlink() == stub:
+                    found.append(process)
+        return found
 
     @contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
@@ -158,7 +192,7 @@ def _lay_out_backends(target: Path, environment: TritonEnvironment) -> None:
     # Copies, for Triton refuses a library that is a link out of its backend directory.
     for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
         shutil.copy2(environment.python_backend / name, python / name)
-    shutil.copy2(environment.stub, python / environment.stub.name)
+    shutil.copy2(environment.stub, python / STUB)
     onnxruntime = target / "onnxruntime"
     onnxruntime.mkdir()
     shutil.copy2(Path(__file__).parent / "triton_backend" / "onnxruntime" / "model.py", onnxruntime / "model.py")

@@ -1,7 +1,7 @@
 """Real servers for a whole test session: PostgreSQL and Triton as `sonomyo up` runs them, in folders of their own."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def supervised(folder: Path, *specs: ProcessSpec) -> Iterator[list[str]]:
         supervisor.stop()
 
 
-def triton_in(folder: Path, model_repository: Path) -> EmbeddedTriton:
+def triton_in(folder: Path, model_repository: Path, say: Callable[[str], None] = lambda _: None) -> EmbeddedTriton:
     """An embedded Triton on free ports."""
     return EmbeddedTriton(
         folder=folder,
@@ -35,6 +35,7 @@ def triton_in(folder: Path, model_repository: Path) -> EmbeddedTriton:
         grpc_port=free_port(),
         http_port=free_port(),
         metrics_port=free_port(),
+        say=say,
     )
 
 
