@@ -69,8 +69,8 @@ class StudySummary(Value):
     created_at: datetime
     last_received_at: datetime
     completed_at: datetime | None = None
-    instances: int = 0
-    analyses: AnalysisCounts = AnalysisCounts()
+    instance_count: int = 0
+    analysis_counts: AnalysisCounts = AnalysisCounts()
     undelivered: int = 0
     report: ReportSummary | None = None
 
@@ -175,8 +175,8 @@ class JobPage(Value):
 class StudyDetail(StudySummary):
     """A study with all that hangs on it."""
 
-    instances_received: tuple[InstanceView, ...] = ()
-    analyses_run: tuple[AnalysisView, ...] = ()
+    instances: tuple[InstanceView, ...] = ()
+    analyses: tuple[AnalysisView, ...] = ()
     jobs: tuple[JobView, ...] = ()
     reports: tuple[ReportSummary, ...] = ()
     deliveries: tuple[DeliveryView, ...] = ()

@@ -71,8 +71,8 @@ class PostgresStudyViews:
             reports = _reports(connection, study_instance_uid)
             return StudyDetail(
                 **dict(summary),
-                instances_received=instances,
-                analyses_run=_analyses(connection, study_instance_uid),
+                instances=instances,
+                analyses=_analyses(connection, study_instance_uid),
                 jobs=jobs_of_study(
                     connection,
                     study_instance_uid,
@@ -173,8 +173,8 @@ def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[Study
     return [
         StudySummary(
             **dict(row),
-            instances=instances.get(uid, 0),
-            analyses=AnalysisCounts(**analyses.get(uid, {})),
+            instance_count=instances.get(uid, 0),
+            analysis_counts=AnalysisCounts(**analyses.get(uid, {})),
             undelivered=undelivered.get(uid, 0),
             report=newest.get(uid),
         )

@@ -19,12 +19,20 @@ from service.api.routes import admin, health, jobs, models, reports, studies
 
 #: Bodies that may be as large as an upload; every other one is small.
 UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
+TITLE = "Sonomyo"
+DESCRIPTION = "Inference microservice for musculoskeletal ultrasound. Research use only, not for diagnosis."
 SIGN_IN_PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Sonomyo: sign in</title>
 <body><main><h1>Please sign in</h1>
 <p>Open a one-time sign-in link. <code>sonomyo demo</code> prints one; an administrator's key makes one at
 <code>POST /api/v1/sign-in-links</code>.</p></main></body></html>
 """
+
+
+def include_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """The REST interface, and what is given beside it."""
+    for router in (health.router, studies.router, reports.router, jobs.router, models.router, admin.router, *routers):
+        app.include_router(router)
 
 
 def create_app(
@@ -51,9 +59,9 @@ def create_app(
         services.readiness.close()
 
     app = FastAPI(
-        title="Sonomyo",
+        title=TITLE,
         version=version,
-        description="Inference microservice for musculoskeletal ultrasound. Research use only, not for diagnosis.",
+        description=DESCRIPTION,
         dependencies=[Depends(check_csrf)],
         docs_url=None,
         redoc_url=None,
@@ -68,8 +76,7 @@ def create_app(
     )
     app.state.services = services
     problems.install(app)
-    for router in (health.router, studies.router, reports.router, jobs.router, models.router, admin.router, *routers):
-        app.include_router(router)
+    include_routes(app, routers)
     if static is not None:
         app.mount("/static", static)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from service.api.dependencies import Cursor, Parts, Radiologist, Services, Uid, 
 from service.api.gate import session_cookie_name
 from service.api.problems import Problem
 from service.api.routes.studies import present_report
+from service.core.render.html import person_name
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
 
@@ -115,15 +116,9 @@ def _page(template: str, *, status_code: int = 200, **values: object) -> HTMLRes
 @cache
 def _templates() -> Environment:
     environment = Environment(loader=PackageLoader("service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["person_name"] = shown_name
+    environment.filters["person_name"] = person_name
     environment.filters["dicom_date"] = shown_date
     return environment
-
-
-def shown_name(value: str | None) -> str:
-    """A person name as people read it (PS3.5 6.2.1): family and given name, every representation that there is."""
-    groups = [group for group in (value or "").split("=") if group.strip("^ ")]
-    return " · ".join(" ".join(part for part in group.split("^") if part.strip()) for group in groups)
 
 
 def shown_date(value: str | None) -> str:
