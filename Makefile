@@ -34,7 +34,7 @@ bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop
 	$(BIN)/python -m bench.run $(ARGS)
 
 openapi: setup ## Write openapi/openapi.json anew
-	$(BIN)/python -m service.api.openapi
+	$(BIN)/python -m service.commands.openapi
 
 clean: ## Remove what set-up made
 	rm -rf .venv .triton .sonomyo
