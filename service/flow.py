@@ -12,6 +12,7 @@ from service.core.analyses.analysis import Analysis
 from service.core.compose import Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
+from service.core.instance import InstanceAttributes
 from service.core.report import Report
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
@@ -50,7 +51,11 @@ class Flow:
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
+        selected = [decision for decision in self._route(received.attributes, received.called_ae_title) if decision.selected]
         with self.units() as unit:
+            usual = unit.arrive(received, selected, after_seconds=self.stable_age_seconds)
+            if usual is not None:
+                return usual
             stored = unit.instances.save(received)
             if not stored.is_new:
                 return stored
@@ -178,7 +183,7 @@ class Flow:
     # -- parts of the steps above, in the order of use --
 
     def _begin_analyses(self, unit: UnitOfWork, stored: StoredInstance) -> None:
-        selected = [decision for decision in self._route(stored) if decision.selected]
+        selected = [decision for decision in self._route(stored.attributes, stored.called_ae_title) if decision.selected]
         study_instance_uid = stored.attributes.study_instance_uid
         if selected:
             unit.studies.touch(study_instance_uid, identity_changed=stored.identity_changed)
@@ -191,8 +196,8 @@ class Flow:
             unit.studies.touch(left, identity_changed=True)
             unit.jobs.complete_study(left, after_seconds=self.stable_age_seconds)
 
-    def _route(self, stored: StoredInstance) -> Sequence[RoutingDecision]:
-        return select_analyses(stored.attributes, stored.called_ae_title, self.rules)
+    def _route(self, attributes: InstanceAttributes, called_ae_title: str | None) -> Sequence[RoutingDecision]:
+        return select_analyses(attributes, called_ae_title, self.rules)
 
     def _decode_alike(self, current: StoredInstance, other: StoredInstance) -> bool:
         try:

@@ -12,6 +12,7 @@ from service.core.cine import Cine
 from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.report import Delivery, Report, StudyHeader
+from service.core.routing import RoutingDecision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +278,11 @@ class UnitOfWork(Protocol):
     reports: ReportRows
     outbox: OutboxRows
     jobs: JobQueue
+
+    def arrive(
+        self, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
+    ) -> StoredInstance | None:
+        """The usual arrival at once: instance, study, analyses and jobs. None, and nothing done, when its UID is known."""
 
     def now(self) -> datetime:
         """The database's clock."""

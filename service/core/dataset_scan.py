@@ -181,13 +181,14 @@ class DataSetScanner:
             self._pop()
 
     def _pass_plain(self, frame: _Frame, piece: bytes | bytearray | memoryview, position: int, size: int) -> int:
-        """The fast way over what is only counted: elements in order, whole in this piece, neither wanted nor a sequence."""
+        """The fast way over elements in order, whole in this piece, of the short length form and no sequences."""
         if frame.kind != _DATASET:
             return position
         limit = min(size, frame.end - self._offset)
         last = max(frame.last_tag, _LAST_OUTSIDE if len(self._stack) == 1 else -1)
         forms = {b""} if frame.implicit else _SHORT_VRS
-        apart = frame.wanted | _sequence_tags() if frame.implicit else frame.wanted
+        apart = _sequence_tags() if frame.implicit else frozenset()
+        wanted, kept = frame.wanted, frame.kept
         header = _HEADERS[frame.implicit, frame.order]
         passed = 0
         while limit - position >= 8:  # noqa: PLR2004 - tag and a short length, PS3.5 7.1
@@ -196,6 +197,10 @@ class DataSetScanner:
             after = position + 8 + length
             if vr not in forms or after > limit or tag <= last or tag in apart or group == 0xFFFE or tag == PIXEL_DATA:  # noqa: PLR2004
                 break
+            if tag in wanted and kept is not None:
+                if tag in kept:
+                    break
+                kept[tag] = bytes(piece[position + 8 : min(after, position + 8 + MAXIMUM_KEPT_BYTES)])
             last, position = tag, after
             passed += 1
         if passed:

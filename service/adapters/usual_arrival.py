@@ -1,0 +1,151 @@
+"""The usual arrival, an instance that nothing is known of, in one round trip: instance, study, analyses and jobs.
+
+Six statements of the unit of work do the same in seven times the processor time (4.2 ms against 0.6 ms an instance), which
+is more than all the rest of taking a small object.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from service.adapters.jobs import ANALYSE_INSTANCE, COMPLETE_STUDY, QUEUES
+from service.core.instance import InstanceAttributes
+from service.core.routing import RoutingDecision
+from service.errors import Unavailable
+from service.ports import ReceivedInstance, StoredInstance
+
+_ATTRIBUTES = TypeAdapter(InstanceAttributes)
+
+#: Every part rests on `unknown`, so that nothing happens when the UID is known. The partial unique index on current rows
+#: decides a race; its loser inserts no instance, so no analysis and no job. Jobs are inserted as procrastinate's own
+#: function does it, but a look at the study that waits already is no error (its function raises, and aborts the transaction).
+_ARRIVE = """
+WITH unknown AS (
+    SELECT 1
+    WHERE NOT EXISTS (SELECT 1 FROM instances WHERE sop_instance_uid = %(sop_instance_uid)s)
+      AND NOT EXISTS (SELECT 1 FROM rendered_objects WHERE sop_instance_uid = %(sop_instance_uid)s)
+), study AS (
+    INSERT INTO studies (study_instance_uid, modalities, patient_id, issuer_of_patient_id, patient_name, patient_birth_date,
+        patient_sex, accession_number, study_date, study_time, study_id, study_description, referring_physician_name,
+        last_selected_at, is_stale, status)
+    SELECT %(study_instance_uid)s, %(modalities)s::jsonb, %(patient_id)s, %(issuer_of_patient_id)s, %(patient_name)s,
+        %(patient_birth_date)s, %(patient_sex)s, %(accession_number)s, %(study_date)s, %(study_time)s, %(study_id)s,
+        %(study_description)s, %(referring_physician_name)s, CASE WHEN %(selected)s THEN now() END, %(selected)s,
+        CASE WHEN %(selected)s THEN 'analysing' ELSE 'receiving' END
+    FROM unknown
+    ON CONFLICT (study_instance_uid) DO UPDATE SET
+        patient_id = excluded.patient_id, issuer_of_patient_id = excluded.issuer_of_patient_id,
+        patient_name = excluded.patient_name, patient_birth_date = excluded.patient_birth_date,
+        patient_sex = excluded.patient_sex, accession_number = excluded.accession_number,
+        study_date = excluded.study_date, study_time = excluded.study_time, study_id = excluded.study_id,
+        study_description = excluded.study_description, referring_physician_name = excluded.referring_physician_name,
+        modalities = CASE WHEN studies.modalities @> excluded.modalities THEN studies.modalities
+            ELSE studies.modalities || excluded.modalities END,
+        last_received_at = now(),
+        last_selected_at = CASE WHEN %(selected)s THEN now() ELSE studies.last_selected_at END,
+        completed_at = CASE WHEN %(selected)s THEN NULL ELSE studies.completed_at END,
+        is_stale = %(selected)s OR studies.is_stale,
+        status = CASE WHEN %(selected)s THEN 'analysing' ELSE studies.status END
+), stored AS (
+    INSERT INTO instances (sop_instance_uid, sop_class_uid, study_instance_uid, series_instance_uid, transfer_syntax_uid,
+        attributes, attributes_digest, pixels_digest, storage_key, size_bytes, disposition, is_current,
+        calling_ae_title, called_ae_title, peer_address, association_id)
+    SELECT %(sop_instance_uid)s, %(sop_class_uid)s, %(study_instance_uid)s, %(series_instance_uid)s, %(transfer_syntax_uid)s,
+        %(attributes)s::jsonb, %(attributes_digest)s, %(pixels_digest)s, %(storage_key)s, %(size_bytes)s, 'current', true,
+        %(calling_ae_title)s, %(called_ae_title)s, %(peer_address)s, %(association_id)s
+    FROM unknown
+    ON CONFLICT DO NOTHING
+    RETURNING id, received_at
+), opened AS (
+    INSERT INTO analyses (instance_id, analysis_name, why, state)
+    SELECT stored.id, decided.name, decided.why, 'queued'
+    FROM stored, unnest(%(names)s::text[], %(reasons)s::text[]) AS decided (name, why)
+    RETURNING instance_id, analysis_name
+), deferred AS (
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
+    SELECT %(analysis_queue)s, %(analysis_task)s, 0, NULL, NULL,
+        jsonb_build_object('instance_id', instance_id, 'analysis_name', analysis_name), NULL::timestamptz
+    FROM opened
+    UNION ALL
+    SELECT %(study_queue)s, %(study_task)s, 0, NULL, %(study_lock)s,
+        jsonb_build_object('study_instance_uid', %(study_instance_uid)s::text), now() + make_interval(secs => %(after)s)
+    FROM stored WHERE %(selected)s
+    ON CONFLICT DO NOTHING
+)
+SELECT id, received_at FROM stored
+"""
+
+
+def save_usual_arrival(
+    session: Session, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
+) -> StoredInstance | None:
+    """The new row; None, and nothing done, when anything is known under its UID. Raises Unavailable."""
+    connection = session.connection().connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)  # noqa: S101 - for the type checker
+    try:
+        found = connection.execute(_ARRIVE, _parameters(received, selected, after_seconds)).fetchone()
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable("The database does not answer or refused the transaction; try again later.") from error
+    if found is None:
+        return None
+    return StoredInstance(
+        instance_id=found[0],
+        attributes=received.attributes,
+        digest=received.digest,
+        storage_key=received.storage_key,
+        size_bytes=received.size_bytes,
+        disposition="current",
+        is_new=True,
+        identity_changed=False,
+        previous_study_instance_uid=None,
+        is_current=True,
+        is_returned=False,
+        called_ae_title=received.called_ae_title,
+        received_at=found[1],
+    )
+
+
+def _parameters(received: ReceivedInstance, selected: Sequence[RoutingDecision], after_seconds: float) -> dict[str, Any]:
+    attributes, identity = received.attributes, received.attributes.identity
+    study = attributes.study_instance_uid
+    return {
+        "sop_instance_uid": attributes.sop_instance_uid,
+        "sop_class_uid": attributes.sop_class_uid,
+        "study_instance_uid": study,
+        "series_instance_uid": attributes.series_instance_uid,
+        "transfer_syntax_uid": attributes.transfer_syntax_uid,
+        "attributes": _ATTRIBUTES.dump_json(attributes).decode(),
+        "modalities": json.dumps([attributes.modality] if attributes.modality else []),
+        "patient_id": identity.patient_id,
+        "issuer_of_patient_id": identity.issuer_of_patient_id,
+        "patient_name": identity.patient_name,
+        "patient_birth_date": identity.patient_birth_date,
+        "patient_sex": identity.patient_sex,
+        "accession_number": identity.accession_number,
+        "study_date": attributes.study_date,
+        "study_time": attributes.study_time,
+        "study_id": attributes.study_id,
+        "study_description": attributes.study_description,
+        "referring_physician_name": attributes.referring_physician_name,
+        "attributes_digest": received.digest.attributes,
+        "pixels_digest": received.digest.pixels,
+        "storage_key": received.storage_key,
+        "size_bytes": received.size_bytes,
+        "calling_ae_title": received.calling_ae_title,
+        "called_ae_title": received.called_ae_title,
+        "peer_address": received.peer_address,
+        "association_id": received.association_id,
+        "selected": bool(selected),
+        "names": [decision.analysis_name for decision in selected],
+        "reasons": [decision.why for decision in selected],
+        "analysis_queue": QUEUES[ANALYSE_INSTANCE],
+        "analysis_task": ANALYSE_INSTANCE,
+        "study_queue": QUEUES[COMPLETE_STUDY],
+        "study_task": COMPLETE_STUDY,
+        "study_lock": f"complete:{'later' if after_seconds > 0 else 'now'}:{study}",
+        "after": after_seconds,
+    }
