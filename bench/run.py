@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other, each in a process of its own; what lacks a peer is skipped, with the reason.
+"""`make bench`: every benchmark in turn, each in a process of its own; what lacks a peer is skipped, with the reason.
 
 Figures and pictures go to bench/results; `--quick` takes a few minutes, says little, and writes to build/bench.
 """
