@@ -1,40 +1,56 @@
-# Everything a user or contributor runs. `make demo` and `make test` set the machine up themselves.
+# Everything a user or contributor runs. Each target sets the machine up first; once that is done, none needs a network.
 .DEFAULT_GOAL := help
 SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
 BIN := .venv/bin
 ARGS ?=
+DATA ?=
 
-.PHONY: help setup demo test check e2e bench openapi screenshots clean
+.PHONY: help setup demo test check format e2e bench openapi model clean
 
 help: ## This list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## Virtual environments with everything, embedded PostgreSQL and Triton included
 	@scripts/setup
 
 demo: setup ## The whole service, a simulated cine and its report; ARGS="--exit --json" or ARGS="--file X.dcm"
-	@$(BIN)/sonomyo demo $(ARGS)
+	@exec $(BIN)/sonomyo demo $(ARGS)
 
 test: setup ## Unit and integration tests on real PostgreSQL and Triton
-	$(BIN)/pytest tests/unit -q -p no:randomly --durations=5 $(ARGS)
+	$(BIN)/pytest tests/unit -q --durations=5 $(ARGS)
 	$(BIN)/pytest tests/integration -q --durations=10 $(ARGS)
 
-check: setup ## Formatter, linters, types, layers, licences, tree
-	$(BIN)/ruff check .
+check: setup ## Formatter, linters, types, layers, tree, licences
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy scripts/check_tree.py scripts/check_licences.py
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_tree.py
 	$(BIN)/python scripts/check_licences.py
 
-e2e: setup ## End to end with Orthanc, DCMTK and a browser
+format: setup ## Format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+e2e: setup ## End to end with Orthanc, DCMTK and a browser, from Debian's packages
 	$(BIN)/pytest tests/e2e -q --durations=10 $(ARGS)
 
-bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop, memory; JSON and pictures in bench/results
+bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop, memory; ARGS=--quick for a look
 	$(BIN)/python -m bench.run $(ARGS)
 
 openapi: setup ## Write openapi/openapi.json anew
 	$(BIN)/python -m service.commands.openapi
 
-clean: ## Remove what set-up made
-	rm -rf .venv .triton .sonomyo
+model: setup ## Train and export the model again: DATA=folder of labelled frames; hours on a few cores, torch beside the service
+	@[ -n "$(DATA)" ] || { echo 'model: set DATA to the folder of labelled frames (training/muscle_segmentation says which)' >&2; exit 2; }
+	@[ -x .cache/train/bin/python ] || $(BIN)/python -m venv .cache/train
+	.cache/train/bin/python -m pip install --quiet -r training/requirements.txt
+	.cache/train/bin/python -m training.muscle_segmentation.train --data "$(DATA)" --out training/runs/muscle_segmentation $(ARGS)
+	.cache/train/bin/python -m training.muscle_segmentation.evaluate --data "$(DATA)" --run training/runs/muscle_segmentation
+	.cache/train/bin/python -m training.muscle_segmentation.export --run training/runs/muscle_segmentation
+
+clean: ## Remove what set-up made; the data folder .sonomyo stays
+	rm -rf .venv .triton .cache/train
