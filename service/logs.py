@@ -43,6 +43,7 @@ QUIET_LOGGERS = (
     "httpcore2",
 )
 _FRAMES = 25
+_CAUSES = 10
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -124,12 +125,12 @@ def _exception_info(given: object) -> ExceptionInfo | None:
     return None if found[1] is None else (type(found[1]), found[1], found[1].__traceback__)
 
 
-def _describe(error: BaseException) -> str:
-    """The chain of causes, the first cause first as Python prints it."""
+def _describe(error: BaseException, told: frozenset[int] = frozenset()) -> str:
+    """The chain of causes, the first cause first as Python prints it; one that leads back to itself is told once."""
     lines: list[str] = []
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if cause is not None:
-        lines += [_describe(cause), "caused:"]
+    if cause is not None and id(cause) not in told and len(told) < _CAUSES:
+        lines += [_describe(cause, told | {id(error)}), "caused:"]
     lines += [
         f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     ]

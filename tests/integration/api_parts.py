@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
 from sqlalchemy import Engine, text
 from starlette.routing import Mount, Route
 
@@ -186,6 +187,11 @@ class House:
 
 def dicom_file(uid: str = "1.2.3", *, study: str = STUDY, frames: int = 3, grey: int = 7, **changes: Any) -> bytes:
     """An uncompressed cine of 8x8 pixels as a DICOM file; frame n holds the grey level `grey` + n."""
+    return as_file(dicom_dataset(uid, study=study, frames=frames, grey=grey, **changes))
+
+
+def dicom_dataset(uid: str = "1.2.3", *, study: str = STUDY, frames: int = 3, grey: int = 7, **changes: Any) -> Dataset:
+    """The same before it is written."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = US_MULTI_FRAME, uid
@@ -199,12 +205,12 @@ def dicom_file(uid: str = "1.2.3", *, study: str = STUDY, frames: int = 3, grey:
     dataset.PixelData = b"".join(bytes([grey + number]) * 64 for number in range(1, frames + 1))
     for keyword, value in changes.items():
         setattr(dataset, keyword, value)
-    return as_file(dataset)
+    return dataset
 
 
 def as_file(dataset: Dataset, transfer_syntax_uid: str = EXPLICIT) -> bytes:
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
