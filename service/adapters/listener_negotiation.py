@@ -21,6 +21,9 @@ from service.core.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _MAXIMUM_CONTEXTS = 128
+_MAXIMUM_CHARACTERS = 64
+#: Called and calling AE title in the body of a request (PS3.8 9.3.2).
+_AE_TITLES = slice(4, 36)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,15 @@ def decode_request(body: bytes) -> AssociationRequest:
     """`body` is the PDU without its header. Raises ProtocolViolation."""
     try:
         pdu = A_ASSOCIATE_RQ()
-        pdu.decode(struct.pack(">BBL", 1, 0, len(body)) + body)
+        # Some devices pad AE titles with NUL instead of spaces.
+        titles = body[_AE_TITLES].replace(b"\0", b" ")
+        pdu.decode(struct.pack(">BBL", 1, 0, len(body)) + body[: _AE_TITLES.start] + titles + body[_AE_TITLES.stop :])
         primitive = pdu.to_primitive()
         user = {type(item).__name__: item for item in primitive.user_information}
         contexts = tuple(map(_offered, primitive.presentation_context_definition_list))
         request = AssociationRequest(
-            calling_ae_title=primitive.calling_ae_title.strip(),
-            called_ae_title=primitive.called_ae_title.strip(),
+            calling_ae_title=_clean(primitive.calling_ae_title),
+            called_ae_title=_clean(primitive.called_ae_title),
             protocol_version=pdu.protocol_version,
             application_context=str(primitive.application_context_name or ""),
             contexts=contexts,
@@ -124,8 +129,8 @@ def _offered(context: PresentationContext) -> OfferedContext:
         raise ValueError("a presentation context is incomplete")
     return OfferedContext(
         context_id=int(context.context_id),
-        abstract_syntax=str(context.abstract_syntax),
-        transfer_syntaxes=tuple(map(str, context.transfer_syntax)),
+        abstract_syntax=_clean(str(context.abstract_syntax)),
+        transfer_syntaxes=tuple(_clean(str(syntax)) for syntax in context.transfer_syntax),
     )
 
 
@@ -141,4 +146,9 @@ def _answered(record: ContextRecord) -> PresentationContext:
 
 def _text(user: Mapping[str, object], kind: str, name: str) -> str | None:
     value = getattr(user.get(kind), name, None)
-    return None if value is None else str(value)[:64]
+    return None if value is None else _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    """What a peer calls itself or its syntaxes, fit for a log and a database: some pad with NUL, hostile ones send anything."""
+    return "".join(character for character in text if character.isprintable()).strip()[:_MAXIMUM_CHARACTERS]

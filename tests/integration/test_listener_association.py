@@ -15,6 +15,7 @@ from service.core.association import AssociationRecord
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.errors import Unavailable
 from tests.integration.listener_parts import (
+    ABORT,
     ACCEPT,
     BIG_ENDIAN,
     DEFLATED,
@@ -154,6 +155,26 @@ def test_every_sop_class_is_taken_in_every_transfer_syntax(tmp_path: Path, sop_c
     with running_listener(tmp_path) as running, RawPeer(running.port) as peer:
         answers = peer.associate(*((sop_class, [syntax]) for syntax in TRANSFER_SYNTAXES))
         assert list(answers.values()) == [(0, syntax) for syntax in TRANSFER_SYNTAXES]
+
+
+def test_hostile_names_are_recorded_without_their_control_characters(tmp_path: Path) -> None:
+    request = encode_request((US, [EXPLICIT]), ("1.2.3.4.5", [IMPLICIT]), calling="OLDDEVICE       ")
+    request = request.replace(b"OLDDEVICE ", b"OLDDEVICE\0").replace(b"1.2.3.4.5", b"1.\0\n<bb>5")
+    with running_listener(tmp_path) as running:
+        with RawPeer(running.port) as peer:
+            peer.send(request)
+            assert peer.read()[0] == ACCEPT
+        record = running.last_record()
+    assert record.calling_ae_title == "OLDDEVICE"
+    assert record.contexts[1].abstract_syntax == "1.<bb>5"
+    assert not any(escape in record.model_dump_json() for escape in ("\\u00", "\\n"))
+
+
+def test_ae_title_with_control_characters_is_aborted(tmp_path: Path) -> None:
+    request = encode_request((US, [EXPLICIT]), calling="AB-CD").replace(b"AB-CD", b"A\n\x1b\rD")
+    with running_listener(tmp_path) as running, RawPeer(running.port) as peer:
+        peer.send(request)
+        assert peer.read()[0] == ABORT
 
 
 def test_private_sop_class_is_taken_when_a_setting_adds_it(tmp_path: Path) -> None:
