@@ -109,7 +109,7 @@ def test_aponeuroses_of_a_curved_line_follow_it() -> None:
 
 def test_curve_beyond_its_trace_goes_on_at_its_mean_slope() -> None:
     x = np.arange(0.0, 100.0)
-    curve, _ = fit_curve(x, 0.3 * x + 0.01 * (x - 50) ** 2)
+    curve = fit_curve(x, 0.3 * x + 0.01 * (x - 50) ** 2)
     assert curve.slope([curve.end + 1, curve.end + 80]) == pytest.approx(0.3, abs=0.02)
     assert curve.at(curve.end + 10) == pytest.approx(float(curve.at(curve.end)) + 3, abs=0.2)
 
@@ -117,7 +117,7 @@ def test_curve_beyond_its_trace_goes_on_at_its_mean_slope() -> None:
 @given(slope=st.floats(0.35, 1.0), sense=st.sampled_from([-1, 1]), x=st.floats(-30, 130))
 def test_crossings_lie_on_the_curve_and_on_the_line(slope: float, sense: int, x: float) -> None:
     along = np.arange(0.0, 100.0)
-    curve, _ = fit_curve(along, 40 + 0.002 * (along - 50) ** 2)
+    curve = fit_curve(along, 40 + 0.002 * (along - 50) ** 2)
     found = crossings(curve, np.array([x]), np.array([20.0]), np.array([sense * slope]))
     assert curve.at(found) == pytest.approx(20 + sense * slope * (found - x), abs=0.02)
 

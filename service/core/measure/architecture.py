@@ -116,10 +116,11 @@ def _inside(aponeuroses: Aponeuroses, shape: tuple[int, ...], scale: Scale) -> n
     """Model pixels (S, S) between the inner edges, over the width that both cover."""
     x = np.arange(shape[1]) * scale.x
     covered = (x >= aponeuroses.start) & (x <= aponeuroses.end)
-    top = np.where(covered, aponeuroses.superficial.at(x) / scale.y + 1, np.inf)
-    bottom = np.where(covered, aponeuroses.deep.at(x) / scale.y - 1, -np.inf)
-    rows = np.arange(shape[0])[:, None]
-    return np.asarray((rows >= top) & (rows <= bottom))
+    top = np.where(covered, np.ceil(aponeuroses.superficial.at(x) / scale.y) + 1, shape[0])
+    bottom = np.where(covered, np.floor(aponeuroses.deep.at(x) / scale.y) - 1, -1)
+    rows = np.arange(shape[0], dtype=np.int16)[:, None]
+    limits = np.clip(np.stack([top, bottom]), -1, shape[0]).astype(np.int16)
+    return np.asarray((rows >= limits[0]) & (rows <= limits[1]))
 
 
 def _plausible(length: float, limits_mm: tuple[float, float], scale: Scale) -> bool:

@@ -61,11 +61,16 @@ class FascicleGeometry:
 
 def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], orientation: Orientation, scale: Scale, gap: float) -> Fragments:
     """Connected pieces of a fascicle map (S, S) within `inside` that run the common way, by their weighted second moments."""
-    labels, count = ndimage.label((mask >= _THRESHOLD) & inside & orientation.agrees, _EIGHT_NEIGHBOURS)
+    members = (mask >= _THRESHOLD) & inside & orientation.agrees
+    filled = np.flatnonzero(members.any(1))
+    if not len(filled):
+        return Fragments(*np.zeros((5, 0)))
+    first, last = int(filled[0]), int(filled[-1]) + 1
+    labels, count = ndimage.label(members[first:last], _EIGHT_NEIGHBOURS)
     flat = np.flatnonzero(labels)
-    label, weight = labels.ravel()[flat], mask.ravel()[flat].astype(np.float64)
+    label, weight = labels.ravel()[flat], mask[first:last].ravel()[flat].astype(np.float64)
     rows, columns = np.divmod(flat, mask.shape[1])
-    x, y = columns * scale.x, rows * scale.y
+    x, y = columns * scale.x, (rows + first) * scale.y
     number, mass = np.bincount(label, minlength=count + 1)[1:], _sums(label, weight, count)
     mean_x, mean_y = _sums(label, weight * x, count) / mass, _sums(label, weight * y, count) / mass
     dx, dy = x - mean_x[label - 1], y - mean_y[label - 1]
@@ -87,14 +92,14 @@ def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], orientation: Ori
 def measure_fascicles(fragments: Fragments, orientation: Orientation, aponeuroses: Aponeuroses) -> FascicleGeometry:
     """The pennation where the fragments insert, and the length of the fascicle through the belly's middle; N >= 1."""
     slope = -np.tan(np.radians(orientation.angle_deg))
-    insertion, whole = _run(aponeuroses, fragments.x, fragments.y, slope)
-    middle = np.array([(aponeuroses.start + aponeuroses.end) / 2])
-    depth = (aponeuroses.superficial.at(middle) + aponeuroses.deep.at(middle)) / 2
-    length = float(_run(aponeuroses, middle, depth, slope)[1][0])
+    middle = (aponeuroses.start + aponeuroses.end) / 2
+    depth = float(aponeuroses.superficial.at(middle) + aponeuroses.deep.at(middle)) / 2
+    insertion, whole = _run(aponeuroses, np.append(fragments.x, middle), np.append(fragments.y, depth), slope)
+    length = float(whole[-1])
     return FascicleGeometry(
-        pennation_deg=_pennation(fragments, orientation.angle_deg, aponeuroses, insertion),
+        pennation_deg=_pennation(fragments, orientation.angle_deg, aponeuroses, insertion[:-1]),
         length=length if np.isfinite(length) and length > 0 else None,
-        extrapolated_share=_unseen(fragments, whole),
+        extrapolated_share=_unseen(fragments, whole[:-1]),
         segments=_segments(fragments),
     )
 

@@ -69,7 +69,7 @@ def find_orientation(
     weight = strength * fascicles[first:last:_STEP, columns] * shy[first - _SHY_ROWS : last - _SHY_ROWS : _STEP, columns]
     histogram = _histogram(angle, weight)
     leaning = _one_sided(ndimage.gaussian_filter1d(histogram, _HISTOGRAM_SIGMA, mode="wrap"), deep_deg)
-    strongest = int(leaning.argmax())
+    strongest = int((leaning * np.minimum(1, np.abs(_CENTRES - deep_deg) / _CERTAIN_PENNATION_DEG)).argmax())
     if leaning[strongest] <= 0:
         return None
     near = np.abs(_CENTRES - _CENTRES[strongest]) <= _SPREAD_DEG
@@ -127,5 +127,4 @@ def _one_sided(histogram: Floats, deep_deg: float) -> Floats:
     """What exceeds the mirror image, at angles to the deep aponeurosis at which fascicles run."""
     tilt = np.abs(_CENTRES - deep_deg)
     possible = (tilt >= SMALLEST_PENNATION_DEG) & (tilt <= LARGEST_PENNATION_DEG)
-    certain = np.minimum(1, tilt / _CERTAIN_PENNATION_DEG)
-    return np.asarray(np.maximum(histogram - histogram[::-1], 0) * possible * certain, np.float64)
+    return np.asarray(np.maximum(histogram - histogram[::-1], 0) * possible, np.float64)

@@ -15,9 +15,9 @@ from service.core.preprocess import Placement
 Floats = npt.NDArray[np.float64]
 
 #: Rounds of re-weighting in a robust fit; the weights have settled by then.
-_ROUNDS = 4
+_ROUNDS = 3
 #: Newton's steps to a crossing; the curves are nearly straight.
-_STEPS = 6
+_STEPS = 4
 #: Residuals beyond this many robust standard deviations lose weight (Huber's 95 % efficiency).
 _HUBER = 1.345
 #: From median absolute deviation to standard deviation of a normal distribution.
@@ -86,22 +86,22 @@ class Curve:
         return float(-np.degrees(np.arctan(self.b / self.half)))
 
 
-def fit_curve(x: Floats, y: Floats) -> tuple[Curve, Floats]:
-    """A parabola through points (N,), outliers losing their weight; the curve and the residuals (N,). Needs N >= 3."""
+def fit_curve(x: Floats, y: Floats) -> Curve:
+    """A parabola through points (N,), outliers losing their weight. Needs N >= 3, x in order."""
     middle, half = float(x[0] + x[-1]) / 2, max(float(x[-1] - x[0]) / 2, 1e-6)
     u = (x - middle) / half
     basis = np.stack([np.ones_like(u), u, u * u])  # (3, N)
     weights = np.ones_like(u)
     ridge = np.diag([0.0, 0.0, _CURVATURE_RIDGE * len(u)])
-    residuals: Floats = np.zeros(len(u))
+    half_way = len(u) // 2
     solution: Floats = np.zeros(3)
     for _ in range(_ROUNDS):
         weighted = basis * weights
         solution = np.asarray(np.linalg.solve(weighted @ basis.T + ridge, weighted @ y), np.float64)
-        residuals = y - solution @ basis
-        spread = max(_MAD * float(np.median(np.abs(residuals))), 1e-6)
-        weights = np.minimum(1.0, _HUBER * spread / np.maximum(np.abs(residuals), 1e-9))
-    return Curve(middle, half, *map(float, solution)), residuals
+        distance = np.abs(y - solution @ basis)
+        spread = max(_MAD * float(np.partition(distance, half_way)[half_way]), 1e-6)
+        weights = np.minimum(1.0, _HUBER * spread / np.maximum(distance, 1e-9))
+    return Curve(middle, half, *map(float, solution))
 
 
 def crossings(curve: Curve, x: Floats, y: Floats, slope: Floats) -> Floats:
