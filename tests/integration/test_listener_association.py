@@ -157,6 +157,7 @@ def test_every_sop_class_is_taken_in_every_transfer_syntax(tmp_path: Path, sop_c
         assert list(answers.values()) == [(0, syntax) for syntax in TRANSFER_SYNTAXES]
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_hostile_names_are_recorded_without_their_control_characters(tmp_path: Path) -> None:
     request = encode_request((US, [EXPLICIT]), ("1.2.3.4.5", [IMPLICIT]), calling="OLDDEVICE       ")
     request = request.replace(b"OLDDEVICE ", b"OLDDEVICE\0").replace(b"1.2.3.4.5", b"1.\0\n<bb>5")
