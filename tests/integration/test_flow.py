@@ -95,7 +95,9 @@ class House:
         """Let time pass for the study and its scheduled jobs."""
         with self.engine.begin() as connection:
             shift = {"seconds": seconds}
-            connection.execute(text("UPDATE studies SET last_selected_at = last_selected_at - make_interval(secs => :seconds)"), shift)
+            connection.execute(
+                text("UPDATE studies SET last_selected_at = last_selected_at - make_interval(secs => :seconds)"), shift
+            )
             connection.execute(
                 text("UPDATE procrastinate_jobs SET scheduled_at = scheduled_at - make_interval(secs => :seconds)"), shift
             )

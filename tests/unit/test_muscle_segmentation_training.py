@@ -1,6 +1,7 @@
 """The segmentation network: shapes, learning at all, and the exported file giving the same maps. Skipped without torch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from training.muscle_segmentation.train import as_batch, train_step  # noqa: E40
 
 
 @pytest.fixture(scope="module")
-def batch() -> tuple[object, object, object]:
+def batch() -> tuple[Any, Any, Any]:
     """Two simulated frames of one subject."""
     from training.muscle_segmentation.simulated import labelled_frames  # noqa: PLC0415
 
@@ -45,7 +46,7 @@ def test_loss_unlabelled_head_costs_nothing() -> None:
     assert float(segmentation_loss(moved, targets, weights)) == pytest.approx(float(segmentation_loss(logits, targets, weights)))
 
 
-def test_augment_keeps_labels_on_the_structures(batch: tuple[object, object, object]) -> None:
+def test_augment_keeps_labels_on_the_structures(batch: tuple[Any, Any, Any]) -> None:
     image, targets, weights = (torch.cat([part] * 4) for part in batch)
     grey, moved, known = augment(image, targets, weights, torch.Generator().manual_seed(1))
     line = (moved[:, 0] > 0.5) & (grey[:, 0] > 1)
@@ -54,7 +55,7 @@ def test_augment_keeps_labels_on_the_structures(batch: tuple[object, object, obj
     assert set(known.unique().tolist()) <= {0.0, 1.0}
 
 
-def test_network_overfits_one_batch(batch: tuple[object, object, object]) -> None:
+def test_network_overfits_one_batch(batch: tuple[Any, Any, Any]) -> None:
     torch.manual_seed(0)
     network = MuscleSegmentation(NetworkConfig((12, 16, 24, 32))).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
