@@ -38,10 +38,11 @@ class EventFeed:
         if self._closed or len(self._listeners) >= MOST_LISTENERS:
             raise Problem(503, "Too many listen already.", headers={"Retry-After": "30"})
         queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_BACKLOG)
+        newest = await run_in_threadpool(self._jobs.newest_event_id)
         missed = [] if after is None else await run_in_threadpool(self._jobs.events_after, after, limit=BATCH)
         self._listeners.add(queue)
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
+            self._reading = asyncio.create_task(self._read(newest))
         return self._stream(queue, missed)
 
     def close(self) -> None:
@@ -75,15 +76,12 @@ class EventFeed:
         finally:
             self._listeners.discard(queue)
 
-    async def _read(self) -> None:
-        """While anybody listens."""
-        newest: int | None = None
+    async def _read(self, begin: int) -> None:
+        """While anybody listens; what happened up to `begin` is not news."""
+        newest = begin
         told: dict[int, None] = {}
         while self._listeners:
             try:
-                if newest is None:
-                    newest = await run_in_threadpool(self._jobs.newest_event_id)
-                    begin = newest
                 found = await run_in_threadpool(self._jobs.events_after, max(newest - _OVERLAP, begin), limit=BATCH)
             except SonomyoError as error:
                 _log.warning("events_unreadable", reason=error.reason)
@@ -92,7 +90,7 @@ class EventFeed:
                 if event.event_id not in told:
                     self._tell(event)
                     told[event.event_id] = None
-                    newest = max(newest or 0, event.event_id)
+                    newest = max(newest, event.event_id)
             while len(told) > 2 * BATCH:
                 told.pop(next(iter(told)))
             if len(found) < BATCH:

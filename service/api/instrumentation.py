@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_of, render
@@ -20,6 +21,8 @@ _log = structlog.stdlib.get_logger("sonomyo.http")
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
 _COUNTERS_SECONDS = 5.0
 _SERVER_ERROR = 500
+#: Nothing was answered, for nobody was there any more; the number is nginx's.
+_CLIENT_LEFT = 499
 
 
 class Metrics:
@@ -101,6 +104,8 @@ class Instrumentation:
         started = time.perf_counter()
         try:
             await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            answer.status = answer.status or _CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a problem and the log the place
             _log.error("http_request_failed", request_id=request_id, route=route_of(scope), exc_info=error)
             if answer.status == 0:

@@ -29,6 +29,8 @@ class Limits:
     #: Frames are fetched by the hundred.
     image_requests_per_second: float = 1000.0
     image_request_burst: int = 4000
+    #: Being answered at one time, event streams included.
+    maximum_running: int = 400
     failed_sign_ins_per_second: float = 0.2
     failed_sign_in_burst: int = 20
 
@@ -64,22 +66,31 @@ def too_many(wait_seconds: float) -> Problem:
 
 
 class RateLimit:
-    """Counts requests of each client: the principal when there is one, else the address."""
+    """Counts requests of each client, the principal when there is one, else the address; and those being answered."""
 
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self._app = app
         self._requests = TokenBuckets(per_second=limits.requests_per_second, burst=limits.request_burst)
         self._images = TokenBuckets(per_second=limits.image_requests_per_second, burst=limits.image_request_burst)
+        self._maximum_running = limits.maximum_running
+        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 429 with Retry-After, or let pass."""
+        """Answer 429 or 503 with Retry-After, or let pass."""
         if scope["type"] == "http":
             buckets = self._images if scope["path"].startswith("/dicom-web/") else self._requests
             wait = buckets.take(client_of(scope))
             if wait > 0:
                 await render(too_many(wait), scope)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        if self._running >= self._maximum_running:
+            await render(Problem(503, "Too busy now.", reason="busy", headers={"Retry-After": "2"}), scope)(scope, receive, send)
+            return
+        self._running += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= 1
 
 
 def client_of(scope: Scope) -> str:

@@ -1,52 +1,66 @@
 """The HTTP server: uvicorn with deadlines of ours, for it has none for the head of a request."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.dependencies import Services
+from service.api.problems import MEDIA_TYPE
 from service.errors import Conflict
 
 HEAD_SECONDS = 8.0
 KEEP_ALIVE_SECONDS = 15
 SHUTDOWN_SECONDS = 10
-MOST_CONNECTIONS = 512
+MOST_CONNECTIONS = 1000
+MAXIMUM_HEAD_BYTES = 32 << 10
 BACKLOG = 256
 
 
 def serve(app: FastAPI, *, host: str, port: int, ready: Callable[[int], None]) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is told the port once connections are taken. Raises Conflict when it is taken."""
+    make_server(app, host=host, port=port, ready=ready).run()
+
+
+def make_server(
+    app: FastAPI, *, host: str, port: int, ready: Callable[[int], None], head_seconds: float = HEAD_SECONDS
+) -> "ApiServer":
+    """A server that listens already, but takes no connection before it runs. Raises Conflict when the port is taken."""
     listening = _listen(host, port)
     config = uvicorn.Config(
         app,
-        http=DeadlineProtocol,
+        http=type("Protocol", (DeadlineProtocol,), {"head_seconds": head_seconds}),
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        h11_max_incomplete_event_size=MAXIMUM_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        limit_concurrency=MOST_CONNECTIONS,
         backlog=BACKLOG,
     )
-    _Server(config, lambda: ready(listening.getsockname()[1])).run(sockets=[listening])
+    return ApiServer(config, listening, ready)
 
 
 class DeadlineProtocol(H11Protocol):
     """Closes a connection whose request head is not whole in time, the first one and every later one."""
 
+    head_seconds = HEAD_SECONDS
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock starts with the connection."""
         super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.close()
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
@@ -68,11 +82,21 @@ class DeadlineProtocol(H11Protocol):
         if self._is_between_requests():
             self._stop_clock()
 
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is answered with a problem too."""
+        body = {"type": "urn:sonomyo:problem:not_http", "title": "Bad Request", "status": 400, "detail": msg}
+        content = json.dumps(body).encode()
+        headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(content))), ("connection", "close")]
+        events = (h11.Response(status_code=400, headers=headers), h11.Data(data=content), h11.EndOfMessage())
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     def _start_clock(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._deadline = self.loop.call_later(self.head_seconds, self._give_up)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
@@ -85,18 +109,24 @@ class DeadlineProtocol(H11Protocol):
             self.transport.close()
 
 
-class _Server(uvicorn.Server):
+class ApiServer(uvicorn.Server):
     """Says when it serves, and ends event streams as soon as it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, ready: Callable[[int], None]) -> None:
         super().__init__(config)
+        self._listening = listening
         self._ready = ready
+        self.port = int(listening.getsockname()[1])
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop."""
+        super().run(sockets=sockets or [self._listening])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Told only when connections are taken."""
         await super().startup(sockets=sockets)
         if self.started:
-            self._ready()
+            self._ready(self.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams that never end by themselves would hold the stop up."""
@@ -108,9 +138,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A second signal does not cut off what is being answered; the deadline does."""
+        del sig, frame
         self.should_exit = True
-        self._captured_signals.append(sig)
-        del frame
 
 
 def _listen(host: str, port: int) -> socket.socket:
