@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ def run(service: RunningService, folder: Path, number_of_frames: int, *, rounds:
     """All rounds of one cine, service and loop taking turns, then the profile."""
     path = next(simulate("calf", folder, n=1, seed=7, transfer_syntax="jpeg", number_of_frames=number_of_frames))
     study = upload(service, path)
-    ours: list[dict[str, float]] = []
+    ours: list[dict[str, Any]] = []
     bare: list[dict[str, Any]] = []
     with bare_loop(path) as (runtime, run_bare):
         run_bare()
@@ -77,7 +78,7 @@ def run(service: RunningService, folder: Path, number_of_frames: int, *, rounds:
     result = {
         "frames": number_of_frames,
         "load_average": os.getloadavg(),
-        "service": _summary(ours),
+        "service": {**_summary(ours), "processor_seconds_by_role": ours[-1]["roles"]},
         "bare_loop": {**_summary(bare), **runtime, "parts": bare[-1]["parts"]},
         "ratio": _median(ours, "seconds") / _median(bare, "seconds"),
         "ratio_of_processor_seconds": _median(ours, "processor_seconds") / _median(bare, "processor_seconds"),
@@ -98,7 +99,7 @@ def upload(service: RunningService, path: Path) -> str:
     return study
 
 
-def analyse_again(service: RunningService, study: str) -> dict[str, float]:
+def analyse_again(service: RunningService, study: str) -> dict[str, Any]:
     """Seconds between the claim of the job and its end, and the processor seconds of every process of the service."""
     with psycopg.connect(database_url(service), autocommit=True) as connection:
         poll(lambda: _count(connection) == 0, timeout_seconds=60, what="an idle worker")
@@ -109,7 +110,9 @@ def analyse_again(service: RunningService, study: str) -> dict[str, float]:
         while (newest := _newest(connection))[0] == before or newest[2] is None:
             assert newest[1] != "failed", "the analysis failed"
             time.sleep(_LOOK_SECONDS)
-        return {"seconds": newest[2], "processor_seconds": processor_seconds(service) - used}
+        spent = processor_seconds(service)
+        roles = {role: seconds - used.get(role, 0.0) for role, seconds in spent.items()}
+        return {"seconds": newest[2], "processor_seconds": sum(roles.values()), "roles": roles}
 
 
 def database_url(service: RunningService) -> str:
@@ -117,16 +120,16 @@ def database_url(service: RunningService) -> str:
     return EmbeddedPostgres(folder=service.data_dir / "postgres").url()
 
 
-def processor_seconds(service: RunningService) -> float:
-    """User and system time of everything that runs for the service."""
+def processor_seconds(service: RunningService) -> Mapping[str, float]:
+    """User and system time of everything that runs for the service, by role."""
     root = psutil.Process(service.process.pid)
-    total = 0.0
+    total: defaultdict[str, float] = defaultdict(float)
     for process in [root, *root.children(recursive=True)]:
         try:
             used = process.cpu_times()
+            total[_role(process.cmdline())] += used.user + used.system
         except psutil.NoSuchProcess:
             continue
-        total += used.user + used.system
     return total
 
 
@@ -171,6 +174,17 @@ def _newest(connection: "psycopg.Connection[Any]") -> tuple[int, str, float | No
     row = connection.execute(_NEWEST_ANALYSIS, [ANALYSE_INSTANCE]).fetchone()
     assert row is not None
     return int(row[0]), str(row[1]), None if row[2] is None else float(row[2])
+
+
+def _role(command: Sequence[str]) -> str:
+    line, program = " ".join(command), command[0] if command else ""
+    if "decoder_process" in line:
+        return "decoder"
+    if "triton" in program:
+        return "triton"
+    if "postgres" in program:
+        return "postgres"
+    return command[-1] if "service" in command else "other"
 
 
 def _median(rounds: Sequence[Mapping[str, Any]], name: str) -> float:
