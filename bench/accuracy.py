@@ -1,0 +1,193 @@
+"""How far the numbers are from the truth: the whole analysis on labelled frames, with baselines and the human floor beside it.
+
+`python -m bench.accuracy` prints a table and writes JSON. A failure is an answer that is missing: it is counted, and takes part
+in the error as if the constant had been answered. Intervals: 95 %, bootstrap over groups (subject, clip, or image).
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.bare_loop import TRITON_PACKAGES, Network, open_network
+from bench.labelled_images import Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
+from service.core.analyses.analysis import Infer, ModelSpec, Tensors
+from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.cine import Cine
+from service.core.findings import Finding, ModelUsed
+
+_DRAWS = 2000
+_RELATIVE = ("thickness", "fascicle_length")
+_PERCENT = 100.0
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Answers:
+    """Of one set and one measurement: answers (nan where missing), truth, and the group of each."""
+
+    answered: list[float] = field(default_factory=list)
+    true: list[float] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    human: list[float] = field(default_factory=list)
+
+    def add(self, answered: float | None, true: float, group: str) -> None:
+        """One frame."""
+        self.answered.append(np.nan if answered is None else answered)
+        self.true.append(true)
+        self.groups.append(group)
+
+
+def main() -> None:
+    """Run all sets that are there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("bench/results/accuracy.json"))
+    parser.add_argument("--runtime-from", type=Path, default=TRITON_PACKAGES)
+    parser.add_argument("--subjects", type=int, default=60, help="simulated subjects of each device group")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    network, runtime = open_network(given.runtime_from)
+    subjects = 6 if given.quick else given.subjects
+    figures = {"runtime": runtime, "analysis": MuscleArchitecture().version, **measure(inferring(network), subjects)}
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(table(figures))
+
+
+def inferring(network: Network) -> Infer:
+    """The network in this process, as an analysis asks for it."""
+
+    def infer(_: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
+        for batch in batches:
+            yield {"masks": network(np.ascontiguousarray(batch["image"], np.uint8))}
+
+    return infer
+
+
+def measure(infer: Infer, subjects: int) -> dict[str, Any]:
+    """Errors by set and measurement, and how often a picture without muscle was measured all the same."""
+    data = shared_folder()
+    if data is None:
+        print("real frames are left out: no shared data folder (SONOMYO_SHARED)")
+    sets: dict[str, dict[str, Answers]] = defaultdict(lambda: defaultdict(Answers))
+    for name, labelled in timtrack(data) if data is not None else ():
+        _take(sets[f"TimTrack {name}"], labelled, infer)
+    for device_group, said in (("common", "known devices"), ("held-out", "held-out devices")):
+        for labelled in simulated(subjects, device_group):  # type: ignore[arg-type]
+            _take(sets[f"simulated, {said}"], labelled, infer)
+    return {
+        "errors": {name: {kind: errors(answers, kind) for kind, answers in kinds.items()} for name, kinds in sets.items()},
+        "accepted_without_muscle": _accepted(without_muscle(data, 4 * subjects), infer),
+    }
+
+
+def _take(answers: Mapping[str, Answers], labelled: Labelled, infer: Infer) -> None:
+    found = {finding.name: finding for finding in analyse(labelled.cine, infer)}
+    for kind, truth in labelled.truth.items():
+        for index, true in enumerate(truth):
+            answers[kind].add(_answer(found, kind, index), true, labelled.group)
+        answers[kind].human.extend(_human_errors(labelled.readings, kind))
+
+
+def analyse(cine: Cine, infer: Infer) -> tuple[Finding, ...]:
+    """The analysis by its public door."""
+    used = ModelUsed(name="muscle_segmentation", version="1", sha256="", evidence="real")
+    return MuscleArchitecture().analyse(cine, infer, lambda _: used)
+
+
+def _answer(found: Mapping[str, Finding], kind: str, index: int) -> float | None:
+    """TimTrack's beta is the superficial aponeurosis, and its alpha has no sign: muscles are shown mirrored, too."""
+    if kind == "fascicle_to_superficial":
+        pair = [_value(found, name, index) for name in ("fascicle_angle", "superficial_aponeurosis_angle")]
+        return None if pair[0] is None or pair[1] is None else abs(pair[0] - pair[1])
+    value = _value(found, kind, index)
+    return None if value is None else abs(value)
+
+
+def _value(found: Mapping[str, Finding], name: str, index: int) -> float | None:
+    finding = found.get(name)
+    return None if finding is None or finding.series is None else finding.series.values[index]
+
+
+def _human_errors(readings: Sequence[Reading], kind: str) -> list[float]:
+    """Each observer against the mean of the others."""
+    values = np.array([_of_reading(reading, kind) for reading in readings])
+    if len(values) < 2:
+        return []
+    others = (values.sum() - values) / (len(values) - 1)
+    scale = _PERCENT / others if kind in _RELATIVE else 1.0
+    return list(np.abs(values - others) * scale)
+
+
+def _of_reading(reading: Reading, kind: str) -> float:
+    alpha, beta, height = reading
+    return {"fascicle_to_superficial": alpha - beta, "fascicle_angle": alpha, "thickness": height}[kind]
+
+
+def errors(answers: Answers, kind: str) -> dict[str, Any]:
+    """Mean absolute error (degrees; per cent of the truth for lengths) with its interval, bias, and what to compare it with."""
+    true, answered = np.array(answers.true), np.array(answers.answered)
+    scale = _PERCENT / true if kind in _RELATIVE else np.ones_like(true)
+    constant = np.abs(np.median(true) - true) * scale
+    missing = np.isnan(answered)
+    signed = (answered - true) * scale
+    error = np.where(missing, constant, np.abs(signed))
+    low, high = interval(error, answers.groups)
+    return {
+        "unit": "%" if kind in _RELATIVE else "deg",
+        "frames": len(true),
+        "groups": len(set(answers.groups)),
+        "answered": int((~missing).sum()),
+        "mean_absolute_error": float(error.mean()),
+        "interval": [low, high],
+        "of_answered": float(error[~missing].mean()) if not missing.all() else None,
+        "median_of_answered": float(np.median(error[~missing])) if not missing.all() else None,
+        "bias": float(signed[~missing].mean()) if not missing.all() else None,
+        "constant": float(constant.mean()),
+        "human": float(np.mean(answers.human)) if answers.human else None,
+    }
+
+
+def interval(values: Floats, groups: Sequence[str]) -> tuple[float, float]:
+    """95 % interval of the mean when groups are drawn anew."""
+    names = sorted(set(groups))
+    member = np.array([names.index(group) for group in groups])
+    sums, counts = np.bincount(member, weights=values), np.bincount(member)
+    drawn = np.random.default_rng(20261121).integers(0, len(names), (_DRAWS, len(names)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def _accepted(pictures: Iterable[tuple[str, Cine]], infer: Infer) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: {"pictures": 0, "measured": 0})
+    for source, cine in pictures:
+        counts[source]["pictures"] += 1
+        counts[source]["measured"] += any(finding.name == "thickness" for finding in analyse(cine, infer))
+    return dict(counts)
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """For people."""
+    lines = [f"{'':52s}{'answered':>10s}{'error':>8s}{'95 %':>15s}{'bias':>8s}{'constant':>10s}{'human':>8s}"]
+    for name, kinds in figures["errors"].items():
+        for kind, row in kinds.items():
+            low, high = row["interval"]
+            human = f"{row['human']:8.2f}" if row["human"] is not None else f"{'':8s}"
+            bias = f"{row['bias']:+8.2f}" if row["bias"] is not None else f"{'':8s}"
+            lines.append(
+                f"{name[:26] + ': ' + kind:52s}{row['answered']:5d}/{row['frames']:<4d}{row['mean_absolute_error']:8.2f}"
+                f"{low:8.2f}-{high:<6.2f}{bias}{row['constant']:10.2f}{human} {row['unit']}"
+            )
+    for source, counts in figures["accepted_without_muscle"].items():
+        lines.append(f"measured though without muscle, {source}: {counts['measured']} of {counts['pictures']}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
