@@ -19,8 +19,8 @@ demo: setup ## The whole service, a simulated cine and its report; ARGS="--exit 
 	@exec $(BIN)/sonomyo demo $(ARGS)
 
 test: setup ## Unit and integration tests on real PostgreSQL and Triton
-	$(BIN)/pytest tests/unit -q --durations=5 $(ARGS)
-	$(BIN)/pytest tests/integration -q --durations=10 $(ARGS)
+	$(BIN)/pytest tests/unit -q -n 2 --durations=5 $(ARGS)
+	$(BIN)/pytest tests/integration -q -n 2 --dist loadfile --durations=10 $(ARGS)
 
 check: setup ## Formatter, linters, types, layers, tree, licences
 	$(BIN)/ruff format --check .
