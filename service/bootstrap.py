@@ -107,8 +107,7 @@ class Service:
         """Routing rules of the file, or the built-in ones, with the called AE titles of the settings."""
         path = self.settings.routing_file
         rules = RoutingRules() if path is None else read_rules(path.read_text(encoding="utf-8"))
-        titles = {**rules.analysis_ae_titles, **self.settings.dicom.analysis_ae_titles}
-        return rules.model_copy(update={"analysis_ae_titles": titles})
+        return rules.with_ae_titles(self.settings.dicom.analysis_ae_titles)
 
     @cached_property
     def software(self) -> Software:

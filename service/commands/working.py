@@ -20,11 +20,15 @@ def run_worker_role(service: Service, queues: Sequence[str] | None) -> None:
     app = make_worker_app(
         flow=service.flow, database_url=libpq_url(database_url(service.settings)), maximum_attempts=settings.maximum_attempts
     )
-    run_worker(
-        flow=service.flow,
-        app=app,
-        queues=queues,
-        concurrency=settings.concurrency,
-        maximum_attempts=settings.maximum_attempts,
-        ready=lambda: _log.info("worker_ready"),
-    )
+    service.reader.warm()
+    try:
+        run_worker(
+            flow=service.flow,
+            app=app,
+            queues=queues,
+            concurrency=settings.concurrency,
+            maximum_attempts=settings.maximum_attempts,
+            ready=lambda: _log.info("worker_ready"),
+        )
+    finally:
+        service.reader.close()
