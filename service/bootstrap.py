@@ -5,6 +5,7 @@ Parts are imported where they are made: a listener must not carry renderers, dec
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,10 +59,11 @@ class Service:
         from service.adapters.triton import TritonInferenceServer
 
         triton = self.settings.triton
-        if triton.url is None:
+        url = triton.url or _embedded(self.settings).get("triton")
+        if url is None:
             raise Unavailable("No Triton is configured: set SONOMYO_TRITON__URL, or run `sonomyo up`, which brings its own.")
         return TritonInferenceServer(
-            url=triton.url,
+            url=url,
             deadline_seconds=triton.deadline_seconds,
             batches_in_flight=triton.batches_in_flight,
             shared_memory=triton.shared_memory,
@@ -176,6 +178,9 @@ def database_url(settings: Settings) -> str:
         return database.url.get_secret_value()
     if database.url_file is not None:
         return database.url_file.read_text(encoding="utf-8").strip()
+    embedded = _embedded(settings).get("database")
+    if embedded is not None:
+        return embedded
     raise Unavailable("No database is configured: set SONOMYO_DATABASE__URL, or run `sonomyo up`, which brings its own.")
 
 
@@ -183,3 +188,20 @@ def store_root(settings: Settings) -> Path:
     """The folder of the instance store."""
     url = settings.store.url
     return settings.data_dir / "store" if url is None else Path(url.removeprefix("file:"))
+
+
+def remember_embedded(settings: Settings, database: str | None, triton: str | None) -> None:
+    """Write down where the embedded servers of this data folder are, so that `sonomyo keys` or `doctor` find them."""
+    path = _embedded_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"database": database, "triton": triton}), encoding="utf-8")
+
+
+def _embedded(settings: Settings) -> dict[str, str | None]:
+    path = _embedded_file(settings)
+    found: dict[str, str | None] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _embedded_file(settings: Settings) -> Path:
+    return settings.data_dir / "run" / "embedded.json"

@@ -11,6 +11,7 @@ from service.adapters.instance_store import read_instance
 from service.adapters.listener import Listener
 from service.adapters.migrations import check_revision
 from service.adapters.reconciliation import reconcile
+from service.adapters.retention import Retention
 from service.bootstrap import Service
 from service.errors import Unavailable
 
@@ -41,6 +42,8 @@ def run_listener(service: Service) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=_reconcile, args=(service,), name="reconcile", daemon=True).start()
+    retention = Retention(engine=service.engine, store=service.store, settings=settings.retention)
+    threading.Thread(target=retention.keep, args=(stop,), name="retention", daemon=True).start()
     listener.serve(stop)
 
 

@@ -14,7 +14,7 @@ from service.access import Role
 from service.adapters.access import SignInLinks
 from service.adapters.migrations import migrate
 from service.adapters.postgres import make_engine
-from service.bootstrap import database_url
+from service.bootstrap import database_url, remember_embedded
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.processes import Command
 from service.embedded.supervisor import ProcessSpec, Supervisor
@@ -38,6 +38,7 @@ def up(settings: Settings) -> int:
     supervisor.start()
     try:
         if supervisor.wait_until_ready(stop):
+            remember_embedded(settings, None if postgres is None else postgres.url(), None if triton is None else triton.url)
             _say_where(settings, postgres.url() if postgres is not None else database_url(settings))
             stop.wait()
         elif supervisor.failure is not None:
