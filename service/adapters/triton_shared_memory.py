@@ -10,6 +10,7 @@ import os
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,6 +84,7 @@ class RegionPool:
         self._refused_until = 0.0
         self._owner = f"{_PREFIX}{os.getpid()}-{_start_ticks(os.getpid())}-{secrets.token_hex(4)}"
         self._swept = False
+        weakref.finalize(self, _unlink_all_of, self._owner, os.getpid())
 
     @contextmanager
     def lease(self, size: int) -> Iterator[Region]:
@@ -170,6 +172,13 @@ class RegionPool:
                 if not self._unregister(name):
                     with self._lock:
                         self._retired.add(name)
+
+
+def _unlink_all_of(owner: str, pid: int) -> None:
+    """At the end of the process, or of the pool; a fork of the process is not its end."""
+    if os.getpid() == pid:
+        for path in _FOLDER.glob(f"{owner}-*"):
+            path.unlink(missing_ok=True)
 
 
 def _owner_is_dead(name: str) -> bool:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,23 @@ def test_infer_server_killed_midway_answers_again_after_its_restart(own_triton: 
     assert any("serves again" in line for line in lines)
 
 
+def test_infer_from_many_threads_through_a_kill_gives_each_its_own_answers(
+    own_triton: tuple[EmbeddedTriton, list[str]],
+) -> None:
+    triton, _ = own_triton
+    with client_of(triton, shared_memory="on", deadline_seconds=60) as client, ThreadPoolExecutor(4) as threads:
+
+        def ask(start: int) -> list[float]:
+            values = range(start, start + 40)
+            batches = ({"x": np.full((1, 4), value, np.float32)} for value in values)
+            return [float(answer["y"][0, 3]) for answer in client.infer(LINE, batches)]
+
+        asked = [threads.submit(ask, 1000 * number) for number in range(4)]
+        server_process(port_of(triton)).kill()
+        answers = [each.result() for each in asked]
+    assert answers == [[2.0 * (1000 * number + step) + 1 for step in range(40)] for number in range(4)]
+
+
 def test_server_killed_leaves_no_stub_and_no_shared_memory_after_its_restart(
     own_triton: tuple[EmbeddedTriton, list[str]],
 ) -> None:
@@ -212,6 +230,9 @@ def test_server_whose_supervisor_was_killed_leaves_no_process(tmp_path: Path) ->
         assert len(left) > 1
         process.kill()
         poll(lambda: not any(one.is_running() for one in left), timeout_seconds=60, what="their end")
+    successor = triton_in(tmp_path / "server", tmp_path / "models")
+    successor.prepare()
+    assert list(SHARED_MEMORY.glob(f"{successor.memory_prefix}*")) == []
 
 
 def test_region_of_a_dead_client_is_unlinked_and_unregistered_by_the_next(own_triton: tuple[EmbeddedTriton, list[str]]) -> None:
