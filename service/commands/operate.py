@@ -1,13 +1,16 @@
 """Commands of the person who runs the service: migrate, models, keys, doctor, backup, restore."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from service.bootstrap import Service, database_url
+from service.bootstrap import Service
 from service.errors import SonomyoError
 
 keys = typer.Typer(help="API keys for programs; a key is shown once, only its hash is kept.", no_args_is_help=True)
@@ -61,9 +64,11 @@ def doctor_command(context: typer.Context) -> None:
 def backup_command(context: typer.Context, file: Annotated[Path, typer.Argument(help="The archive to write.")]) -> None:
     """Database and instance store in one archive, consistent, verified by hash."""
     from service.adapters.backup import backup
+    from service.commands.whole import database_for
 
-    service = Service(context.obj)
-    typer.echo(backup(file, database_url=database_url(service.settings), store=service.store))
+    with database_for(context.obj) as url, _bar() as show:
+        said = backup(file, database_url=url, store=Service(context.obj).store, progress=show)
+    typer.echo(said)
 
 
 def restore_command(
@@ -73,9 +78,11 @@ def restore_command(
 ) -> None:
     """Put an archive back; every file is verified by hash."""
     from service.adapters.backup import restore
+    from service.commands.whole import database_for
 
-    service = Service(context.obj)
-    typer.echo(restore(file, database_url=database_url(service.settings), store=service.store, force=force))
+    with database_for(context.obj, make=True) as url, _bar() as show:
+        said = restore(file, database_url=url, store=Service(context.obj).store, force=force, progress=show)
+    typer.echo(said)
 
 
 def create_key(
@@ -104,3 +111,18 @@ def revoke_key(context: typer.Context, key_id: str) -> None:
     from service.adapters.access import ApiKeys
 
     ApiKeys(engine=Service(context.obj).engine).revoke(key_id)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each step on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done_bytes: int, total_bytes: int) -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=total_bytes)
+            progress.update(tasks[step], completed=done_bytes)
+
+        yield show

@@ -84,6 +84,31 @@ def triton_for(settings: Settings) -> Iterator[Settings]:
         supervisor.stop()
 
 
+@contextmanager
+def database_for(settings: Settings, *, make: bool = False) -> Iterator[str]:
+    """The configured database, that of a running `sonomyo up`, or else the embedded one for as long as this lasts.
+
+    Raises Unavailable when there is none, unless one may be made.
+    """
+    postgres = _postgres(settings)
+    if postgres is None:
+        yield database_url(settings)
+        return
+    if not make and not (settings.data_dir / "postgres" / "data").exists():
+        raise Unavailable(f"{settings.data_dir} holds no database: set SONOMYO_DATA_DIR or SONOMYO_DATABASE__URL.")
+    if postgres.is_ready():
+        yield postgres.url()
+        return
+    supervisor = Supervisor([_postgres_spec(postgres)], run_folder=settings.data_dir / "run", say=lambda _: None)
+    supervisor.start()
+    try:
+        if not supervisor.wait_until_ready(threading.Event()):
+            raise Unavailable(supervisor.failure or "PostgreSQL did not start.")
+        yield postgres.url()
+    finally:
+        supervisor.stop()
+
+
 def with_admin_key(settings: Settings) -> Settings:
     """Settings with an administrator's key: the given one, or one made once and kept in the data folder, mode 0600."""
     if settings.api.key is not None or settings.api.key_file is not None:
