@@ -15,6 +15,9 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 CLONE_NEWNS = 0x20000
+#: Hidden by a small private file system that holds the mount points: a folder that others see could be removed by them, and a
+#: mount goes with its folder.
+PRIVATE_ROOT = "/mnt"
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 
@@ -46,9 +49,13 @@ def _enter_mount_namespace(binds: Sequence[Sequence[str]]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     _checked(libc.unshare(CLONE_NEWNS), "unshare")
     _checked(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount / private")
-    for source, target in binds:
+    sources = [os.open(source, os.O_PATH) for source, _ in binds]  # before one of them may be hidden
+    _checked(libc.mount(b"tmpfs", PRIVATE_ROOT.encode(), b"tmpfs", 0, b"size=64k,mode=0755"), f"mount {PRIVATE_ROOT}")
+    for source, (_, target) in zip(sources, binds, strict=True):
         Path(target).mkdir(parents=True, exist_ok=True)
-        _checked(libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND | MS_REC, None), f"mount {target}")
+        origin = f"/proc/self/fd/{source}".encode()
+        _checked(libc.mount(origin, os.fsencode(target), None, MS_BIND | MS_REC, None), f"mount {target}")
+        os.close(source)
 
 
 def _checked(status: int, what: str) -> None:

@@ -1,10 +1,9 @@
 """Which system user PostgreSQL runs as, and where it sees its folder: it refuses root, and root's folders are often closed.
 
 An ordinary user runs it as himself. Root hands its folder to a user id that no account uses; where a parent folder is closed to
-that id (a checkout in /root), the server gets a private mount of its folder instead, and no permission of the user's is changed.
+that id (root's home), the server gets a private mount of its folder instead, and no permission of the user's is changed.
 """
 
-import hashlib
 import os
 import shutil
 import stat
@@ -16,6 +15,8 @@ from service.errors import Unavailable
 
 #: In the range that Debian policy 9.2.2 leaves to nobody (60000-64999 is given out one by one, and this is not).
 UNUSED_UID = 64711
+#: Inside the server's own mounts (launch.py makes them), so the same path serves every server and nobody else sees it.
+PRIVATE_VIEW = Path("/mnt/sonomyo-postgres")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,7 @@ def choose_account(folder: Path) -> Account:
     closed = closed_parent(folder, uid)
     if closed is None:
         return Account(uid=uid, view=folder)
-    view = Path("/run") / f"sonomyo-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
-    account = Account(uid=uid, view=view, binds=((folder, view),))
+    account = Account(uid=uid, view=PRIVATE_VIEW, binds=((folder, PRIVATE_VIEW),))
     _check_mount(account, closed)
     return account
 

