@@ -160,8 +160,8 @@ def _write(path: Path, snapshot: _Snapshot, store: FileInstanceStore, progress: 
         snapshot.dump.unlink()
         done_bytes, count, missing = dump_bytes, 0, []
         with snapshot.keys.open(encoding="ascii") as lines:
-            for key, size_bytes in (line.split() for line in lines):
-                added = _add_instance(archive, store, key, int(size_bytes))
+            for key, _size_bytes in (line.split() for line in lines):
+                added = _add_instance(archive, store, key)
                 if added is None:
                     missing.append(key)
                     continue
@@ -182,12 +182,13 @@ def _write(path: Path, snapshot: _Snapshot, store: FileInstanceStore, progress: 
         )
 
 
-def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str, size_bytes: int) -> int | None:
-    """Its size, or None when the store does not hold it as it was received."""
+def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str) -> int | None:
+    """Its size, or None when the store does not hold it.
+
+    The row's size is no proof: the same data set that arrives again may come with another File Meta Information.
+    """
     try:
         with store.path(key).open("rb") as file:
-            if os.fstat(file.fileno()).st_size != size_bytes:
-                return None
             return archive.add(f"instances/{key}", file)
     except (NotFound, FileNotFoundError):
         return None

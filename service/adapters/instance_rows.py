@@ -74,7 +74,8 @@ class PostgresInstanceRows:
         current = next((row for row in rows if row.is_current), None)
         identical = next((row for row in rows if _is_identical(row, received)), None)
         if identical is not None and (identical.is_current or identical.disposition == "conflict"):
-            identical.removed_at = None
+            # The file under this key was replaced by its equal, whose File Meta Information may have another length.
+            identical.removed_at, identical.size_bytes = None, received.size_bytes
             return to_stored(identical)
         return self._save_other(received, current, identical)
 

@@ -165,6 +165,11 @@ def test_identical_instance_again_changes_nothing(house: House) -> None:
     assert house.waiting() == waiting
 
 
+def test_identical_instance_under_another_file_head_has_the_size_of_the_file_that_replaced_the_first(house: House) -> None:
+    house.flow.store_instance(received())
+    assert house.flow.store_instance(replace(received(), size_bytes=110)).size_bytes == 110
+
+
 def test_identical_instance_from_four_threads_is_stored_once(house: House) -> None:
     stored: list[StoredInstance] = []
     threads = [threading.Thread(target=lambda: stored.append(house.flow.store_instance(received()))) for _ in range(4)]
