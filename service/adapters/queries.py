@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, func, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, Text, any_, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.adapters.cursors import after_arrival, of_arrival
 from service.adapters.instance_rows import to_stored
@@ -185,7 +185,7 @@ def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[Study
 def _instance_counts(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
     query = (
         select(InstanceRow.study_instance_uid, func.count())
-        .where(InstanceRow.study_instance_uid.in_(uids), InstanceRow.is_current, ~InstanceRow.is_returned)
+        .where(_among(InstanceRow.study_instance_uid, uids), InstanceRow.is_current, ~InstanceRow.is_returned)
         .group_by(InstanceRow.study_instance_uid)
     )
     return dict(connection.execute(query).all())
@@ -195,7 +195,7 @@ def _analysis_counts(connection: Connection, uids: Sequence[str]) -> dict[str, d
     query = (
         select(InstanceRow.study_instance_uid, AnalysisRow.state, func.count())
         .join(AnalysisRow, AnalysisRow.instance_id == InstanceRow.id)
-        .where(InstanceRow.study_instance_uid.in_(uids), InstanceRow.is_current)
+        .where(_among(InstanceRow.study_instance_uid, uids), InstanceRow.is_current)
         .group_by(InstanceRow.study_instance_uid, AnalysisRow.state)
     )
     counts: dict[str, dict[str, int]] = {}
@@ -208,7 +208,7 @@ def _newest_reports(connection: Connection, uids: Sequence[str]) -> dict[str, Re
     query = (
         select(ReportRow.study_instance_uid, ReportRow.report_id, ReportRow.version, ReportRow.status, ReportRow.created_at)
         .ext(distinct_on(ReportRow.study_instance_uid))
-        .where(ReportRow.study_instance_uid.in_(uids))
+        .where(_among(ReportRow.study_instance_uid, uids))
         .order_by(ReportRow.study_instance_uid, ReportRow.version.desc())
     )
     return {row.pop("study_instance_uid"): ReportSummary(**row) for row in map(dict, connection.execute(query).mappings())}
@@ -218,10 +218,15 @@ def _undelivered_counts(connection: Connection, uids: Sequence[str]) -> dict[str
     query = (
         select(ReportRow.study_instance_uid, func.count())
         .join(DeliveryRow, DeliveryRow.report_id == ReportRow.report_id)
-        .where(ReportRow.study_instance_uid.in_(uids), DeliveryRow.state.in_(_UNFINISHED))
+        .where(_among(ReportRow.study_instance_uid, uids), DeliveryRow.state.in_(_UNFINISHED))
         .group_by(ReportRow.study_instance_uid)
     )
     return dict(connection.execute(query).all())
+
+
+def _among(column: InstrumentedAttribute[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """One array parameter, so that the statement is the same for any number of values."""
+    return column == any_(literal(list(values), ARRAY(Text())))
 
 
 def _instances(connection: Connection, study_instance_uid: str) -> tuple[InstanceView, ...]:

@@ -19,7 +19,7 @@ from service.views import Counters
 _log = structlog.stdlib.get_logger("sonomyo.http")
 #: Routes that are asked every few seconds by machines; logged only when they fail.
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
-_COUNTERS_SECONDS = 5.0
+_COUNTERS_SECONDS = 10.0
 _SERVER_ERROR = 500
 #: Nothing was answered, for nobody was there any more; the number is nginx's.
 _CLIENT_LEFT = 499
@@ -62,7 +62,7 @@ class _DatabaseCounts(Collector):
         yield _family("sonomyo_instances", "Instances kept, by how they were judged", ("disposition",), counters.instances)
         yield _family("sonomyo_studies", "Studies, by status", ("status",), counters.studies)
         yield _family("sonomyo_analyses", "Analyses, by state", ("analysis", "state"), counters.analyses)
-        yield _family("sonomyo_jobs", "Jobs of the last week and all unfinished ones", ("queue", "state"), counters.jobs)
+        yield _family("sonomyo_jobs", "Jobs that are not done; failed: dead letters", ("queue", "state"), counters.jobs)
         yield _family("sonomyo_deliveries", "Objects on their way", ("destination", "state"), counters.deliveries)
         yield _family("sonomyo_associations", "DICOM associations, by outcome", ("outcome",), counters.associations)
         yield GaugeMetricFamily(
