@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
 
 from training.muscle_segmentation.augment import augment  # noqa: E402
-from training.muscle_segmentation.losses import segmentation_loss  # noqa: E402
+from training.muscle_segmentation.losses import LossWeights, segmentation_loss  # noqa: E402
 from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, ServedSegmentation, standardised  # noqa: E402
 from training.muscle_segmentation.train import as_batch, train_step  # noqa: E402
 
@@ -43,7 +43,8 @@ def test_loss_unlabelled_head_costs_nothing() -> None:
     weights[:, 1] = 0
     moved = logits.clone()
     moved[:, 1] += 5
-    assert float(segmentation_loss(moved, targets, weights)) == pytest.approx(float(segmentation_loss(logits, targets, weights)))
+    wanted = float(segmentation_loss(logits, targets, weights, LossWeights()))
+    assert float(segmentation_loss(moved, targets, weights, LossWeights())) == pytest.approx(wanted)
 
 
 def test_augment_keeps_labels_on_the_structures(batch: tuple[Any, Any, Any]) -> None:
@@ -60,7 +61,7 @@ def test_network_overfits_one_batch(batch: tuple[Any, Any, Any]) -> None:
     network = MuscleSegmentation(NetworkConfig((12, 16, 24, 32))).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
     small = tuple(part[..., 64:192, 64:192].contiguous() for part in batch)
-    losses = [train_step(network, optimiser, small) for _ in range(50)]
+    losses = [train_step(network, optimiser, small, LossWeights()) for _ in range(50)]
     assert losses[-1] < 0.45 * losses[0]
 
 

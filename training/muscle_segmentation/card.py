@@ -14,6 +14,7 @@ _NEGATIVES = """
 Of {images} simulated frames without a muscle, {share_of_images_with_belly_over_5_percent:.0%} got a belly of over 5 % of the
 frame. No real picture without a muscle was scored."""
 
+_LOSS_OPTIONS = ("fascicle_positive", "fascicle_false_positive")
 _ROWS = (
     ("images (clusters)", "images"),
     ("aponeurosis IoU", "aponeurosis_iou"),
@@ -68,6 +69,7 @@ def _commands(stages: Sequence[Mapping[str, Any]]) -> str:
         words += [f"--learning-rate {stage['learning_rate']}"]
         words += [f"--stop-at {stage['stopped_at']}"] if stage["stopped_at"] != stage["steps"] else []
         words += [f"--start-from RUN/{number - 1}/last.pt"] if number > 1 else []
+        words += [f"--{name.replace('_', '-')} {stage[name]}" for name in _LOSS_OPTIONS if name in stage]
         words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
         lines.append(" ".join(words))
     return "\n".join(lines)

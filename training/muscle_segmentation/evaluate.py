@@ -73,7 +73,7 @@ def evaluate_simulated(network: ServedSegmentation, subjects: int) -> Table:
         seeds = range(TEST_SEEDS, TEST_SEEDS + subjects)
         frames = [(seed, item) for seed in seeds for item in labelled_frames(seed, group, count=2)]  # type: ignore[arg-type]
         maps = predict(network, [item for _, item in frames])
-        tables[title] = summary([score(item, m, seed, 0.0) for (seed, item), m in zip(frames, maps, strict=True)])
+        tables[title] = summary([score(item, m, seed, None) for (seed, item), m in zip(frames, maps, strict=True)])
     negatives = [labelled_negative(seed) for seed in range(TEST_NEGATIVE_SEEDS, TEST_NEGATIVE_SEEDS + 2 * subjects)]
     covered = [float((m[2] >= 128).mean()) for m in predict(network, negatives)]
     tables["simulated_without_muscle"] = {

@@ -38,7 +38,7 @@ class Score:
         return all(error is not None and error <= _LINE_PIXELS for error in self.line_errors)
 
 
-def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float, threshold: int = 128) -> Score:
+def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float | None, threshold: int = 128) -> Score:
     """Compare maps (3, 256, 256) of 0 to 255 with an image's labels."""
     aponeurosis = belly = f1 = None
     errors: tuple[float | None, ...] = ()
@@ -59,7 +59,7 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float, 
         fascicle_f1=f1,
         angle_error_deg=None if labelled is None or predicted is None else abs(predicted - labelled),
         angle_is_labelled=labelled is not None,
-        constant_angle_error_deg=None if labelled is None else abs(constant_angle_deg - labelled),
+        constant_angle_error_deg=None if labelled is None or constant_angle_deg is None else abs(constant_angle_deg - labelled),
     )
 
 

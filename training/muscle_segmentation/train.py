@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from training.muscle_segmentation.augment import augment
 from training.muscle_segmentation.folds import split
-from training.muscle_segmentation.losses import segmentation_loss
+from training.muscle_segmentation.losses import LossWeights, segmentation_loss
 from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, number_of_parameters
 from training.muscle_segmentation.real import Labelled, load_real
 from training.muscle_segmentation.simulated import load_or_simulate
@@ -33,6 +33,17 @@ class Schedule:
     weight_decay: float = 1e-3
     averaging: float = 0.998
     seed: int = 20261121
+    #: Weight of positive pixels, and Tversky's weight of false positives, of the fascicle head.
+    fascicle_positive: float = 5.0
+    fascicle_false_positive: float = 0.3
+
+    def balance(self) -> LossWeights:
+        """The weights of the losses, head by head."""
+        usual = LossWeights()
+        return LossWeights(
+            positive=(usual.positive[0], self.fascicle_positive, usual.positive[2]),
+            false_positive=(usual.false_positive[0], self.fascicle_false_positive, usual.false_positive[2]),
+        )
 
 
 def main() -> None:
@@ -45,11 +56,19 @@ def main() -> None:
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
     parser.add_argument("--learning-rate", type=float, default=Schedule().learning_rate)
+    parser.add_argument("--fascicle-positive", type=float, default=Schedule().fascicle_positive)
+    parser.add_argument("--fascicle-false-positive", type=float, default=Schedule().fascicle_false_positive)
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     share = Schedule().simulated_share if arguments.simulated_frames else 0.0
-    schedule = Schedule(steps=arguments.steps, simulated_share=share, learning_rate=arguments.learning_rate)
+    schedule = Schedule(
+        steps=arguments.steps,
+        simulated_share=share,
+        learning_rate=arguments.learning_rate,
+        fascicle_positive=arguments.fascicle_positive,
+        fascicle_false_positive=arguments.fascicle_false_positive,
+    )
     images = load_real(arguments.data)
     real = [images[i] for i in split(images).train]
     simulated = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
@@ -84,7 +103,7 @@ def fit(
     for step, batch in zip(range(1, stop_at + 1), _batches(real, simulated, schedule), strict=False):
         for group in optimiser.param_groups:
             group["lr"] = _rate(step, schedule)
-        losses.append(train_step(network, optimiser, batch))
+        losses.append(train_step(network, optimiser, batch, schedule.balance()))
         _follow(average, network, min(schedule.averaging, 1 - 1 / (1 + step / 10)))
         if step % 50 == 0:
             _log(out, step, losses[-50:], time.monotonic() - started)
@@ -92,11 +111,16 @@ def fit(
             save(average, out / "last.pt", [*stages, asdict(schedule) | {"stopped_at": step}])
 
 
-def train_step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor, Tensor]) -> float:
+def train_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: tuple[Tensor, Tensor, Tensor],
+    balance: LossWeights,
+) -> float:
     """One step on (image, targets, weights); gives the loss."""
     image, targets, weights = batch
     optimiser.zero_grad(set_to_none=True)
-    loss = segmentation_loss(network(image.contiguous(memory_format=torch.channels_last)), targets, weights)
+    loss = segmentation_loss(network(image.contiguous(memory_format=torch.channels_last)), targets, weights, balance)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 2.0)
     optimiser.step()
