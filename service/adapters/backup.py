@@ -29,12 +29,12 @@ from service.adapters.backup_archive import (
     read_members,
     verify_archive,
 )
-from service.adapters.instance_store import FileInstanceStore
+from service.adapters.instance_store import FileInstanceStore, read_instance, storage_key
 from service.adapters.migrations import knows_revision, newest_revision, revision_of
 from service.adapters.postgres import make_engine, vendor_errors_translated
 from service.adapters.postgres_programs import dump_database, load_database
 from service.adapters.retention import REMOVAL_LOCK
-from service.errors import Conflict, NotFound, SonomyoError, Unavailable
+from service.errors import Conflict, InputRejected, NotFound, SonomyoError, Unavailable
 
 #: Called with the step, the bytes done and the bytes in all.
 StepProgress = Callable[[str, int, int], None]
@@ -42,6 +42,8 @@ StepProgress = Callable[[str, int, int], None]
 _BATCH = 1000
 _PIECE_BYTES = 1 << 20
 _NAMED_IN_MANIFEST = 100
+#: A deflated object is read as well, whatever the listener would take today.
+_MAXIMUM_INFLATED_BYTES = 1 << 40
 _LIVE = text("SELECT storage_key, max(size_bytes) FROM instances WHERE removed_at IS NULL GROUP BY storage_key ORDER BY 1")
 _LIVE_AMONG = text("SELECT storage_key FROM instances WHERE storage_key = ANY(:keys) AND removed_at IS NULL")
 _OTHERS = text(
@@ -144,7 +146,7 @@ def _list_keys(connection: Connection, to: Path) -> int:
     total_bytes = 0
     with to.open("w", encoding="ascii") as file:
         for key, size_bytes in connection.execution_options(yield_per=_BATCH).execute(_LIVE):
-            file.write(f"{key} {size_bytes}\n")
+            file.write(f"{key}\n")
             total_bytes += size_bytes
     return total_bytes
 
@@ -160,8 +162,8 @@ def _write(path: Path, snapshot: _Snapshot, store: FileInstanceStore, progress: 
         snapshot.dump.unlink()
         done_bytes, count, missing = dump_bytes, 0, []
         with snapshot.keys.open(encoding="ascii") as lines:
-            for key, _size_bytes in (line.split() for line in lines):
-                added = _add_instance(archive, store, key)
+            for key in map(str.rstrip, lines):
+                added = _add_instance(archive, store, key, int(size_bytes))
                 if added is None:
                     missing.append(key)
                     continue
@@ -182,16 +184,23 @@ def _write(path: Path, snapshot: _Snapshot, store: FileInstanceStore, progress: 
         )
 
 
-def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str) -> int | None:
-    """Its size, or None when the store does not hold it.
-
-    The row's size is no proof: the same data set that arrives again may come with another File Meta Information.
-    """
+def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str, size_bytes: int) -> int | None:
+    """Its size, or None when the store does not hold it as it was received."""
     try:
         with store.path(key).open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size_bytes and not _is_whole(store.path(key), key):
+                return None
             return archive.add(f"instances/{key}", file)
     except (NotFound, FileNotFoundError):
         return None
+
+
+def _is_whole(path: Path, key: str) -> bool:
+    """The same data set that arrived again may have another File Meta Information, so that only its content can tell."""
+    try:
+        return storage_key(read_instance(path)[1]) == key
+    except InputRejected:
+        return False
 
 
 def _summary(file: Path, manifest: Manifest) -> str:
@@ -200,7 +209,7 @@ def _summary(file: Path, manifest: Manifest) -> str:
     )
     if manifest.missing:
         raise SonomyoError(
-            f"{file} was written and verified with {size}, but the store lacks {manifest.missing} files that the database names,"
+            f"{file} was written and verified with {size}, but {manifest.missing} files of the store are lost or damaged,"
             f" the first of them {manifest.first_missing[0]}; the archive's manifest.json names the first {_NAMED_IN_MANIFEST}."
         )
     return f"{file}: {size}, written and verified."

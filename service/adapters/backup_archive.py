@@ -45,7 +45,7 @@ class Manifest(BaseModel):
     instance_bytes: int
     dump_bytes: int
     sums_sha256: str
-    #: How many files the store should have held and did not, or held with another size; the first of them by key.
+    #: How many files the store should have held and did not, or held with other content; the first of them by key.
     missing: int = 0
     first_missing: tuple[str, ...] = ()
 

@@ -180,13 +180,16 @@ def test_stored_files_amiss_are_told_and_the_rest_is_kept(
     units: UnitOfWorkFactory, engine: Engine, database_url: str, store: FileInstanceStore, tmp_path: Path
 ) -> None:
     fill(units, engine, store)
-    lost, cut = (store_instance(units, store, f"{STUDY}.{number}", study=STUDY).storage_key for number in (8, 9))
+    lost, cut, changed = sorted(
+        store_instance(units, store, f"{STUDY}.{number}", study=STUDY).storage_key for number in (7, 8, 9)
+    )
     store.path(lost).unlink()
     store.path(cut).write_bytes(store.path(cut).read_bytes()[:-1])
-    with pytest.raises(SonomyoError, match=min(lost, cut)):
+    store.path(changed).write_bytes(store.path(changed).read_bytes()[:-1] + b"!")
+    with pytest.raises(SonomyoError, match=lost):
         backup(tmp_path / "a.tar", database_url=database_url, store=store)
     manifest = verify_archive(tmp_path / "a.tar", lambda _: None)
-    assert (manifest.instances, manifest.missing, manifest.first_missing) == (3, 2, tuple(sorted((lost, cut))))
+    assert (manifest.instances, manifest.missing, manifest.first_missing) == (3, 3, (lost, cut, changed))
 
 
 def test_existing_file_is_not_overwritten(database_url: str, store: FileInstanceStore, tmp_path: Path) -> None:
@@ -301,13 +304,7 @@ def test_large_instance_passes_through_little_memory(
     tmp_path: Path,
 ) -> None:
     fill(units, engine, store)
-    large = store_instance(units, store, f"{STUDY}.9", study=STUDY)
-    with store.path(large.storage_key).open("r+b") as file:
-        file.truncate(64 << 20)
-    with engine.begin() as connection:
-        connection.execute(
-            text("UPDATE instances SET size_bytes = :size WHERE id = :id"), {"size": 64 << 20, "id": large.instance_id}
-        )
+    large = store_instance(units, store, f"{STUDY}.9", study=STUDY, PixelData=bytes(64 << 20))
     tracemalloc.start()
     try:
         backup(tmp_path / "a.tar", database_url=database_url, store=store)
@@ -315,4 +312,4 @@ def test_large_instance_passes_through_little_memory(
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
-    assert other_store.path(large.storage_key).stat().st_size == 64 << 20
+    assert other_store.path(large.storage_key).stat().st_size == large.size_bytes > 64 << 20
