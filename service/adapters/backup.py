@@ -163,7 +163,7 @@ def _write(path: Path, snapshot: _Snapshot, store: FileInstanceStore, progress: 
         done_bytes, count, missing = dump_bytes, 0, []
         with snapshot.keys.open(encoding="ascii") as lines:
             for key in map(str.rstrip, lines):
-                added = _add_instance(archive, store, key, int(size_bytes))
+                added = _add_instance(archive, store, key)
                 if added is None:
                     missing.append(key)
                     continue
@@ -184,11 +184,11 @@ def _write(path: Path, snapshot: _Snapshot, store: FileInstanceStore, progress: 
         )
 
 
-def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str, size_bytes: int) -> int | None:
+def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str) -> int | None:
     """Its size, or None when the store does not hold it as it was received."""
     try:
         with store.path(key).open("rb") as file:
-            if os.fstat(file.fileno()).st_size != size_bytes and not _is_whole(store.path(key), key):
+            if not _is_whole(store.path(key), key):
                 return None
             return archive.add(f"instances/{key}", file)
     except (NotFound, FileNotFoundError):
