@@ -198,7 +198,8 @@ def _add_instance(archive: ArchiveWriter, store: FileInstanceStore, key: str) ->
 def _is_whole(path: Path, key: str) -> bool:
     """The same data set that arrived again may have another File Meta Information, so that only its content can tell."""
     try:
-        return storage_key(read_instance(path)[1]) == key
+        _, digest = read_instance(path, maximum_inflated_bytes=_MAXIMUM_INFLATED_BYTES)
+        return storage_key(digest) == key
     except InputRejected:
         return False
 

@@ -1,5 +1,6 @@
 """Studies as the listener leaves them: real files in a real store, real rows, and reports in the states that matter."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,21 @@ from sqlalchemy import Engine, insert, text
 
 from service.adapters.instance_store import FileInstanceStore, read_instance
 from service.adapters.tables import DeliveryRow, RenderedRow, ReportRow
+from service.core.dataset_scan import DEFLATED_EXPLICIT
 from service.core.part10 import encode_head
 from service.ports import ReceivedInstance, StoredInstance, UnitOfWorkFactory
 from tests.integration.listener_parts import EXPLICIT, US, encode, ultrasound
 
 
-def store_instance(units: UnitOfWorkFactory, store: FileInstanceStore, uid: str, *, study: str, **changes: Any) -> StoredInstance:
+def store_instance(
+    units: UnitOfWorkFactory, store: FileInstanceStore, uid: str, *, study: str, deflated: bool = False, **changes: Any
+) -> StoredInstance:
     """Durable file, then a committed row."""
-    head = encode_head(sop_class_uid=US, sop_instance_uid=uid, transfer_syntax_uid=EXPLICIT)
+    head = encode_head(sop_class_uid=US, sop_instance_uid=uid, transfer_syntax_uid=DEFLATED_EXPLICIT if deflated else EXPLICIT)
     data_set = encode(ultrasound(SOPInstanceUID=uid, StudyInstanceUID=study, SeriesInstanceUID=f"{study}.5", **changes))
     with store.incoming.create() as file:
-        file.write(head + data_set)
-        attributes, digest = read_instance(file.path)
+        file.write(head + (zlib.compress(data_set, wbits=-15) if deflated else data_set))
+        attributes, digest = read_instance(file.path, maximum_inflated_bytes=1 << 20 if deflated else None)
         size_bytes = file.size_bytes()
         key = store.adopt(file.path, digest)
     with units() as unit:

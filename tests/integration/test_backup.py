@@ -165,6 +165,15 @@ def test_instances_that_arrive_meanwhile_never_leave_a_row_without_its_file(
     assert len(keys) >= 3
 
 
+def test_deflated_object_is_not_taken_for_damaged(
+    units: UnitOfWorkFactory, engine: Engine, database_url: str, store: FileInstanceStore, tmp_path: Path
+) -> None:
+    fill(units, engine, store)
+    store_instance(units, store, f"{STUDY}.9", study=STUDY, deflated=True)
+    backup(tmp_path / "a.tar", database_url=database_url, store=store)
+    assert verify_archive(tmp_path / "a.tar", lambda _: None).instances == 4
+
+
 def test_removed_bytes_are_not_wanted(
     units: UnitOfWorkFactory, engine: Engine, database_url: str, store: FileInstanceStore, tmp_path: Path
 ) -> None:
