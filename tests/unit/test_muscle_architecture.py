@@ -145,10 +145,9 @@ def without_belly() -> Masks:
         (NOTHING, "no_aponeuroses"),
         (np.full((3, 256, 256), 255, np.uint8), "no_aponeuroses"),
         (noise(), "no_aponeuroses"),
-        (only_lines(), "no_coherent_fascicles"),
         (without_belly(), "no_muscle_belly"),
     ],
-    ids=["blank", "full", "noise", "lines without fascicles", "no belly"],
+    ids=["blank", "full", "noise", "no belly"],
 )
 def test_input_that_is_no_muscle_gives_one_not_measured_with_the_reason(answer: Masks, reason: str) -> None:
     cine = muscle_cine([Muscle()] * 3)
@@ -158,6 +157,22 @@ def test_input_that_is_no_muscle_gives_one_not_measured_with_the_reason(answer: 
     assert findings[0].value is None
     assert findings[0].series is None
     assert findings[0].text.startswith("Not measured: ")
+
+
+def test_muscle_without_visible_fascicles_gives_its_thickness_and_says_what_is_missing() -> None:
+    cine = muscle_cine([Muscle()] * 2)
+    findings = MuscleArchitecture().analyse(cine, scripted([only_lines()] * 2), described)
+    assert {finding.name for finding in findings if finding.kind is FindingKind.MEASUREMENT} == {
+        "thickness",
+        "superficial_aponeurosis_angle",
+        "deep_aponeurosis_angle",
+        "echo_intensity",
+    }
+    missing = [finding for finding in findings if finding.kind is FindingKind.NOT_MEASURED]
+    assert [finding.flags for finding in missing] == [
+        ("no_coherent_fascicles", name) for name in ("pennation_angle", "fascicle_angle", "fascicle_length")
+    ]
+    assert len({finding.finding_id for finding in findings}) == len(findings)
 
 
 def test_muscle_in_one_frame_of_many_is_not_believed() -> None:

@@ -41,6 +41,8 @@ class Trace:
     lower: Floats
     #: Traced columns as a share of the sector's width.
     share: float
+    #: Mean over them of the highest probability in each, 0 to 1.
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Aponeuroses:
     deep: Curve
     #: Traced share of the sector's width, the smaller of the two.
     share: float
+    #: Mean probability along them, 0 to 1, the smaller of the two.
+    probability: float
     #: How many lines were seen in all.
     lines: int
 
@@ -74,7 +78,13 @@ def find_aponeuroses(mask: Pixels, fascicles: Pixels, placement: Placement, scal
     above, below = pair
     superficial = fit_curve(above.columns * scale.x, above.lower * scale.y)
     deep = fit_curve(below.columns * scale.x, below.upper * scale.y)
-    return Aponeuroses(superficial, deep, min(above.share, below.share), len(traces))
+    return Aponeuroses(
+        superficial=superficial,
+        deep=deep,
+        share=min(1.0, above.share, below.share),
+        probability=min(above.probability, below.probability),
+        lines=len(traces),
+    )
 
 
 def trace_lines(mask: Pixels, placement: Placement) -> list[Trace]:
@@ -95,7 +105,7 @@ def trace_lines(mask: Pixels, placement: Placement) -> list[Trace]:
 
 
 def _edges(mask: Pixels, member: npt.NDArray[np.bool_], place: tuple[slice, slice]) -> Floats:
-    """Columns, upper and lower edge (3, N) of one connected piece; each edge where the probability crosses the threshold."""
+    """Columns, upper and lower edge and peak (4, N) of one connected piece; an edge is where the threshold is crossed."""
     filled = member.any(0)
     columns = np.flatnonzero(filled)
     first = member.argmax(0)[columns]
@@ -105,6 +115,7 @@ def _edges(mask: Pixels, member: npt.NDArray[np.bool_], place: tuple[slice, slic
             _STEP * (columns + float(place[1].start)),
             first + place[0].start - _beyond(mask, first, columns, -1),
             last + place[0].start + _beyond(mask, last, columns, +1),
+            np.where(member, mask, 0).max(0)[columns],
         ]
     )
 
@@ -120,7 +131,7 @@ def _beyond(mask: Pixels, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.in
 
 
 def _joined(pieces: Sequence[Floats], distance: float) -> list[Floats]:
-    """Pieces (3, N) that continue one another become one; the widest is taken first."""
+    """Pieces (4, N) that continue one another become one; the widest is taken first."""
     waiting = sorted(pieces, key=lambda piece: -piece.shape[1])
     lines: list[Floats] = []
     for piece in waiting:
@@ -140,16 +151,16 @@ def _continues(line: Floats, piece: Floats, distance: float) -> bool:
     if overlap > _LARGEST_OVERLAP * piece.shape[1]:
         return False
     nearest = line[:, -line.shape[1] // 3 :] if piece[0, 0] > line[0, 0] else line[:, : line.shape[1] // 3 + 1]
-    columns, rows = nearest[0], nearest[1:].mean(0)
+    columns, rows = nearest[0], nearest[1:3].mean(0)
     centre = columns.mean()
     variance = float(((columns - centre) ** 2).sum())
     slope = float(((columns - centre) * (rows - rows.mean())).sum()) / variance if variance else 0.0
     expected = rows.mean() + slope * (piece[0] - centre)
-    return bool(np.abs(piece[1:].mean(0) - expected).mean() < distance)
+    return bool(np.abs(piece[1:3].mean(0) - expected).mean() < distance)
 
 
 def _trace(points: Floats, width: int) -> Trace:
-    return Trace(points[0], points[1], points[2], _STEP * points.shape[1] / width)
+    return Trace(points[0], points[1], points[2], _STEP * points.shape[1] / width, float(points[3].mean()) / 255)
 
 
 def _bounding_pair(traces: Sequence[Trace], fascicles: Pixels, placement: Placement) -> tuple[Trace, Trace] | None:

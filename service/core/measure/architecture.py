@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from service.core.cine import Pixels
 from service.core.measure.aponeuroses import Aponeuroses, find_aponeuroses
-from service.core.measure.fascicles import find_fragments, measure_fascicles
-from service.core.measure.orientation import find_orientation
+from service.core.measure.fascicles import FascicleGeometry, find_fragments, measure_fascicles
+from service.core.measure.orientation import Orientation, find_orientation
 from service.core.measure.plane import Curve, Floats, Scale
 from service.core.preprocess import Placement
 
@@ -21,8 +21,10 @@ _SMALLEST_OVERLAP = 0.35
 _LARGEST_CONVERGENCE_DEG = 25.0
 #: Mean probability of muscle belly between the aponeuroses.
 _SMALLEST_BELLY = 0.4
-#: Fragments that run one way, and how much of the texture leans that way only: speckle has 0.
-_FEWEST_FRAGMENTS = 3
+#: Both lines' share of the width x their probability x that of the belly, and to it the concentration of the fascicles'
+#: direction: clear lines or clear fascicles make up for one another. Chosen on DL_Track, simulated frames and nerves.
+_SMALLEST_EVIDENCE = 0.7
+#: How much of the texture must lean one way for that to be the fascicles' direction; speckle has 0.
 _SMALLEST_CONCENTRATION = 0.1
 #: With more than this share of a fascicle unseen, its length rests on the aponeuroses and one angle.
 LARGEST_EXTRAPOLATED_SHARE = 0.6
@@ -40,6 +42,7 @@ class Reason(StrEnum):
     NO_APONEUROSES = "no_aponeuroses"
     NOT_ONE_MUSCLE = "aponeuroses_not_of_one_muscle"
     NO_MUSCLE_BELLY = "no_muscle_belly"
+    WEAK_EVIDENCE = "weak_evidence_of_muscle"
     NO_FASCICLES = "no_coherent_fascicles"
     IMPLAUSIBLE = "implausible_geometry"
 
@@ -77,27 +80,40 @@ class FrameArchitecture:
 
     @property
     def shows_muscle(self) -> bool:
-        """Both aponeuroses with fascicles between that agree: nothing but a muscle looks so."""
-        return self.pennation_deg is not None
+        """Two aponeuroses with a belly between were measured."""
+        return self.thickness is not None
 
 
 def measure_frame(number: int, image: Pixels, masks: Pixels, placement: Placement, scale: Scale) -> FrameArchitecture:
     """The architecture in one frame: model input (S, S) and its maps (3, S, S) of aponeurosis, fascicle and belly x 255."""
-    aponeurosis, fascicle, belly = masks
-    aponeuroses = find_aponeuroses(aponeurosis, fascicle, placement, scale)
+    aponeuroses = find_aponeuroses(masks[0], masks[1], placement, scale)
     if aponeuroses is None:
         return FrameArchitecture(number=number, reason=Reason.NO_APONEUROSES)
     gaps = _gaps(aponeuroses)
     if not _bound_one_muscle(aponeuroses, gaps, placement.width * scale.x):
         return FrameArchitecture(number=number, reason=Reason.NOT_ONE_MUSCLE)
+    return _measure_belly(number, image, masks, aponeuroses, float(gaps.mean()), scale)
+
+
+def _measure_belly(
+    number: int, image: Pixels, masks: Pixels, aponeuroses: Aponeuroses, thickness: float, scale: Scale
+) -> FrameArchitecture:
+    """What lies between the aponeuroses, if it is muscle."""
+    _, fascicle, belly = masks
     inside = _inside(aponeuroses, image.shape, scale)
-    if float(belly[inside].mean()) < _SMALLEST_BELLY * 255:
+    belly_probability = float(belly[inside].mean()) / 255 if inside.any() else 0.0
+    if belly_probability < _SMALLEST_BELLY:
         return FrameArchitecture(number=number, reason=Reason.NO_MUSCLE_BELLY)
-    thickness = float(gaps.mean())
+    orientation = find_orientation(image, fascicle, inside, scale, aponeuroses.deep.mean_angle_deg())
+    if _evidence(aponeuroses, belly_probability, orientation) < _SMALLEST_EVIDENCE:
+        return FrameArchitecture(number=number, reason=Reason.WEAK_EVIDENCE)
     if not _plausible(thickness, _THICKNESS_MM, scale):
         return FrameArchitecture(number=number, reason=Reason.IMPLAUSIBLE)
     frame = _without_fascicles(number, image, inside, aponeuroses, thickness, scale)
-    return _with_fascicles(frame, image, fascicle, inside, aponeuroses, scale)
+    if orientation is None or orientation.concentration < _SMALLEST_CONCENTRATION:
+        return frame
+    fragments = find_fragments(fascicle, inside, orientation, scale, thickness)
+    return _with_fascicles(frame, orientation, measure_fascicles(fragments, orientation, aponeuroses), scale)
 
 
 def _gaps(aponeuroses: Aponeuroses) -> Floats:
@@ -121,6 +137,11 @@ def _inside(aponeuroses: Aponeuroses, shape: tuple[int, ...], scale: Scale) -> n
     rows = np.arange(shape[0], dtype=np.int16)[:, None]
     limits = np.clip(np.stack([top, bottom]), -1, shape[0]).astype(np.int16)
     return np.asarray((rows >= limits[0]) & (rows <= limits[1]))
+
+
+def _evidence(aponeuroses: Aponeuroses, belly_probability: float, orientation: Orientation | None) -> float:
+    concentration = orientation.concentration if orientation else 0.0
+    return aponeuroses.share * aponeuroses.probability * belly_probability + concentration
 
 
 def _plausible(length: float, limits_mm: tuple[float, float], scale: Scale) -> bool:
@@ -148,21 +169,8 @@ def _without_fascicles(
 
 
 def _with_fascicles(
-    frame: FrameArchitecture,
-    image: Pixels,
-    mask: Pixels,
-    inside: npt.NDArray[np.bool_],
-    aponeuroses: Aponeuroses,
-    scale: Scale,
+    frame: FrameArchitecture, orientation: Orientation, fascicles: FascicleGeometry, scale: Scale
 ) -> FrameArchitecture:
-    """The frame and its fascicles, or the frame as it is when none run one way."""
-    orientation = find_orientation(image, mask, inside, scale, aponeuroses.deep.mean_angle_deg())
-    if orientation is None or orientation.concentration < _SMALLEST_CONCENTRATION:
-        return frame
-    fragments = find_fragments(mask, inside, orientation, scale, frame.thickness or 0.0)
-    if len(fragments) < _FEWEST_FRAGMENTS:
-        return frame
-    fascicles = measure_fascicles(fragments, orientation, aponeuroses)
     length = fascicles.length
     is_length = length is not None and _plausible(length, _FASCICLE_LENGTH_MM, scale)
     drawn = fascicles.segments[:_DRAWN_FRAGMENTS] / np.array([scale.x, scale.y])

@@ -35,6 +35,7 @@ SENTENCES = {
     Reason.NO_APONEUROSES: "two aponeuroses that bound a muscle were not found",
     Reason.NOT_ONE_MUSCLE: "the lines that were found do not bound one muscle",
     Reason.NO_MUSCLE_BELLY: "what lies between the lines does not look like a muscle belly",
+    Reason.WEAK_EVIDENCE: "lines, belly and fascicles together are too faint for a muscle",
     Reason.NO_FASCICLES: "no fascicles of one direction were found between the aponeuroses",
     Reason.IMPLAUSIBLE: "the geometry is not that of a human muscle",
 }
@@ -101,8 +102,7 @@ class ArchitectureFindings:
             **self._common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
             flags=(str(reason),),
-            text=f"Not measured: no muscle with two aponeuroses and fascicles between was recognised {where}; "
-            f"mostly, {SENTENCES[reason]}.",
+            text=f"Not measured: no muscle between two aponeuroses was recognised {where}; mostly, {SENTENCES[reason]}.",
             evidence=self._evidence(),
         )
 
@@ -126,12 +126,14 @@ class ArchitectureFindings:
         )
 
     def _quantity_not_measured(self, quantity: Quantity) -> Finding:
-        common = self._common("not_measured", of=quantity.name)
+        """Of a cine that shows muscle, but not this of it."""
+        reasons = Counter(frame.reason for frame in self.frames if frame.shows_muscle and frame.reason)
+        reason = reasons.most_common(1)[0][0] if reasons else Reason.IMPLAUSIBLE
         return Finding(
-            **common,
+            **self._common("not_measured", of=quantity.name),
             kind=FindingKind.NOT_MEASURED,
-            flags=(str(Reason.IMPLAUSIBLE), quantity.name),
-            text=f"Not measured: {wording.label(quantity.name).lower()}, for {SENTENCES[Reason.IMPLAUSIBLE]} in any frame.",
+            flags=(str(reason), quantity.name),
+            text=f"Not measured: {wording.label(quantity.name).lower()}, for {SENTENCES[reason]} in any frame.",
             evidence=self._evidence(),
         )
 
@@ -139,13 +141,14 @@ class ArchitectureFindings:
         total = len(self.frames)
         reasons = Counter(frame.reason for frame in self.frames if frame.reason)
         why = "".join(f" In {count}, {SENTENCES[reason]}." for reason, count in reasons.most_common())
+        fascicles = sum(frame.pennation_deg is not None for frame in self.frames)
         return Finding(
             **self._common("image_quality"),
             kind=FindingKind.QUALITY,
             value=100 * shown / total,
             unit="%",
             flags=tuple(str(reason) for reason, _ in reasons.most_common()),
-            text=f"Aponeuroses and fascicles were measured in {shown} of {total} frames.{why}",
+            text=f"Of {total} frames, a muscle was measured in {shown}, its fascicles in {fascicles}.{why}",
             evidence=self._evidence(),
         )
 

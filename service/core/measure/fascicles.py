@@ -54,7 +54,7 @@ class FascicleGeometry:
     pennation_deg: float
     length: float | None
     #: The share of a fascicle that was not seen but continued, where it is least.
-    extrapolated_share: float | None
+    extrapolated_share: float
     #: Ends (M, 2, 2) of the fragments, as (x, y), the heaviest first.
     segments: Floats
 
@@ -90,14 +90,14 @@ def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], orientation: Ori
 
 
 def measure_fascicles(fragments: Fragments, orientation: Orientation, aponeuroses: Aponeuroses) -> FascicleGeometry:
-    """The pennation where the fragments insert, and the length of the fascicle through the belly's middle; N >= 1."""
+    """The pennation where fragments and the belly's middle insert, and the length of the fascicle through that middle."""
     slope = -np.tan(np.radians(orientation.angle_deg))
     middle = (aponeuroses.start + aponeuroses.end) / 2
     depth = float(aponeuroses.superficial.at(middle) + aponeuroses.deep.at(middle)) / 2
     insertion, whole = _run(aponeuroses, np.append(fragments.x, middle), np.append(fragments.y, depth), slope)
     length = float(whole[-1])
     return FascicleGeometry(
-        pennation_deg=_pennation(fragments, orientation.angle_deg, aponeuroses, insertion[:-1]),
+        pennation_deg=_pennation(fragments, orientation.angle_deg, aponeuroses, insertion),
         length=length if np.isfinite(length) and length > 0 else None,
         extrapolated_share=_unseen(fragments, whole[:-1]),
         segments=_segments(fragments),
@@ -117,17 +117,18 @@ def _run(aponeuroses: Aponeuroses, x: Floats, y: Floats, slope: float) -> tuple[
 
 
 def _pennation(fragments: Fragments, angle_deg: float, aponeuroses: Aponeuroses, insertion: Floats) -> float:
-    """Mean angle to the tangent of the deep aponeurosis where each fragment, continued the common way, inserts."""
+    """Mean angle to the tangent of the deep aponeurosis where fragments (N,) and, last, the belly's middle insert."""
     meets = np.isfinite(insertion)
     tangent = np.where(meets, aponeuroses.deep.angle_deg(np.where(meets, insertion, 0)), aponeuroses.deep.mean_angle_deg())
-    return float(np.average(np.abs(angle_deg - tangent), weights=fragments.weight))
+    middle_weight = float(fragments.weight.mean()) if len(fragments) else 1.0
+    return float(np.average(np.abs(angle_deg - tangent), weights=np.append(fragments.weight, middle_weight)))
 
 
-def _unseen(fragments: Fragments, whole: Floats) -> float | None:
-    """The share that must be continued to reach both aponeuroses, of the fragments that need it least."""
+def _unseen(fragments: Fragments, whole: Floats) -> float:
+    """The share that must be continued to reach both aponeuroses, of the fragments that need it least; 1 without any."""
     valid = np.isfinite(whole) & (whole > 0)
     if not valid.any():
-        return None
+        return 1.0
     unseen = np.clip(1 - fragments.length[valid] / whole[valid], 0, 1)
     return float(np.sort(unseen)[:_LEAST_CONTINUED].mean())
 
