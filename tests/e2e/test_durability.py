@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.durability import ROLES, Sender, broken_invariants, kill_at_random
-from tests.running import running_service
+from tests.running import poll, running_service
 
 
 @pytest.mark.timeout(600)
@@ -28,8 +28,7 @@ def test_acknowledged_instances_survive_the_death_of_each_process(tmp_path: Path
         service.process.wait(timeout=10)
     with running_service(data_dir, stable_age_seconds="1") as service:
         ports.append(service.dicom_port)
-        time.sleep(2)
+        poll(lambda: len(sender.journal.acknowledged) >= len(ROLES), timeout_seconds=120, what="an acknowledgement for each kill")
         journal = sender.stop()
         assert sum(killed.values()) == len(ROLES)
-        assert len(journal.acknowledged) >= len(ROLES)
         assert broken_invariants(service, journal) == []
