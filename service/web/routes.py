@@ -1,5 +1,6 @@
 """Pages for people: a worklist, the report of a study, and the way in. Server-rendered, no script needed."""
 
+from datetime import UTC
 from functools import cache
 
 from fastapi import APIRouter, Path, Request
@@ -101,7 +102,7 @@ def _set_cookie(response: Response, session: OpenedSession, *, secure: bool) -> 
     response.set_cookie(
         session_cookie_name(secure=secure),
         session.token,
-        expires=session.expires_at,
+        expires=session.expires_at.astimezone(UTC),
         path="/",
         httponly=True,
         samesite="strict",

@@ -133,6 +133,16 @@ def test_sign_in_link_opens_one_session_once(house: House) -> None:
     assert house.client(None).get(path).status_code == 401
 
 
+def test_sign_in_works_with_a_database_in_any_time_zone(house: House) -> None:
+    with house.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f"ALTER DATABASE {name} SET timezone TO 'Asia/Tokyo'"))
+    house.engine.dispose()
+    browser = house.client(None)
+    assert browser.get(f"/sign-in/{house.sign_ins.create_link(Role.VIEWER)}").status_code == 303
+    assert browser.get("/").status_code == 200
+
+
 def test_sign_in_link_is_not_used_up_by_a_prefetch(house: House) -> None:
     token = house.sign_ins.create_link(Role.VIEWER)
     browser = house.client(None)
