@@ -87,7 +87,9 @@ def restore(
     when a newer version made the archive. Interrupted, it is run again with `force`.
     """
     size_bytes = file.stat().st_size
-    manifest = verify_archive(file, _step(progress, "verifying", size_bytes))
+    verified = _step(progress, "verifying", size_bytes)
+    manifest = verify_archive(file, verified)
+    verified(size_bytes)
     if not knows_revision(manifest.revision):
         raise Conflict(f"The archive is of revision {manifest.revision}, which this version does not know; use a newer one.")
     engine = make_engine(database_url, pool_size=1)
@@ -96,7 +98,7 @@ def restore(
         engine.dispose()
         with tempfile.TemporaryDirectory(dir=store.root, prefix=".restore-") as folder:
             dump = Path(folder) / DUMP
-            _extract(file, dump, store, _step(progress, "restoring", size_bytes))
+            _extract(file, dump, store, _step(progress, "restoring", manifest.dump_bytes + manifest.instance_bytes))
             load_database(database_url, dump)
         removed = _remove_strangers(engine, store)
         _record(engine, manifest, removed)
@@ -235,8 +237,9 @@ def _extract(file: Path, dump: Path, store: FileInstanceStore, progress: Callabl
                     shutil.copyfileobj(member.content, target)
             elif member.key is not None and not _holds(store, member.key, member.size_bytes):
                 _place(store, member.key, member.content)
-            done_bytes += member.size_bytes
-            progress(done_bytes)
+            if member.name == DUMP or member.key is not None:
+                done_bytes += member.size_bytes
+                progress(done_bytes)
 
 
 def _place(store: FileInstanceStore, key: str, content: IO[bytes]) -> None:

@@ -54,7 +54,7 @@ def doctor_command(context: typer.Context) -> None:
     from service.doctor import examine
 
     checks = examine(Service(context.obj))
-    table = Table("Check", "State", "What to do")
+    table = Table("Check", "State", "Found, or what to mend")
     for check in checks:
         table.add_row(check.name, "ok" if check.ok else "PROBLEM", check.advice)
     Console().print(table)
