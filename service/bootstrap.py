@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
+from service.adapters.usual_arrival import PostgresArrivals
 from service.core.analyses.analysis import Analysis, ModelSpec
 from service.core.compose import Software
 from service.core.instance import InstanceAttributes
@@ -121,6 +122,7 @@ class Service:
         """The steps of the story."""
         return Flow(
             units=self.units,
+            arrivals=PostgresArrivals(engine=self.engine),
             store=self.store,
             reader=self.reader,
             server=self._lazy_server(),

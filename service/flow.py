@@ -17,6 +17,7 @@ from service.core.report import Report
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
 from service.ports import (
+    Arrivals,
     CineReader,
     Destination,
     InferenceServer,
@@ -39,6 +40,7 @@ class Flow:
     """The steps, and all that they need."""
 
     units: UnitOfWorkFactory
+    arrivals: Arrivals
     store: InstanceStore
     reader: CineReader
     server: InferenceServer
@@ -52,10 +54,10 @@ class Flow:
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
         selected = [decision for decision in self._route(received.attributes, received.called_ae_title) if decision.selected]
+        usual = self.arrivals.save(received, selected, after_seconds=self.stable_age_seconds)
+        if usual is not None:
+            return usual
         with self.units() as unit:
-            usual = unit.arrive(received, selected, after_seconds=self.stable_age_seconds)
-            if usual is not None:
-                return usual
             stored = unit.instances.save(received)
             if not stored.is_new:
                 return stored

@@ -279,11 +279,6 @@ class UnitOfWork(Protocol):
     outbox: OutboxRows
     jobs: JobQueue
 
-    def arrive(
-        self, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
-    ) -> StoredInstance | None:
-        """The usual arrival at once: instance, study, analyses and jobs. None, and nothing done, when its UID is known."""
-
     def now(self) -> datetime:
         """The database's clock."""
 
@@ -293,3 +288,12 @@ class UnitOfWorkFactory(Protocol):
 
     def __call__(self) -> AbstractContextManager[UnitOfWork]:
         """Raises Unavailable when the database is away."""
+
+
+class Arrivals(Protocol):
+    """The short way for the usual arrival: an instance that nothing is known of."""
+
+    def save(
+        self, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
+    ) -> StoredInstance | None:
+        """Commit instance, study, analyses and jobs. None, and nothing done, when its UID is known. Raises Unavailable."""

@@ -1,6 +1,6 @@
 """PostgreSQL: the engine, and one transaction as a unit of work."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -19,17 +19,13 @@ from service.adapters.jobs import PostgresJobQueue
 from service.adapters.outbox_rows import PostgresOutboxRows
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.study_rows import PostgresStudyRows
-from service.adapters.usual_arrival import save_usual_arrival
-from service.core.routing import RoutingDecision
 from service.errors import SonomyoError, Unavailable
 from service.ports import (
     AnalysisRows,
     InstanceRows,
     JobQueue,
     OutboxRows,
-    ReceivedInstance,
     ReportRows,
-    StoredInstance,
     StudyRows,
     UnitOfWork,
 )
@@ -103,12 +99,6 @@ class PostgresUnitOfWork:
                     raise error
         finally:
             self._session.close()
-
-    def arrive(
-        self, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
-    ) -> StoredInstance | None:
-        """The usual arrival in one statement. None, and nothing done, when its UID is known."""
-        return save_usual_arrival(self._session, received, selected, after_seconds=after_seconds)
 
     def now(self) -> datetime:
         """The database's clock at the start of the transaction."""

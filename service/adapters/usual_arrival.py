@@ -1,4 +1,4 @@
-"""The usual arrival, an instance that nothing is known of, in one round trip: instance, study, analyses and jobs.
+"""The usual arrival, an instance that nothing is known of, in one statement: instance, study, analyses and jobs.
 
 Six statements of the unit of work do the same in seven times the processor time (4.2 ms against 0.6 ms an instance), which
 is more than all the rest of taking a small object.
@@ -6,16 +6,16 @@ is more than all the rest of taking a small object.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-import psycopg
 from pydantic import TypeAdapter
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from service.adapters.jobs import ANALYSE_INSTANCE, COMPLETE_STUDY, QUEUES
+from service.adapters.postgres import vendor_errors_translated
 from service.core.instance import InstanceAttributes
 from service.core.routing import RoutingDecision
-from service.errors import Unavailable
 from service.ports import ReceivedInstance, StoredInstance
 
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)
@@ -80,20 +80,24 @@ SELECT id, received_at FROM stored
 """
 
 
-def save_usual_arrival(
-    session: Session, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
-) -> StoredInstance | None:
-    """The new row; None, and nothing done, when anything is known under its UID. Raises Unavailable."""
-    connection = session.connection().connection.driver_connection
-    assert isinstance(connection, psycopg.Connection)  # noqa: S101 - for the type checker
-    try:
-        found = connection.execute(_ARRIVE, _parameters(received, selected, after_seconds)).fetchone()
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise Unavailable("The database does not answer or refused the transaction; try again later.") from error
-    if found is None:
-        return None
+class PostgresArrivals:
+    """Implements ports.Arrivals: the statement is the transaction, so nothing else travels."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def save(
+        self, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
+    ) -> StoredInstance | None:
+        """The committed row; None, and nothing done, when anything is known under its UID. Raises Unavailable."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            found = connection.exec_driver_sql(_ARRIVE, _parameters(received, selected, after_seconds)).one_or_none()
+        return None if found is None else _stored(received, *found)
+
+
+def _stored(received: ReceivedInstance, instance_id: int, received_at: datetime) -> StoredInstance:
     return StoredInstance(
-        instance_id=found[0],
+        instance_id=instance_id,
         attributes=received.attributes,
         digest=received.digest,
         storage_key=received.storage_key,
@@ -105,7 +109,7 @@ def save_usual_arrival(
         is_current=True,
         is_returned=False,
         called_ae_title=received.called_ae_title,
-        received_at=found[1],
+        received_at=received_at,
     )
 
 

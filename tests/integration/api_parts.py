@@ -25,6 +25,7 @@ from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
 from service.adapters.queries import PostgresStudyViews
 from service.adapters.upload_intake import UploadIntake
+from service.adapters.usual_arrival import PostgresArrivals
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
 from service.api.events import EventFeed
@@ -77,6 +78,7 @@ class House:
         self.reader = FakeReader()
         self.flow = Flow(
             units=self.units,
+            arrivals=PostgresArrivals(engine=self.engine),
             store=self.store,
             reader=self.reader,
             server=FakeServer(),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from service.adapters.usual_arrival import PostgresArrivals
 from service.core.compose import Software
 from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
 from service.core.report import Report
@@ -70,6 +71,7 @@ class House:
         self.reader = FakeReader()
         self.flow = Flow(
             units=units,
+            arrivals=PostgresArrivals(engine=engine),
             store=FakeStore(),
             reader=self.reader,
             server=FakeServer(),

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 
+from service.adapters.postgres import make_engine
+from service.adapters.usual_arrival import PostgresArrivals
 from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
 from service.core.routing import RoutingDecision
+from service.errors import Unavailable
 from service.ports import ReceivedInstance, StoredInstance, UnitOfWorkFactory
 
 STUDY = "1.2.3"
@@ -41,9 +45,8 @@ def received(
     )
 
 
-def arrive(units: UnitOfWorkFactory, instance: ReceivedInstance, *selected: RoutingDecision) -> StoredInstance | None:
-    with units() as unit:
-        return unit.arrive(instance, selected, after_seconds=60.0)
+def arrive(engine: Engine, instance: ReceivedInstance, *selected: RoutingDecision) -> StoredInstance | None:
+    return PostgresArrivals(engine=engine).save(instance, selected, after_seconds=60.0)
 
 
 def by_steps(units: UnitOfWorkFactory, instance: ReceivedInstance, *selected: RoutingDecision) -> None:
@@ -88,47 +91,49 @@ def test_arrival_leaves_the_same_rows_and_jobs_as_its_steps(
     expected = everything(engine)
     clear(engine)
     for instance in arrivals:
-        assert arrive(units, instance, *selected) is not None
+        assert arrive(engine, instance, *selected) is not None
     assert everything(engine) == expected
 
 
-def test_arrival_gives_the_stored_instance(units: UnitOfWorkFactory) -> None:
-    stored = arrive(units, received(), DECISION)
+def test_arrival_gives_the_stored_instance(units: UnitOfWorkFactory, engine: Engine) -> None:
+    stored = arrive(engine, received(), DECISION)
     with units() as unit:
         assert stored is not None
         assert replace(unit.instances.get(stored.instance_id), is_new=True) == stored
 
 
-def test_known_uid_is_left_to_the_long_way(units: UnitOfWorkFactory, engine: Engine) -> None:
-    assert arrive(units, received(), DECISION) is not None
+def test_known_uid_is_left_to_the_long_way(engine: Engine) -> None:
+    assert arrive(engine, received(), DECISION) is not None
     before = everything(engine)
-    assert arrive(units, received(), DECISION) is None
-    assert arrive(units, received(patient_id="other"), DECISION) is None
+    assert arrive(engine, received(), DECISION) is None
+    assert arrive(engine, received(patient_id="other"), DECISION) is None
     assert everything(engine) == before
 
 
-def test_arrivals_at_once_under_one_uid_store_one(units: UnitOfWorkFactory, engine: Engine) -> None:
+def test_arrivals_at_once_under_one_uid_store_one(engine: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
-        outcomes = list(pool.map(lambda number: arrive(units, received(pixels=str(number)), DECISION), range(8)))
+        outcomes = list(pool.map(lambda number: arrive(engine, received(pixels=str(number)), DECISION), range(8)))
     assert sum(outcome is not None for outcome in outcomes) == 1
     rows = everything(engine)
     assert [len(rows[table]) for table in ("studies", "instances", "analyses", "procrastinate_jobs")] == [1, 1, 1, 2]
 
 
-def test_arrivals_at_once_in_one_study_all_store(units: UnitOfWorkFactory, engine: Engine) -> None:
+def test_arrivals_at_once_in_one_study_all_store(engine: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
-        outcomes = list(pool.map(lambda number: arrive(units, received(f"1.2.9.{number}"), DECISION), range(40)))
+        outcomes = list(pool.map(lambda number: arrive(engine, received(f"1.2.9.{number}"), DECISION), range(40)))
     assert all(outcomes)
     rows = everything(engine)
     assert [len(rows[table]) for table in ("studies", "instances", "analyses", "procrastinate_jobs")] == [1, 40, 40, 41]
 
 
-def test_transaction_that_fails_after_an_arrival_keeps_nothing(units: UnitOfWorkFactory, engine: Engine) -> None:
-    def fail() -> None:
-        with units() as unit:
-            unit.arrive(received(), [DECISION], after_seconds=60.0)
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError):
-        fail()
+def test_arrival_that_the_database_refuses_keeps_nothing(engine: Engine) -> None:
+    twice = (DECISION, DECISION)
+    with pytest.raises(IntegrityError):
+        arrive(engine, received(), *twice)
     assert not any(everything(engine).values())
+
+
+def test_database_that_is_away_is_unavailable() -> None:
+    engine = make_engine("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1)
+    with pytest.raises(Unavailable):
+        arrive(engine, received())
