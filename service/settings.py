@@ -1,11 +1,14 @@
 """Everything that can be set, read once in `__main__`: SONOMYO_* variables, a .env file, or --config FILE.toml."""
 
+import os
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from service.errors import InputRejected
 
 Kind = Literal["sr", "html"]
 
@@ -186,7 +189,16 @@ class _TomlSettings(Settings):
 
 
 def read_settings(config: Path | None) -> Settings:
-    """The environment over .env over `config`. Raises pydantic's ValidationError naming each wrong setting."""
+    """The environment over .env over `config`.
+
+    Raises pydantic's ValidationError naming each wrong setting, InputRejected naming variables that mean nothing: pydantic
+    passes those over, and a misspelt SONOMYO_DESTINATIONS would be a hospital without results.
+    """
+    prefix = "SONOMYO_"
+    given = (name for name in os.environ if name.startswith(prefix))
+    unknown = sorted(name for name in given if name.removeprefix(prefix).split("__")[0].lower() not in Settings.model_fields)
+    if unknown:
+        raise InputRejected(f"There is no setting {', '.join(unknown)}; docs/operations.md lists them.", reason="unknown_setting")
     if config is None:
         return Settings()
     named = type("NamedSettings", (_TomlSettings,), {"model_config": SettingsConfigDict(toml_file=config)})
