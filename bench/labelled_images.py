@@ -61,7 +61,12 @@ def timtrack(data: Path) -> Iterator[tuple[str, Labelled]]:
         if not readings:
             continue
         alpha, beta, height = np.mean(readings, axis=0)
-        truth = {"fascicle_to_superficial": (alpha - beta,), "fascicle_angle": (alpha,), "thickness": (height,)}
+        truth = {
+            "fascicle_to_superficial": (alpha - beta,),
+            "fascicle_angle": (alpha,),
+            "thickness": (height,),
+            "thickness_at_insertion": (height,),
+        }
         yield name, Labelled(group, one_frame(image), {key: tuple(map(float, value)) for key, value in truth.items()}, readings)
 
 
