@@ -133,6 +133,8 @@ def kill_at_random(
 
 def broken_invariants(service: RunningService, journal: Journal, *, settle_seconds: float = 180) -> list[str]:
     """Sentences about each invariant that does not hold; empty when all do."""
+    # A process that was killed last may still be starting again: the checks begin when the API answers.
+    poll(lambda: answers(service), timeout_seconds=60, what="the API after the last kill")
     broken = []
     for uid in sorted(journal.acknowledged):
         broken += _instance(service, journal, uid)
@@ -142,6 +144,14 @@ def broken_invariants(service: RunningService, journal: Journal, *, settle_secon
         poll(lambda: not list(incoming.iterdir()), timeout_seconds=30, what="incoming empty")
     broken += [f"left in incoming: {path.name}" for path in incoming.iterdir()]
     return broken
+
+
+def answers(service: RunningService) -> bool:
+    """Does the API take connections?"""
+    try:
+        return service.api.get("/healthz").status_code == httpx2.codes.OK
+    except httpx2.TransportError:
+        return False
 
 
 def _instance(service: RunningService, journal: Journal, uid: str) -> list[str]:
