@@ -27,18 +27,21 @@ _SPREAD_DEG = 10.0
 _AGREEMENT_DEG = 12.0
 #: Local orientation changes slowly: every second pixel is looked at.
 _STEP = 2
-#: Passes of a (1 2 1) / 4 filter along and across the beam: standard deviations of 1.6 and 0.7 model pixels.
+#: Passes of a (1 2 1) / 4 filter along and across the beam: standard deviations of 1.6 and 0.7 model pixels, if square.
 _BLUR_ALONG = 5
 _BLUR_ACROSS = 1
+_MOST_BLUR_ALONG = 12
 #: Side of the box over which the products of gradients are summed.
 _TENSOR_BOX = 5
-#: What the blur, a difference of neighbours and half of that box take off the image, up and down, left and right.
-_ROWS_LOST = _BLUR_ALONG + 1 + _TENSOR_BOX // 2
-_COLUMNS_LOST = _BLUR_ACROSS + 1 + _TENSOR_BOX // 2
+#: What a difference of neighbours and half of that box take off each side of the image; each pass of the blur takes 1 more.
+_LOST = 1 + _TENSOR_BOX // 2
+_COLUMNS_LOST = _BLUR_ACROSS + _LOST
 #: Rows this near to an aponeurosis hold some of its light after the blur.
 _SHY_ROWS = 4
 #: How much the fascicle map says of the direction, where the image says 1: it is sure of itself, and bound to its labels.
 _MAP_SHARE = 0.6
+#: What is left of the beam's turn, on the tangent: from simulated and DL_Track frames, the model of this analysis' version.
+_TURNED_BACK = 1.05
 _BINS = 180
 _CENTRES = np.arange(_BINS) - 89.5
 #: Standard deviation, in bins of a degree, that smooths the histogram.
@@ -65,12 +68,13 @@ def find_orientation(
     filled = np.flatnonzero(shy.any(1)) + _SHY_ROWS
     if not len(filled):
         return None
-    first, last = max(int(filled[0]), _ROWS_LOST), min(int(filled[-1]) + 1, len(image) - _ROWS_LOST)
-    around = slice(first - _ROWS_LOST, last + _ROWS_LOST)
+    blur = _blur_along(scale)
+    first, last = max(int(filled[0]), blur + _LOST), min(int(filled[-1]) + 1, len(image) - blur - _LOST)
+    around = slice(first - blur - _LOST, last + blur + _LOST)
     columns = slice(_COLUMNS_LOST, -_COLUMNS_LOST, _STEP)
     belly = shy[first - _SHY_ROWS : last - _SHY_ROWS : _STEP, columns].astype(np.uint8)
-    of_image = _histogram(*_local(image[around], scale), belly * fascicles[first:last:_STEP, columns])
-    local, strength = _local(fascicles[around], scale)  # (h, w) each, of every second pixel
+    of_image = _histogram(*_local(image[around], blur, scale), belly * fascicles[first:last:_STEP, columns])
+    local, strength = _local(fascicles[around], blur, scale)  # (h, w) each, of every second pixel
     histogram = of_image + _MAP_SHARE * _histogram(local, strength, belly)
     leaning = _one_sided(ndimage.gaussian_filter1d(histogram, _HISTOGRAM_SIGMA, mode="wrap"), deep_deg)
     strongest = int((leaning * np.minimum(1, np.abs(_CENTRES - deep_deg) / _CERTAIN_PENNATION_DEG)).argmax())
@@ -82,12 +86,18 @@ def find_orientation(
     place = agrees[first:last, _COLUMNS_LOST:-_COLUMNS_LOST]
     near_common = np.abs(local - np.float32(common)) <= _AGREEMENT_DEG
     place[:] = near_common.repeat(_STEP, 0).repeat(_STEP, 1)[: place.shape[0], : place.shape[1]]
-    return Orientation(common, float(leaning[near].sum() / histogram.sum()), agrees)
+    angle = float(np.degrees(np.arctan(_TURNED_BACK * np.tan(np.radians(common)))))
+    return Orientation(angle, float(leaning[near].sum() / histogram.sum()), agrees)
 
 
-def _local(image: Pixels, scale: Scale) -> tuple[Singles, Singles]:
+def _blur_along(scale: Scale) -> int:
+    """Passes along the beam: of equal length in millimetres where pixels are not square."""
+    return int(np.clip(round(_BLUR_ALONG * (scale.x / scale.y) ** 2), 1, _MOST_BLUR_ALONG))
+
+
+def _local(image: Pixels, blur: int, scale: Scale) -> tuple[Singles, Singles]:
     """Direction of the lines (h, w) in degrees and how strongly there is one, from the structure tensor, every second pixel."""
-    down, right = _gradient(_blurred(image.astype(np.float32)))
+    down, right = _gradient(_blurred(image.astype(np.float32), blur))
     down, right = down / np.float32(scale.y), right / np.float32(scale.x)
     xx, yy, xy = (_box(product, _TENSOR_BOX, _STEP) for product in (right * right, down * down, right * down))
     difference, energy = xx - yy, xx + yy
@@ -98,12 +108,12 @@ def _local(image: Pixels, scale: Scale) -> tuple[Singles, Singles]:
     return angle, oriented / np.maximum(energy, np.float32(1e-3))
 
 
-def _blurred(values: Singles) -> Singles:
-    for _ in range(_BLUR_ALONG):
+def _blurred(values: Singles, along: int) -> Singles:
+    for _ in range(along):
         values = values[:-2] + 2 * values[1:-1] + values[2:]
     for _ in range(_BLUR_ACROSS):
         values = values[:, :-2] + 2 * values[:, 1:-1] + values[:, 2:]
-    return values / np.float32(4 ** (_BLUR_ALONG + _BLUR_ACROSS))
+    return values / np.float32(4 ** (along + _BLUR_ACROSS))
 
 
 def _gradient(values: Singles) -> tuple[Singles, Singles]:
