@@ -109,10 +109,10 @@ def _local(image: Pixels, blur: int, scale: Scale) -> tuple[Singles, Singles]:
 
 
 def _blurred(values: Singles, along: int) -> Singles:
-    for _ in range(along):
-        values = values[:-2] + 2 * values[1:-1] + values[2:]
-    for _ in range(_BLUR_ACROSS):
-        values = values[:, :-2] + 2 * values[:, 1:-1] + values[:, 2:]
+    for _ in range(2 * along):  # two sums of neighbours are one (1 2 1)
+        values = values[:-1] + values[1:]
+    for _ in range(2 * _BLUR_ACROSS):
+        values = values[:, :-1] + values[:, 1:]
     return values / np.float32(4 ** (along + _BLUR_ACROSS))
 
 
