@@ -158,6 +158,13 @@ class Service:
             content=render_sr(report, instances),
         )
 
+    def close(self) -> None:
+        """Close what this process made of Triton's client and the decoders; needs no call when the process is killed."""
+        made = vars(self)
+        for name in ("server", "reader"):
+            if name in made:
+                made[name].close()
+
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])
 

@@ -5,8 +5,9 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import ParamSpec
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 from procrastinate.jobs import Job
@@ -23,6 +24,7 @@ LONGEST_BACK_OFF_SECONDS = 900
 DELIVERY_ATTEMPTS = 200
 
 _log = logging.getLogger("sonomyo.worker")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,67 +59,115 @@ def explain_failure(exception: BaseException) -> str:
     return f"internal_error: {type(exception).__name__}"
 
 
-def make_worker_app(*, flow: Flow, database_url: str, maximum_attempts: int) -> App:
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Runs the flow's steps in threads, each under a deadline.
+
+    A thread can't be ended, so a step that overruns leaves its thread behind: its job is tried again, and `overrun` tells
+    the worker to make way for a fresh process.
+    """
+
+    deadline_seconds: float
+    overrun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, step: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Raises Unavailable after the deadline, and what the step raises."""
+        try:
+            async with asyncio.timeout(self.deadline_seconds) as deadline:
+                await asyncio.to_thread(step, *args, **kwargs)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            self.overrun.set()
+            said = f"the step did not end within {self.deadline_seconds:g} s (SONOMYO_WORKER__TASK_TIMEOUT_SECONDS)"
+            raise Unavailable(said, reason="deadline_passed") from None
+
+
+def make_worker_app(*, flow: Flow, steps: Steps, database_url: str, maximum_attempts: int) -> App:
     """An App with one task for each step of the flow."""
     app = App(connector=PsycopgConnector(conninfo=database_url, min_size=1, max_size=8))
     retry = RetryByClass(maximum_attempts)
-    _add_analysis(app, flow, retry)
-    _add_delivery(app, flow, RetryByClass(DELIVERY_ATTEMPTS))
+    _add_analysis(app, flow, steps, retry)
+    _add_delivery(app, flow, steps, RetryByClass(DELIVERY_ATTEMPTS))
 
     @app.task(name=COMPARE_PIXELS, queue=QUEUES[COMPARE_PIXELS], retry=retry)
-    def compare_pixels(*, instance_id: int) -> None:
-        flow.compare_pixels(instance_id)
+    async def compare_pixels(*, instance_id: int) -> None:
+        await steps.run(flow.compare_pixels, instance_id)
 
     @app.task(name=COMPLETE_STUDY, queue=QUEUES[COMPLETE_STUDY], retry=retry)
-    def complete_study(*, study_instance_uid: str) -> None:
-        flow.complete_study(study_instance_uid)
+    async def complete_study(*, study_instance_uid: str) -> None:
+        await steps.run(flow.complete_study, study_instance_uid)
 
     @app.task(name=COMPOSE_REPORT, queue=QUEUES[COMPOSE_REPORT], retry=retry)
-    def compose_report(*, study_instance_uid: str) -> None:
-        flow.compose_report(study_instance_uid)
+    async def compose_report(*, study_instance_uid: str) -> None:
+        await steps.run(flow.compose_report, study_instance_uid)
 
     return app
 
 
-def _add_analysis(app: App, flow: Flow, retry: RetryByClass) -> None:
+def _add_analysis(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> None:
     @app.task(name=ANALYSE_INSTANCE, queue=QUEUES[ANALYSE_INSTANCE], retry=retry, pass_context=True)
-    def analyse_instance(context: JobContext, *, instance_id: int, analysis_name: str) -> None:
+    async def analyse_instance(context: JobContext, *, instance_id: int, analysis_name: str) -> None:
         try:
-            flow.analyse_instance(instance_id, analysis_name)
+            await steps.run(flow.analyse_instance, instance_id, analysis_name)
         except Exception as error:
             if retry.is_last(error, context):
-                flow.give_up_analysis(instance_id, analysis_name, explain_failure(error))
+                await steps.run(flow.give_up_analysis, instance_id, analysis_name, explain_failure(error))
             raise
 
 
-def _add_delivery(app: App, flow: Flow, retry: RetryByClass) -> None:
+def _add_delivery(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> None:
     @app.task(name=DELIVER_REPORT, queue=QUEUES[DELIVER_REPORT], retry=retry, pass_context=True)
-    def deliver_report(context: JobContext, *, report_id: str, destination: str, kind: str) -> None:
+    async def deliver_report(context: JobContext, *, report_id: str, destination: str, kind: str) -> None:
         try:
-            flow.deliver_report(report_id, destination, kind)
+            await steps.run(flow.deliver_report, report_id, destination, kind)
         except Exception as error:
             final = retry.is_last(error, context)
-            flow.give_up_delivery(report_id, destination, kind, explain_failure(error), final=final)
+            await steps.run(flow.give_up_delivery, report_id, destination, kind, explain_failure(error), final=final)
             raise
 
 
 def run_worker(
-    *, flow: Flow, app: App, queues: Sequence[str] | None, concurrency: int, maximum_attempts: int, ready: Callable[[], None]
-) -> None:
-    """Work until SIGINT or SIGTERM; running jobs get half a minute to end, the rest go back to the queue."""
-    asyncio.run(_run(flow, app, queues, concurrency, maximum_attempts, ready))
+    *,
+    flow: Flow,
+    app: App,
+    steps: Steps,
+    queues: Sequence[str] | None,
+    concurrency: int,
+    maximum_attempts: int,
+    ready: Callable[[], None],
+) -> bool:
+    """Work until SIGINT or SIGTERM; running jobs get half a minute to end, the rest go back to the queue.
+
+    False when a step overran its deadline: its thread still runs, and the process has to end without waiting for it.
+    """
+    loop = asyncio.new_event_loop()
+    threads = ThreadPoolExecutor(max_workers=concurrency + 6, thread_name_prefix="task")
+    loop.set_default_executor(threads)
+    try:
+        loop.run_until_complete(_run(flow, app, steps, queues, concurrency, maximum_attempts, ready))
+    finally:
+        threads.shutdown(wait=not steps.overrun.is_set())
+        loop.close()
+    return not steps.overrun.is_set()
 
 
 async def _run(
-    flow: Flow, app: App, queues: Sequence[str] | None, concurrency: int, maximum_attempts: int, ready: Callable[[], None]
+    flow: Flow,
+    app: App,
+    steps: Steps,
+    queues: Sequence[str] | None,
+    concurrency: int,
+    maximum_attempts: int,
+    ready: Callable[[], None],
 ) -> None:
     wanted = set(queues or QUEUES.values())
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(max_workers=concurrency + 6, thread_name_prefix="task"))
     groups = [(sorted(wanted & {"analysis"}), concurrency), (sorted(wanted - {"analysis"}), 4)]
     async with app.open_async():
         tasks = [asyncio.create_task(_work(app, names, count)) for names, count in groups if names]
         tasks.append(asyncio.create_task(_recover_stalled(flow, app, maximum_attempts)))
+        tasks.append(asyncio.create_task(_make_way(steps, tasks.copy())))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, lambda: [task.cancel() for task in tasks])
         ready()
@@ -125,6 +175,14 @@ async def _run(
     surprises = [error for error in ended if isinstance(error, Exception)]
     if surprises:
         raise surprises[0]
+
+
+async def _make_way(steps: Steps, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """After an overrun no new job is begun and the running ones are let end."""
+    await steps.overrun.wait()
+    _log.critical("step_overran", extra={"deadline_seconds": steps.deadline_seconds})
+    for task in tasks:
+        task.cancel()
 
 
 async def _work(app: App, queues: list[str], concurrency: int) -> None:

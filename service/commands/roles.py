@@ -1,5 +1,6 @@
 """`sonomyo up` and the roles that it runs: listener, worker, api, triton."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,8 @@ def worker_command(
     from service.commands.working import run_worker_role
 
     _log(context.obj, "worker")
-    run_worker_role(Service(context.obj), None if queues is None else [name.strip() for name in queues.split(",")])
+    with closing(Service(context.obj)) as service:
+        run_worker_role(service, None if queues is None else [name.strip() for name in queues.split(",")])
 
 
 def api_command(context: typer.Context) -> None:
@@ -57,7 +59,8 @@ def api_command(context: typer.Context) -> None:
     from service.commands.serving import run_api
 
     _log(context.obj, "api")
-    run_api(Service(context.obj))
+    with closing(Service(context.obj)) as service:
+        run_api(service)
 
 
 def triton_command(context: typer.Context) -> None:

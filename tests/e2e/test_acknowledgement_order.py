@@ -15,6 +15,17 @@ from tests.running import RunningService, poll
 
 CALLS = "fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write,recvfrom,recvmsg,read"
 
+#: Patterns of the steps. PostgreSQL's ReadyForQuery with the status "idle" is sent only when the transaction is committed and
+#: on the disk; the answer is a P-DATA-TF PDU (PS3.8 9.3.5) to the peer: type 4, reserved 0.
+STEPS = (
+    ("sync file", r"f(data)?sync\(\d+<[^>]*incoming/"),
+    ("rename", r"rename(at2?)?\(.*incoming.*instances/"),
+    ("sync folder", r"f(data)?sync\(\d+<[^>]*instances/[0-9a-f]{{2}}>"),
+    ("answer", r'\b(sendto|sendmsg|write)\(\d+<(socket|TCP)[^>]*>, .{{0,40}}"\\4\\0'),
+    ("row", r"\b(sendto|sendmsg|write)\(\d+<(socket|TCP|UNIX).*{uid}"),
+    ("committed", r'\b(recvfrom|recvmsg|read)\(\d+<(socket|TCP|UNIX).*Z\\0\\0\\0\\5I"'),
+)
+
 
 def test_success_is_answered_only_after_sync_rename_sync_and_commit(service: RunningService, tmp_path: Path) -> None:
     path = calf(tmp_path, seed=4242, number_of_frames=2)
@@ -22,7 +33,19 @@ def test_success_is_answered_only_after_sync_rename_sync_and_commit(service: Run
     listener = process_of(service, "listener")
     assert listener is not None
     trace = tmp_path / "trace"
-    command = [peer("/usr/bin/strace"), "-f", "-y", "-s", "16384", "-e", f"trace={CALLS}", "-o", str(trace), "-p", str(listener.pid)]
+    command = [
+        peer("/usr/bin/strace"),
+        "-f",
+        "-y",
+        "-s",
+        "16384",
+        "-e",
+        f"trace={CALLS}",
+        "-o",
+        str(trace),
+        "-p",
+        str(listener.pid),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
         assert strace.stderr is not None
         assert b"attached" in strace.stderr.readline()
@@ -48,18 +71,7 @@ def order_of(trace: str, uid: str) -> list[str]:
 
 def name_of(line: str, uid: str) -> str | None:
     """The step that one system call is; None for any other."""
-    if re.search(r"f(data)?sync\(\d+<[^>]*incoming/", line):
-        return "sync file"
-    if re.search(r"rename(at2?)?\(.*incoming.*instances/", line):
-        return "rename"
-    if re.search(r"f(data)?sync\(\d+<[^>]*instances/[0-9a-f]{2}>", line):
-        return "sync folder"
-    # A P-DATA-TF PDU (PS3.8 9.3.5) to the peer: type 4, reserved 0.
-    if re.search(r'\b(sendto|sendmsg|write)\(\d+<(socket|TCP)[^>]*>, .{0,40}"\\4\\0', line):
-        return "answer"
-    if re.search(r"\b(sendto|sendmsg|write)\(\d+<(socket|TCP|UNIX)", line) and uid in line:
-        return "row"
-    # PostgreSQL's ReadyForQuery with the status "idle": it is sent only when the transaction is committed and on the disk.
-    if re.search(r'\b(recvfrom|recvmsg|read)\(\d+<(socket|TCP|UNIX).*Z\\0\\0\\0\\5I"', line):
-        return "committed"
+    for step, pattern in STEPS:
+        if re.search(pattern.format(uid=re.escape(uid)), line):
+            return step
     return None

@@ -1,0 +1,90 @@
+"""The worker on a real queue: what it does with steps that fail, hang or are away."""
+
+import signal
+import threading
+from collections.abc import Callable
+
+from sqlalchemy import Engine, text
+
+from service.adapters.postgres import libpq_url
+from service.adapters.worker import Steps, make_worker_app, run_worker
+from service.errors import InputRejected, Unavailable
+from service.ports import UnitOfWorkFactory
+from tests.integration.test_flow import STUDY, House, received
+
+
+def work(house: House, engine: Engine, *, deadline_seconds: float, until: threading.Event) -> bool:
+    """Run a worker until the event, or until it stops of itself."""
+    steps = Steps(deadline_seconds)
+    app = make_worker_app(
+        flow=house.flow, steps=steps, database_url=libpq_url(engine.url.render_as_string(hide_password=False)), maximum_attempts=3
+    )
+
+    def stop_at_the_event() -> None:
+        if until.wait(timeout=60):
+            signal.raise_signal(signal.SIGTERM)
+
+    return run_worker(
+        flow=house.flow,
+        app=app,
+        steps=steps,
+        queues=None,
+        concurrency=1,
+        maximum_attempts=3,
+        ready=lambda: threading.Thread(target=stop_at_the_event, daemon=True).start(),
+    )
+
+
+def jobs(engine: Engine, name: str) -> list[tuple[str, int]]:
+    """Status and attempts of the jobs of one task."""
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT status::text, attempts FROM procrastinate_jobs WHERE task_name = 'sonomyo.' || :name ORDER BY id"),
+            {"name": name},
+        )
+        return [(status, attempts) for status, attempts in found]
+
+
+def test_step_that_hangs_goes_back_to_the_queue_and_the_worker_makes_way(units: UnitOfWorkFactory, engine: Engine) -> None:
+    house = House(units, engine)
+    released = threading.Event()
+    house.analysis.before = lambda: hang_until(released)
+    house.flow.store_instance(received())
+    assert work(house, engine, deadline_seconds=0.5, until=threading.Event()) is False
+    assert jobs(engine, "analyse_instance") == [("todo", 1)]
+    released.set()
+
+
+def test_step_of_a_wrong_input_is_tried_once_and_named_in_the_report(units: UnitOfWorkFactory, engine: Engine) -> None:
+    house = House(units, engine)
+    done = threading.Event()
+    house.analysis.before = raising(InputRejected("Frame 2 is cut off.", reason="truncated"), done)
+    house.flow.store_instance(received())
+    assert work(house, engine, deadline_seconds=60, until=done) is True
+    assert jobs(engine, "analyse_instance") == [("succeeded", 1)]
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert any("Frame 2 is cut off" in limitation for limitation in report.limitations)
+
+
+def test_step_whose_part_is_away_is_tried_again_later(units: UnitOfWorkFactory, engine: Engine) -> None:
+    house = House(units, engine)
+    done = threading.Event()
+    house.analysis.before = raising(Unavailable("Triton does not answer."), done)
+    house.flow.store_instance(received())
+    assert work(house, engine, deadline_seconds=60, until=done) is True
+    assert jobs(engine, "analyse_instance") == [("todo", 1)]
+
+
+def hang_until(released: threading.Event) -> None:
+    assert released.wait(timeout=60)
+
+
+def raising(error: Exception, done: threading.Event) -> Callable[[], None]:
+    def raise_it() -> None:
+        done.set()
+        raise error
+
+    return raise_it
