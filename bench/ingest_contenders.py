@@ -105,17 +105,29 @@ def write_and_sync(folder: Path, corpora: Sequence[Sequence[Path]]) -> float:
 
 
 def peak_resident_bytes(process_id: int) -> int:
-    """The most memory that a process has had at once."""
+    """The most memory that a process and its children have had at once, each; pages that they share count for each."""
+    return sum(_peak_of(each) for each in _with_children(process_id))
+
+
+def processor_seconds(process_id: int) -> float:
+    """User and system time of a process and its children, those that it has waited for included."""
+    seconds = 0.0
+    for each in _with_children(process_id):
+        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
+        seconds += sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def _with_children(process_id: int) -> list[int]:
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return [process_id, *map(int, children)]
+
+
+def _peak_of(process_id: int) -> int:
     for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) << 10
     return 0
-
-
-def processor_seconds(process_id: int) -> float:
-    """User and system time of a process and the children that it has waited for."""
-    fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def _write_all(folder: Path, index: int, contents: Sequence[bytes]) -> None:

@@ -26,7 +26,7 @@ from bench.bar_chart import write_bar_chart
 from bench.ingest import machine
 from service.core.identifiers import derive_uid
 from simulator.write import simulate
-from tests.durability import process_of
+from tests.durability import processes_of
 from tests.running import RunningService, running_service
 
 SENDER = "/usr/bin/storescu"
@@ -179,9 +179,9 @@ def _watching(processes: dict[str, psutil.Process]) -> Iterator[Watch]:
 
 
 def _process(service: RunningService, role: str) -> psutil.Process:
-    found = process_of(service, role)
-    assert found is not None, f"there is no {role}"
-    return found
+    found = processes_of(service, role)
+    assert found, f"there is no {role}"
+    return found[0]
 
 
 def _kernel_peaks(process: psutil.Process) -> dict[str, int]:

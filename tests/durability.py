@@ -96,16 +96,17 @@ def data_set_of(file: bytes) -> bytes:
     return file[parse_head(file[:4096])[1] :]
 
 
-def process_of(service: RunningService, role: str) -> psutil.Process | None:
-    """The process that plays a role now."""
+def processes_of(service: RunningService, role: str) -> list[psutil.Process]:
+    """The processes that play a role now, the one that the supervisor started first."""
     if role == "supervisor":
-        return psutil.Process(service.process.pid)
+        return [psutil.Process(service.process.pid)]
+    found = []
     with suppress(psutil.Error):
         for child in psutil.Process(service.process.pid).children(recursive=True):
             with suppress(psutil.Error):
                 if plays(child, role):
-                    return child
-    return None
+                    found.append(child)
+    return sorted(found, key=lambda process: process.pid)
 
 
 def plays(process: psutil.Process, role: str) -> bool:
@@ -123,10 +124,10 @@ def kill_at_random(
     """Kill -9 a random role after a random while; gives the role."""
     time.sleep(random_.uniform(0.2, 2.5))
     role = random_.choice(roles)
-    process = process_of(service, role)
-    if process is not None:
+    playing = processes_of(service, role)
+    if playing:
         with suppress(psutil.Error):
-            process.send_signal(signal.SIGKILL)
+            random_.choice(playing).send_signal(signal.SIGKILL)
             killed[role] += 1
     return role
 

@@ -9,17 +9,20 @@ import socket
 import threading
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Self
 
 import structlog
 
 from service.adapters.incoming import IncomingFolder
+from service.adapters.listener_admission import Admission, Siblings
 from service.adapters.listener_association import AssociationSession
 from service.adapters.listener_hooks import AssociationLog, Gate, SaveInstance
 from service.adapters.listener_record import AssociationArchive
-from service.adapters.listener_services import Admission, CachedGate, ListenerServices
-from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
+from service.adapters.listener_services import CachedGate, ListenerServices
+from service.adapters.listener_sockets import ListenerSockets, listens_beyond_loopback, server_context
 from service.adapters.listener_transport import PduStream, PeerGone, PeerTooSlow
 from service.core.association_policy import AllowedPeer, AssociationPolicy
 from service.core.dataset_scan import DEFLATED_EXPLICIT
@@ -31,6 +34,32 @@ from service.settings import DicomSettings
 _MAXIMUM_WAITING = 200
 _HOUSEKEEPING_SECONDS = 5.0
 _SWEEPS_EVERY = 12
+#: How long a process that serves more connections than a sibling leaves a new one to it.
+_LEAVE_TO_IDLER_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class SharedByProcesses:
+    """What is made before the processes are forked; the sockets only where there are several."""
+
+    admission: Admission
+    siblings: Siblings
+    sockets: ListenerSockets | None = None
+
+    @classmethod
+    def for_settings(cls, settings: DicomSettings, *, processes: int = 1, sockets: ListenerSockets | None = None) -> Self:
+        """The limits of the settings, over so many processes."""
+        admission = Admission(
+            maximum=settings.maximum_associations,
+            maximum_per_address=settings.maximum_associations_per_address,
+            processes=processes,
+        )
+        return cls(admission, Siblings(processes), sockets)
+
+    def take_row(self, row: int) -> None:
+        """This process is number `row` from now on."""
+        self.admission.take_row(row)
+        self.siblings.take_row(row)
 
 
 class Listener:
@@ -46,10 +75,12 @@ class Listener:
         associations: AssociationLog,
         gate: Gate,
         known_analyses: Collection[str],
+        shared: SharedByProcesses | None = None,
     ) -> None:
         unknown = sorted(set(settings.analysis_ae_titles.values()) - set(known_analyses))
         if unknown:
             raise ValueError(f"dicom.analysis_ae_titles: there is no analysis named {', '.join(unknown)}")
+        shared = shared or SharedByProcesses.for_settings(settings)
         self._settings = settings
         self._tls = server_context(settings)
         self._incoming = IncomingFolder(incoming)
@@ -61,9 +92,7 @@ class Listener:
             save=save,
             gate=CachedGate(gate),
             archive=self._archive,
-            admission=Admission(
-                maximum=settings.maximum_associations, maximum_per_address=settings.maximum_associations_per_address
-            ),
+            admission=shared.admission,
             policy=build_policy(settings),
         )
         self._drain = threading.Event()
@@ -72,31 +101,32 @@ class Listener:
         #: Every open connection; those that still wait for their association request come with the time they came.
         self._connections: dict[threading.Thread, PduStream] = {}
         self._waiting: dict[threading.Thread, float] = {}
-        #: Listening sockets, and whether they speak TLS.
-        self._sockets: dict[socket.socket, bool] = {}
-        self._ports: dict[bool, int] = {}
+        self._siblings = shared.siblings
+        self._sockets = shared.sockets
         self._threads: list[threading.Thread] = []
 
     @property
     def port(self) -> int:
         """The plain port, once started; the one that the system chose when 0 was set."""
-        return self._ports[False]
+        return self._bound.port(tls=False)
 
     @property
     def tls_port(self) -> int:
         """The TLS port, once started."""
-        return self._ports[True]
+        return self._bound.port(tls=True)
 
     def start(self) -> None:
-        """Bind, sweep what a killed process left behind, and accept. Raises OSError when a port is taken."""
-        self._bind(self._settings.port, tls=False)
-        if self._settings.tls_port is not None:
-            self._bind(self._settings.tls_port, tls=True)
+        """Bind unless sockets were given, sweep what a killed process left behind, and accept.
+
+        Raises OSError when a port is taken.
+        """
+        if self._sockets is None:
+            self._sockets = ListenerSockets(self._settings)
         swept = self._incoming.sweep()
         log = structlog.get_logger()
         if listens_beyond_loopback(self._settings.host) and not self._settings.allowed_peers:
             log.warning("listener_open_to_any_peer", advice="set dicom.allowed_peers")
-        log.info("listener_started", host=self._settings.host, ports=list(self._ports.values()), swept=swept)
+        log.info("listener_started", host=self._settings.host, ports=self._bound.ports, swept=swept)
         for name, target in (("accept", self._accept), ("housekeeping", self._keep_house)):
             thread = threading.Thread(target=target, name=f"listener-{name}", daemon=True)
             self._threads.append(thread)
@@ -108,8 +138,7 @@ class Listener:
         self._stopped.set()
         for thread in self._threads:
             thread.join()
-        for each in self._sockets:
-            each.close()
+        self._bound.close()
         until = monotonic() + deadline_seconds
         for thread in self._open_connections():
             thread.join(max(0.0, until - monotonic()))
@@ -127,17 +156,21 @@ class Listener:
         stop.wait()
         self.stop(deadline_seconds=deadline_seconds)
 
-    def _bind(self, port: int, *, tls: bool) -> None:
-        listening = bind_socket(self._settings.host, port)
-        self._sockets[listening] = tls
-        self._ports[tls] = int(listening.getsockname()[1])
+    @property
+    def _bound(self) -> ListenerSockets:
+        if self._sockets is None:
+            raise RuntimeError("the listener is not started")
+        return self._sockets
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:
-            for each in self._sockets:
+            for each in self._bound.speaks_tls:
                 selector.register(each, selectors.EVENT_READ)
             while not self._stopped.is_set():
-                for key, _ in selector.select(timeout=0.25):
+                ready = selector.select(timeout=0.25)
+                if ready and self._siblings.is_busiest():
+                    self._stopped.wait(_LEAVE_TO_IDLER_SECONDS)
+                for key, _ in ready:
                     assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - for the type checker
                     self._accept_one(key.fileobj)
 
@@ -154,7 +187,7 @@ class Listener:
             return
         if len(self._waiting) >= _MAXIMUM_WAITING:
             self._close_oldest_waiting()
-        self._open(connection, (str(address[0]), int(address[1])), tls=self._sockets[listening])
+        self._open(connection, (str(address[0]), int(address[1])), tls=self._bound.speaks_tls[listening])
 
     def _open(self, connection: socket.socket, peer: tuple[str, int], *, tls: bool) -> None:
         with suppress(OSError):
@@ -174,6 +207,7 @@ class Listener:
         with self._lock:
             self._connections[thread] = stream
             self._waiting[thread] = monotonic()
+            self._siblings.tell(len(self._connections))
         try:
             thread.start()
         except RuntimeError:
@@ -201,6 +235,7 @@ class Listener:
         with self._lock:
             self._connections.pop(thread, None)
             self._waiting.pop(thread, None)
+            self._siblings.tell(len(self._connections))
 
     def _close_oldest_waiting(self) -> None:
         with self._lock:

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from service.adapters.incoming import IncomingFolder
+from service.adapters.listener_admission import Admission
 from service.adapters.listener_hooks import Gate, SaveInstance
 from service.adapters.listener_record import AssociationArchive
 from service.core.association_policy import AssociationPolicy
@@ -13,33 +13,6 @@ from service.ports import InstanceStore
 from service.settings import DicomSettings
 
 _GATE_SECONDS = 1.0
-
-
-class Admission:
-    """How many associations there are, in all and from one address."""
-
-    def __init__(self, *, maximum: int, maximum_per_address: int) -> None:
-        self._maximum = maximum
-        self._maximum_per_address = maximum_per_address
-        self._by_address: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def enter(self, address: str) -> str | None:
-        """Count one more; or say why not."""
-        with self._lock:
-            if self._by_address.total() >= self._maximum:
-                return f"{self._maximum} associations are open, the most that the service takes"
-            if self._by_address[address] >= self._maximum_per_address:
-                return f"{self._maximum_per_address} associations are open from this address, the most that it may have"
-            self._by_address[address] += 1
-            return None
-
-    def leave(self, address: str) -> None:
-        """Count one less."""
-        with self._lock:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
 
 
 class CachedGate:

@@ -9,6 +9,33 @@ from service.settings import DicomSettings
 _BACKLOG = 128
 
 
+class ListenerSockets:
+    """The plain socket, and the one that speaks TLS when it is set; bound, and open to the processes forked later.
+
+    Raises OSError when a port is taken.
+    """
+
+    def __init__(self, settings: DicomSettings) -> None:
+        wanted = {False: settings.port, True: settings.tls_port}
+        self.speaks_tls = {bind_socket(settings.host, port): tls for tls, port in wanted.items() if port is not None}
+
+        self._ports = {tls: int(each.getsockname()[1]) for each, tls in self.speaks_tls.items()}
+
+    @property
+    def ports(self) -> list[int]:
+        """Every port."""
+        return list(self._ports.values())
+
+    def port(self, *, tls: bool) -> int:
+        """The plain port or the TLS port; the one that the system chose when 0 was set."""
+        return self._ports[tls]
+
+    def close(self) -> None:
+        """Listen no more in this process."""
+        for each in self.speaks_tls:
+            each.close()
+
+
 def bind_socket(host: str, port: int) -> socket.socket:
     """A listening TCP socket. Raises OSError."""
     family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]

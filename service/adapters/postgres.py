@@ -6,6 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Engine, create_engine, func, make_url, select
@@ -31,6 +32,7 @@ from service.ports import (
 )
 
 CONNECT_TIMEOUT_SECONDS = 3
+CONNECT_ARGUMENTS = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "sonomyo"}
 
 
 def make_engine(url: str, *, pool_size: int = 20) -> Engine:
@@ -42,13 +44,17 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "sonomyo"},
+        connect_args=CONNECT_ARGUMENTS,
     )
 
 
 def libpq_url(url: str) -> str:
     """The same address without SQLAlchemy's driver name, for procrastinate, psycopg and pg_dump."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+#: What SQLAlchemy, and psycopg where it is used alone, raise when the server is away or refuses.
+_AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def vendor_errors_translated() -> Iterator[None]:
         yield
     except SonomyoError:
         raise
-    except (OperationalError, InterfaceError, PoolTimeoutError, ConnectorException) as error:
+    except (*_AWAY, ConnectorException) as error:
         raise Unavailable(
             "The database does not answer or refused the transaction; try again later.", reason="database"
         ) from error

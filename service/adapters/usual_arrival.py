@@ -5,15 +5,17 @@ is more than all the rest of taking a small object.
 """
 
 import json
+import weakref
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from pydantic import TypeAdapter
-from sqlalchemy import Engine
+from sqlalchemy import Engine, QueuePool, create_engine
 
 from service.adapters.jobs import ANALYSE_INSTANCE, COMPLETE_STUDY, QUEUES
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import CONNECT_ARGUMENTS, CONNECT_TIMEOUT_SECONDS, vendor_errors_translated
 from service.core.instance import InstanceAttributes
 from service.core.routing import RoutingDecision
 from service.ports import ReceivedInstance, StoredInstance
@@ -84,15 +86,44 @@ class PostgresArrivals:
     """Implements ports.Arrivals: the statement is the transaction, so nothing else travels."""
 
     def __init__(self, *, engine: Engine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        #: Connections of its own, that commit by themselves; asking each time whether one still lives would double the trips.
+        self._engine = create_engine(
+            engine.url,
+            poolclass=QueuePool,
+            pool_size=engine.pool.size() if isinstance(engine.pool, QueuePool) else 1,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_SECONDS,
+            pool_reset_on_return=None,
+            isolation_level="AUTOCOMMIT",
+            connect_args=CONNECT_ARGUMENTS,
+        )
+        weakref.finalize(self, self._engine.dispose)
 
     def save(
         self, received: ReceivedInstance, selected: Sequence[RoutingDecision], *, after_seconds: float
     ) -> StoredInstance | None:
         """The committed row; None, and nothing done, when anything is known under its UID. Raises Unavailable."""
-        with vendor_errors_translated(), self._engine.connect() as connection:
-            found = connection.exec_driver_sql(_ARRIVE, _parameters(received, selected, after_seconds)).one_or_none()
+        parameters = _parameters(received, selected, after_seconds)
+        with vendor_errors_translated():
+            try:
+                found = self._arrive(parameters)
+            except psycopg.OperationalError:
+                # PostgreSQL was started anew, mostly. Had the statement been committed, the UID is known now: None.
+                self._engine.dispose()
+                found = self._arrive(parameters)
         return None if found is None else _stored(received, *found)
+
+    def _arrive(self, parameters: dict[str, Any]) -> tuple[int, datetime] | None:
+        connection = self._engine.raw_connection()
+        try:
+            driver = connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)  # noqa: S101 - for the type checker
+            found: tuple[int, datetime] | None = driver.execute(_ARRIVE, parameters, prepare=True).fetchone()
+        except BaseException:
+            connection.invalidate()
+            raise
+        connection.close()
+        return found
 
 
 def _stored(received: ReceivedInstance, instance_id: int, received_at: datetime) -> StoredInstance:

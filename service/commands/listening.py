@@ -1,28 +1,61 @@
-"""The listener's process: files and rows are made to agree, then it listens until SIGTERM."""
+"""The listener's processes: files and rows are made to agree, then they listen until SIGTERM."""
 
+import errno
 import logging
+import os
 import signal
 import socket
 import threading
+import time
 
 from service.adapters.association_rows import PostgresAssociationLog
 from service.adapters.gate import make_gate
 from service.adapters.instance_store import read_instance
-from service.adapters.listener import Listener
+from service.adapters.listener import Listener, SharedByProcesses
+from service.adapters.listener_processes import ListenerProcesses
+from service.adapters.listener_sockets import ListenerSockets
 from service.adapters.migrations import check_revision
 from service.adapters.reconciliation import reconcile
 from service.adapters.retention import Retention
 from service.bootstrap import Service
 from service.errors import Unavailable
+from service.settings import DicomSettings, Settings
+
+_MOST_PROCESSES = 4
+#: How long the sockets of a listener that was killed may still be held by processes that are dying.
+_REBIND_SECONDS = 3.0
 
 _log = logging.getLogger("sonomyo.listener")
 
 
-def run_listener(service: Service) -> None:
+def run_listener(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM. Raises Conflict when the database is not migrated."""
-    settings = service.settings
-    check_revision(service.engine)
-    associations = PostgresAssociationLog(engine=service.engine, listener=f"{socket.gethostname()}:{settings.dicom.port}")
+    engine = Service(settings).engine
+    check_revision(engine)
+    engine.dispose()
+    count = settings.dicom.processes or min(_MOST_PROCESSES, os.cpu_count() or 1)
+    sockets = _bind(settings.dicom)
+    shared = SharedByProcesses.for_settings(settings.dicom, processes=count, sockets=sockets)
+    ListenerProcesses(count, sockets, lambda row: _listen(settings, shared, row)).run()
+
+
+def _bind(settings: DicomSettings) -> ListenerSockets:
+    until = time.monotonic() + _REBIND_SECONDS
+    while True:
+        try:
+            return ListenerSockets(settings)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def _listen(settings: Settings, shared: SharedByProcesses, row: int) -> None:
+    """One process; the first also keeps the store."""
+    service = Service(settings)
+    shared.take_row(row)
+    name = f"{socket.gethostname()}:{settings.dicom.port}" + (f"/{row}" if row else "")
+    associations = PostgresAssociationLog(engine=service.engine, listener=name)
     associations.close_lost()
     listener = Listener(
         settings=settings.dicom,
@@ -37,14 +70,20 @@ def run_listener(service: Service) -> None:
             maximum_queued_jobs=settings.worker.maximum_queued_jobs,
         ),
         known_analyses=service.analyses,
+        shared=shared,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=_reconcile, args=(service,), name="reconcile", daemon=True).start()
-    retention = Retention(engine=service.engine, store=service.store, settings=settings.retention)
-    threading.Thread(target=retention.keep, args=(stop,), name="retention", daemon=True).start()
+    if row == 0:
+        _keep_the_store(service, stop)
     listener.serve(stop)
+
+
+def _keep_the_store(service: Service, stop: threading.Event) -> None:
+    threading.Thread(target=_reconcile, args=(service,), name="reconcile", daemon=True).start()
+    retention = Retention(engine=service.engine, store=service.store, settings=service.settings.retention)
+    threading.Thread(target=retention.keep, args=(stop,), name="retention", daemon=True).start()
 
 
 def _reconcile(service: Service) -> None:

@@ -39,7 +39,7 @@ def listener_command(context: typer.Context) -> None:
     from service.commands.listening import run_listener
 
     _log(context.obj, "listener")
-    run_listener(Service(context.obj))
+    run_listener(context.obj)
 
 
 def worker_command(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydicom
 
-from tests.durability import process_of
+from tests.durability import processes_of
 from tests.e2e.test_main_path import calf, send
 from tests.peers import peer
 from tests.running import RunningService, poll
@@ -30,25 +30,15 @@ STEPS = (
 def test_success_is_answered_only_after_sync_rename_sync_and_commit(service: RunningService, tmp_path: Path) -> None:
     path = calf(tmp_path, seed=4242, number_of_frames=2)
     uid = str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
-    listener = process_of(service, "listener")
-    assert listener is not None
+    listening = [f"--attach={process.pid}" for process in processes_of(service, "listener")]
+    assert listening
     trace = tmp_path / "trace"
-    command = [
-        peer("/usr/bin/strace"),
-        "-f",
-        "-y",
-        "-s",
-        "16384",
-        "-e",
-        f"trace={CALLS}",
-        "-o",
-        str(trace),
-        "-p",
-        str(listener.pid),
-    ]
+    options = ["-f", "-y", "-s", "16384", "-e", f"trace={CALLS}", "-o", str(trace)]
+    command = [peer("/usr/bin/strace"), *options, *listening]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
         assert strace.stderr is not None
-        assert b"attached" in strace.stderr.readline()
+        for _ in listening:
+            assert b"attached" in strace.stderr.readline()
         send(service, path)
         poll(lambda: "rename" in trace.read_text(), timeout_seconds=10, what="the rename in the trace")
         strace.send_signal(signal.SIGINT)

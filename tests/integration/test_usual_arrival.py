@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError
 
 from service.adapters.postgres import make_engine
 from service.adapters.usual_arrival import PostgresArrivals
@@ -128,7 +128,7 @@ def test_arrivals_at_once_in_one_study_all_store(engine: Engine) -> None:
 
 def test_arrival_that_the_database_refuses_keeps_nothing(engine: Engine) -> None:
     twice = (DECISION, DECISION)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(psycopg.errors.UniqueViolation):
         arrive(engine, received(), *twice)
     assert not any(everything(engine).values())
 

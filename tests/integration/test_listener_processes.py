@@ -1,0 +1,112 @@
+"""`sonomyo listener` as several processes on one port, as they are seen from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.listener_parts import REJECT, VERIFICATION, RawPeer, encode_request
+from tests.running import ROOT, free_port, poll
+
+IMPLICIT = "1.2.840.10008.1.2"
+
+
+@dataclass
+class RunningListener:
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    def serving(self) -> list[int]:
+        """How many connections each process serves; the listening socket is no connection."""
+        return sorted(
+            sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == self.port for each in child.net_connections("tcp"))
+            for child in self.children()
+        )
+
+
+@pytest.fixture
+def listener(tmp_path: Path, database_url: str) -> Iterator[RunningListener]:
+    port = free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SONOMYO_")},
+        "SONOMYO_DATA_DIR": str(tmp_path),
+        "SONOMYO_DATABASE__URL": database_url,
+        "SONOMYO_DICOM__PORT": str(port),
+        "SONOMYO_DICOM__PROCESSES": "2",
+        "SONOMYO_DICOM__MAXIMUM_ASSOCIATIONS_PER_ADDRESS": "3",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", "listener"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    )
+    running = RunningListener(port, process)
+    try:
+        poll(lambda: answers(port), timeout_seconds=30, what="the listener")
+        yield running
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def answers(port: int) -> bool:
+    """Does somebody answer an association request there?"""
+    try:
+        with RawPeer(port) as peer:
+            peer.send(encode_request((VERIFICATION, [IMPLICIT])))
+            return peer.read()[0] != 0
+    except OSError:
+        return False
+
+
+def test_associations_are_shared_between_processes_and_the_limit_holds_over_both(listener: RunningListener) -> None:
+    poll(lambda: listener.serving() == [0, 0], timeout_seconds=10, what="the end of the first association")
+    with ExitStack() as stack:
+        peers = [stack.enter_context(RawPeer(listener.port)) for _ in range(4)]
+        for peer in peers[:3]:
+            peer.associate((VERIFICATION, [IMPLICIT]))
+        assert all(listener.serving())
+        peers[3].send(encode_request((VERIFICATION, [IMPLICIT])))
+        assert peers[3].read()[0] == REJECT
+    poll(lambda: answers(listener.port), timeout_seconds=10, what="room for an association again")
+
+
+def test_killed_process_is_replaced_and_what_it_held_counts_no_more(listener: RunningListener) -> None:
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(RawPeer(listener.port)).associate((VERIFICATION, [IMPLICIT]))
+        victims = listener.children()
+        for victim in victims:
+            victim.kill()
+        poll(lambda: fresh(listener, victims), timeout_seconds=20, what="two other processes")
+        for _ in range(3):
+            stack.enter_context(RawPeer(listener.port)).associate((VERIFICATION, [IMPLICIT]))
+
+
+def fresh(listener: RunningListener, victims: list[psutil.Process]) -> bool:
+    children = listener.children()
+    return len(children) == len(victims) and not set(children) & set(victims)
+
+
+def test_killed_parent_takes_its_processes_along_and_the_port_is_free(listener: RunningListener) -> None:
+    children = listener.children()
+    listener.process.kill()
+    listener.process.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert not answers(listener.port)
+
+
+def test_listener_that_is_stopped_ends_with_all_its_processes(listener: RunningListener) -> None:
+    children = listener.children()
+    listener.process.send_signal(signal.SIGTERM)
+    assert listener.process.wait(timeout=20) == 0
+    assert not any(child.is_running() for child in children)
