@@ -1,7 +1,8 @@
 """How fast instances are taken: ours against Orthanc and storescp, the same sender in the same run, over a raw floor.
 
-`python -m bench.ingest` writes bench/results/ingest.json and .svg. Each server is started fresh for each measurement; rounds are
-interleaved, and medians are given with the least and most of the rounds.
+`python -m bench.ingest` writes bench/results/ingest.json and .svg. Each server is started fresh for each measurement, what
+the one before left unwritten is written first, contenders take turns, another first each round, and medians are given with the
+least and most of the rounds.
 """
 
 import argparse
@@ -100,10 +101,13 @@ def run_load(load: Load, contenders: dict[str, Start], folder: Path, *, rounds: 
     corpora = [make_corpus(folder / f"corpus-{index}", load) for index in range(load.associations)]
     size = sum(path.stat().st_size for corpus in corpora for path in corpus)
     measured: dict[str, list[Measured]] = {name: [] for name in (*contenders, FLOOR)}
-    for _ in range(rounds):
-        for name, start in contenders.items():
-            measured[name].append(measure(start, corpora, folder / "server"))
+    names = list(contenders)
+    for number in range(rounds):
+        turn = number % len(names) if names else 0
+        for name in names[turn:] + names[:turn]:
+            measured[name].append(measure(contenders[name], corpora, folder / "server"))
         (folder / "server").mkdir()
+        os.sync()
         measured[FLOOR].append(Measured(write_and_sync(folder / "server", corpora)))
         shutil.rmtree(folder / "server")
     for index in range(load.associations):
@@ -135,6 +139,8 @@ def measure(start: Start, corpora: Sequence[Sequence[Path]], folder: Path) -> Me
     try:
         with start(folder) as contender:
             send([corpora[0][:1]], contender)
+            # What the one before left unwritten is not ours to wait for.
+            os.sync()
             used = processor_seconds(contender.process_id)
             begun = time.perf_counter()
             send([corpus[1:] for corpus in corpora[:1]] + list(corpora[1:]), contender)

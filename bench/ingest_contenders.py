@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.processes import ChildProcess
@@ -27,6 +28,7 @@ class Contender:
     process_id: int
 
 
+T = TypeVar("T", int, float)
 Start = Callable[[Path], Iterator[Contender]]
 
 
@@ -105,17 +107,13 @@ def write_and_sync(folder: Path, corpora: Sequence[Sequence[Path]]) -> float:
 
 
 def peak_resident_bytes(process_id: int) -> int:
-    """The most memory that a process and its children have had at once, each; pages that they share count for each."""
-    return sum(_peak_of(each) for each in _with_children(process_id))
+    """The most memory that a process and its children have had, each less what it shares with the others now."""
+    return sum(_of_living(_peak_of, each) for each in _with_children(process_id))
 
 
 def processor_seconds(process_id: int) -> float:
     """User and system time of a process and its children, those that it has waited for included."""
-    seconds = 0.0
-    for each in _with_children(process_id):
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        seconds += sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-    return seconds
+    return sum(_of_living(_used_by, each) for each in _with_children(process_id))
 
 
 def _with_children(process_id: int) -> list[int]:
@@ -123,11 +121,27 @@ def _with_children(process_id: int) -> list[int]:
     return [process_id, *map(int, children)]
 
 
+def _of_living(figure: Callable[[int], T], process_id: int) -> T | int:
+    """0 for one that has just ended; storescp has a process an association."""
+    try:
+        return figure(process_id)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _used_by(process_id: int) -> float:
+    fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def _peak_of(process_id: int) -> int:
-    for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) << 10
-    return 0
+    peak = _kilobytes(Path(f"/proc/{process_id}/status"), "VmHWM")
+    now = Path(f"/proc/{process_id}/smaps_rollup")
+    return (peak - _kilobytes(now, "Rss") + _kilobytes(now, "Pss")) << 10
+
+
+def _kilobytes(file: Path, name: str) -> int:
+    return next((int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith(f"{name}:")), 0)
 
 
 def _write_all(folder: Path, index: int, contents: Sequence[bytes]) -> None:
