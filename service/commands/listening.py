@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 
+import pydicom.config
+
 from service.adapters.association_rows import PostgresAssociationLog
 from service.adapters.gate import make_gate
 from service.adapters.instance_store import read_instance
@@ -33,6 +35,8 @@ def run_listener(settings: Settings) -> None:
     engine = Service(settings).engine
     check_revision(engine)
     engine.dispose()
+    # pynetdicom would hold each UID of a request against a pattern three times; the policy knows the ones that we take.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     count = settings.dicom.processes or min(_MOST_PROCESSES, os.cpu_count() or 1)
     sockets = _bind(settings.dicom)
     shared = SharedByProcesses.for_settings(settings.dicom, processes=count, sockets=sockets)
