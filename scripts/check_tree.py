@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG_LINES = 300
+#: Weights are the largest that may be here.
+LARGEST_BYTES = 20 << 20
 FORBIDDEN = {
     "a package registry's host": re.compile(
         r"pythonhosted\.org|pypi\.(org|python)|npmjs\.(org|com)|(deb|ftp)\.debian\.org|proxy\.golang\.org"
@@ -45,6 +47,8 @@ def violations(path: Path) -> Iterator[str]:
     """One line for each finding in a text file, and for a folder file that must be empty or absent."""
     name = path.relative_to(ROOT)
     text = text_of(path)
+    if path.stat().st_size > LARGEST_BYTES:
+        yield f"{name}: {path.stat().st_size >> 20} MiB, at most {LARGEST_BYTES >> 20} belong here"
     if path.name == "__init__.py" and name.parts[0] == "alembic":
         yield f"{name}: it would shadow the library"
     elif path.name == "__init__.py" and text:

@@ -142,7 +142,16 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SONOMYO_", env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix="SONOMYO_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        # Compose writes `NAME: ${NAME:-}` for what is not set.
+        env_ignore_empty=True,
+        # Another program's variables may lie in the same .env.
+        dotenv_filtering="match_prefix",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path(".sonomyo")

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, insert, update
 
+from service.adapters.audit import append_entry
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import AssociationRow
 from service.core.association import AssociationRecord
@@ -36,8 +37,17 @@ class PostgresAssociationLog:
         with vendor_errors_translated(), self._engine.begin() as connection:
             if association_id is None:
                 connection.execute(insert(AssociationRow).values(listener=self._listener, **values))
-            else:
-                connection.execute(update(AssociationRow).where(AssociationRow.id == association_id).values(**values))
+                return
+            connection.execute(update(AssociationRow).where(AssociationRow.id == association_id).values(**values))
+            if record.instances_stored:
+                # PS3.15 A.5: Instances Transferred; one entry an association, so that the chain is no bottleneck.
+                append_entry(
+                    connection,
+                    actor=f"ae:{record.calling_ae_title}",
+                    action="instances_stored",
+                    subject=f"association:{association_id}",
+                    detail={"instances": record.instances_stored, "peer_address": record.peer_address},
+                )
 
 
 def _columns(record: AssociationRecord) -> dict[str, Any]:

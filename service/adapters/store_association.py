@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import build_context
 
+from service.core.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from service.errors import InputRejected, SonomyoError, Unavailable
 
 #: SOP class and transfer syntax.
@@ -55,6 +57,8 @@ def open_association(peer: Peer, contexts: Iterable[Context]) -> Iterator[Associ
 def _associate(peer: Peer, contexts: Iterable[Context]) -> Association:
     _config.STORE_SEND_CHUNKED_DATASET = True  # a file goes out piece by piece, as it lies there
     entity = AE(ae_title=peer.calling_ae_title)
+    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_seconds
     entity.connection_timeout = peer.timeout_seconds
     try:

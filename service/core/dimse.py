@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from textwrap import shorten
 
 from service.errors import InputRejected
 
@@ -63,7 +64,7 @@ def parse_command(encoded: bytes) -> Command:
 
 
 def encode_response(command: Command, *, status: int, comment: str = "") -> bytes:
-    """The response to `command`; the comment is cut to what fits the element (PS3.7 9.3, C)."""
+    """The response to `command`; the comment is cut, between words, to what fits the element (PS3.7 9.3, C)."""
     elements = []
     if command.sop_class_uid is not None:
         elements.append((_AFFECTED_SOP_CLASS_UID, _encode_uid(command.sop_class_uid)))
@@ -74,7 +75,8 @@ def encode_response(command: Command, *, status: int, comment: str = "") -> byte
         (_STATUS, struct.pack("<H", status)),
     ]
     if comment:
-        elements.append((_ERROR_COMMENT, _pad(comment[:_COMMENT_CHARACTERS].encode("ascii", "replace"), b" ")))
+        shortened = shorten(comment, _COMMENT_CHARACTERS, placeholder="...")
+        elements.append((_ERROR_COMMENT, _pad(shortened.encode("ascii", "replace"), b" ")))
     if command.sop_instance_uid is not None:
         elements.append((_AFFECTED_SOP_INSTANCE_UID, _encode_uid(command.sop_instance_uid)))
     body = b"".join(struct.pack("<HHL", 0, element, len(value)) + value for element, value in elements)

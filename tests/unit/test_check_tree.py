@@ -46,6 +46,11 @@ def test_violations_of_a_binary_file_are_none(root: Path) -> None:
     assert list(check_tree.violations(write(root, "model.onnx", b"\0" + NOTE.encode()))) == []
 
 
+def test_violations_of_a_file_larger_than_weights_may_be_name_its_size(root: Path) -> None:
+    path = write(root, "model.onnx", b"\0" * (21 << 20))
+    assert list(check_tree.violations(path)) == ["model.onnx: 21 MiB, at most 20 belong here"]
+
+
 def test_violations_of_init_files_ask_for_emptiness_and_for_none_in_alembic(root: Path) -> None:
     assert list(check_tree.violations(write(root, "service/__init__.py", b""))) == []
     assert len(list(check_tree.violations(write(root, "service/core/__init__.py", b"x = 1\n")))) == 1
