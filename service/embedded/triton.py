@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -58,6 +59,10 @@ class EmbeddedTriton:
         """Lay out backends and repository anew; call before each start. Raises Unavailable naming what is not installed."""
         environment = find_environment(self._environment)
         self._reported.clear()
+        # A model's process outlives a server that is killed together with its supervisor.
+        for stub in self._stubs():
+            with suppress(ProcessLookupError):
+                os.kill(int(stub.name), signal.SIGKILL)
         for leftover in SHARED_MEMORY.glob(self.memory_prefix + "*"):  # of a server that was killed
             leftover.unlink(missing_ok=True)
         _lay_out_backends(self._folder / "backends", environment)

@@ -235,6 +235,20 @@ def test_server_whose_supervisor_was_killed_leaves_no_process(tmp_path: Path) ->
     assert list(SHARED_MEMORY.glob(f"{successor.memory_prefix}*")) == []
 
 
+def test_stubs_left_by_a_server_that_nobody_watched_are_ended_before_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    triton = triton_in(tmp_path / "server", tmp_path / "models")
+    triton.prepare()
+    with subprocess.Popen(triton.command().arguments, env=triton.command().environment, stderr=subprocess.DEVNULL) as server:
+        poll(triton.is_ready, timeout_seconds=60, what="the server")
+        stubs = psutil.Process(server.pid).children()
+        assert stubs
+        server.kill()
+    triton.prepare()
+    _, alive = psutil.wait_procs(stubs, timeout=10)
+    assert not alive
+
+
 def test_region_of_a_dead_client_is_unlinked_and_unregistered_by_the_next(own_triton: tuple[EmbeddedTriton, list[str]]) -> None:
     triton, _ = own_triton
     program = (
