@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from service.adapters.instance_store import storage_key
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import InstanceRow
 from service.core.instance import ContentDigest, InstanceAttributes
@@ -68,6 +69,9 @@ def _adopt(
         attributes, digest = read(path)
     except InputRejected as refused:
         _log.warning("orphan_unreadable", extra={"reason": refused.reason})
+        return False
+    if storage_key(digest) != key:
+        _log.warning("orphan_unreadable", extra={"reason": "content_is_not_what_its_name_says"})
         return False
     save(ReceivedInstance(attributes=attributes, digest=digest, storage_key=key, size_bytes=path.stat().st_size))
     return True

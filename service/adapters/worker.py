@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import ParamSpec
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
-from procrastinate.jobs import Job
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Job, Status
 
 from service.adapters.jobs import ANALYSE_INSTANCE, COMPARE_PIXELS, COMPLETE_STUDY, COMPOSE_REPORT, DELIVER_REPORT, QUEUES
 from service.errors import InputRejected, ModelContractError, NotFound, SonomyoError, Unavailable
@@ -90,19 +91,21 @@ def make_worker_app(*, flow: Flow, steps: Steps, database_url: str, maximum_atte
     _add_analysis(app, flow, steps, retry)
     _add_delivery(app, flow, steps, RetryByClass(DELIVERY_ATTEMPTS))
 
-    @app.task(name=COMPARE_PIXELS, queue=QUEUES[COMPARE_PIXELS], retry=retry)
-    async def compare_pixels(*, instance_id: int) -> None:
-        await steps.run(flow.compare_pixels, instance_id)
-
-    @app.task(name=COMPLETE_STUDY, queue=QUEUES[COMPLETE_STUDY], retry=retry)
-    async def complete_study(*, study_instance_uid: str) -> None:
-        await steps.run(flow.complete_study, study_instance_uid)
-
-    @app.task(name=COMPOSE_REPORT, queue=QUEUES[COMPOSE_REPORT], retry=retry)
-    async def compose_report(*, study_instance_uid: str) -> None:
-        await steps.run(flow.compose_report, study_instance_uid)
-
+    _add_step(app, COMPARE_PIXELS, flow.compare_pixels, steps, retry)
+    _add_step(app, COMPLETE_STUDY, flow.complete_study, steps, retry)
+    _add_step(app, COMPOSE_REPORT, flow.compose_report, steps, retry)
     return app
+
+
+def _add_step(app: App, name: str, step: Callable[..., object], steps: Steps, retry: RetryByClass) -> None:
+    @app.task(name=name, queue=QUEUES[name], retry=retry, pass_context=True)
+    async def run(context: JobContext, /, **arguments: str | int) -> None:
+        try:
+            await steps.run(step, **arguments)
+        except Exception as error:
+            if not await _next_one_waits(app, context.job):
+                raise
+            _log.warning("step_left_to_the_next", extra={"task": name, "failure": explain_failure(error)})
 
 
 def _add_analysis(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> None:
@@ -124,7 +127,15 @@ def _add_delivery(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> No
         except Exception as error:
             final = retry.is_last(error, context)
             await steps.run(flow.give_up_delivery, report_id, destination, kind, explain_failure(error), final=final)
-            raise
+            if final or not await _next_one_waits(app, context.job):
+                raise
+
+
+async def _next_one_waits(app: App, job: Job | None) -> bool:
+    """Does another job with the same queueing lock wait? It does the work, and this one could not go back beside it."""
+    if job is None or job.queueing_lock is None:
+        return False
+    return bool(list(await app.job_manager.list_jobs_async(queueing_lock=job.queueing_lock, status=Status.TODO.value)))
 
 
 def run_worker(
@@ -217,4 +228,8 @@ async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> Non
     if job.task_name == ANALYSE_INSTANCE and job.attempts + 1 >= maximum_attempts:
         instance_id, analysis_name = int(str(job.task_kwargs["instance_id"])), str(job.task_kwargs["analysis_name"])
         await asyncio.to_thread(flow.give_up_analysis, instance_id, analysis_name, "worker_died: each worker that tried it died")
-    await app.job_manager.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC))
+    try:
+        await app.job_manager.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC))
+    except UniqueViolation:
+        # Another look at the same study waits already (its queueing lock): that one does the work.
+        await app.job_manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=False)

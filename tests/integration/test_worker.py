@@ -3,12 +3,14 @@
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 
 from sqlalchemy import Engine, text
 
 from service.adapters.postgres import libpq_url
 from service.adapters.worker import Steps, make_worker_app, run_worker
 from service.errors import InputRejected, Unavailable
+from service.flow import Flow
 from service.ports import UnitOfWorkFactory
 from tests.integration.test_flow import STUDY, House, received
 
@@ -76,6 +78,52 @@ def test_step_whose_part_is_away_is_tried_again_later(units: UnitOfWorkFactory, 
     house.flow.store_instance(received())
     assert work(house, engine, deadline_seconds=60, until=done) is True
     assert jobs(engine, "analyse_instance") == [("todo", 1)]
+
+
+def test_stalled_look_at_a_study_whose_next_look_waits_is_aborted_and_the_others_recovered(
+    units: UnitOfWorkFactory, engine: Engine
+) -> None:
+    house = House(units, engine)
+    house.flow.store_instance(received())
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE procrastinate_jobs SET status = 'doing', attempts = 1"))
+    house.flow.store_instance(received(uid="1.2.4"))
+    assert jobs(engine, "complete_study") == [("doing", 1), ("todo", 0)]
+    done = threading.Event()
+    house.analysis.before = lambda: done.set() if house.analysis.runs == 2 else None
+    assert work(house, engine, deadline_seconds=60, until=done) is True
+    looks = [status for status, _ in jobs(engine, "complete_study")]
+    assert (looks[0], set(looks[1:])) == ("aborted", {"todo"})
+    assert [status for status, _ in jobs(engine, "analyse_instance")] == ["succeeded", "succeeded"]
+
+
+class LooksAgain(House):
+    """Whose look at a study fails after it has ordered the next look."""
+
+    def __init__(self, units: UnitOfWorkFactory, engine: Engine, looked: threading.Event) -> None:
+        super().__init__(units, engine)
+        flow = self.flow
+
+        class Failing(Flow):
+            def complete_study(self, study_instance_uid: str) -> None:
+                with flow.units() as unit:
+                    unit.jobs.complete_study(study_instance_uid, after_seconds=600)
+                looked.set()
+                raise Unavailable("The database does not answer.")
+
+        self.flow = Failing(**{each.name: getattr(flow, each.name) for each in fields(flow)})
+
+
+def test_failed_look_at_a_study_whose_next_look_waits_is_no_job_that_runs_for_ever(
+    units: UnitOfWorkFactory, engine: Engine
+) -> None:
+    looked = threading.Event()
+    house = LooksAgain(units, engine, looked)
+    house.flow.store_instance(received())
+    house.age_study(3600)
+    assert work(house, engine, deadline_seconds=60, until=looked) is True
+    looks = [status for status, _ in jobs(engine, "complete_study")]
+    assert (looks[0], set(looks[1:])) == ("succeeded", {"todo"})
 
 
 def hang_until(released: threading.Event) -> None:
