@@ -12,7 +12,7 @@ from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import InstanceRow
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.errors import InputRejected
-from service.ports import InstanceStore, ReceivedInstance, StoredInstance
+from service.ports import InstanceStore, ReceivedInstance
 
 _log = logging.getLogger("sonomyo.reconciliation")
 
@@ -32,7 +32,7 @@ def reconcile(
     engine: Engine,
     store: InstanceStore,
     read: Callable[[Path], tuple[InstanceAttributes, ContentDigest]],
-    save: Callable[[ReceivedInstance], StoredInstance],
+    save: Callable[[ReceivedInstance], object],
 ) -> Reconciled:
     """Adopt every stored file that no row names (the commit after its rename never came); never delete one.
 
@@ -62,7 +62,7 @@ def _adopt(
     store: InstanceStore,
     key: str,
     read: Callable[[Path], tuple[InstanceAttributes, ContentDigest]],
-    save: Callable[[ReceivedInstance], StoredInstance],
+    save: Callable[[ReceivedInstance], object],
 ) -> bool:
     path = store.path(key)
     try:
