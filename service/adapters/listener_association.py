@@ -8,6 +8,7 @@ from typing import Literal
 import structlog
 
 from service.adapters.incoming import IncomingFile
+from service.adapters.keeping import keep_instance
 from service.adapters.listener_negotiation import (
     APPLICATION_CONTEXT,
     AssociationRequest,
@@ -38,7 +39,7 @@ from service.core.dicom_syntaxes import VERIFICATION
 from service.core.dimse import Command, CommandField, encode_response, parse_command
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.store_status import StoreStatus, comment_of, status_of
-from service.errors import InputRejected, NotFound, Unavailable
+from service.errors import InputRejected
 from service.ports import ReceivedInstance
 
 _PDV = struct.Struct(">LBB")
@@ -234,25 +235,21 @@ class AssociationSession:
         """Durable file, then committed row (architecture decision 1). Raises what the peer must be told."""
         if self._association_id is None:
             self._association_id = self._services.archive.open(self._ledger.record())
-        size_bytes = file.size_bytes()
-        key = self._services.store.adopt(file.path, digest)
-        request = self._request
-        self._services.save(
-            ReceivedInstance(
+        size_bytes, request = file.size_bytes(), self._request
+
+        def describe(storage_key: str) -> ReceivedInstance:
+            return ReceivedInstance(
                 attributes=attributes,
                 digest=digest,
-                storage_key=key,
+                storage_key=storage_key,
                 size_bytes=size_bytes,
                 calling_ae_title=request.calling_ae_title if request else None,
                 called_ae_title=request.called_ae_title if request else None,
                 peer_address=self._peer[0],
                 association_id=self._association_id,
             )
-        )
-        try:
-            self._services.store.path(key)
-        except NotFound as error:
-            raise Unavailable("The instance was removed by retention while it was stored; send it again") from error
+
+        keep_instance(file.path, digest, store=self._services.store, save=self._services.save, describe=describe)
 
     def _respond(self, message: _Message, command: Command, status: StoreStatus, comment: str) -> None:
         response = encode_response(command, status=status, comment=comment)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from service.adapters.incoming import IncomingFile
 from service.adapters.instance_store import FileInstanceStore, read_instance
+from service.adapters.keeping import keep_instance
 from service.errors import InputRejected, Unavailable
 from service.ports import ReceivedInstance, StoredInstance
 
@@ -51,10 +52,13 @@ class UploadIntake:
         if attributes.transfer_syntax_uid not in self._transfer_syntaxes:
             raise InputRejected("The transfer syntax is not one that is taken.", reason="transfer_syntax_not_supported")
         size = path.stat().st_size
-        key = self._store.adopt(path, digest)
-        return self._save(
-            ReceivedInstance(attributes=attributes, digest=digest, storage_key=key, size_bytes=size, peer_address=peer_address)
-        )
+
+        def describe(storage_key: str) -> ReceivedInstance:
+            return ReceivedInstance(
+                attributes=attributes, digest=digest, storage_key=storage_key, size_bytes=size, peer_address=peer_address
+            )
+
+        return keep_instance(path, digest, store=self._store, save=self._save, describe=describe)
 
 
 class UploadedFile:
