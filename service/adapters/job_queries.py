@@ -15,8 +15,8 @@ from service.views import JobEvent, JobPage, JobState, JobView
 
 _PREFIX = "sonomyo."
 
-#: procrastinate's words and ours; `failed` is a dead letter, for every retry lies behind it.
-_STATE = """CASE
+#: procrastinate's words and ours, of a job `j`; `failed` is a dead letter, for every retry lies behind it.
+STATE_OF_J = """CASE
     WHEN j.status = 'todo' AND j.scheduled_at > now() THEN 'scheduled'
     WHEN j.status = 'todo' THEN 'queued'
     WHEN j.status IN ('doing', 'aborting') THEN 'running'
@@ -36,7 +36,7 @@ _CONDITION: Mapping[JobState | None, str] = {
 }
 
 _SELECT = f"""
-    SELECT j.id, j.task_name, j.queue_name, j.attempts, j.scheduled_at, j.args, {_STATE} AS state,
+    SELECT j.id, j.task_name, j.queue_name, j.attempts, j.scheduled_at, j.args, {STATE_OF_J} AS state,
            e.created_at, e.started_at, CASE WHEN j.status IN ('todo', 'doing') THEN NULL ELSE e.ended_at END AS ended_at,
            CASE j.task_name
                WHEN '{ANALYSE_INSTANCE}' THEN (

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, text
 
 from service.access import AuditEntry
 from service.adapters import cursors
+from service.adapters.job_queries import STATE_OF_J
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow
 from service.views import AssociationPage, AssociationView, AuditPage, Counters
@@ -15,7 +16,7 @@ _COUNTS = {
     "studies": "SELECT status, count(*) FROM studies GROUP BY 1",
     "analyses": "SELECT analysis_name, state, count(*) FROM analyses GROUP BY 1, 2",
     # Those that are done are of no concern to a queue's depth, and by far the most.
-    "jobs": "SELECT queue_name, status::text, count(*) FROM procrastinate_jobs WHERE status <> 'succeeded' GROUP BY 1, 2",
+    "jobs": f"SELECT queue_name, {STATE_OF_J}, count(*) FROM procrastinate_jobs j WHERE status <> 'succeeded' GROUP BY 1, 2",  # noqa: S608 - constants
     "deliveries": "SELECT destination, state, count(*) FROM deliveries GROUP BY 1, 2",
     "associations": "SELECT outcome, count(*) FROM associations GROUP BY 1",
 }

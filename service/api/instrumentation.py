@@ -62,7 +62,7 @@ class _DatabaseCounts(Collector):
         yield _family("sonomyo_instances", "Instances kept, by how they were judged", ("disposition",), counters.instances)
         yield _family("sonomyo_studies", "Studies, by status", ("status",), counters.studies)
         yield _family("sonomyo_analyses", "Analyses, by state", ("analysis", "state"), counters.analyses)
-        yield _family("sonomyo_jobs", "Jobs that are not done; failed: dead letters", ("queue", "state"), counters.jobs)
+        yield _family("sonomyo_jobs", "Jobs that are not done, by state as REST names it", ("queue", "state"), counters.jobs)
         yield _family("sonomyo_deliveries", "Objects on their way", ("destination", "state"), counters.deliveries)
         yield _family("sonomyo_associations", "DICOM associations, by outcome", ("outcome",), counters.associations)
         yield GaugeMetricFamily(

@@ -43,9 +43,11 @@ def demo_command(
     settings = _with_free_ports(context.obj, say)
     with tempfile.TemporaryDirectory(prefix="sonomyo-demo-") as folder, _running(settings, say) as api:
         path = file or _simulated(Path(folder), say)
+        attributes, _ = read_instance(path)
+        if api.get(f"/api/v1/studies/{attributes.study_instance_uid}").status_code == httpx2.codes.OK:
+            say.print("this study was stored before: what is known of it is not computed again")
         started = time.monotonic()
         _send(settings, path, say)
-        attributes, _ = read_instance(path)
         report = _wait_for_report(api, attributes.study_instance_uid)
         say.print(f"report ready {time.monotonic() - started:.1f} s after sending began")
         if json_:
