@@ -12,6 +12,7 @@ from service.core.analyses.analysis import Analysis
 from service.core.compose import Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
+from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
 from service.core.report import Report
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
@@ -58,7 +59,7 @@ class Flow:
         if usual is not None:
             return usual
         with self.units() as unit:
-            stored = unit.instances.save(received)
+            stored = unit.instances.save(received, names_study=bool(selected))
             if not stored.is_new:
                 return stored
             if stored.disposition == "conflict":
@@ -75,7 +76,8 @@ class Flow:
         if current is None or other.disposition != "conflict" or not self._decode_alike(current, other):
             return
         with self.units() as unit:
-            unit.instances.supersede(instance_id)
+            selected = any(decision.selected for decision in self._route(other.attributes, other.called_ae_title))
+            unit.instances.supersede(instance_id, names_study=selected)
             self._begin_analyses(unit, replace(unit.instances.get(instance_id), disposition="corrected"))
 
     def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
@@ -131,6 +133,7 @@ class Flow:
             instances = unit.instances.current(study_instance_uid)
             analyses = unit.analyses.of_study(study_instance_uid)
             report = compose(
+                report_id=new_report_id(),
                 study=unit.studies.header(study_instance_uid),
                 findings=[finding for analysis in analyses for finding in analysis.findings],
                 failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],

@@ -171,8 +171,11 @@ class JobQueue(Protocol):
 class InstanceRows(Protocol):
     """Rows of `instances`."""
 
-    def save(self, received: ReceivedInstance) -> StoredInstance:
-        """Insert, judging duplicates by content (architecture decision 2); an identical one gives its existing row."""
+    def save(self, received: ReceivedInstance, *, names_study: bool = True) -> StoredInstance:
+        """Insert, judging duplicates by content (architecture decision 2); an identical one gives its existing row.
+
+        `names_study`: the patient and accession of this instance become those of the study.
+        """
 
     def get(self, instance_id: int) -> StoredInstance:
         """Raises NotFound."""
@@ -183,7 +186,7 @@ class InstanceRows(Protocol):
     def current(self, study_instance_uid: str) -> Sequence[StoredInstance]:
         """The current row of each SOP Instance UID of a study, returned ones left out, oldest first."""
 
-    def supersede(self, instance_id: int) -> None:
+    def supersede(self, instance_id: int, *, names_study: bool = True) -> None:
         """Make a row that was kept as a conflict the current one, for its decoded pixels proved to be the same."""
 
 

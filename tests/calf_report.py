@@ -19,6 +19,7 @@ from service.core.findings import (
     Polyline,
     Series,
 )
+from service.core.identifiers import ReportID
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, StudyHeader
 
@@ -150,7 +151,9 @@ def quality(sop_instance_uid: str = "2.25.1", value: float = 100 * 58 / 60) -> F
 def calf_report(
     *, study: StudyHeader | None = None, findings: Sequence[Finding] | None = None, previous: Report | None = None
 ) -> Report:
+    number = 1 if previous is None else previous.version + 1
     return compose(
+        report_id=ReportID(f"00000000-0000-4000-8000-{number:012}"),
         study=study or header(),
         findings=cine_findings() if findings is None else findings,
         previous=previous,

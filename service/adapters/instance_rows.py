@@ -1,9 +1,7 @@
 """Rows of `instances`: duplicates are judged by content, and nothing is overwritten (architecture decision 2)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import case, func, select, text
@@ -17,44 +15,6 @@ from service.ports import ReceivedInstance, StoredInstance
 
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)
 
-#: Study and instance in one round trip. The partial unique index on current rows decides a race: the loser inserts
-#: nothing and takes the longer way. Written out, for each round trip costs as much as the fsync of a small object.
-_SAVE_FIRST = text(
-    """
-    WITH unknown AS (
-        SELECT 1
-        WHERE NOT EXISTS (SELECT 1 FROM instances WHERE sop_instance_uid = :sop_instance_uid)
-          AND NOT EXISTS (SELECT 1 FROM rendered_objects WHERE sop_instance_uid = :sop_instance_uid)
-    ), study AS (
-        INSERT INTO studies (study_instance_uid, modalities, patient_id, issuer_of_patient_id, patient_name,
-            patient_birth_date, patient_sex, accession_number, study_date, study_time, study_id, study_description,
-            referring_physician_name)
-        SELECT :study_instance_uid, cast(:modalities AS jsonb), :patient_id, :issuer_of_patient_id, :patient_name,
-            :patient_birth_date, :patient_sex, :accession_number, :study_date, :study_time, :study_id, :study_description,
-            :referring_physician_name
-        FROM unknown
-        ON CONFLICT (study_instance_uid) DO UPDATE SET
-            patient_id = excluded.patient_id, issuer_of_patient_id = excluded.issuer_of_patient_id,
-            patient_name = excluded.patient_name, patient_birth_date = excluded.patient_birth_date,
-            patient_sex = excluded.patient_sex, accession_number = excluded.accession_number,
-            study_date = excluded.study_date, study_time = excluded.study_time, study_id = excluded.study_id,
-            study_description = excluded.study_description, referring_physician_name = excluded.referring_physician_name,
-            modalities = CASE WHEN studies.modalities @> excluded.modalities THEN studies.modalities
-                ELSE studies.modalities || excluded.modalities END,
-            last_received_at = now()
-    )
-    INSERT INTO instances (sop_instance_uid, sop_class_uid, study_instance_uid, series_instance_uid, transfer_syntax_uid,
-        attributes, attributes_digest, pixels_digest, storage_key, size_bytes, disposition, is_current,
-        calling_ae_title, called_ae_title, peer_address, association_id)
-    SELECT :sop_instance_uid, :sop_class_uid, :study_instance_uid, :series_instance_uid, :transfer_syntax_uid,
-        cast(:attributes AS jsonb), :attributes_digest, :pixels_digest, :storage_key, :size_bytes, 'current', true,
-        :calling_ae_title, :called_ae_title, :peer_address, :association_id
-    FROM unknown
-    ON CONFLICT DO NOTHING
-    RETURNING id, received_at
-    """
-)
-
 
 class PostgresInstanceRows:
     """Implements ports.InstanceRows."""
@@ -62,11 +22,8 @@ class PostgresInstanceRows:
     def __init__(self, *, session: Session) -> None:
         self._session = session
 
-    def save(self, received: ReceivedInstance) -> StoredInstance:
-        """Insert one arrival, or find the row of an identical one."""
-        return self._save_first(received) or self._save_again(received)
-
-    def _save_again(self, received: ReceivedInstance) -> StoredInstance:
+    def save(self, received: ReceivedInstance, *, names_study: bool = True) -> StoredInstance:
+        """Insert one arrival, or find the row of an identical one; `names_study`: its identity becomes the study's."""
         uid = received.attributes.sop_instance_uid
         # Two arrivals of one UID take turns; the lock goes with the transaction.
         self._session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:uid, 0))"), {"uid": uid})
@@ -77,7 +34,7 @@ class PostgresInstanceRows:
             # The file under this key was replaced by its equal, whose File Meta Information may have another length.
             identical.removed_at, identical.size_bytes = None, received.size_bytes
             return to_stored(identical)
-        return self._save_other(received, current, identical)
+        return self._save_other(received, current, identical, names_study=names_study)
 
     def get(self, instance_id: int) -> StoredInstance:
         """Raises NotFound."""
@@ -102,7 +59,7 @@ class PostgresInstanceRows:
         )
         return [to_stored(row) for row in found]
 
-    def supersede(self, instance_id: int) -> None:
+    def supersede(self, instance_id: int, *, names_study: bool = True) -> None:
         """Make a row kept as a conflict the current one."""
         row = self._session.get(InstanceRow, instance_id, with_for_update=True)
         if row is None or row.disposition != "conflict":
@@ -114,39 +71,21 @@ class PostgresInstanceRows:
             self._session.flush()
         row.is_current, row.disposition = True, "corrected"
         self._session.flush()
-        self._save_study(_ATTRIBUTES.validate_python(row.attributes))
-
-    def _save_first(self, received: ReceivedInstance) -> StoredInstance | None:
-        """The usual arrival in one statement: nothing is known under its UID. None when something is."""
-        found = self._session.execute(_SAVE_FIRST, _parameters(received)).one_or_none()
-        if found is None:
-            return None
-        return StoredInstance(
-            instance_id=found.id,
-            attributes=received.attributes,
-            digest=received.digest,
-            storage_key=received.storage_key,
-            size_bytes=received.size_bytes,
-            disposition="current",
-            is_new=True,
-            identity_changed=False,
-            previous_study_instance_uid=None,
-            is_current=True,
-            is_returned=False,
-            called_ae_title=received.called_ae_title,
-            received_at=found.received_at,
-        )
+        if names_study:
+            self._save_study(_ATTRIBUTES.validate_python(row.attributes))
 
     def _current_row(self, sop_instance_uid: str) -> InstanceRow | None:
         return self._session.scalars(
             select(InstanceRow).where(InstanceRow.sop_instance_uid == sop_instance_uid, InstanceRow.is_current)
         ).one_or_none()
 
-    def _save_other(self, received: ReceivedInstance, current: InstanceRow | None, known: InstanceRow | None) -> StoredInstance:
+    def _save_other(
+        self, received: ReceivedInstance, current: InstanceRow | None, known: InstanceRow | None, *, names_study: bool
+    ) -> StoredInstance:
         returned = self._is_ours(received.attributes.sop_instance_uid)
         disposition = _judge(received, current, returned=returned)
         becomes_current = disposition != "conflict"
-        if becomes_current and not returned:
+        if becomes_current and not returned and names_study:
             self._save_study(received.attributes)
         else:
             self._ensure_study(received.attributes)
@@ -272,25 +211,3 @@ def _new_row(received: ReceivedInstance) -> InstanceRow:
         peer_address=received.peer_address,
         association_id=received.association_id,
     )
-
-
-def _parameters(received: ReceivedInstance) -> dict[str, Any]:
-    attributes = received.attributes
-    return {
-        "sop_instance_uid": attributes.sop_instance_uid,
-        "sop_class_uid": attributes.sop_class_uid,
-        "study_instance_uid": attributes.study_instance_uid,
-        "series_instance_uid": attributes.series_instance_uid,
-        "transfer_syntax_uid": attributes.transfer_syntax_uid,
-        "attributes": _ATTRIBUTES.dump_json(attributes).decode(),
-        "modalities": json.dumps([attributes.modality] if attributes.modality else []),
-        "attributes_digest": received.digest.attributes,
-        "pixels_digest": received.digest.pixels,
-        "storage_key": received.storage_key,
-        "size_bytes": received.size_bytes,
-        "calling_ae_title": received.calling_ae_title,
-        "called_ae_title": received.called_ae_title,
-        "peer_address": received.peer_address,
-        "association_id": received.association_id,
-        **_study_identity(attributes),
-    }

@@ -22,10 +22,34 @@ from service.ports import ReceivedInstance, StoredInstance
 
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)
 
+#: Who the study is about: as the newest instance that is analysed says; others only fill in what is not known yet.
+_STUDY_COLUMNS = (
+    "patient_id",
+    "issuer_of_patient_id",
+    "patient_name",
+    "patient_birth_date",
+    "patient_sex",
+    "accession_number",
+    "study_date",
+    "study_time",
+    "study_id",
+    "study_description",
+    "referring_physician_name",
+)
+#: Of these, what a person must look at when two analysed instances of one study contradict each other.
+_IDENTITY = ("patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date", "accession_number")
+_NAMED = ", ".join(
+    f"{name} = CASE WHEN %(selected)s THEN coalesce(excluded.{name}, studies.{name})"
+    f" ELSE coalesce(studies.{name}, excluded.{name}) END"
+    for name in _STUDY_COLUMNS
+)
+#: NULL on either side contradicts nothing.
+_DIFFERS = " OR ".join(f"coalesce(studies.{name} <> excluded.{name}, false)" for name in _IDENTITY)
+
 #: Every part rests on `unknown`, so that nothing happens when the UID is known. The partial unique index on current rows
 #: decides a race; its loser inserts no instance, so no analysis and no job. Jobs are inserted as procrastinate's own
 #: function does it, but a look at the study that waits already is no error (its function raises, and aborts the transaction).
-_ARRIVE = """
+_ARRIVE = f"""
 WITH unknown AS (
     SELECT 1
     WHERE NOT EXISTS (SELECT 1 FROM instances WHERE sop_instance_uid = %(sop_instance_uid)s)
@@ -40,11 +64,8 @@ WITH unknown AS (
         CASE WHEN %(selected)s THEN 'analysing' ELSE 'receiving' END
     FROM unknown
     ON CONFLICT (study_instance_uid) DO UPDATE SET
-        patient_id = excluded.patient_id, issuer_of_patient_id = excluded.issuer_of_patient_id,
-        patient_name = excluded.patient_name, patient_birth_date = excluded.patient_birth_date,
-        patient_sex = excluded.patient_sex, accession_number = excluded.accession_number,
-        study_date = excluded.study_date, study_time = excluded.study_time, study_id = excluded.study_id,
-        study_description = excluded.study_description, referring_physician_name = excluded.referring_physician_name,
+        {_NAMED},
+        identity_hold = studies.identity_hold OR (%(selected)s AND studies.last_selected_at IS NOT NULL AND ({_DIFFERS})),
         modalities = CASE WHEN studies.modalities @> excluded.modalities THEN studies.modalities
             ELSE studies.modalities || excluded.modalities END,
         last_received_at = now(),
@@ -79,7 +100,7 @@ WITH unknown AS (
     ON CONFLICT DO NOTHING
 )
 SELECT id, received_at FROM stored
-"""
+"""  # noqa: S608 - made of constants
 
 
 class PostgresArrivals:

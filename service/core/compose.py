@@ -7,7 +7,7 @@ from datetime import datetime
 
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
-from service.core.identifiers import derive_report_id
+from service.core.identifiers import ReportID
 from service.core.report import Provenance, Report, StudyHeader
 from service.core.wording import frames_measured, label, quantity, quantity_range, site_text
 
@@ -31,6 +31,7 @@ class Software:
 
 def compose(
     *,
+    report_id: ReportID,
     study: StudyHeader,
     findings: Sequence[Finding],
     failures: Sequence[str] = (),
@@ -45,7 +46,7 @@ def compose(
     """
     version = 1 if previous is None else previous.version + 1
     return Report(
-        report_id=derive_report_id(study.study_instance_uid, version),
+        report_id=report_id,
         version=version,
         study=study,
         created_at=created_at,

@@ -23,6 +23,10 @@ def derive_uid(*parts: str | int) -> str:
     return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
 
 
-def derive_report_id(study_instance_uid: str, version: int) -> ReportID:
-    """The identifier of one version of a study's report."""
-    return ReportID(str(uuid.uuid5(_NAMESPACE, f"report\x1f{study_instance_uid}\x1f{version}")))
+def new_report_id() -> ReportID:
+    """A name that no other report has, here or elsewhere.
+
+    Random, not derived: two installations, or one that was restored from an older backup, make different reports of one
+    study, and every object made from a report is named after it (PS3.5 9.1: a UID must never name two objects).
+    """
+    return ReportID(str(uuid.uuid4()))

@@ -248,6 +248,43 @@ def test_our_own_object_coming_back_is_marked_returned_and_triggers_nothing(hous
     assert report.version == 1
 
 
+def test_second_instance_with_another_patient_holds_the_delivery_until_acknowledged(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.store_instance(received("1.2.4", patient_id="P2"))
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.study.patient_id, [delivery.state for delivery in report.delivery]) == ("P2", ["held"])
+    assert house.destination.received == []
+    house.flow.acknowledge_identity(STUDY)
+    house.work()
+    assert len(house.destination.received) == 1
+
+
+def test_instance_that_nothing_analyses_never_names_the_study(house: House) -> None:
+    house.flow.store_instance(received())
+    other = received(
+        "1.2.4", patient_id="P9", sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33", modality="SR", number_of_frames=None
+    )
+    house.flow.store_instance(other)
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.study.patient_id, [delivery.state for delivery in report.delivery]) == ("P1", ["delivered"])
+
+
+def test_second_instance_that_lacks_what_the_first_said_takes_nothing_away(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.store_instance(received("1.2.4", identity=PatientIdentity(patient_id="P1")))
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.study.patient_name, [delivery.state for delivery in report.delivery]) == ("Ivanov^Иван", ["delivered"])
+
+
 def test_late_instance_makes_a_new_version_and_the_first_stays_as_it_was(house: House) -> None:
     house.flow.store_instance(received())
     house.flow.request_report(STUDY)

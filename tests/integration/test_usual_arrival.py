@@ -85,7 +85,7 @@ def clear(engine: Engine) -> None:
 def test_arrival_leaves_the_same_rows_and_jobs_as_its_steps(
     units: UnitOfWorkFactory, engine: Engine, selected: tuple[RoutingDecision, ...]
 ) -> None:
-    arrivals = [received(), received("1.2.3.5", patient_id="4711", modality="SR"), received("1.2.3.6", modality=None)]
+    arrivals = [received(), received("1.2.3.5", modality="SR"), received("1.2.3.6", modality=None)]
     for instance in arrivals:
         by_steps(units, instance, *selected)
     expected = everything(engine)

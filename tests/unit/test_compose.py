@@ -3,6 +3,7 @@
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.compose import compose
 from service.core.findings import FindingKind, FindingSite
+from service.core.identifiers import ReportID
 from service.core.report import ReportStatus
 from tests.calf_report import CREATED_AT, MODEL, SOFTWARE, calf_report, cine_findings, header, not_measured, quality
 
@@ -61,7 +62,12 @@ def test_limitations_count_frames_once_for_all_measurements() -> None:
 def test_limitations_keep_failures_first_and_without_repeats() -> None:
     failure = "One instance could not be decoded: the pixel data is truncated."
     report = compose(
-        study=header(), findings=cine_findings(), failures=[failure, failure], created_at=CREATED_AT, software=SOFTWARE
+        report_id=ReportID("one"),
+        study=header(),
+        findings=cine_findings(),
+        failures=[failure, failure],
+        created_at=CREATED_AT,
+        software=SOFTWARE,
     )
     assert report.limitations[0] == failure
     assert report.limitations.count(failure) == 1

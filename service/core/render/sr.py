@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 
 from service.core import codes
-from service.core.identifiers import derive_report_id, derive_uid
+from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
 from service.core.part10 import encode_head
 from service.core.render.sr_content import coded, image_library, measurement_groups, text_item
@@ -155,13 +155,9 @@ def _predecessors(report: Report, sop_class_uid: str) -> list[Dataset] | None:
     if report.predecessor is None:
         return None
     study_instance_uid = report.study.study_instance_uid
-    versions = range(report.version - 1, 0, -1)
-    version = next(
-        (one for one in versions if derive_report_id(study_instance_uid, one) == report.predecessor), report.version - 1
-    )
     previous = Dataset()
     previous.SOPClassUID = sop_class_uid
-    previous.SOPInstanceUID = object_uid(report.predecessor, version, KIND)
+    previous.SOPInstanceUID = object_uid(report.predecessor, report.version - 1, KIND)
     previous.SeriesInstanceUID = derive_uid("series", study_instance_uid, KIND)
     previous.StudyInstanceUID = study_instance_uid
     return [previous]
