@@ -111,10 +111,11 @@ class WorkerSettings(Section):
     concurrency: Annotated[int, Field(ge=1, le=32)] = 2
     #: Deadline of one analysis; a hung thread never stalls, so every task has its own.
     task_timeout_seconds: float = 600.0
-    maximum_attempts: Annotated[int, Field(ge=1)] = 6
+    #: With a back-off that doubles up to a quarter of an hour: about two and a half hours in all.
+    maximum_attempts: Annotated[int, Field(ge=1)] = 20
     decoder_memory_bytes: int = 1 << 30
     decoder_timeout_seconds: float = 300.0
-    #: Undecided jobs above which C-STORE answers 0xA700.
+    #: Waiting analyses above which C-STORE answers 0xA700.
     maximum_queued_jobs: int = 100_000
 
 

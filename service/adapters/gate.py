@@ -8,7 +8,10 @@ from service.adapters.postgres import vendor_errors_translated
 from service.errors import Unavailable
 
 #: Stops counting at the cap, so that a long queue does not make the question slow.
-_WAITING = text("SELECT count(*) FROM (SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' LIMIT :cap) AS waiting")
+_WAITING = text(
+    "SELECT count(*) FROM"
+    " (SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = 'analysis' LIMIT :cap) AS waiting"
+)
 
 
 def make_gate(
@@ -26,7 +29,7 @@ def make_gate(
         except Unavailable as away:
             return str(away)
         if waiting >= maximum_queued_jobs:
-            return f"{maximum_queued_jobs} jobs wait already; the workers must catch up first."
+            return f"{maximum_queued_jobs} analyses wait; the workers must catch up first."
         return None
 
     return why_closed

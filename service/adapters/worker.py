@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ParamSpec
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
@@ -23,6 +23,18 @@ ATTEMPTS_AFTER_A_SURPRISE = 3
 LONGEST_BACK_OFF_SECONDS = 900
 #: Delivery waits for a peer that may be away for a weekend.
 DELIVERY_ATTEMPTS = 200
+
+LONGEST_PAUSE_AFTER_A_DEATH_SECONDS = 60
+
+#: The last attempt ended, and the database was away when that was to be written down.
+_NO_ATTEMPT_LEFT = "no_attempt_left: every attempt failed"
+_ANALYSES_WITHOUT_A_JOB = f"""
+    SELECT a.instance_id, a.analysis_name FROM analyses a
+    WHERE a.state = 'queued' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs j
+        WHERE j.status IN ('todo', 'doing') AND j.task_name = '{ANALYSE_INSTANCE}'
+            AND (j.args->>'instance_id')::bigint = a.instance_id AND j.args->>'analysis_name' = a.analysis_name)
+"""  # noqa: S608 - made of constants
 
 _log = logging.getLogger("sonomyo.worker")
 P = ParamSpec("P")
@@ -216,6 +228,8 @@ async def _recover_stalled(flow: Flow, app: App, maximum_attempts: int) -> None:
         try:
             for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
                 await _recover(flow, app, job, maximum_attempts)
+            for lost in await app.connector.execute_query_all_async(_ANALYSES_WITHOUT_A_JOB):
+                await asyncio.to_thread(flow.give_up_analysis, lost["instance_id"], lost["analysis_name"], _NO_ATTEMPT_LEFT)
             await app.job_manager.delete_old_jobs(nb_hours=7 * 24)
         except Exception:  # noqa: BLE001 - the loop must outlive an outage of the database
             _log.exception("stalled_job_recovery_failed")
@@ -225,11 +239,24 @@ async def _recover_stalled(flow: Flow, app: App, maximum_attempts: int) -> None:
 async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> None:
     assert job.id is not None  # noqa: S101 - a stored job has an id
     _log.warning("job_recovered", extra={"job_id": job.id, "task": job.task_name, "attempts": job.attempts})
-    if job.task_name == ANALYSE_INSTANCE and job.attempts + 1 >= maximum_attempts:
-        instance_id, analysis_name = int(str(job.task_kwargs["instance_id"])), str(job.task_kwargs["analysis_name"])
-        await asyncio.to_thread(flow.give_up_analysis, instance_id, analysis_name, "worker_died: each worker that tried it died")
+    if job.attempts + 1 >= maximum_attempts:
+        await asyncio.to_thread(_give_up, flow, job)
+        await app.job_manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=False)
+        return
+    pause = timedelta(seconds=min(2**job.attempts, LONGEST_PAUSE_AFTER_A_DEATH_SECONDS))
     try:
-        await app.job_manager.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC))
+        await app.job_manager.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC) + pause)
     except UniqueViolation:
         # Another look at the same study waits already (its queueing lock): that one does the work.
         await app.job_manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=False)
+
+
+def _give_up(flow: Flow, job: Job) -> None:
+    """What waits for this job must not wait for ever."""
+    arguments = job.task_kwargs
+    reason = "worker_died: each worker that tried it died"
+    if job.task_name == ANALYSE_INSTANCE:
+        flow.give_up_analysis(int(str(arguments["instance_id"])), str(arguments["analysis_name"]), reason)
+    elif job.task_name == DELIVER_REPORT:
+        report_id, destination, kind = (str(arguments[name]) for name in ("report_id", "destination", "kind"))
+        flow.give_up_delivery(report_id, destination, kind, reason, final=True)

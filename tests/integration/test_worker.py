@@ -13,6 +13,7 @@ from service.errors import InputRejected, Unavailable
 from service.flow import Flow
 from service.ports import UnitOfWorkFactory
 from tests.integration.test_flow import STUDY, House, received
+from tests.running import poll
 
 
 def work(house: House, engine: Engine, *, deadline_seconds: float, until: threading.Event) -> bool:
@@ -95,6 +96,54 @@ def test_stalled_look_at_a_study_whose_next_look_waits_is_aborted_and_the_others
     looks = [status for status, _ in jobs(engine, "complete_study")]
     assert (looks[0], set(looks[1:])) == ("aborted", {"todo"})
     assert [status for status, _ in jobs(engine, "analyse_instance")] == ["succeeded", "succeeded"]
+
+
+def stall(engine: Engine, *, attempts: int) -> None:
+    """As if a worker had died on each job that is due."""
+    with engine.begin() as connection:
+        stalled = (
+            "UPDATE procrastinate_jobs SET status = 'doing', attempts = :attempts WHERE status = 'todo' AND scheduled_at IS NULL"
+        )
+        connection.execute(text(stalled), {"attempts": attempts})
+
+
+def test_job_that_kills_each_worker_is_a_dead_letter_and_its_study_goes_on(units: UnitOfWorkFactory, engine: Engine) -> None:
+    house = House(units, engine)
+    house.flow.store_instance(received())
+    stall(engine, attempts=2)
+    given_up = threading.Event()
+    stop_when(lambda: jobs(engine, "analyse_instance") == [("failed", 3)], given_up)
+    assert work(house, engine, deadline_seconds=60, until=given_up) is True
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert any("each worker that tried it died" in limitation for limitation in report.limitations)
+
+
+def test_analysis_whose_job_is_gone_is_given_up(units: UnitOfWorkFactory, engine: Engine) -> None:
+    house = House(units, engine)
+    house.flow.store_instance(received())
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE procrastinate_jobs SET status = 'failed' WHERE task_name LIKE '%analyse%'"))
+    given_up = threading.Event()
+    stop_when(lambda: states(engine) == ["failed"], given_up)
+    assert work(house, engine, deadline_seconds=60, until=given_up) is True
+
+
+def states(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.execute(text("SELECT state FROM analyses")).scalars())
+
+
+def stop_when(condition: Callable[[], bool], reached: threading.Event) -> None:
+    """Set the event once the condition holds."""
+
+    def watch() -> None:
+        poll(condition, timeout_seconds=30, what="the worker's work")
+        reached.set()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class LooksAgain(House):
