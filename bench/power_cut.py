@@ -57,6 +57,7 @@ def run(folder: Path, *, cuts: int, seed: int) -> dict[str, object]:
     with mounted(image, mount), serving(mount, folder / "listener.log") as port:
         sender = Sender(folder, lambda: port, pause_seconds=0.0)
         sender.start()
+        poll(lambda: bool(sender.journal.acknowledged), timeout_seconds=60, what="the first acknowledgement")
         for number in range(cuts):
             time.sleep(random_.uniform(0.3, 1.5))
             acknowledged = set(sender.journal.acknowledged)
