@@ -1,5 +1,6 @@
 """Opens stored files as cines, in decoder processes that a hostile file may break without harm (service.ports.CineReader)."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +11,7 @@ from service.adapters.decoder_handle import Decoder, DecoderCrashed
 from service.core.cine import Cine, CineHeader, Frame, Pixels
 from service.errors import InputRejected, NotFound
 
+_log = logging.getLogger("sonomyo.decoder")
 _Answer = TypeVar("_Answer")
 #: A process that died may have been ended from outside; one that dies twice at the same place was not.
 _TRIES = 2
@@ -33,6 +35,7 @@ class FileCineReader:
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
         self._is_closed = False
+        self._is_warned = False
 
     def warm(self) -> Self:
         """Start the spare decoders now, without waiting for them; otherwise the first `open` does. Raises Unavailable."""
@@ -62,6 +65,8 @@ class FileCineReader:
                 decoder.kill()
             decoder = self._start()
         decoder.wait_until_ready()
+        if not decoder.is_filtered:
+            self._warn()
         return decoder
 
     def give_back(self, decoder: Decoder) -> None:
@@ -88,6 +93,13 @@ class FileCineReader:
             yield opened.cine()
         finally:
             opened.close()
+
+    def _warn(self) -> None:
+        """Once: decoding goes on within the limits, and who runs the service may choose another kernel or container profile."""
+        with self._lock:
+            is_first, self._is_warned = not self._is_warned, True
+        if is_first:
+            _log.warning("decoder_without_system_call_filter")
 
     def _start(self) -> Decoder:
         return Decoder(memory_bytes=self._memory_bytes, timeout_seconds=self._timeout_seconds)

@@ -36,6 +36,8 @@ class Decoder:
     def __init__(self, *, memory_bytes: int, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._is_ready = False
+        #: False when the process could not lock its system calls; known once it is ready.
+        self.is_filtered = False
         self.files_opened = 0
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._answers, their_answers = os.pipe()
@@ -72,6 +74,7 @@ class Decoder:
             self.kill()
             raise Unavailable("The decoder process does not start", reason="decoder_unavailable") from error
         self._is_ready = head.get("ready") is True
+        self.is_filtered = head.get("is_filtered") is True
 
     def open(self, path: Path) -> CineHeader:
         """Raises InputRejected, DecoderCrashed."""

@@ -47,9 +47,9 @@ def main() -> None:
         getattr(imagecodecs, name)  # loads the library now, while files can still be opened
     _warm_up()
     _silence_errors()
-    enter_sandbox(memory_bytes=int(sys.argv[3]))
+    is_filtered = enter_sandbox(memory_bytes=int(sys.argv[3]))
     with contextlib.suppress(OSError):
-        write_all(answers, encode_head({"ready": True}, 0))
+        write_all(answers, encode_head({"ready": True, "is_filtered": is_filtered}, 0))
         _Server(requests, answers).serve()
 
 
