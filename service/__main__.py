@@ -1,10 +1,14 @@
 """The command line: `sonomyo`, also `python -m service`. Settings are read here, once."""
 
+import os
+import re
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from service.commands import demo, files, operate, roles
 from service.errors import SonomyoError
@@ -25,7 +29,8 @@ for module in (roles, demo, files, operate):
 def configure(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file with settings; SONOMYO_* variables win over it.", exists=True)
+        Path | None,
+        typer.Option(help="A TOML file with settings; SONOMYO_* variables win over it.", exists=True, dir_okay=False),
     ] = None,
 ) -> None:
     """Read the settings; an unknown or invalid one stops the start with its name."""
@@ -33,22 +38,56 @@ def configure(
 
 
 def main() -> None:
-    """Run a command; what goes wrong on purpose is one line on standard error, not a traceback."""
+    """Run a command; what goes wrong on purpose, or with a path, is one line on standard error, not a traceback."""
     try:
         app()
     except SonomyoError as error:
-        typer.echo(f"sonomyo: {error}", err=True)
+        _say(str(error))
+        raise SystemExit(1) from error
+    except OSError as error:
+        if error.filename is None:  # of no path: a fault of ours, whose traceback is wanted
+            raise
+        _say(f"cannot use {error.filename}: {error.strerror}")
         raise SystemExit(1) from error
 
 
 def _read(config: Path | None) -> Settings:
+    """Exits 2 with a line for each setting that is wrong, by its name and never by its value, which may be a secret."""
     try:
         return read_settings(config)
     except ValidationError as error:
         for wrong in error.errors(include_url=False, include_input=False):
-            name = "SONOMYO_" + "__".join(str(part) for part in wrong["loc"]).upper()
-            typer.echo(f"sonomyo: setting {name}: {wrong['msg']}", err=True)
+            name = "__".join(str(part) for part in wrong["loc"]).upper()
+            _say(f"setting SONOMYO_{name}: {wrong['msg']}" if name else f"settings: {wrong['msg']}")
         raise SystemExit(2) from error
+    except SettingsError as error:
+        _say(f"setting {_unparsed(error)}: this is no valid JSON")
+        raise SystemExit(2) from error
+    except tomllib.TOMLDecodeError as error:
+        _say(f"{config} is no valid TOML: {error}")
+        raise SystemExit(2) from error
+    except UnicodeDecodeError as error:
+        _say(f"{config or '.env'} is no text in UTF-8")
+        raise SystemExit(2) from error
+    except OSError as error:
+        _say(f"cannot read {error.filename}: {error.strerror}")
+        raise SystemExit(2) from error
+    except SonomyoError as error:
+        _say(str(error))
+        raise SystemExit(2) from error
+
+
+def _unparsed(error: SettingsError) -> str:
+    """The variable's name. The error names its section only, so the variable is found by the text that could not be parsed."""
+    found = re.search(r'field "(\w+)"', str(error))
+    section = f"SONOMYO_{found[1]}".upper() if found else "SONOMYO_*"
+    text = getattr(error.__cause__, "doc", None)
+    names = (name for name, value in os.environ.items() if name.upper().startswith(section) and value == text)
+    return next(names, section)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"sonomyo: {line}", err=True)
 
 
 if __name__ == "__main__":
