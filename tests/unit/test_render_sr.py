@@ -55,7 +55,8 @@ def test_sr_carries_derived_uids_and_times_of_the_report(calf_sr: Dataset) -> No
     assert sr.SOPInstanceUID == sr.file_meta.MediaStorageSOPInstanceUID == object_uid(report.report_id, 1, "sr")
     assert (sr.ContentDate, sr.ContentTime) == ("20261120", "093015.250000")
     assert sr.StudyInstanceUID == report.study.study_instance_uid
-    assert sr.SeriesInstanceUID == read(calf_report(findings=[not_measured("2.25.1")], previous=report)).SeriesInstanceUID
+    other = small().model_copy(update={"report_id": "of another installation"})
+    assert sr.SeriesInstanceUID != read(other).SeriesInstanceUID
 
 
 def test_sr_read_by_highdicom_gives_every_value_of_the_report() -> None:
@@ -161,7 +162,9 @@ def test_sr_with_accession_number_refers_to_the_request(calf_sr: Dataset) -> Non
 def test_sr_of_second_version_names_its_predecessor(calf_sr: Dataset) -> None:
     first = calf_report()
     (study,) = read(calf_report(findings=cine_findings()[1:2], previous=first)).PredecessorDocumentsSequence
-    (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    (series,) = study.ReferencedSeriesSequence
+    (reference,) = series.ReferencedSOPSequence
+    assert series.SeriesInstanceUID == calf_sr.SeriesInstanceUID
     assert reference.ReferencedSOPInstanceUID == calf_sr.SOPInstanceUID
     assert "PredecessorDocumentsSequence" not in calf_sr
 

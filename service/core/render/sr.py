@@ -43,7 +43,7 @@ def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_cl
     document = _document_class(sop_class_uid)(
         evidence=[_reference(report.study, instance) for instance in used],
         content=_content(report, used)[0],
-        series_instance_uid=derive_uid("series", report.study.study_instance_uid, KIND),
+        series_instance_uid=series_uid(report.report_id),
         series_number=_SERIES_NUMBER,
         series_description=f"Sonomyo report, {RESEARCH_USE.lower()}",
         sop_instance_uid=object_uid(report.report_id, report.version, KIND),
@@ -150,16 +150,20 @@ def _requests(study: StudyHeader) -> list[Dataset] | None:
     return [request]
 
 
+def series_uid(report_id: str) -> str:
+    """Each version has a series of its own, for another installation must never write into ours (PS3.3 C.7.3.1)."""
+    return derive_uid("series", report_id, KIND)
+
+
 def _predecessors(report: Report, sop_class_uid: str) -> list[Dataset] | None:
     """PredecessorDocumentsSequence (PS3.3 C.17.2): the SR of the version that this one replaces."""
     if report.predecessor is None:
         return None
-    study_instance_uid = report.study.study_instance_uid
     previous = Dataset()
     previous.SOPClassUID = sop_class_uid
     previous.SOPInstanceUID = object_uid(report.predecessor, report.version - 1, KIND)
-    previous.SeriesInstanceUID = derive_uid("series", study_instance_uid, KIND)
-    previous.StudyInstanceUID = study_instance_uid
+    previous.SeriesInstanceUID = series_uid(report.predecessor)
+    previous.StudyInstanceUID = report.study.study_instance_uid
     return [previous]
 
 
