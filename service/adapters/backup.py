@@ -50,6 +50,11 @@ _OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
     " AND pid <> pg_backend_pid()"
 )
+#: A listener serves nothing that the archive calls open: it ends when the backup was made, by the same database's clock.
+_CLOSE_ASSOCIATIONS = text(
+    "UPDATE associations SET outcome = 'connection_lost', reason = 'the listener stopped', closed_at = :at"
+    " WHERE closed_at IS NULL"
+)
 _HOLDS_STUDIES = text("SELECT EXISTS (SELECT FROM studies)")
 
 
@@ -274,6 +279,7 @@ def _remove_strangers(engine: Engine, store: FileInstanceStore) -> int:
 def _record(engine: Engine, manifest: Manifest, removed: int) -> None:
     detail = {"archive_of": manifest.created_at.isoformat(), "instances": manifest.instances, "files_removed": removed}
     with vendor_errors_translated(), engine.begin() as connection:
+        connection.execute(_CLOSE_ASSOCIATIONS, {"at": manifest.created_at})
         append_entry(connection, actor="operator", action="database_restored", subject="database", detail=detail)
 
 

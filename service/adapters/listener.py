@@ -254,6 +254,7 @@ class Listener:
             rounds += 1
             try:
                 self._archive.flush()
+                self._archive.renew()
                 if rounds % _SWEEPS_EVERY == 0:
                     self._incoming.sweep()
             except Exception:  # noqa: BLE001 - logged, and the house is kept again in a moment

@@ -1,4 +1,4 @@
-"""What the listener needs of the rest of the service: three calls, given to its constructor."""
+"""What the listener needs of the rest of the service: three hooks, given to its constructor."""
 
 from typing import Protocol
 
@@ -19,8 +19,14 @@ class AssociationLog(Protocol):
     def opened(self, record: AssociationRecord) -> int:
         """Called before the first instance is saved; gives the id that its ReceivedInstance carries. Raises Unavailable."""
 
-    def closed(self, association_id: int | None, record: AssociationRecord) -> None:
-        """Called once at the end, with None when `opened` was not called: then the row is made whole. Raises Unavailable."""
+    def closed(self, association_id: int | None, record: AssociationRecord, *, seconds_ago: float = 0.0) -> None:
+        """Called once at the end, with None when `opened` was not called: then the row is made whole. Raises Unavailable.
+
+        After an Unavailable it is called again later, with the seconds since the end.
+        """
+
+    def renew(self) -> None:
+        """Called every few seconds: what was opened and not closed is still alive. Raises Unavailable."""
 
 
 class Gate(Protocol):

@@ -97,7 +97,8 @@ class AssociationArchive:
 
     def __init__(self, log: AssociationLog) -> None:
         self._log = log
-        self._backlog: deque[tuple[int | None, AssociationRecord]] = deque(maxlen=_BACKLOG)
+        #: With the monotonic time of each end.
+        self._backlog: deque[tuple[int | None, AssociationRecord, float]] = deque(maxlen=_BACKLOG)
         self._lock = threading.Lock()
 
     def open(self, record: AssociationRecord) -> int:
@@ -112,10 +113,11 @@ class AssociationArchive:
             **record.model_dump(include={"peer_address", "calling_ae_title", "called_ae_title", "outcome", "why"}),
             **record.model_dump(include={"instances_stored", "instances_refused", "bytes_received", "duration_seconds"}),
         )
+        ended = time.monotonic()
         try:
             self._log.closed(association_id, record)
         except Unavailable:
-            self._backlog.append((association_id, record))
+            self._backlog.append((association_id, record, ended))
         except Exception:  # noqa: BLE001 - logged; a record must not break the association
             structlog.get_logger().exception("association_not_recorded", association_id=association_id)
 
@@ -123,5 +125,11 @@ class AssociationArchive:
         """Try again what is still to be written."""
         with self._lock, suppress(Unavailable):
             while self._backlog:
-                self._log.closed(*self._backlog[0])
+                association_id, record, ended = self._backlog[0]
+                self._log.closed(association_id, record, seconds_ago=time.monotonic() - ended)
                 self._backlog.popleft()
+
+    def renew(self) -> None:
+        """Say that what is open lives; while the database is away, the next call says it."""
+        with suppress(Unavailable):
+            self._log.renew()

@@ -64,6 +64,8 @@ class AssociationRow(Row):
     bytes_received: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]
+    #: Renewed by its listener while it is open.
+    alive_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
         Index(None, "opened_at"),

@@ -40,6 +40,7 @@ class RecordingLog:
 
     opened_records: list[AssociationRecord] = field(default_factory=list)
     closed_records: list[tuple[int | None, AssociationRecord]] = field(default_factory=list)
+    seconds_ago: list[float] = field(default_factory=list)
     failure: Exception | None = None
 
     def opened(self, record: AssociationRecord) -> int:
@@ -48,10 +49,15 @@ class RecordingLog:
         self.opened_records.append(record)
         return len(self.opened_records)
 
-    def closed(self, association_id: int | None, record: AssociationRecord) -> None:
+    def closed(self, association_id: int | None, record: AssociationRecord, *, seconds_ago: float = 0.0) -> None:
         if self.failure:
             raise self.failure
+        self.seconds_ago.append(seconds_ago)
         self.closed_records.append((association_id, record))
+
+    def renew(self) -> None:
+        if self.failure:
+            raise self.failure
 
 
 @dataclass

@@ -118,6 +118,27 @@ def test_restored_database_still_refuses_to_change_reports_and_goes_on_counting(
     assert stored_files(other_store) == stored_files(store)
 
 
+def test_association_that_was_open_when_the_backup_was_made_is_closed_in_the_restored_database(
+    units: UnitOfWorkFactory,
+    engine: Engine,
+    database_url: str,
+    store: FileInstanceStore,
+    other_url: str,
+    other_store: FileInstanceStore,
+    tmp_path: Path,
+) -> None:
+    fill(units, engine, store)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO associations (listener, peer_address) VALUES ('here', '127.0.0.1')"))
+    backup(tmp_path / "a.tar", database_url=database_url, store=store)
+    restore(tmp_path / "a.tar", database_url=other_url, store=other_store)
+    restored = make_engine(other_url, pool_size=1)
+    with restored.connect() as connection:
+        row = connection.execute(text("SELECT outcome, closed_at >= opened_at AS is_closed FROM associations")).one()
+    restored.dispose()
+    assert row == ("connection_lost", True)
+
+
 def test_archive_is_checked_by_ordinary_tools(
     units: UnitOfWorkFactory, engine: Engine, database_url: str, store: FileInstanceStore, tmp_path: Path
 ) -> None:

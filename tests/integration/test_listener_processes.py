@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import Engine, text
 
-from tests.integration.listener_parts import REJECT, VERIFICATION, RawPeer, encode_request
+from tests.integration.listener_parts import REJECT, VERIFICATION, RawPeer, encode, encode_request, ultrasound
 from tests.running import ROOT, free_port, poll
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -32,6 +33,17 @@ class RunningListener:
             sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == self.port for each in child.net_connections("tcp"))
             for child in self.children()
         )
+
+
+@pytest.fixture
+def lost_association(engine: Engine) -> int:
+    """Left open two minutes ago by a listener of another host; written before the listener of the test starts."""
+    statement = (
+        "INSERT INTO associations (listener, peer_address, alive_at)"
+        " VALUES ('former:104/3', '127.0.0.1', now() - interval '2 minutes') RETURNING id"
+    )
+    with engine.begin() as connection:
+        return int(connection.execute(text(statement)).scalar_one())
 
 
 @pytest.fixture
@@ -89,6 +101,31 @@ def test_killed_process_is_replaced_and_what_it_held_counts_no_more(listener: Ru
         poll(lambda: fresh(listener, victims), timeout_seconds=20, what="two other processes")
         for _ in range(3):
             stack.enter_context(RawPeer(listener.port)).associate((VERIFICATION, [IMPLICIT]))
+
+
+def test_association_that_a_listener_of_another_name_left_open_is_closed_at_start(
+    lost_association: int, listener: RunningListener, engine: Engine
+) -> None:
+    assert listener.children()
+    outcome = text("SELECT outcome FROM associations WHERE id = :id AND closed_at IS NOT NULL")
+    with engine.connect() as connection:
+        assert connection.execute(outcome, {"id": lost_association}).scalar_one() == "connection_lost"
+
+
+def test_association_that_lasts_is_renewed_while_its_listener_runs(listener: RunningListener, engine: Engine) -> None:
+    def is_renewed() -> bool:
+        with engine.connect() as connection:
+            fresh_and_open = "SELECT count(*) FROM associations WHERE closed_at IS NULL AND alive_at > now() - interval '20 s'"
+            return bool(connection.execute(text(fresh_and_open)).scalar_one())
+
+    with RawPeer(listener.port) as peer:
+        peer.associate()
+        assert peer.store(encode(ultrasound())) == (0, "")
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE associations SET alive_at = now() - interval '40 s' WHERE closed_at IS NULL"))
+        assert not is_renewed()
+        poll(is_renewed, timeout_seconds=15, what="the association to be renewed")
+        peer.release()
 
 
 def fresh(listener: RunningListener, victims: list[psutil.Process]) -> bool:
