@@ -106,7 +106,7 @@ class Gate:
             await refusal(scope, receive, send)
 
     async def _refusal(self, connection: HTTPConnection) -> Response | None:
-        is_public = is_public_path(connection.url.path)
+        is_public = is_public_path(connection.scope["path"])
         try:
             principal = await run_in_threadpool(self._authenticate, connection)
         except SonomyoError as error:
@@ -140,7 +140,7 @@ def is_public_path(path: str) -> bool:
 
 def wants_page(connection: HTTPConnection) -> bool:
     """True for a person's browser."""
-    is_for_programs = connection.url.path.startswith(PROGRAM_PREFIXES)
+    is_for_programs = connection.scope["path"].startswith(PROGRAM_PREFIXES)
     return not is_for_programs and "text/html" in connection.headers.get("accept", "")
 
 

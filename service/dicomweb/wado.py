@@ -88,7 +88,6 @@ def retrieve_metadata(request: Request, parts: Parts, principal: Viewer, instanc
 )
 def retrieve_frames(parts: Parts, principal: Viewer, instance: Instance, frames: FrameList, accept: Accept) -> Response:
     """Compressed frames with their transfer syntax, others as octets in Explicit VR Little Endian."""
-    del principal
     with ExitStack() as resources:
         stored = resources.enter_context(open_frames(parts.store.path(instance.storage_key)))
         numbers = _numbers(frames, stored.number_of_frames)
@@ -97,6 +96,7 @@ def retrieve_frames(parts: Parts, principal: Viewer, instance: Instance, frames:
         media_type = f"{kind}; transfer-syntax={stored.transfer_syntax_uid}"
         # The first frame is read before anything is answered, so that a broken file is a problem and not a torn body.
         first = stored.read(numbers[0])
+        _record(parts, principal.name, instance)
         if is_single:
             return Response(first, media_type=media_type)
         boundary = multipart.new_boundary()
@@ -117,11 +117,11 @@ def retrieve_rendered_frame(
     quality: Annotated[int, Query(ge=1, le=100)] = 90,
 ) -> Response:
     """One frame as JPEG or PNG, decoded where a hostile file does no harm."""
-    del principal
     media_type = choose(accept, PICTURE_TYPES)
     with parts.reader.open(parts.store.path(instance.storage_key)) as cine:
         (number,) = _numbers(frame, cine.number_of_frames)
         pixels = cine.picture(number)  # (rows, columns, 3) uint8
+    _record(parts, principal.name, instance)
     return Response(_encode(pixels, media_type, quality), media_type=media_type)
 
 

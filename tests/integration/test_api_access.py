@@ -40,6 +40,11 @@ def test_public_routes_are_these_and_no_more(house: House) -> None:
     assert public == {"/healthz", "/readyz", "/sign-in/{token}", "/sign-in/{token}/studies/{study_instance_uid}"}
 
 
+@pytest.mark.parametrize("host", ["testserver/healthz?", "testserver/static/#", "testserver/sign-in/x?"])
+def test_public_path_in_the_host_header_opens_nothing(house: House, host: str) -> None:
+    assert house.client(None).get("/api/v1/studies", headers={"Host": host}).status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/nothing", "/api/v1/studies/..%2f..", "/static"])
 def test_other_path_without_a_credential_is_denied(house: House, path: str) -> None:
     assert house.client(None).get(path).status_code == 401

@@ -134,12 +134,40 @@ def test_compressed_frames_come_as_they_are_stored(house: House, accept: str | N
 
 
 @pytest.mark.parametrize(
-    "accept", ["multipart/related; type=application/octet-stream", "image/png", "multipart/related; type=image/jls"]
+    "accept",
+    [
+        "multipart/related; type=application/octet-stream",
+        "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1",
+        'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1',
+        "image/png",
+        "multipart/related; type=image/jls",
+    ],
 )
 def test_compressed_frames_in_a_form_that_is_not_stored_are_not_made(house: House, accept: str) -> None:
     client = house.client()
     upload(client, jpeg_file(jpeg_frames(2)))
     assert client.get(f"{INSTANCE}/frames/1", headers={"Accept": accept}).status_code == 406
+
+
+@pytest.mark.parametrize("what", ["", "/metadata", "/frames/1,2", "/frames/2/rendered"])
+def test_retrieval_of_any_part_is_audited_once_and_a_refused_one_not(house: House, what: str) -> None:
+    reader = FileCineReader()
+    object.__setattr__(house.app.state.services, "reader", reader)
+    client = house.client()
+    upload(client, jpeg_file(jpeg_frames(3))).raise_for_status()
+
+    def retrievals() -> list[str]:
+        return [
+            entry["subject"] for entry in client.get("/api/v1/audit").json()["entries"] if entry["action"] == "instance_retrieved"
+        ]
+
+    try:
+        assert client.get(f"{INSTANCE}{what}", headers={"Accept": "text/css"}).status_code == 406
+        assert retrievals() == []
+        client.get(f"{INSTANCE}{what}").raise_for_status()
+    finally:
+        reader.close()
+    assert retrievals() == ["1.2.3"]
 
 
 @pytest.mark.parametrize("frame", ["0", "4", "1000000000", "1,4", "99999999999999999999999999"])
