@@ -21,6 +21,8 @@ from service.errors import InputRejected, SonomyoError, Unavailable
 Context = tuple[str, str]
 
 _PDU_SIZE = 131072
+#: An LO, which ErrorComment is, has 64 characters; some peers write more.
+_MAXIMUM_COMMENT = 200
 #: PDUs read ahead of the socket: 4 MiB, however large the file.
 _QUEUED_PDUS = 32
 #: Attribute list error, attribute value out of range; and duplicate SOP instance: our UIDs name content, so it has it.
@@ -114,19 +116,39 @@ def _no_context() -> InputRejected:
     return InputRejected("The peer takes no such SOP class in that transfer syntax.", reason="no_accepted_context")
 
 
-def store(association: Association, path: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The status of a C-STORE, and the peer's comment on it: printable, cut short, and fit for no log, for it may hold a name."""
+
+    status: int
+    comment: str = ""
+
+
+def store(association: Association, path: Path, context: Context) -> str:
     """Send one file and judge the answer; gives a warning, or nothing. Raises Unavailable or InputRejected."""
+    return judge(send(association, path, context))
+
+
+def send(association: Association, path: Path, context: Context) -> Answer:
+    """Send one file, which is in `context`. Raises Unavailable or InputRejected when that could not be done."""
+    if context not in [(each.abstract_syntax, each.transfer_syntax[0]) for each in association.accepted_contexts]:
+        raise _no_context()
     try:
         answer = association.send_c_store(path)
-    except ValueError as error:
-        raise _no_context() from error
+    except (ValueError, AttributeError) as error:
+        raise InputRejected("Its File Meta Information holds what cannot be sent.", reason="invalid_file_meta") from error
     except (queue.Full, RuntimeError, OSError) as error:
         _end(association)
         raise Unavailable("The association ended before the instance was sent.", reason="association_lost") from error
     if "Status" not in answer:
         _end(association)
         raise Unavailable("The peer took the instance and gave no answer.", reason="no_answer")
-    return _judge(int(answer.Status))
+    return Answer(int(answer.Status), _printable(str(answer.get("ErrorComment", ""))))
+
+
+def _printable(comment: str) -> str:
+    """Nothing in it may steer a terminal."""
+    return "".join(each if each.isprintable() else " " for each in comment[:_MAXIMUM_COMMENT]).strip()
 
 
 def _end(association: Association) -> None:
@@ -135,8 +157,12 @@ def _end(association: Association) -> None:
         association.abort()
 
 
-def _judge(status: int) -> str:
-    """What a C-STORE status means for us (PS3.4 B.2.3, PS3.7 C). The peer's comment is left out: it may hold a name."""
+def judge(answer: Answer) -> str:
+    """What a C-STORE status means for us (PS3.4 B.2.3, PS3.7 C): a warning, or nothing. Raises Unavailable or InputRejected.
+
+    The peer's comment is left out, for what this says is logged and kept.
+    """
+    status = answer.status
     text = f"0x{status:04X}"
     if status == 0:
         return ""

@@ -1,5 +1,6 @@
 """C-STORE SCU (PS3.4 B): results to a destination, and files for `sonomyo send`. Bytes go out as they are, never re-encoded."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,16 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.association import Association
 
-from service.adapters.store_association import Context, Peer, file_in_memory, open_association, store
+from service.adapters.store_association import (
+    Answer,
+    Context,
+    Peer,
+    file_in_memory,
+    judge,
+    open_association,
+    send,
+    store,
+)
 from service.errors import InputRejected, SonomyoError, Unavailable
 from service.ports import RenderedObject
 from service.settings import DestinationSettings
@@ -19,6 +29,9 @@ _MAXIMUM_CONTEXTS = 128
 _VERIFICATION = "1.2.840.10008.1.1"
 _IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+_MAXIMUM_UID = 64
+#: Laxer than PS3.5 9.1, which has digits and dots only: what can be sent is for the peer to judge.
+_SENDABLE_UID = re.compile(r"[0-9A-Za-z._-]+")
 
 
 class StoreScuDestination:
@@ -52,7 +65,7 @@ class StoreScuDestination:
         with file_in_memory(rendered.content) as path:
             outgoing = _outgoing(path)
             with open_association(self._peer, [outgoing.context]) as association:
-                warning = store(association, path)
+                warning = store(association, path, outgoing.context)
         if warning:
             uid = rendered.sop_instance_uid
             structlog.get_logger().warning("stored_with_warning", destination=self.name, sop_instance_uid=uid, warning=warning)
@@ -68,11 +81,15 @@ def echo(peer: Peer) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendResult:
-    """What became of one file; `message` is the reason of a refusal, or a warning."""
+    """What became of one file; `message` is the reason of a refusal, or a warning.
+
+    `comment` is the peer's own, for the eyes of the person who sends and for no log: it may hold a name.
+    """
 
     path: Path
     ok: bool
     message: str = ""
+    comment: str = ""
     sop_instance_uid: str | None = None
     size_bytes: int = 0
 
@@ -113,9 +130,15 @@ class _Outgoing:
     context: Context
     sop_instance_uid: str
 
-    def result(self, *, ok: bool, message: str) -> SendResult:
-        size = self.path.stat().st_size
-        return SendResult(path=self.path, ok=ok, message=message, sop_instance_uid=self.sop_instance_uid, size_bytes=size)
+    def result(self, *, ok: bool, message: str, comment: str = "") -> SendResult:
+        return SendResult(
+            path=self.path,
+            ok=ok,
+            message=message,
+            comment=comment,
+            sop_instance_uid=self.sop_instance_uid,
+            size_bytes=self.path.stat().st_size,
+        )
 
 
 def _sorted_out(paths: Sequence[Path]) -> tuple[list[SendResult], list[_Outgoing]]:
@@ -152,17 +175,31 @@ def _outgoing(path: Path) -> _Outgoing:
         raise InputRejected(f"it cannot be read: {error.strerror}", reason="unreadable") from error
     if context[0] == _MEDIA_STORAGE_DIRECTORY:
         raise InputRejected("a DICOMDIR is not sent", reason="dicomdir")
+    for name, uid in zip(("SOP Class", "Transfer Syntax", "SOP Instance"), (*context, sop_instance_uid), strict=True):
+        _check_uid(name, uid)
     return _Outgoing(path, context, sop_instance_uid)
+
+
+def _check_uid(name: str, uid: str) -> None:
+    if len(uid) > _MAXIMUM_UID:
+        raise InputRejected(
+            f"its {name} UID has {len(uid)} characters, and a UID has {_MAXIMUM_UID} at most", reason="invalid_uid"
+        )
+    if not _SENDABLE_UID.fullmatch(uid):
+        raise InputRejected(f"its {name} UID is not made of digits and dots", reason="invalid_uid")
 
 
 def _sent(peer: Peer, outgoing: Sequence[_Outgoing]) -> Iterator[SendResult]:
     for batch in _batches(outgoing):
         waiting = list(batch)
         while waiting:
+            before = len(waiting)
             try:
                 with open_association(peer, dict.fromkeys(one.context for one in waiting)) as association:
                     while waiting and association.is_established:
                         yield _stored(association, waiting.pop(0))
+                if len(waiting) == before:
+                    raise Unavailable("The peer took the association and ended it at once.", reason="no_association")
             except SonomyoError as error:
                 yield from (one.result(ok=False, message=str(error)) for one in waiting)
                 break
@@ -182,7 +219,9 @@ def _batches(outgoing: Sequence[_Outgoing]) -> Iterator[list[_Outgoing]]:
 
 
 def _stored(association: Association, one: _Outgoing) -> SendResult:
+    answer = Answer(0)
     try:
-        return one.result(ok=True, message=store(association, one.path))
+        answer = send(association, one.path, one.context)
+        return one.result(ok=True, message=judge(answer), comment=answer.comment)
     except SonomyoError as error:
-        return one.result(ok=False, message=str(error))
+        return one.result(ok=False, message=str(error), comment=answer.comment)

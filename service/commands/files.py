@@ -40,8 +40,10 @@ def send_command(
 
         def show(result: SendResult, total: int) -> None:
             progress.update(bar, advance=1, total=total)
-            if not result.ok:
-                progress.console.print(f"refused: {result.path}: {result.message}", markup=False)
+            if result.message:
+                said = f"{result.message} The peer says: {result.comment}" if result.comment else result.message
+                kind = "stored" if result.ok else "refused"
+                progress.console.print(f"{kind}: {result.path}: {said}", markup=False, highlight=False, soft_wrap=True)
 
         results = send_paths(paths, host=host, port=port, ae_title=ae_title, progress=show)
     refused = sum(not result.ok for result in results)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import Dataset, dcmread, examples
+from pydicom import DataElement, Dataset, config, dcmread, examples
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     UID,
     ComprehensiveSRStorage,
@@ -25,6 +27,7 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -244,6 +247,57 @@ def test_send_paths_names_each_refused_file_and_goes_on(tmp_path: Path) -> None:
     assert all(result.message for result in results if not result.ok)
 
 
+def test_send_paths_refused_with_a_comment_gives_it_beside_the_status(tmp_path: Path) -> None:
+    part10("2.25.1", STILL).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+
+    def answer(_: evt.Event) -> Dataset:
+        status = Dataset()
+        status.Status, status.ErrorComment = 0xA900, "no\x07 such series"
+        return status
+
+    with running(Scp(answer), (STILL, ExplicitVRLittleEndian)) as scp:
+        (result,) = send_paths([tmp_path], host="127.0.0.1", port=scp.port, ae_title="PACS")
+    assert not result.ok
+    assert "0xA900" in result.message
+    assert "such series" in result.comment
+    assert "\x07" not in result.comment
+    assert "such series" not in result.message
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_send_paths_of_an_invalid_uid_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "long.dcm"
+    long = UID("1." + "2" * 80, validation_mode=config.IGNORE)
+    meta = part10("2.25.1", STILL).file_meta
+    meta.add(DataElement(0x00020003, "UI", long, validation_mode=config.IGNORE))
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=False)
+    path.write_bytes(bytes(128) + b"DICM" + buffer.getvalue())
+    (result,) = send_paths([path], host="127.0.0.1", port=free_port(), ae_title="PACS")
+    assert not result.ok
+    assert result.message == "its SOP Instance UID has 82 characters, and a UID has 64 at most"
+
+
+@PYNETDICOM_LEAVES_A_SOCKET
+def test_send_paths_to_a_peer_that_ends_each_association_at_once_ends(tmp_path: Path) -> None:
+    for number in range(3):
+        part10(f"2.25.{number + 1}", STILL).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    with aborting_peer() as port:
+        results = send_paths([tmp_path], host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=5)
+    assert [result.ok for result in results] == [False, False, False]
+
+
+def test_send_paths_on_associations_over_before_they_are_used_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def over(*_: object) -> Iterator[Association]:
+        yield Association(AE(), "requestor")
+
+    monkeypatch.setattr("service.adapters.store_scu.open_association", over)
+    part10("2.25.1", STILL).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    (result,) = send_paths([tmp_path], host="127.0.0.1", port=1, ae_title="PACS")
+    assert "ended it at once" in result.message
+
+
 def test_send_paths_opens_a_lost_association_anew(tmp_path: Path) -> None:
     for number in range(3):
         part10(f"2.25.{number + 1}", STILL).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
@@ -313,6 +367,29 @@ def slow_reader() -> Iterator[tuple[int, list[int]]]:
         thread = threading.Thread(target=serve, args=[server])
         thread.start()
         yield server.getsockname()[1], received
+        thread.join()
+
+
+@contextmanager
+def aborting_peer() -> Iterator[int]:
+    """Accepts each association and aborts it with the next bytes."""
+    over = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        while not over.is_set():
+            connection, _ = server.accept()
+            with connection:
+                request = connection.recv(1 << 16)
+                if request:
+                    connection.sendall(_acceptance(request) + bytes.fromhex("07000000000400000000"))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=serve, args=[server])
+        thread.start()
+        yield port
+        over.set()
+        socket.create_connection(("127.0.0.1", port)).close()
         thread.join()
 
 
