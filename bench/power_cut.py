@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from sqlalchemy import text
 
 from service.adapters.instance_store import FileInstanceStore
@@ -62,7 +63,7 @@ def run(folder: Path, *, cuts: int, seed: int) -> dict[str, object]:
             time.sleep(random_.uniform(0.3, 1.5))
             acknowledged = set(sender.journal.acknowledged)
             copy = folder / f"cut-{number}.img"
-            subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+            copy_at_one_moment(image, copy)
             snapshots.append((copy, acknowledged))
         journal = sender.stop()
     broken: list[str] = []
@@ -76,6 +77,35 @@ def run(folder: Path, *, cuts: int, seed: int) -> dict[str, object]:
         "acknowledged_before_each_cut": [len(acknowledged) for _, acknowledged in snapshots],
         "broken": broken,
     }
+
+
+def copy_at_one_moment(image: Path, copy: Path) -> None:
+    """Copy the image while nothing writes: a copy that takes in later writes half is no state that a disk ever had.
+
+    Every process below this one is stopped; the kernel may still write back by itself, then the copy is made again.
+    """
+    stopped = psutil.Process().children(recursive=True)
+    for process in stopped:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    try:
+        for _ in range(20):
+            before = written_sectors(image)
+            subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+            if written_sectors(image) == before:
+                return
+        raise RuntimeError("the disk image never was still")
+    finally:
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def written_sectors(image: Path) -> int:
+    """What has been written to the image's loop device so far (block/stat, field 7)."""
+    listed = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(image)]
+    device = Path(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip())
+    return int(Path(f"/sys/block/{device.name}/stat").read_text().split()[6])
 
 
 def make_disk(image: Path) -> None:
