@@ -1,12 +1,12 @@
 """The listener's processes: files and rows are made to agree, then they listen until SIGTERM."""
 
 import errno
-import logging
 import os
 import signal
 import socket
 import threading
 import time
+from functools import partial
 
 import pydicom.config
 
@@ -17,17 +17,14 @@ from service.adapters.listener import Listener, SharedByProcesses
 from service.adapters.listener_processes import ListenerProcesses
 from service.adapters.listener_sockets import ListenerSockets
 from service.adapters.migrations import check_revision
-from service.adapters.reconciliation import reconcile
+from service.adapters.reconciliation import ReadInstance, reconcile_until_settled
 from service.adapters.retention import Retention
 from service.bootstrap import Service
-from service.errors import Unavailable
 from service.settings import DicomSettings, Settings
 
 _MOST_PROCESSES = 4
 #: How long the sockets of a listener that was killed may still be held by processes that are dying.
 _REBIND_SECONDS = 3.0
-
-_log = logging.getLogger("sonomyo.listener")
 
 
 def run_listener(settings: Settings) -> None:
@@ -41,6 +38,11 @@ def run_listener(settings: Settings) -> None:
     sockets = _bind(settings.dicom)
     shared = SharedByProcesses.for_settings(settings.dicom, processes=count, sockets=sockets)
     ListenerProcesses(count, sockets, lambda row: _listen(settings, shared, row)).run()
+
+
+def reader_of_orphans(settings: DicomSettings) -> ReadInstance:
+    """Reads what the listener takes: a deflated file only where it accepts such."""
+    return partial(read_instance, maximum_inflated_bytes=settings.maximum_object_bytes if settings.accept_deflated else None)
 
 
 def _bind(settings: DicomSettings) -> ListenerSockets:
@@ -85,19 +87,17 @@ def _listen(settings: Settings, shared: SharedByProcesses, row: int) -> None:
 
 
 def _keep_the_store(service: Service, stop: threading.Event) -> None:
-    threading.Thread(target=_reconcile, args=(service,), name="reconcile", daemon=True).start()
+    threading.Thread(target=_reconcile, args=(service, stop), name="reconcile", daemon=True).start()
     retention = Retention(engine=service.engine, store=service.store, settings=service.settings.retention)
     threading.Thread(target=retention.keep, args=(stop,), name="retention", daemon=True).start()
 
 
-def _reconcile(service: Service) -> None:
+def _reconcile(service: Service, stop: threading.Event) -> None:
     """Beside the first associations, so that a large store does not keep the listener shut."""
-    try:
-        found = reconcile(engine=service.engine, store=service.store, read=read_instance, save=service.flow.store_instance)
-    except Unavailable:
-        _log.warning("reconciliation_postponed")
-        return
-    _log.info(
-        "reconciled",
-        extra={"files": found.files, "adopted": found.adopted, "unreadable": found.unreadable, "missing": len(found.missing)},
+    reconcile_until_settled(
+        engine=service.engine,
+        store=service.store,
+        read=reader_of_orphans(service.settings.dicom),
+        save=service.flow.store_instance,
+        stop=stop,
     )
