@@ -10,18 +10,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import httpx2
 import typer
 from rich.console import Console
 
+from service.commands.stop_signals import stop_signals_end_it
 from service.core.report import Report
+from service.embedded.postgres_account import make_data_folder
+from service.embedded.processes import Command, launch_arguments
 from service.errors import SonomyoError, Unavailable
 from service.settings import Settings
 
 START_SECONDS = 120.0
 REPORT_SECONDS = 120.0
+#: `up` gives PostgreSQL a minute, and the others 40 s before that.
+STOP_SECONDS = 120.0
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +46,11 @@ def demo_command(
 
     say = Console(stderr=True)
     settings = _with_free_ports(context.obj, say)
-    with tempfile.TemporaryDirectory(prefix="sonomyo-demo-") as folder, _running(settings, say) as api:
+    with (
+        stop_signals_end_it(),
+        tempfile.TemporaryDirectory(prefix="sonomyo-demo-") as folder,
+        _running(settings, say) as api,
+    ):
         path = file or _simulated(Path(folder), say)
         attributes, _ = read_instance(path)
         if api.get(f"/api/v1/studies/{attributes.study_instance_uid}").status_code == httpx2.codes.OK:
@@ -65,9 +74,13 @@ def demo_command(
 
 @contextmanager
 def _running(settings: Settings, say: Console) -> Iterator[httpx2.Client]:
-    """`sonomyo up` as a child, its log in the data folder; a client with a fresh administrator's key."""
+    """`sonomyo up` as a child, its log in the data folder; a client with a fresh administrator's key.
+
+    The child has a process group of its own, so that a stop signal reaches it once, from here; it gets SIGTERM when this
+    process dies, however that comes.
+    """
     key = secrets.token_urlsafe(32)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_folder(settings.data_dir)
     log_path = settings.data_dir / "demo.log"
     environment = {
         **os.environ,
@@ -76,8 +89,16 @@ def _running(settings: Settings, say: Console) -> Iterator[httpx2.Client]:
         "SONOMYO_DICOM__PORT": str(settings.dicom.port),
         "SONOMYO_HTTP__PORT": str(settings.http.port),
     }
-    with log_path.open("wb") as log:
-        up = subprocess.Popen([sys.executable, "-m", "service", "up"], stdout=log, stderr=subprocess.STDOUT, env=environment)
+    command = Command(arguments=[sys.executable, "-m", "service", "up"], death_signal=signal.SIGTERM)
+    with _private_file(log_path) as log:
+        up = subprocess.Popen(  # noqa: S603 - no shell, and the arguments are our own
+            launch_arguments(command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            process_group=0,
+        )
     try:
         _wait_until_ready(up, log_path, say)
         address = f"http://{settings.http.host}:{settings.http.port}"
@@ -85,7 +106,17 @@ def _running(settings: Settings, say: Console) -> Iterator[httpx2.Client]:
             yield api
     finally:
         up.send_signal(signal.SIGTERM)
-        up.wait(timeout=60)
+        try:
+            up.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            up.kill()
+
+
+def _private_file(path: Path) -> IO[bytes]:
+    """Empty, and for its owner's eyes: a sign-in link will be in it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
 
 
 def _wait_until_ready(up: subprocess.Popen[bytes], log_path: Path, say: Console) -> None:
@@ -129,7 +160,8 @@ def _send(settings: Settings, path: Path, say: Console) -> None:
     say.print(f"sending {path.name} by C-STORE to {dicom.ae_title}@{dicom.host}:{dicom.port} …")
     (result,) = send_paths([path], host=dicom.host, port=dicom.port, ae_title=dicom.ae_title)
     if not result.ok:
-        raise SonomyoError(f"The listener refused the instance: {result.message}")
+        said = f"{result.message} {result.comment}".rstrip()
+        raise SonomyoError(f"The listener refused the instance: {said}")
 
 
 def _wait_for_report(api: httpx2.Client, study_instance_uid: str) -> Report:

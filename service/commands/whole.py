@@ -1,14 +1,18 @@
 """`sonomyo up`: PostgreSQL, Triton, listener, worker and API under one supervisor, on one machine, without Docker or root."""
 
+import errno
 import json
 import os
 import secrets
 import signal
 import socket
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from service.access import Role
 from service.adapters.access import SignInLinks
@@ -16,26 +20,30 @@ from service.adapters.migrations import migrate
 from service.adapters.postgres import make_engine
 from service.bootstrap import database_url, remember_embedded
 from service.embedded.postgres import EmbeddedPostgres
+from service.embedded.postgres_account import make_data_folder
 from service.embedded.processes import Command
 from service.embedded.supervisor import ProcessSpec, Supervisor
 from service.embedded.triton import EmbeddedTriton
-from service.errors import Unavailable
+from service.errors import Conflict, Unavailable
 from service.settings import Settings
 
 READY_LINES = {"listener": "listener_started", "worker": "worker_ready", "api": "api_ready"}
+#: How long the ports of an earlier run may still be held by processes that are dying.
+_DYING_SECONDS = 4.0
 _SAY_LOCK = threading.Lock()
 
 
 def up(settings: Settings) -> int:
-    """Run everything until SIGINT or SIGTERM; gives the exit status."""
+    """Run everything until SIGINT, SIGTERM or SIGHUP; gives the exit status.
+
+    Raises Conflict when a port is taken, or when another runs in the same data folder.
+    """
+    make_data_folder(settings.data_dir)
     settings = with_admin_key(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    postgres, triton = _postgres(settings), _triton(settings, "triton")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    postgres, triton = _postgres(settings, say), _triton(settings, settings.data_dir / "triton", say)
+    stop = _stop_event()
     supervisor = Supervisor(_processes(settings, postgres, triton), run_folder=settings.data_dir / "run", say=say)
-    supervisor.start()
+    supervisor.start(first=lambda: _check_ports(settings))
     try:
         if supervisor.wait_until_ready(stop):
             remember_embedded(settings, None if postgres is None else postgres.url(), None if triton is None else triton.url)
@@ -50,11 +58,9 @@ def up(settings: Settings) -> int:
 
 
 def run_triton(settings: Settings) -> int:
-    """The embedded Triton alone, in the foreground, until SIGINT or SIGTERM."""
-    triton = _triton(settings, "triton")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    """The embedded Triton alone, in the foreground, until SIGINT, SIGTERM or SIGHUP."""
+    triton = _triton(settings, settings.data_dir / "triton", say)
+    stop = _stop_event()
     supervisor = Supervisor([_triton_spec(triton)], run_folder=settings.data_dir / "run", say=say)
     supervisor.start()
     try:
@@ -72,16 +78,20 @@ def triton_for(settings: Settings) -> Iterator[Settings]:
     if settings.triton.url is not None:
         yield settings
         return
-    triton = _triton(settings, f"triton-{os.getpid()}")
-    assert triton is not None  # noqa: S101 - for the type checker: no URL is set
-    supervisor = Supervisor([_triton_spec(triton)], run_folder=settings.data_dir / f"run-{os.getpid()}", say=lambda _: None)
-    supervisor.start()
-    try:
-        if not supervisor.wait_until_ready(threading.Event()):
-            raise Unavailable(supervisor.failure or "Triton did not start.")
-        yield settings.model_copy(update={"triton": settings.triton.model_copy(update={"url": triton.url})})
-    finally:
-        supervisor.stop()
+    # In the data folder where there is one: the common folder for temporary files may forbid programs, which Triton copies.
+    inside = settings.data_dir if settings.data_dir.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix=".triton-", dir=inside, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        triton = _triton(settings, folder / "triton", _aside)
+        assert triton is not None  # noqa: S101 - for the type checker: no URL is set
+        supervisor = Supervisor([_triton_spec(triton)], run_folder=folder / "run", say=lambda _: None)
+        supervisor.start()
+        try:
+            if not supervisor.wait_until_ready(threading.Event()):
+                raise Unavailable(supervisor.failure or "Triton did not start.")
+            yield settings.model_copy(update={"triton": settings.triton.model_copy(update={"url": triton.url})})
+        finally:
+            supervisor.stop()
 
 
 @contextmanager
@@ -90,7 +100,7 @@ def database_for(settings: Settings, *, make: bool = False) -> Iterator[str]:
 
     Raises Unavailable when there is none, unless one may be made.
     """
-    postgres = _postgres(settings)
+    postgres = _postgres(settings, _aside)
     if postgres is None:
         yield database_url(settings)
         return
@@ -99,6 +109,7 @@ def database_for(settings: Settings, *, make: bool = False) -> Iterator[str]:
     if postgres.is_ready():
         yield postgres.url()
         return
+    make_data_folder(settings.data_dir)
     supervisor = Supervisor([_postgres_spec(postgres)], run_folder=settings.data_dir / "run", say=lambda _: None)
     supervisor.start()
     try:
@@ -110,12 +121,14 @@ def database_for(settings: Settings, *, make: bool = False) -> Iterator[str]:
 
 
 def with_admin_key(settings: Settings) -> Settings:
-    """Settings with an administrator's key: the given one, or one made once and kept in the data folder, mode 0600."""
+    """Settings with an administrator's key: the given one, or one made once and kept in the data folder, mode 0600.
+
+    The data folder must be there.
+    """
     if settings.api.key is not None or settings.api.key_file is not None:
         return settings
     path = settings.data_dir / "administrator-key"
     if not path.exists():
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
@@ -135,6 +148,47 @@ def is_free(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _check_ports(settings: Settings) -> None:
+    """Raises Conflict naming the port that nothing could listen on, and its setting.
+
+    Those of an earlier run may be held for a moment by processes that are dying.
+    """
+    dicom, http = settings.dicom, settings.http
+    ports = [("DICOM__PORT", dicom.host, dicom.port), ("HTTP__PORT", http.host, http.port)]
+    if dicom.tls_port is not None:
+        ports.append(("DICOM__TLS_PORT", dicom.host, dicom.tls_port))
+    with ExitStack() as held:
+        for name, host, port in ports:
+            held.enter_context(_held(host, port, f"SONOMYO_{name}"))
+
+
+def _held(host: str, port: int, setting: str) -> socket.socket:
+    until = time.monotonic() + _DYING_SECONDS
+    while True:
+        try:
+            return socket.create_server((host, port), family=_family(host))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                why = os.strerror(error.errno or 0)
+                raise Conflict(f"Nothing can listen on {host} port {port}: {why}. Free it, or change {setting}.") from error
+        time.sleep(0.05)
+
+
+def _stop_event() -> threading.Event:
+    """Set by the first signal to stop; SIGHUP stays ignored under nohup."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _aside(line: str) -> None:
+    """What a person at a terminal may want to see of the servers of a command, and no program reads."""
+    if sys.stderr.isatty():
+        sys.stderr.write(line + "\n")
 
 
 def say(line: str) -> None:
@@ -176,10 +230,10 @@ def _processes(settings: Settings, postgres: EmbeddedPostgres | None, triton: Em
     return specs
 
 
-def _postgres(settings: Settings) -> EmbeddedPostgres | None:
+def _postgres(settings: Settings, tell: Callable[[str], None]) -> EmbeddedPostgres | None:
     if settings.database.url is not None or settings.database.url_file is not None:
         return None
-    return EmbeddedPostgres(folder=settings.data_dir / "postgres", say=lambda line: say(f"postgres | {line}"))
+    return EmbeddedPostgres(folder=settings.data_dir / "postgres", say=lambda line: tell(f"postgres | {line}"))
 
 
 def _postgres_spec(postgres: EmbeddedPostgres) -> ProcessSpec:
@@ -205,17 +259,17 @@ def _migrate(postgres: EmbeddedPostgres) -> None:
         engine.dispose()
 
 
-def _triton(settings: Settings, folder: str) -> EmbeddedTriton | None:
+def _triton(settings: Settings, folder: Path, tell: Callable[[str], None]) -> EmbeddedTriton | None:
     if settings.triton.url is not None:
         return None
     return EmbeddedTriton(
-        folder=settings.data_dir / folder,
+        folder=folder,
         environment=settings.triton.environment,
         model_repository=settings.triton.model_repository,
         grpc_port=free_port("127.0.0.1"),
         http_port=free_port("127.0.0.1"),
         metrics_port=free_port("127.0.0.1"),
-        say=lambda line: say(f"triton   | {line}"),
+        say=lambda line: tell(f"triton   | {line}"),
     )
 
 

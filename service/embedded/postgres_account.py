@@ -44,6 +44,23 @@ def choose_account(folder: Path) -> Account:
     return account
 
 
+def make_data_folder(folder: Path) -> None:
+    """Make the folder that holds everything, closed to others; one that is there keeps its mode.
+
+    Where root may not mount, its PostgreSQL must pass through: then others may pass too, and still see no names.
+    """
+    if folder.exists():
+        return
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    if os.geteuid() == 0:
+        inner = folder / "postgres"
+        try:
+            choose_account(inner)
+        except Unavailable:
+            folder.chmod(0o711)
+
+
 def closed_parent(path: Path, uid: int) -> Path | None:
     """The outermost parent folder that user `uid` (in no groups but its own) may not pass through; None when the way is open."""
     for parent in reversed(path.parents):

@@ -62,12 +62,20 @@ class Supervisor:
         self._gave_up: str | None = None
         self._keepers = [threading.Thread(target=self._keep, args=(spec,), name=f"keep-{spec.name}") for spec in processes]
 
-    def start(self) -> None:
-        """End what an earlier supervisor left behind, then start everything. Raises Conflict when one runs in this folder."""
+    def start(self, first: Callable[[], None] = lambda: None) -> None:
+        """End what an earlier supervisor left behind, ask `first`, which may raise, then start everything.
+
+        Raises Conflict when one runs in this folder.
+        """
         self._run_folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self._run_folder / "lock")
         for name in end_leftovers(self._run_folder):
             self._say(f"sonomyo | ended {name}, left behind by an earlier run")
+        try:
+            first()
+        except BaseException:
+            self._lock.close()
+            raise
         for keeper in self._keepers:
             keeper.start()
 
