@@ -135,6 +135,14 @@ def damage_translated() -> Iterator[None]:
         raise InputRejected("The archive is no backup, or it is cut off.", reason="damaged") from error
 
 
+def check_outline(path: Path) -> None:
+    """Look at the members' names and sizes only, which is soon done. Raises InputRejected when it is no whole archive of ours."""
+    with damage_translated():
+        names = [member.name for member in read_members(path) if member.key is None]
+    if names != [DUMP, SUMS, MANIFEST]:
+        raise InputRejected("The archive is no backup, or it is cut off.", reason="damaged")
+
+
 def verify_archive(path: Path, progress: Progress) -> Manifest:
     """Read it all and compare every hash. Raises InputRejected naming the first member that is damaged."""
     manifest: Manifest | None = None

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from service.bootstrap import Service
+from service.commands.stop_signals import stop_signals_end_it
 from service.errors import InputRejected
 from service.settings import Settings
 
@@ -58,11 +59,13 @@ def analyze_command(
     analysis: Annotated[str | None, typer.Option(help="Run this one, whatever the rules say.")] = None,
 ) -> None:
     """Analyse one file with the same core, without a database."""
-    from service.commands.one_file import analyze_file
+    from service.commands.one_file import analyze_file, plan
     from service.commands.whole import triton_for
 
-    with triton_for(context.obj) as settings:
-        report = analyze_file(Service(settings), file, output, analysis)
+    planned = plan(Service(context.obj), file, analysis)
+    output.mkdir(parents=True, exist_ok=True)
+    with stop_signals_end_it(), triton_for(context.obj) as settings:
+        report = analyze_file(Service(settings), planned, output)
     typer.echo(f"{report.impression}\nwritten to {output}")
 
 

@@ -1,5 +1,7 @@
 """`sonomyo analyze`: the same reader, analyses, composition and renderers as the service, on one file."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,22 +11,43 @@ from service.core.analyses.analysis import Analysis
 from service.core.compose import compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
+from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, StudyHeader
 from service.core.routing import select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
 
 
-def analyze_file(service: Service, file: Path, output: Path, wanted: str | None) -> Report:
-    """Write report.json, report.html and sr.dcm into `output`. Raises InputRejected, NotFound, Unavailable."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a file holds, and which analyses are to run on it."""
+
+    file: Path
+    attributes: InstanceAttributes
+    analyses: Sequence[Analysis]
+
+
+def plan(service: Service, file: Path, wanted: str | None) -> Plan:
+    """Read and route, which needs no server. Raises InputRejected, NotFound, Unavailable."""
     attributes, _ = read_instance(file)
+    return Plan(file, attributes, _choose(service, attributes, wanted))
+
+
+def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
+    """Write report.json, report.html and sr.dcm into `output`, which is there. Raises Unavailable, ModelContractError."""
+    attributes = plan.attributes
     findings: list[Finding] = []
     picture: bytes | None = None
-    for analysis in _choose(service, attributes, wanted):
-        made, picture = _analyse(service, analysis, file, attributes.sop_instance_uid)
+    for analysis in plan.analyses:
+        made, picture = _analyse(service, analysis, plan.file, attributes.sop_instance_uid)
         findings.extend(made)
-    report = compose(study=_header(attributes), findings=findings, created_at=datetime.now(UTC), software=service.software)
-    output.mkdir(parents=True, exist_ok=True)
+    report = compose(
+        report_id=new_report_id(),
+        study=_header(attributes),
+        findings=findings,
+        created_at=datetime.now(UTC),
+        software=service.software,
+    )
     (output / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
     (output / "report.html").write_text(service.html(report, {} if picture is None else {attributes.sop_instance_uid: picture}))
     (output / "sr.dcm").write_bytes(service.structured_report(report, [attributes]).content)

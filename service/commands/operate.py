@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.bootstrap import Service
 from service.errors import SonomyoError
+
+#: Columns; a table is no wider than its content.
+_UNBOUNDED = 10_000
 
 keys = typer.Typer(help="API keys for programs; a key is shown once, only its hash is kept.", no_args_is_help=True)
 
@@ -39,14 +42,16 @@ def migrate_command(context: typer.Context) -> None:
 def models_command(context: typer.Context) -> None:
     """Model, version, weights, evidence and readiness, as Triton serves them."""
     service = Service(context.obj)
-    table = Table("Model", "Version", "Weights SHA-256", "Evidence", "Runtime", "Ready")
+    table = Table(
+        Column("Model", overflow="fold"), "Version", Column("Weights SHA-256", overflow="fold"), "Evidence", "Runtime", "Ready"
+    )
     for spec in service.models:
         try:
             used = service.server.describe(spec)
             table.add_row(used.name, used.version, used.sha256, used.evidence, f"{used.runtime} {used.precision}", "yes")
         except SonomyoError as error:
             table.add_row(spec.model_name, spec.model_version, "", "", "", f"no: {error}")
-    Console().print(table)
+    _console().print(table)
 
 
 def doctor_command(context: typer.Context) -> None:
@@ -57,7 +62,7 @@ def doctor_command(context: typer.Context) -> None:
     table = Table("Check", "State", "Found, or what to mend")
     for check in checks:
         table.add_row(check.name, "ok" if check.ok else "PROBLEM", check.advice)
-    Console().print(table)
+    _console().print(table)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
@@ -78,8 +83,10 @@ def restore_command(
 ) -> None:
     """Put an archive back; every file is verified by hash."""
     from service.adapters.backup import restore
+    from service.adapters.backup_archive import check_outline
     from service.commands.whole import database_for
 
+    check_outline(file)
     with database_for(context.obj, make=True) as url, _bar() as show:
         said = restore(file, database_url=url, store=Service(context.obj).store, force=force, progress=show)
     typer.echo(said)
@@ -103,7 +110,7 @@ def list_keys(context: typer.Context) -> None:
     table = Table("Key", "Name", "Role", "Created", "Last used", "Revoked")
     for key in ApiKeys(engine=Service(context.obj).engine).list():
         table.add_row(key.key_id, key.name, key.role, str(key.created_at), str(key.last_used_at or ""), str(key.revoked_at or ""))
-    Console().print(table)
+    _console().print(table)
 
 
 def revoke_key(context: typer.Context, key_id: str) -> None:
@@ -111,6 +118,12 @@ def revoke_key(context: typer.Context, key_id: str) -> None:
     from service.adapters.access import ApiKeys
 
     ApiKeys(engine=Service(context.obj).engine).revoke(key_id)
+
+
+def _console() -> Console:
+    """Standard output: as wide as the terminal, or, for a file or a program, as wide as what is written."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_UNBOUNDED)
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """The command line as a person types it: what is wrong is one line that names it, and never shows a secret."""
 
 import os
+import re
+import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT
+from service.embedded.triton import EmbeddedTriton
+from simulator.write import simulate
+from tests.running import ROOT, free_port
 
 
 def sonomyo(folder: Path, *arguments: str | Path, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -53,3 +58,62 @@ def test_simulate_into_an_impossible_folder_is_one_line(tmp_path: Path) -> None:
     done = sonomyo(tmp_path, "simulate", "calf", "-o", tmp_path / "taken" / "x")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert str(tmp_path / "taken") in done.stderr
+
+
+def test_up_with_a_taken_port_stops_at_once_and_names_the_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = sonomyo(tmp_path, "up", http__port=str(port), dicom__port=str(free_port()))
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "SONOMYO_HTTP__PORT" in done.stderr
+    assert not (tmp_path / "data" / "postgres" / "data").exists()
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) in {0o700, 0o711}
+
+
+def test_analyze_of_no_dicom_file_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    done = sonomyo(tmp_path, "analyze", tmp_path / "notes.txt", "-o", tmp_path / "out")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_analyze_by_an_unknown_analysis_starts_nothing(calf: Path, tmp_path: Path) -> None:
+    done = sonomyo(tmp_path, "analyze", calf, "-o", tmp_path / "out", "--analysis", "nonsense")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "muscle_architecture" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_analyze_with_a_triton_of_its_own_leaves_only_the_results(calf: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    done = sonomyo(tmp_path, "analyze", calf, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert " | " not in done.stdout + done.stderr
+    assert list((tmp_path / "data").iterdir()) == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.html", "sr.dcm"}
+
+
+@pytest.mark.parametrize("content", [b"no archive", b"", bytes(10240)])
+def test_restore_of_no_archive_makes_no_database(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(content)
+    done = sonomyo(tmp_path, "restore", tmp_path / "a.tar")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "no backup" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_models_to_a_program_are_written_whole(triton_server: EmbeddedTriton, tmp_path: Path) -> None:
+    done = sonomyo(tmp_path, "models", triton__url=triton_server.url)
+    assert done.returncode == 0, done.stderr
+    assert "muscle_segmentation" in done.stdout
+    assert re.search(r"\b[0-9a-f]{64}\b", done.stdout)
+
+
+@pytest.fixture(scope="module")
+def calf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated cine of a few frames."""
+    folder = tmp_path_factory.mktemp("calf")
+    written = simulate("calf", folder, n=1, seed=1, transfer_syntax="explicit", number_of_frames=2)
+    return next(path for path in written if path.suffix == ".dcm")
