@@ -2,6 +2,8 @@
 
 import struct
 from collections.abc import Sequence
+from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.
 RLE, JPEG, EXTENDED, LOSSLESS = (f"1.2.840.10008.1.2.{suffix}" for suffix in ("5", "4.50", "4.51", "4.70"))
 JPEG_LS, JPEG_2000, HTJ2K, H264 = (f"1.2.840.10008.1.2.4.{number}" for number in (80, 90, 201, 102))
 UNDEFINED = 0xFFFFFFFF
+#: What else an encoder is told; MPEG-2 has a bit rate where the others have a quality.
+_ENCODER_OPTIONS = {"libx265": {"x265-params": "log-level=none"}, "mpeg2video": {"b": "15M"}}
 SEQUENCE_END = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
@@ -113,6 +117,20 @@ def encode(frame: npt.NDArray[Any], syntax: str) -> bytes:
         HTJ2K: lambda: imagecodecs.htj2k_encode(frame, reversible=True),
     }
     return bytes(encoders[syntax]())
+
+
+def encode_video(pixels: Bytes, container: str, codec: str = "libx264") -> bytes:
+    """(frames, rows, columns) uint8 by the FFmpeg of PyAV, which only the tests use."""
+    av: Any = import_module("av")  # here, for it is slow to load; its stubs do not know which kind of stream a codec makes
+    target = BytesIO()
+    with av.open(target, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25, options={"crf": "5", "bf": "2"} | _ENCODER_OPTIONS.get(codec, {}))
+        stream.height, stream.width, stream.pix_fmt = *pixels.shape[1:3], "yuv420p"
+        for image in pixels:
+            frame = av.VideoFrame.from_ndarray(np.repeat(image[..., np.newaxis], 3, axis=2), "rgb24")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return target.getvalue()
 
 
 def _encode_rle(frame: npt.NDArray[Any]) -> bytes:

@@ -38,6 +38,7 @@ from tests.cine_files import (
     RLE,
     SEQUENCE_END,
     encode,
+    encode_video,
     header_of,
     item,
     region,
@@ -239,21 +240,6 @@ def test_acuson_cine_with_a_negative_delta_and_a_time_vector_is_read(reader: Fil
 
 
 # Video
-
-
-def encode_video(pixels: npt.NDArray[np.uint8], container: str, codec: str = "libx264") -> bytes:
-    av = pytest.importorskip("av", reason="PyAV makes the test's video")
-    import io  # noqa: PLC0415
-
-    target = io.BytesIO()
-    with av.open(target, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=25, options={"crf": "5", "bf": "2"})
-        stream.height, stream.width, stream.pix_fmt = *pixels.shape[1:3], "yuv420p"
-        for image in pixels:
-            frame = av.VideoFrame.from_ndarray(np.repeat(image[..., np.newaxis], 3, axis=2), "rgb24")
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode())
-    return target.getvalue()
 
 
 @pytest.mark.parametrize("container", ["h264", "mp4", "mpegts"])
