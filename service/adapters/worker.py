@@ -147,7 +147,7 @@ async def _next_one_waits(app: App, job: Job | None) -> bool:
     """Does another job with the same queueing lock wait? It does the work, and this one could not go back beside it."""
     if job is None or job.queueing_lock is None:
         return False
-    return bool(list(await app.job_manager.list_jobs_async(queueing_lock=job.queueing_lock, status=Status.TODO.value)))
+    return bool(list(await app.job_manager.list_jobs_async(queueing_lock=job.queueing_lock, status="todo")))
 
 
 def run_worker(

@@ -80,7 +80,8 @@ def answers(port: int) -> bool:
 
 
 def test_associations_are_shared_between_processes_and_the_limit_holds_over_both(listener: RunningListener) -> None:
-    poll(lambda: listener.serving() == [0, 0], timeout_seconds=10, what="the end of the first association")
+    poll(lambda: both_accept(listener), timeout_seconds=10, what="the second process, which may start later")
+    poll(lambda: listener.serving() == [0, 0], timeout_seconds=10, what="the end of these associations")
     with ExitStack() as stack:
         peers = [stack.enter_context(RawPeer(listener.port)) for _ in range(4)]
         for peer in peers[:3]:
@@ -89,6 +90,14 @@ def test_associations_are_shared_between_processes_and_the_limit_holds_over_both
         peers[3].send(encode_request((VERIFICATION, [IMPLICIT])))
         assert peers[3].read()[0] == REJECT
     poll(lambda: answers(listener.port), timeout_seconds=10, what="room for an association again")
+
+
+def both_accept(listener: RunningListener) -> bool:
+    """Has each process one of two associations?"""
+    with RawPeer(listener.port) as first, RawPeer(listener.port) as second:
+        for peer in (first, second):
+            peer.associate((VERIFICATION, [IMPLICIT]))
+        return listener.serving() == [1, 1]
 
 
 def test_killed_process_is_replaced_and_what_it_held_counts_no_more(listener: RunningListener) -> None:
