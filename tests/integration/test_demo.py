@@ -21,6 +21,8 @@ def test_demo_ended_by_a_signal_leaves_nothing_running(number: signal.Signals, t
     data = tmp_path / "data"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SONOMYO_")}
     ports = {"SONOMYO_DICOM__PORT": str(free_port()), "SONOMYO_HTTP__PORT": str(free_port())}
+    # Under nohup, SIGHUP is ignored, and would be by the demo.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     demo = subprocess.Popen(
         [sys.executable, "-m", "service", "demo"],
         cwd=ROOT,
@@ -28,6 +30,7 @@ def test_demo_ended_by_a_signal_leaves_nothing_running(number: signal.Signals, t
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    signal.signal(signal.SIGHUP, before)
     try:
         poll(lambda: "postgres serves" in _log(data), timeout_seconds=60, what="PostgreSQL serves")
         assert stat.S_IMODE((data / "demo.log").stat().st_mode) == 0o600
