@@ -68,7 +68,8 @@ def server_process(port: int) -> psutil.Process:
     return next(
         process
         for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["name"] == "tritonserver" and f"--grpc-port={port}" in process.info["cmdline"]
+        # One that has ended and is not yet waited for has no command line.
+        if process.info["name"] == "tritonserver" and f"--grpc-port={port}" in (process.info["cmdline"] or ())
     )
 
 
