@@ -54,31 +54,32 @@ class Flow:
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
-        selected = [decision for decision in self._route(received.attributes, received.called_ae_title) if decision.selected]
+        selected = self._selected(received.attributes, received.called_ae_title)
         usual = self.arrivals.save(received, selected, after_seconds=self.stable_age_seconds)
         if usual is not None:
             return usual
         with self.units() as unit:
-            stored = unit.instances.save(received, names_study=bool(selected))
+            replaced = self._current_of(unit, received.attributes.sop_instance_uid)
+            stored = unit.instances.save(received, names_study=bool(selected) or self._was_analysed(replaced))
             if not stored.is_new:
                 return stored
             if stored.disposition == "conflict":
                 unit.jobs.compare_pixels(stored.instance_id)
             elif not stored.is_returned:
-                self._begin_analyses(unit, stored)
+                self._begin_analyses(unit, stored, replaced)
             return stored
 
     def compare_pixels(self, instance_id: int) -> None:
         """A conflict whose decoded pixels equal the current instance's was only transcoded: it becomes the current one."""
         with self.units() as unit:
             other = unit.instances.get(instance_id)
-            current = next((row for row in unit.instances.all_of(other.attributes.sop_instance_uid) if row.is_current), None)
+            current = self._current_of(unit, other.attributes.sop_instance_uid)
         if current is None or other.disposition != "conflict" or not self._decode_alike(current, other):
             return
         with self.units() as unit:
-            selected = any(decision.selected for decision in self._route(other.attributes, other.called_ae_title))
-            unit.instances.supersede(instance_id, names_study=selected)
-            self._begin_analyses(unit, replace(unit.instances.get(instance_id), disposition="corrected"))
+            unit.instances.supersede(instance_id, names_study=self._was_analysed(other) or self._was_analysed(current))
+            now = replace(unit.instances.get(instance_id), disposition="corrected")
+            self._begin_analyses(unit, replace(now, previous_study_instance_uid=current.attributes.study_instance_uid), current)
 
     def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
         """Decode, infer and measure one cine, outside any transaction. Raises Unavailable, ModelContractError."""
@@ -187,19 +188,32 @@ class Flow:
 
     # -- parts of the steps above, in the order of use --
 
-    def _begin_analyses(self, unit: UnitOfWork, stored: StoredInstance) -> None:
-        selected = [decision for decision in self._route(stored.attributes, stored.called_ae_title) if decision.selected]
+    def _begin_analyses(self, unit: UnitOfWork, stored: StoredInstance, replaced: StoredInstance | None) -> None:
+        selected = self._selected(stored.attributes, stored.called_ae_title)
+        if replaced is not None and not selected:
+            # A correction may come by another way than the instance itself: what that one asked for still holds.
+            selected = self._selected(stored.attributes, replaced.called_ae_title)
+        if not selected and not self._was_analysed(replaced):
+            return
         study_instance_uid = stored.attributes.study_instance_uid
-        if selected:
-            unit.studies.touch(study_instance_uid, identity_changed=stored.identity_changed)
-            unit.jobs.complete_study(study_instance_uid, after_seconds=self.stable_age_seconds)
+        unit.studies.touch(study_instance_uid, identity_changed=stored.identity_changed)
+        unit.jobs.complete_study(study_instance_uid, after_seconds=self.stable_age_seconds)
         for decision in selected:
             unit.analyses.open(stored.instance_id, decision.analysis_name, decision.why)
             unit.jobs.analyse_instance(stored.instance_id, decision.analysis_name)
         left = stored.previous_study_instance_uid
-        if selected and left is not None and left != study_instance_uid:
+        if left is not None and left != study_instance_uid:
             unit.studies.touch(left, identity_changed=True)
             unit.jobs.complete_study(left, after_seconds=self.stable_age_seconds)
+
+    def _current_of(self, unit: UnitOfWork, sop_instance_uid: str) -> StoredInstance | None:
+        return next((row for row in unit.instances.all_of(sop_instance_uid) if row.is_current), None)
+
+    def _was_analysed(self, instance: StoredInstance | None) -> bool:
+        return instance is not None and bool(self._selected(instance.attributes, instance.called_ae_title))
+
+    def _selected(self, attributes: InstanceAttributes, called_ae_title: str | None) -> Sequence[RoutingDecision]:
+        return [decision for decision in self._route(attributes, called_ae_title) if decision.selected]
 
     def _route(self, attributes: InstanceAttributes, called_ae_title: str | None) -> Sequence[RoutingDecision]:
         return select_analyses(attributes, called_ae_title, self.rules)

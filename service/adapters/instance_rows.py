@@ -71,8 +71,7 @@ class PostgresInstanceRows:
             self._session.flush()
         row.is_current, row.disposition = True, "corrected"
         self._session.flush()
-        if names_study:
-            self._save_study(_ATTRIBUTES.validate_python(row.attributes))
+        self._save_study(_ATTRIBUTES.validate_python(row.attributes), renamed=names_study and row.identity_changed)
 
     def _current_row(self, sop_instance_uid: str) -> InstanceRow | None:
         return self._session.scalars(
@@ -85,11 +84,11 @@ class PostgresInstanceRows:
         returned = self._is_ours(received.attributes.sop_instance_uid)
         disposition = _judge(received, current, returned=returned)
         becomes_current = disposition != "conflict"
-        if becomes_current and not returned and names_study:
-            self._save_study(received.attributes)
+        changed = current is not None and becomes_current and _identity(current) != _identity_of(received.attributes)
+        if becomes_current and not returned:
+            self._save_study(received.attributes, renamed=names_study and (changed or current is None))
         else:
             self._ensure_study(received.attributes)
-        changed = current is not None and becomes_current and _identity(current) != _identity_of(received.attributes)
         if current is not None and becomes_current:
             current.is_current = False
             self._session.flush()
@@ -108,7 +107,8 @@ class PostgresInstanceRows:
         statement = insert(StudyRow).values(study_instance_uid=attributes.study_instance_uid, **_study_identity(attributes))
         self._session.execute(statement.on_conflict_do_nothing())
 
-    def _save_study(self, attributes: InstanceAttributes) -> None:
+    def _save_study(self, attributes: InstanceAttributes, *, renamed: bool) -> None:
+        """`renamed`: who the study is about is now what this instance says, as a whole; else only a new study learns it."""
         identity = _study_identity(attributes)
         statement = insert(StudyRow).values(
             study_instance_uid=attributes.study_instance_uid,
@@ -121,7 +121,7 @@ class PostgresInstanceRows:
             statement.on_conflict_do_update(
                 index_elements=[StudyRow.study_instance_uid],
                 set_={
-                    **{name: getattr(statement.excluded, name) for name in identity},
+                    **{name: getattr(statement.excluded, name) for name in identity if renamed},
                     "modalities": modalities,
                     "last_received_at": func.now(),
                 },

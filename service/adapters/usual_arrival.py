@@ -22,7 +22,8 @@ from service.ports import ReceivedInstance, StoredInstance
 
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)
 
-#: Who the study is about: as the newest instance that is analysed says; others only fill in what is not known yet.
+#: Who and what the study is about. The first instance that is analysed says it, a later one that contradicts it says it anew,
+#: each as a whole, so that no two patients are mixed; one that agrees fills in what is missing, all others say nothing.
 _STUDY_COLUMNS = (
     "patient_id",
     "issuer_of_patient_id",
@@ -38,13 +39,14 @@ _STUDY_COLUMNS = (
 )
 #: Of these, what a person must look at when two analysed instances of one study contradict each other.
 _IDENTITY = ("patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date", "accession_number")
+#: NULL on either side contradicts nothing.
+_DIFFERS = "(" + " OR ".join(f"coalesce(studies.{name} <> excluded.{name}, false)" for name in _IDENTITY) + ")"
 _NAMED = ", ".join(
-    f"{name} = CASE WHEN %(selected)s THEN coalesce(excluded.{name}, studies.{name})"
+    f"{name} = CASE WHEN NOT %(selected)s THEN studies.{name}"
+    f" WHEN studies.last_selected_at IS NULL OR {_DIFFERS} THEN excluded.{name}"
     f" ELSE coalesce(studies.{name}, excluded.{name}) END"
     for name in _STUDY_COLUMNS
 )
-#: NULL on either side contradicts nothing.
-_DIFFERS = " OR ".join(f"coalesce(studies.{name} <> excluded.{name}, false)" for name in _IDENTITY)
 
 #: Every part rests on `unknown`, so that nothing happens when the UID is known. The partial unique index on current rows
 #: decides a race; its loser inserts no instance, so no analysis and no job. Jobs are inserted as procrastinate's own
@@ -65,7 +67,7 @@ WITH unknown AS (
     FROM unknown
     ON CONFLICT (study_instance_uid) DO UPDATE SET
         {_NAMED},
-        identity_hold = studies.identity_hold OR (%(selected)s AND studies.last_selected_at IS NOT NULL AND ({_DIFFERS})),
+        identity_hold = studies.identity_hold OR (%(selected)s AND studies.last_selected_at IS NOT NULL AND {_DIFFERS}),
         modalities = CASE WHEN studies.modalities @> excluded.modalities THEN studies.modalities
             ELSE studies.modalities || excluded.modalities END,
         last_received_at = now(),

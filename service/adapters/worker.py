@@ -239,7 +239,7 @@ async def _recover_stalled(flow: Flow, app: App, maximum_attempts: int) -> None:
 async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> None:
     assert job.id is not None  # noqa: S101 - a stored job has an id
     _log.warning("job_recovered", extra={"job_id": job.id, "task": job.task_name, "attempts": job.attempts})
-    if job.attempts + 1 >= maximum_attempts:
+    if job.attempts + 1 >= (DELIVERY_ATTEMPTS if job.task_name == DELIVER_REPORT else maximum_attempts):
         await asyncio.to_thread(_give_up, flow, job)
         await app.job_manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=False)
         return
@@ -254,7 +254,7 @@ async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> Non
 def _give_up(flow: Flow, job: Job) -> None:
     """What waits for this job must not wait for ever."""
     arguments = job.task_kwargs
-    reason = "worker_died: each worker that tried it died"
+    reason = "worker_died: no attempt is left, and the worker of the last one died"
     if job.task_name == ANALYSE_INSTANCE:
         flow.give_up_analysis(int(str(arguments["instance_id"])), str(arguments["analysis_name"]), reason)
     elif job.task_name == DELIVER_REPORT:

@@ -113,7 +113,7 @@ def test_database_and_inference_are_reached_from_inside_only(services: dict[str,
 def test_published_ports_are_on_loopback_by_default(services: dict[str, Any]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert len(published) == 2
-    assert all(port.startswith("${SONOMYO_BIND:-127.0.0.1}:") for port in published)
+    assert all(port.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:") for port in published)
 
 
 @pytest.mark.parametrize("role", ["listener", "worker", "api"])

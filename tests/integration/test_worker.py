@@ -118,7 +118,19 @@ def test_job_that_kills_each_worker_is_a_dead_letter_and_its_study_goes_on(units
     house.work()
     report = house.report()
     assert report is not None
-    assert any("each worker that tried it died" in limitation for limitation in report.limitations)
+    assert any("the worker of the last one died" in limitation for limitation in report.limitations)
+
+
+def test_delivery_that_a_worker_died_on_keeps_its_own_many_attempts(units: UnitOfWorkFactory, engine: Engine) -> None:
+    house = House(units, engine)
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    while "deliver_report" not in house.waiting():
+        house.work_one()
+    stall(engine, attempts=30)
+    sent = threading.Event()
+    stop_when(lambda: [status for status, _ in jobs(engine, "deliver_report")] == ["todo"], sent)
+    assert work(house, engine, deadline_seconds=60, until=sent) is True
 
 
 def test_analysis_whose_job_is_gone_is_given_up(units: UnitOfWorkFactory, engine: Engine) -> None:
