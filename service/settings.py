@@ -39,7 +39,7 @@ class DicomSettings(Section):
     private_sop_classes: tuple[str, ...] = ()
     accept_deflated: bool = False
     maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
-    #: Processes that take instances beside each other; 0 is one a core, four at most.
+    #: Processes that take instances beside each other; 0 is two a core, four at most.
     processes: Annotated[int, Field(ge=0, le=64)] = 0
     maximum_associations: Annotated[int, Field(ge=1, le=20)] = 16
     maximum_associations_per_address: Annotated[int, Field(ge=1)] = 8

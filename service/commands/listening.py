@@ -34,7 +34,7 @@ def run_listener(settings: Settings) -> None:
     engine.dispose()
     # pynetdicom would hold each UID of a request against a pattern three times; the policy knows the ones that we take.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    count = settings.dicom.processes or min(_MOST_PROCESSES, os.cpu_count() or 1)
+    count = settings.dicom.processes or min(_MOST_PROCESSES, 2 * (os.cpu_count() or 1))
     sockets = _bind(settings.dicom)
     shared = SharedByProcesses.for_settings(settings.dicom, processes=count, sockets=sockets)
     ListenerProcesses(count, sockets, lambda row: _listen(settings, shared, row)).run()
