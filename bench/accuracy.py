@@ -84,6 +84,7 @@ def measure(infer: Infer, subjects: int) -> dict[str, Any]:
     for name, labelled in timtrack(data) if data is not None else ():
         _take(sets[f"TimTrack {name}"], labelled, infer)
     for device_group, said in (("common", "known devices"), ("held-out", "held-out devices")):
+        # The group comes from a tuple of the two literals, which mypy widens to str.
         for labelled in simulated(subjects, device_group):  # type: ignore[arg-type]
             _take(sets[f"simulated, {said}"], labelled, infer)
     return {

@@ -127,6 +127,7 @@ def _set_1(root: Path) -> Iterator[Found]:
             if reading and _number(row, "A") is not None:
                 readings[f"S{int(float(row['A']))}", row["B"], int(float(row["C"]))].append(reading)
     for path in sorted((root / "dataset_1").glob("S*/*.png")):
+        # The published set names every file so; another name is not of the set and stops the benchmark.
         subject, leg, step = re.match(r"(S\d+)_([LR])\d+_step_(\d+)", path.stem).groups()  # type: ignore[union-attr]
         yield "set 1, vastus lateralis", subject, _grey(path), tuple(readings[subject, leg, int(step)])
 
@@ -140,6 +141,7 @@ def _set_2(root: Path) -> Iterator[Found]:
                 if reading and _number(row, "A") is not None:
                     readings[sheet, int(float(row["A"]))].append(reading)
     for path in sorted((root / "dataset_2").glob("*/*.png")):
+        # As above.
         task, number = re.match(r"gastroc_(range_of_motion|jumping)_(\d+)", path.stem).groups()  # type: ignore[union-attr]
         yield "set 2, gastrocnemius lateralis", task, _grey(path), tuple(readings[task, int(number)])
 

@@ -104,12 +104,12 @@ class PostgresInstanceRows:
         return self._session.get(RenderedRow, sop_instance_uid) is not None
 
     def _ensure_study(self, attributes: InstanceAttributes) -> None:
-        statement = insert(StudyRow).values(study_instance_uid=attributes.study_instance_uid, **_study_identity(attributes))
+        statement = insert(StudyRow).values(study_instance_uid=attributes.study_instance_uid, **study_identity(attributes))
         self._session.execute(statement.on_conflict_do_nothing())
 
     def _save_study(self, attributes: InstanceAttributes, *, renamed: bool) -> None:
         """`renamed`: who the study is about is now what this instance says, as a whole; else only a new study learns it."""
-        identity = _study_identity(attributes)
+        identity = study_identity(attributes)
         statement = insert(StudyRow).values(
             study_instance_uid=attributes.study_instance_uid,
             modalities=[attributes.modality] if attributes.modality else [],
@@ -176,7 +176,8 @@ def _identity_of(attributes: InstanceAttributes) -> tuple[str | None, ...]:
     )
 
 
-def _study_identity(attributes: InstanceAttributes) -> dict[str, str | None]:
+def study_identity(attributes: InstanceAttributes) -> dict[str, str | None]:
+    """What an instance says of its study, by column of `studies`."""
     identity = attributes.identity
     return {
         "patient_id": identity.patient_id,

@@ -14,6 +14,7 @@ import psycopg
 from pydantic import TypeAdapter
 from sqlalchemy import Engine, QueuePool, create_engine
 
+from service.adapters.instance_rows import study_identity
 from service.adapters.jobs import ANALYSE_INSTANCE, COMPLETE_STUDY, QUEUES
 from service.adapters.postgres import CONNECT_ARGUMENTS, CONNECT_TIMEOUT_SECONDS, vendor_errors_translated
 from service.core.instance import InstanceAttributes
@@ -168,7 +169,7 @@ def _stored(received: ReceivedInstance, instance_id: int, received_at: datetime)
 
 
 def _parameters(received: ReceivedInstance, selected: Sequence[RoutingDecision], after_seconds: float) -> dict[str, Any]:
-    attributes, identity = received.attributes, received.attributes.identity
+    attributes = received.attributes
     study = attributes.study_instance_uid
     return {
         "sop_instance_uid": attributes.sop_instance_uid,
@@ -178,17 +179,7 @@ def _parameters(received: ReceivedInstance, selected: Sequence[RoutingDecision],
         "transfer_syntax_uid": attributes.transfer_syntax_uid,
         "attributes": _ATTRIBUTES.dump_json(attributes).decode(),
         "modalities": json.dumps([attributes.modality] if attributes.modality else []),
-        "patient_id": identity.patient_id,
-        "issuer_of_patient_id": identity.issuer_of_patient_id,
-        "patient_name": identity.patient_name,
-        "patient_birth_date": identity.patient_birth_date,
-        "patient_sex": identity.patient_sex,
-        "accession_number": identity.accession_number,
-        "study_date": attributes.study_date,
-        "study_time": attributes.study_time,
-        "study_id": attributes.study_id,
-        "study_description": attributes.study_description,
-        "referring_physician_name": attributes.referring_physician_name,
+        **study_identity(attributes),
         "attributes_digest": received.digest.attributes,
         "pixels_digest": received.digest.pixels,
         "storage_key": received.storage_key,

@@ -292,6 +292,7 @@ def test_send_paths_on_associations_over_before_they_are_used_ends(tmp_path: Pat
     def over(*_: object) -> Iterator[Association]:
         yield Association(AE(), "requestor")
 
+    # A peer cannot be made to end the association just between its acceptance and the first look at it.
     monkeypatch.setattr("service.adapters.store_scu.open_association", over)
     part10("2.25.1", STILL).save_as(tmp_path / "a.dcm", enforce_file_format=True)
     (result,) = send_paths([tmp_path], host="127.0.0.1", port=1, ae_title="PACS")

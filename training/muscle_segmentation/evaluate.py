@@ -71,6 +71,7 @@ def evaluate_simulated(network: ServedSegmentation, subjects: int) -> Table:
     tables: Table = {}
     for title, group in (("simulated_subjects", "common"), ("simulated_devices", "held-out")):
         seeds = range(TEST_SEEDS, TEST_SEEDS + subjects)
+        # The group comes from a tuple of the two literals, which mypy widens to str.
         frames = [(seed, item) for seed in seeds for item in labelled_frames(seed, group, count=2)]  # type: ignore[arg-type]
         maps = predict(network, [item for _, item in frames])
         tables[title] = summary([score(item, m, seed, None) for (seed, item), m in zip(frames, maps, strict=True)])
