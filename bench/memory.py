@@ -163,7 +163,8 @@ def draw(report: dict[str, Any], path: Path) -> None:
         role: {"idle": report["idle_bytes"][role] / 1e6, "peak": report["peak_bytes"][role] / 1e6}
         for role in ("listener", "worker")
     }
-    groups["target"] = {"worker": TARGET_WORKER_BYTES / 1e6}
+    # In the worker's own group, for each group has a scale of its own.
+    groups["worker"]["target"] = TARGET_WORKER_BYTES / 1e6
     title = f"Resident memory, children included, over a cine of {report['cine']['bytes'] / 1e9:.1f} GB"
     write_bar_chart(path, title=title, groups=groups, unit="MB")
 
