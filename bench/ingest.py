@@ -2,14 +2,15 @@
 
 `python -m bench.ingest` writes bench/results/ingest.json and .svg. Each server is started fresh for each measurement, what
 the one before left unwritten is written first, contenders take turns, another first each round, and medians are given with the
-least and most of the rounds.
+least and most of the rounds. What a load left on the disk is removed after its last round, and forgotten for a while before the
+next: ext4 passes over each inode deleted within the last minute when it looks for a free one, which makes a new file cost up to a
+millisecond more for whoever keeps many in one folder.
 """
 
 import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 import time
@@ -46,6 +47,8 @@ class Start(Protocol):
 
 CONTENDERS: dict[str, Start] = {"Sonomyo": sonomyo, "Orthanc": orthanc, "storescp (not durable)": storescp}
 FLOOR = "write and sync"
+#: Longer than the minute for which `recently_deleted` of ext4 keeps a freed inode from use.
+FORGETTING_SECONDS = 75.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,12 @@ def main() -> None:
     contenders = {name: start for name, start in CONTENDERS.items() if all(word in name for word in given.only)}
     loads = [load for load in LOADS if all(word in load.name for word in given.loads)]
     with tempfile.TemporaryDirectory(prefix="sonomyo-ingest-", dir=given.work_dir) as folder:
-        results = [run_load(load, contenders, Path(folder), rounds=given.rounds) for load in loads]
+        results = []
+        for number, load in enumerate(loads):
+            if number:
+                time.sleep(FORGETTING_SECONDS)
+            with tempfile.TemporaryDirectory(dir=folder) as own:
+                results.append(run_load(load, contenders, Path(own), rounds=given.rounds))
     report = {"machine": machine(), "sender": sender(), "rounds": given.rounds, "loads": results}
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(report, indent=2) + "\n")
@@ -98,20 +106,16 @@ def main() -> None:
 
 def run_load(load: Load, contenders: dict[str, Start], folder: Path, *, rounds: int) -> dict[str, Any]:
     """All rounds of one load, contenders taking turns."""
-    corpora = [make_corpus(folder / f"corpus-{index}", load) for index in range(load.associations)]
+    corpora = [make_corpus(Path(tempfile.mkdtemp(dir=folder)), load) for index in range(load.associations)]
     size = sum(path.stat().st_size for corpus in corpora for path in corpus)
     measured: dict[str, list[Measured]] = {name: [] for name in (*contenders, FLOOR)}
     names = list(contenders)
     for number in range(rounds):
         turn = number % len(names) if names else 0
         for name in names[turn:] + names[:turn]:
-            measured[name].append(measure(contenders[name], corpora, folder / "server"))
-        (folder / "server").mkdir()
+            measured[name].append(measure(contenders[name], corpora, Path(tempfile.mkdtemp(dir=folder))))
         os.sync()
-        measured[FLOOR].append(Measured(write_and_sync(folder / "server", corpora)))
-        shutil.rmtree(folder / "server")
-    for index in range(load.associations):
-        shutil.rmtree(folder / f"corpus-{index}")
+        measured[FLOOR].append(Measured(write_and_sync(Path(tempfile.mkdtemp(dir=folder)), corpora)))
     count = load.instances * load.associations
     rows: dict[str, dict[str, Any]] = {}
     for name, all_rounds in measured.items():
@@ -135,20 +139,16 @@ def run_load(load: Load, contenders: dict[str, Start], folder: Path, *, rounds: 
 
 def measure(start: Start, corpora: Sequence[Sequence[Path]], folder: Path) -> Measured:
     """One fresh server, one storescu an association; the clock runs until the last has its last answer."""
-    folder.mkdir()
-    try:
-        with start(folder) as contender:
-            send([corpora[0][:1]], contender)
-            # What the one before left unwritten is not ours to wait for.
-            os.sync()
-            used = processor_seconds(contender.process_id)
-            begun = time.perf_counter()
-            send([corpus[1:] for corpus in corpora[:1]] + list(corpora[1:]), contender)
-            seconds = time.perf_counter() - begun
-            used = processor_seconds(contender.process_id) - used
-            return Measured(seconds, peak_resident_bytes(contender.process_id), used)
-    finally:
-        shutil.rmtree(folder)
+    with start(folder) as contender:
+        send([corpora[0][:1]], contender)
+        # What the one before left unwritten is not ours to wait for.
+        os.sync()
+        used = processor_seconds(contender.process_id)
+        begun = time.perf_counter()
+        send([corpus[1:] for corpus in corpora[:1]] + list(corpora[1:]), contender)
+        seconds = time.perf_counter() - begun
+        used = processor_seconds(contender.process_id) - used
+        return Measured(seconds, peak_resident_bytes(contender.process_id), used)
 
 
 def send(corpora: Sequence[Sequence[Path]], contender: Contender) -> None:
@@ -167,7 +167,6 @@ def send(corpora: Sequence[Sequence[Path]], contender: Contender) -> None:
 
 def make_corpus(folder: Path, load: Load) -> list[Path]:
     """Instances of noise with UIDs of their own, one study an association."""
-    folder.mkdir()
     random = np.random.default_rng(1)
     study, series = generate_uid(), generate_uid()
     paths = []
