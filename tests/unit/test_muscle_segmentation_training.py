@@ -10,7 +10,9 @@ torch = pytest.importorskip("torch", reason="torch is only in the training envir
 
 from training.muscle_segmentation.augment import augment  # noqa: E402
 from training.muscle_segmentation.losses import LossWeights, segmentation_loss  # noqa: E402
-from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, ServedSegmentation, standardised  # noqa: E402
+from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters  # noqa: E402
+from training.muscle_segmentation.networks.parts import standardised  # noqa: E402
+from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet  # noqa: E402
 from training.muscle_segmentation.train import as_batch, train_step  # noqa: E402
 
 
@@ -23,9 +25,21 @@ def batch() -> tuple[Any, Any, Any]:
 
 
 def test_network_any_batch_gives_three_maps_of_the_same_size() -> None:
-    network = MuscleSegmentation(NetworkConfig((8, 12, 16, 24))).eval()
+    network = SubPixelUNet(outputs=3, widths=(8, 12, 16, 24)).eval()
     for count in (1, 3):
         assert network(torch.full((count, 1, 256, 256), 60.0)).shape == (count, 3, 256, 256)
+
+
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"unet-64"}))
+def test_network_of_any_name_gives_three_maps_of_the_same_size(name: str) -> None:
+    network = NETWORKS[name]().eval()
+    with torch.inference_mode():
+        assert network(torch.full((1, 1, 64, 96), 60.0)).shape == (1, 3, 64, 96)
+
+
+def test_cmscnet_has_a_tenth_of_the_reference_parameters() -> None:
+    share = number_of_parameters(NETWORKS["cmscnet"]()) / number_of_parameters(NETWORKS["unet-64"]())
+    assert share == pytest.approx(0.1, abs=0.005)
 
 
 def test_standardised_ignores_the_padding() -> None:
@@ -58,7 +72,7 @@ def test_augment_keeps_labels_on_the_structures(batch: tuple[Any, Any, Any]) -> 
 
 def test_network_overfits_one_batch(batch: tuple[Any, Any, Any]) -> None:
     torch.manual_seed(0)
-    network = MuscleSegmentation(NetworkConfig((12, 16, 24, 32))).train()
+    network = SubPixelUNet(outputs=3, widths=(12, 16, 24, 32)).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
     small = tuple(part[..., 64:192, 64:192].contiguous() for part in batch)
     losses = [train_step(network, optimiser, small, LossWeights()) for _ in range(50)]
@@ -72,13 +86,13 @@ def test_export_gives_the_maps_of_torch(tmp_path: Path) -> None:
     from training.muscle_segmentation.export import export, largest_difference  # noqa: PLC0415
 
     torch.manual_seed(0)
-    served = ServedSegmentation(MuscleSegmentation(NetworkConfig((8, 12, 16, 24)))).eval()
+    served = ServedSegmentation(SubPixelUNet(outputs=3, widths=(8, 12, 16, 24))).eval()
     export(served, tmp_path / "model.onnx")
     assert largest_difference(served, tmp_path / "model.onnx") <= 1
 
 
 def test_served_maps_are_zero_in_the_padding() -> None:
-    served = ServedSegmentation(MuscleSegmentation(NetworkConfig((8, 12, 16, 24)))).eval()
+    served = ServedSegmentation(SubPixelUNet(outputs=3, widths=(8, 12, 16, 24))).eval()
     image = np.zeros((1, 1, 256, 256), np.uint8)
     image[..., 40:200, :] = 90
     masks = served(torch.from_numpy(image))

@@ -8,6 +8,11 @@ from torch.nn import functional
 
 _ROTATION_DEG = 18.0
 _SCALE = (0.7, 1.4)
+#: Logarithm of the change of aspect: sectors are stored with other pixels across than down.
+_ASPECT = 0.25
+#: Sides of the boxes, pixels, that a beam much wider than deep smears a picture with, and of the grain of speckle.
+_SMEAR = (1, 7)
+_GRAINS = ((1, 2), (1, 4), (2, 6))
 _SHIFT = 0.18
 
 
@@ -27,7 +32,7 @@ def _affine(count: int, generator: Generator) -> Tensor:
     """Rotation, log-uniform scale, slight change of aspect, shift and mirror as (B, 2, 3)."""
     angle = _uniform(count, -_ROTATION_DEG, _ROTATION_DEG, generator) * math.pi / 180.0
     scale = torch.exp(_uniform(count, math.log(_SCALE[0]), math.log(_SCALE[1]), generator))
-    aspect = torch.exp(_uniform(count, -0.12, 0.12, generator))
+    aspect = torch.exp(_uniform(count, -_ASPECT, _ASPECT, generator))
     mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     shift_x, shift_y = (_uniform(count, -_SHIFT, _SHIFT, generator) for _ in range(2))
     across, down = 1.0 / (scale * aspect), aspect / scale
@@ -51,7 +56,8 @@ def _intensity(grey: Tensor, generator: Generator) -> Tensor:
 
 def _speckle(grey: Tensor, generator: Generator) -> Tensor:
     count, _, height, width = grey.shape
-    noise = torch.randn(count, 1, height, width // 2, generator=generator)
+    down, across = _GRAINS[int(torch.randint(len(_GRAINS), (1,), generator=generator))]
+    noise = torch.randn(count, 1, height // down, width // across, generator=generator)
     noise = functional.interpolate(noise, size=(height, width), mode="bilinear", align_corners=False)
     amount = (_uniform(count, -0.15, 0.35, generator).clamp(min=0.0)).view(-1, 1, 1, 1)
     floor = (_uniform(count, -0.08, 0.08, generator).clamp(min=0.0)).view(-1, 1, 1, 1)
@@ -62,7 +68,12 @@ def _blurred(grey: Tensor, generator: Generator) -> Tensor:
     """A mix with the blurred picture, softer or (negative share) sharper."""
     blurred = functional.avg_pool2d(functional.pad(grey, (2, 2, 1, 1), mode="replicate"), (3, 5), stride=1)
     share = _uniform(grey.shape[0], -0.4, 0.9, generator).view(-1, 1, 1, 1)
-    return (grey + share * (blurred - grey)).clamp(min=0.0)
+    grey = (grey + share * (blurred - grey)).clamp(min=0.0)
+    down, across = _SMEAR
+    padded = functional.pad(grey, (across // 2, across // 2, down // 2, down // 2), mode="replicate")
+    smeared = functional.avg_pool2d(padded, _SMEAR, stride=1)
+    share = _uniform(grey.shape[0], -0.6, 1.0, generator).clamp(min=0.0).view(-1, 1, 1, 1)
+    return grey + share * (smeared - grey)
 
 
 def _framed(grey: Tensor, inside: Tensor, generator: Generator) -> Tensor:

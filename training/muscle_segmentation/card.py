@@ -66,11 +66,13 @@ def _commands(stages: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for number, stage in enumerate(stages, start=1):
         words = [f"python -m training.muscle_segmentation.train --data DLTRACK --out RUN/{number} --steps {stage['steps']}"]
+        words += [f"--{name} {stage[name]}" for name in ("network", "fold", "seed") if name in stage]
         words += [f"--learning-rate {stage['learning_rate']}"]
         words += [f"--stop-at {stage['stopped_at']}"] if stage["stopped_at"] != stage["steps"] else []
         words += [f"--start-from RUN/{number - 1}/last.pt"] if number > 1 else []
         words += [f"--{name.replace('_', '-')} {stage[name]}" for name in _LOSS_OPTIONS if name in stage]
         words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
+        words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
         lines.append(" ".join(words))
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from training.muscle_segmentation.folds import Folds, split
 from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
-from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, ServedSegmentation
+from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, ServedSegmentation
 from training.muscle_segmentation.real import Bytes, Labelled, load_real
 from training.muscle_segmentation.scores import Score, bootstrap, score
 from training.muscle_segmentation.simulated import TEST_NEGATIVE_SEEDS, TEST_SEEDS, labelled_frames, labelled_negative
@@ -38,8 +38,9 @@ def main() -> None:
 
 def load_network(checkpoint: Path) -> ServedSegmentation:
     """The network of a checkpoint as it is served, ready to infer."""
-    network = MuscleSegmentation(NetworkConfig())
-    network.load_state_dict(torch.load(checkpoint, weights_only=True)["weights"])
+    kept = torch.load(checkpoint, weights_only=True)
+    network = NETWORKS[kept["stages"][-1].get("network", SERVED_NETWORK)]()
+    network.load_state_dict(kept["weights"])
     served = ServedSegmentation(network)
     served.eval()
     return served
@@ -57,7 +58,7 @@ def predict(network: ServedSegmentation, items: Sequence[Labelled]) -> list[Byte
 
 def evaluate(network: ServedSegmentation, images: list[Labelled], folds: Folds) -> Table:
     """Validation (image level, by near-duplicate cluster) and the device that training never saw."""
-    constant = _constant_angle([images[i] for i in folds.train])
+    constant = constant_angle([images[i] for i in folds.train])
     tables: Table = {}
     for title, fold in (("validation", folds.validation), ("held_out_device", folds.held_out_device)):
         maps = predict(network, [images[i] for i in fold])
@@ -127,7 +128,7 @@ def _some(folds: Folds) -> list[int]:
     return [*validation[:: max(1, len(validation) // 8)][:8], *device[:: max(1, len(device) // 8)][:8]]
 
 
-def _constant_angle(items: list[Labelled]) -> float:
+def constant_angle(items: list[Labelled]) -> float:
     """The median fascicle angle of training: what an answer without looking would be."""
     angles = [mean_angle_deg(find_fragments(item.targets[1], 100)) for item in items if item.has_fascicle]
     return float(np.median([angle for angle in angles if angle is not None]))

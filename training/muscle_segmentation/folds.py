@@ -40,6 +40,47 @@ def split(images: Sequence[Labelled]) -> Folds:
     return Folds(train, tuple(sorted(validation - held_out)), tuple(sorted(held_out)), tuple(clusters))
 
 
+def fold_named(images: Sequence[Labelled], name: str) -> Folds:
+    """`served`, `image-0` to `image-4`, or `device-` and the device. Raises KeyError."""
+    if name == "served":
+        return split(images)
+    kind = name.partition("-")[0]
+    folds = dict(enumerate(image_folds(images))) if kind == "image" else device_folds(images)
+    return {f"{kind}-{key}": fold for key, fold in folds.items()}[name]
+
+
+def image_folds(images: Sequence[Labelled], count: int = 5) -> list[Folds]:
+    """Each image is validated once, with the whole of its near-duplicate cluster; every device is in every fold it can fill."""
+    clusters = near_duplicate_clusters([item.image for item in images])
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, cluster in enumerate(clusters):
+        members[cluster].append(index)
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for device in sorted({item.device for item in images}):
+        sizes = [0] * count
+        own = [group for group in members.values() if images[group[0]].device == device]
+        for group in sorted(own, key=lambda group: (-len(group), images[group[0]].name)):
+            smallest = sizes.index(min(sizes))
+            sizes[smallest] += len(group)
+            parts[smallest] += group
+    return [_fold(images, part, (), clusters) for part in parts]
+
+
+def device_folds(images: Sequence[Labelled]) -> dict[str, Folds]:
+    """Each device kept out once; the others train, nothing validates."""
+    clusters = near_duplicate_clusters([item.image for item in images])
+    devices = sorted({item.device for item in images})
+    of = {device: [i for i, item in enumerate(images) if item.device == device] for device in devices}
+    return {device: _fold(images, (), of[device], clusters) for device in devices}
+
+
+def _fold(images: Sequence[Labelled], validation: Sequence[int], device: Sequence[int], clusters: Sequence[int]) -> Folds:
+    """The rest trains, but nothing of a cluster that is tested: a near-duplicate can hide on another device."""
+    tested = {clusters[i] for i in (*validation, *device)}
+    train = tuple(i for i in range(len(images)) if clusters[i] not in tested)
+    return Folds(train, tuple(sorted(validation)), tuple(sorted(device)), tuple(clusters))
+
+
 def near_duplicate_clusters(images: Sequence[npt.NDArray[np.uint8]]) -> list[int]:
     """Cluster number of each image: connected parts of the graph 'correlation of the two small pictures is high'."""
     pictures = np.stack([_small(image) for image in images])

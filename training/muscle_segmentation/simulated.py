@@ -29,6 +29,7 @@ def load_or_simulate(cache: Path, frames: int, negatives: int, processes: int = 
     kept = cache / f"simulated-{SIMULATOR_VERSION}-{frames}-{negatives}.pickle"
     if not kept.exists():
         made = _simulate(frames, negatives, processes)
+        cache.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(pickle.dumps(made))
     return list(pickle.loads(kept.read_bytes()))  # noqa: S301 - a file that this function wrote
 

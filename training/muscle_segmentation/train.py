@@ -14,20 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from training.muscle_segmentation.augment import augment
-from training.muscle_segmentation.folds import split
+from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.losses import LossWeights, segmentation_loss
-from training.muscle_segmentation.model import MuscleSegmentation, NetworkConfig, number_of_parameters
+from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, number_of_parameters
 from training.muscle_segmentation.real import Labelled, load_real
 from training.muscle_segmentation.simulated import load_or_simulate
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast. `simulated_share` is the part of every batch that is simulated."""
+    """What, how long and how fast. `simulated_share` of every batch is simulated muscle, `negative_share` simulated without."""
 
+    network: str = SERVED_NETWORK
+    fold: str = "served"
     steps: int = 3600
     batch: int = 8
     simulated_share: float = 0.25
+    negative_share: float = 0.125
     learning_rate: float = 2e-3
     warm_up: int = 150
     weight_decay: float = 1e-3
@@ -51,6 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: log, checkpoints")
+    parser.add_argument("--network", choices=sorted(NETWORKS), default=SERVED_NETWORK)
+    parser.add_argument("--fold", default="served", help="served, image-0 to image-4, or device- and a device's name")
+    parser.add_argument("--seed", type=int, default=Schedule().seed)
     parser.add_argument("--steps", type=int, default=Schedule().steps)
     parser.add_argument("--simulated-frames", type=int, default=1200, help="0 trains on real frames alone")
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
@@ -60,28 +66,47 @@ def main() -> None:
     parser.add_argument("--fascicle-false-positive", type=float, default=Schedule().fascicle_false_positive)
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     share = Schedule().simulated_share if arguments.simulated_frames else 0.0
     schedule = Schedule(
+        network=arguments.network,
+        fold=arguments.fold,
+        seed=arguments.seed,
         steps=arguments.steps,
         simulated_share=share,
+        negative_share=Schedule().negative_share if arguments.negatives else 0.0,
         learning_rate=arguments.learning_rate,
         fascicle_positive=arguments.fascicle_positive,
         fascicle_false_positive=arguments.fascicle_false_positive,
     )
-    images = load_real(arguments.data)
-    real = [images[i] for i in split(images).train]
     simulated = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
-    network, stages = MuscleSegmentation(NetworkConfig()), []
-    if arguments.start_from:
-        earlier = torch.load(arguments.start_from, weights_only=True)
+    train(
+        load_real(arguments.data), simulated, schedule, arguments.out, start_from=arguments.start_from, stop_at=arguments.stop_at
+    )
+
+
+def train(
+    images: list[Labelled],
+    simulated: list[Labelled],
+    schedule: Schedule,
+    out: Path,
+    *,
+    start_from: Path | None = None,
+    stop_at: int | None = None,
+) -> None:
+    """A network on the training images of a fold, from nothing or from an earlier checkpoint; the folder gets log and weights."""
+    out.mkdir(parents=True, exist_ok=True)
+    real = [images[i] for i in fold_named(images, schedule.fold).train]
+    torch.manual_seed(schedule.seed)
+    network, stages = NETWORKS[schedule.network](), []
+    if start_from:
+        earlier = torch.load(start_from, weights_only=True)
         network.load_state_dict(earlier["weights"])
         stages = earlier["stages"]
-    fit(network, real, simulated, schedule, arguments.out, stages=stages, stop_at=arguments.stop_at or schedule.steps)
+    fit(network, real, simulated, schedule, out, stages=stages, stop_at=stop_at or schedule.steps)
 
 
 def fit(
-    network: MuscleSegmentation,
+    network: nn.Module,
     real: list[Labelled],
     simulated: list[Labelled],
     schedule: Schedule,
@@ -94,7 +119,6 @@ def fit(
 
     `stages` are the schedules that the weights went through before, for the record.
     """
-    torch.manual_seed(schedule.seed)
     network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,unused-ignore]
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
@@ -146,11 +170,15 @@ def _batches(real: list[Labelled], simulated: list[Labelled], schedule: Schedule
     """Endless; a real frame with both structures or of a rare device is drawn more often than its number says."""
     random = np.random.default_rng(schedule.seed)
     generator = torch.Generator().manual_seed(schedule.seed)
+    muscle = [item for item in simulated if item.targets.any()]
+    empty = [item for item in simulated if not item.targets.any()]
+    from_muscle = round(schedule.batch * schedule.simulated_share) if muscle else 0
+    from_empty = round(schedule.batch * schedule.negative_share) if empty else 0
     chance = _chances(real)
-    from_simulator = round(schedule.batch * schedule.simulated_share) if simulated else 0
     while True:
-        drawn = [real[i] for i in random.choice(len(real), schedule.batch - from_simulator, p=chance)]
-        drawn += [simulated[i] for i in random.integers(0, max(1, len(simulated)), from_simulator)]
+        drawn = [real[i] for i in random.choice(len(real), schedule.batch - from_muscle - from_empty, p=chance)]
+        drawn += [muscle[i] for i in random.integers(0, max(1, len(muscle)), from_muscle)]
+        drawn += [empty[i] for i in random.integers(0, max(1, len(empty)), from_empty)]
         yield augment(*as_batch(drawn), generator)
 
 

@@ -1,0 +1,130 @@
+"""Train and score networks over folds: `python -m training.muscle_segmentation.cross_validate --data DIR --runs DIR`.
+
+One column a network: what it costs (parameters, multiply-accumulates, milliseconds a frame on one core), and how good it is on
+images whose near-duplicates it never saw and on devices it never saw. A run that is there already is not trained again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary
+from training.muscle_segmentation.export import export
+from training.muscle_segmentation.folds import Folds, fold_named
+from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters
+from training.muscle_segmentation.real import Labelled, load_real
+from training.muscle_segmentation.scores import Score, score
+from training.muscle_segmentation.simulated import load_or_simulate
+from training.muscle_segmentation.train import Schedule, train
+
+_SIZE = 256
+_TIMED_FRAMES = 60
+_ROWS = (
+    ("aponeurosis IoU", "aponeurosis_iou"),
+    ("centre-line error, px", "line_error_pixels_median"),
+    ("both lines within 3 px", "both_lines_within_3_pixels"),
+    ("fascicle F1 at 2 px", "fascicle_f1_at_2_pixels"),
+    ("fragment angle MAE, deg", "angle_mae_deg"),
+    ("constant angle MAE, deg", "constant_angle_mae_deg"),
+    ("images with an angle", "angle_answered"),
+)
+
+
+def main() -> None:
+    """Train what is missing, score all, write table.json and table.md beside the runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=sorted(NETWORKS))
+    parser.add_argument("--folds", nargs="+", default=["image-0"], help="image-0 to image-4, or device- and a device's name")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--simulated-frames", type=int, default=1200)
+    parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
+    arguments = parser.parse_args()
+    images = load_real(arguments.data)
+    simulated = load_or_simulate(arguments.runs, arguments.simulated_frames, arguments.negatives)
+    rows = {name: _row(name, images, simulated, arguments) for name in arguments.networks}
+    (arguments.runs / "table.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (arguments.runs / "table.md").write_text(table(rows))
+    print(table(rows))
+
+
+def score_fold(network: ServedSegmentation, images: Sequence[Labelled], folds: Folds) -> list[Score]:
+    """Of every image that the fold tests, validation or device."""
+    tested = [*folds.validation, *folds.held_out_device]
+    constant = constant_angle([images[i] for i in folds.train])
+    maps = predict(network, [images[i] for i in tested])
+    return [score(images[i], m, folds.clusters[i], constant) for i, m in zip(tested, maps, strict=True)]
+
+
+def cost(network: ServedSegmentation, onnx: Path) -> dict[str, float]:
+    """Parameters, and of one 256 x 256 frame: multiply-accumulates, and milliseconds in ONNX Runtime on one core."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        network(torch.full((1, 1, _SIZE, _SIZE), 60, dtype=torch.uint8))
+    export(network, onnx)
+    return {
+        "parameters": number_of_parameters(network),
+        "giga_multiply_accumulates": counter.get_total_flops() / 2e9,
+        "milliseconds_on_one_core": _milliseconds(onnx),
+    }
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """For people, in Markdown."""
+    lines = ["| |" + "|".join(rows) + "|", "|---|" + "---|" * len(rows)]
+    lines.append("|parameters, million|" + "|".join(f"{row['cost']['parameters'] / 1e6:.2f}" for row in rows.values()) + "|")
+    for title, key in (("GMAC a frame", "giga_multiply_accumulates"), ("ms a frame, one core", "milliseconds_on_one_core")):
+        lines.append(f"|{title}|" + "|".join(f"{row['cost'][key]:.2f}" for row in rows.values()) + "|")
+    for kind in ("image", "device"):
+        for title, key in _ROWS:
+            cells = [_cell(row["scores"].get(kind, {}).get(key)) for row in rows.values()]
+            lines.append(f"|{kind} folds: {title}|" + "|".join(cells) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, images: list[Labelled], simulated: list[Labelled], arguments: argparse.Namespace) -> dict[str, Any]:
+    scores: dict[str, list[Score]] = {"image": [], "device": []}
+    run = arguments.runs
+    for fold in arguments.folds:
+        run = arguments.runs / f"{name}-{fold.replace(' ', '-')}-{arguments.steps}"
+        if not (run / "done").exists():
+            train(images, simulated, Schedule(network=name, fold=fold, steps=arguments.steps), run)
+            (run / "done").touch()
+        scores[fold.partition("-")[0]] += score_fold(load_network(run / "last.pt"), images, fold_named(images, fold))
+    summaries = {kind: summary(found) for kind, found in scores.items() if found}
+    return {"folds": arguments.folds, "scores": summaries, "cost": cost(load_network(run / "last.pt"), run / "model.onnx")}
+
+
+def _milliseconds(onnx: Path) -> float:
+    """The median of single frames, in ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).integers(1, 256, (1, 1, _SIZE, _SIZE), dtype=np.uint8)
+    seconds = []
+    for _ in range(_TIMED_FRAMES):
+        begun = time.perf_counter()
+        session.run(None, {"image": image})
+        seconds.append(time.perf_counter() - begun)
+    return 1e3 * float(np.median(seconds[_TIMED_FRAMES // 6 :]))
+
+
+def _cell(value: dict[str, Any] | float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f}), n {value['images']}"
+    return f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

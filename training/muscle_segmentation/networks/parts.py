@@ -1,0 +1,66 @@
+"""What several networks are made of."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_SHIFTS = (-2, -1, 0, 1, 2)
+
+
+def standardised(image: Tensor) -> Tensor:
+    """Zero mean and unit spread over the sector of each frame; the padding stays 0."""
+    inside = (image > 0.5).to(image.dtype)
+    count = inside.sum(dim=(2, 3), keepdim=True).clamp(min=1.0)
+    mean = (image * inside).sum(dim=(2, 3), keepdim=True) / count
+    centred = (image - mean) * inside
+    spread = ((centred * centred).sum(dim=(2, 3), keepdim=True) / count + 4.0).sqrt()
+    return centred / spread
+
+
+def convolution(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3 x 3 convolution with batch norm and ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def convolutions(inputs: int, outputs: int) -> nn.Sequential:
+    """Two of them."""
+    return nn.Sequential(*convolution(inputs, outputs), *convolution(outputs, outputs))
+
+
+class PatchEmbedding(nn.Module):  # type: ignore[misc, unused-ignore]
+    """Overlapping patches of 3 x 3, half as many along each axis (Valanarasu and Patel 2022)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        return self.norm(self.project(x))  # type: ignore[no-any-return, unused-ignore]
+
+
+class ShiftedMlp(nn.Module):  # type: ignore[misc, unused-ignore]
+    """Tokenised MLP of UNeXt: channels shifted along W, a layer, a depthwise convolution, shifted along H, a layer; added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.across = nn.Conv2d(width, width, 1)
+        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.down = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same."""
+        y = self.across(_shifted(self.norm(x), 3))
+        y = functional.gelu(self.depthwise(y))
+        return x + self.down(_shifted(y, 2))  # type: ignore[no-any-return, unused-ignore]
+
+
+def _shifted(x: Tensor, axis: int) -> Tensor:
+    """Five groups of channels moved by -2 to 2 along an axis, zeros moving in; pads and slices, which every runtime knows."""
+    reach = max(_SHIFTS)
+    size = x.shape[axis]
+    padded = functional.pad(x, (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach))
+    groups = torch.tensor_split(padded, len(_SHIFTS), 1)
+    return torch.cat([group.narrow(axis, reach + by, size) for group, by in zip(groups, _SHIFTS, strict=True)], 1)
