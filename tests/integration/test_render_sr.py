@@ -1,6 +1,7 @@
 """The structured report: TID 1500, read back with highdicom."""
 
 import io
+import time
 from collections.abc import Sequence
 
 import highdicom.sr as hd
@@ -53,10 +54,22 @@ def test_sr_of_same_report_is_the_same_bytes() -> None:
 def test_sr_carries_derived_uids_and_times_of_the_report(calf_sr: Dataset) -> None:
     report, sr = calf_report(), calf_sr
     assert sr.SOPInstanceUID == sr.file_meta.MediaStorageSOPInstanceUID == object_uid(report.report_id, 1, "sr")
-    assert (sr.ContentDate, sr.ContentTime) == ("20261120", "093015.250000")
+    local = report.created_at.astimezone()
+    assert (sr.ContentDate, sr.ContentTime) == (f"{local:%Y%m%d}", f"{local:%H%M%S.%f}")
     assert sr.StudyInstanceUID == report.study.study_instance_uid
     other = small().model_copy(update={"report_id": "of another installation"})
     assert sr.SeriesInstanceUID != read(other).SeriesInstanceUID
+
+
+def test_sr_content_time_is_the_local_time_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "JST-9")
+        time.tzset()
+        sr = read(small())
+    time.tzset()
+    assert (sr.ContentDate, sr.ContentTime) == ("20261120", "183015.250000")
+    assert sr.ObservationDateTime == "20261120183015.250000+0900"
+    assert "TimezoneOffsetFromUTC" not in sr
 
 
 def test_sr_read_by_highdicom_gives_every_value_of_the_report() -> None:

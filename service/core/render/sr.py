@@ -205,7 +205,11 @@ def _put(dataset: Dataset, keyword: str, value: str | None) -> None:
 
 
 def _date(document: Dataset, created_at: datetime) -> None:
-    """Times of the report: those of highdicom come from the clock, but a report rendered again must give the same bytes."""
+    """Times of the report: those of highdicom come from the clock, but a report rendered again must give the same bytes.
+
+    In the local time of the service, as the modality's beside them are; TimezoneOffsetFromUTC would claim to hold for those too.
+    """
+    created_at = created_at.astimezone()
     date, time = f"{created_at:%Y%m%d}", f"{created_at:%H%M%S.%f}"
     document.ContentDate = document.InstanceCreationDate = date
     document.ContentTime = document.InstanceCreationTime = time
