@@ -9,6 +9,8 @@ from scripts import check_tree
 
 #: Written in pieces, for this file is looked at, too.
 HOST = "files.python" + "hosted.org"
+#: As a regular expression writes a dot.
+PATTERN_DOT = chr(92) + "."
 MACHINE_PATH = "/wo" + "rk/main/x"
 NOTE = "TO" + "DO"
 KEY = "-----BEGIN " + "PRIVATE KEY-----"
@@ -27,7 +29,10 @@ def write(root: Path, name: str, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("text", [f"from https://{HOST}/x", f"see {MACHINE_PATH}", f"# {NOTE}: later", KEY])
+@pytest.mark.parametrize(
+    "text",
+    [f"from https://{HOST}/x", f'compile(r"{HOST.replace(".", PATTERN_DOT)}")', f"see {MACHINE_PATH}", f"# {NOTE}: later", KEY],
+)
 def test_violations_of_a_forbidden_text_name_file_and_line(root: Path, text: str) -> None:
     path = write(root, "service/part.py", f"first = 1\n{text}\n".encode())
 
@@ -35,6 +40,15 @@ def test_violations_of_a_forbidden_text_name_file_and_line(root: Path, text: str
 
     assert len(found) == 1
     assert found[0].startswith("service/part.py:2: ")
+
+
+@pytest.mark.parametrize("host", check_tree.REGISTRY_HOSTS)
+def test_violations_of_each_registry_host_are_found(root: Path, host: str) -> None:
+    assert len(list(check_tree.violations(write(root, "a.md", f"see https://{host}/x".encode())))) == 1
+
+
+def test_violations_of_the_check_itself_are_none() -> None:
+    assert list(check_tree.violations(Path(check_tree.__file__))) == []
 
 
 @pytest.mark.parametrize("text", ["data/work/x", "a/work/b", "https://example.org/root/x", "TODOS", "$root/home/x"])
