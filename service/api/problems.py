@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -93,7 +94,16 @@ def render(problem: Problem, scope: Scope) -> Response:
 
 
 def _answer_http(request: Request, error: Exception) -> Response:
-    return render(problem_of(error), request.scope)
+    problem = problem_of(error)
+    if problem.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        problem.headers = {**(problem.headers or {}), "Allow": ", ".join(_methods_of(request))}
+    return render(problem, request.scope)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method that the path has (RFC 9110 15.5.6); a route by itself knows its own only."""
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
+    return sorted({method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()})
 
 
 def _answer_ours(request: Request, error: Exception) -> Response:
