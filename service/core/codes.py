@@ -107,6 +107,7 @@ UNITS = {
         ("mm", "mm"),
         ("deg", "Degree"),
         ("mm2", "square millimeter"),
+        ("mm/s", "millimeter/second"),
         ("s", "second"),
         ("%", "Percent"),
         ("1", "no units"),
@@ -128,6 +129,14 @@ FASCICLE_ANGLE = _private("FASCICLE-ANGLE", "Fascicle angle to the horizontal of
 SUPERFICIAL_APONEUROSIS_ANGLE = _private("SUPERFICIAL-APO", "Superficial aponeurosis angle to the horizontal of the image")
 DEEP_APONEUROSIS_ANGLE = _private("DEEP-APO", "Deep aponeurosis angle to the horizontal of the image")
 FASCICLE_LENGTH = _private("FASCICLE-LENGTH", "Fascicle length")
+THICKNESS_AT_25 = _private("THICKNESS-25", "Thickness at 25 % of the width from the image's left")
+THICKNESS_AT_50 = _private("THICKNESS-50", "Thickness in the middle of the width")
+THICKNESS_AT_75 = _private("THICKNESS-75", "Thickness at 75 % of the width from the image's left")
+CONTRACTION_COUNT = _private("CONTRACTIONS", "Number of contractions from rest to peak")
+PENNATION_EXCURSION = _private("PENNATION-EXC", "Rise of the pennation angle from rest to peak")
+THICKNESS_EXCURSION = _private("THICKNESS-EXC", "Change of thickness from rest to peak")
+FASCICLE_EXCURSION = _private("FASCICLE-EXC", "Shortening of the fascicles from rest to peak")
+SHORTENING_VELOCITY = _private("SHORTENING-VEL", "Greatest shortening velocity of the fascicles")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
@@ -137,18 +146,32 @@ DEEP_APONEUROSIS = _private("DEEP-LINE", "Deep aponeurosis")
 #: The code of each finding name that the report fixes.
 FINDING_CODES = {
     "thickness": THICKNESS,
+    "thickness_at_25_percent": THICKNESS_AT_25,
+    "thickness_at_50_percent": THICKNESS_AT_50,
+    "thickness_at_75_percent": THICKNESS_AT_75,
     "pennation_angle": PENNATION_ANGLE,
     "fascicle_angle": FASCICLE_ANGLE,
     "superficial_aponeurosis_angle": SUPERFICIAL_APONEUROSIS_ANGLE,
     "deep_aponeurosis_angle": DEEP_APONEUROSIS_ANGLE,
     "fascicle_length": FASCICLE_LENGTH,
     "echo_intensity": ECHO_INTENSITY,
+    "contraction_count": CONTRACTION_COUNT,
+    "pennation_excursion": PENNATION_EXCURSION,
+    "thickness_excursion": THICKNESS_EXCURSION,
+    "fascicle_excursion": FASCICLE_EXCURSION,
+    "shortening_velocity": SHORTENING_VELOCITY,
     "image_quality": IMAGE_QUALITY,
     "not_measured": NOT_MEASURED,
 }
 
-#: The standard concept that a private one is a kind of.
+#: The standard concept that a private one is a kind of; a count and the speed of a fascicle have none.
 STANDARD_PARENTS = {
+    THICKNESS_AT_25.value: THICKNESS,
+    THICKNESS_AT_50.value: THICKNESS,
+    THICKNESS_AT_75.value: THICKNESS,
+    PENNATION_EXCURSION.value: ANGLE,
+    THICKNESS_EXCURSION.value: LENGTH,
+    FASCICLE_EXCURSION.value: LENGTH,
     PENNATION_ANGLE.value: ANGLE,
     FASCICLE_ANGLE.value: ANGLE,
     SUPERFICIAL_APONEUROSIS_ANGLE.value: ANGLE,

@@ -46,11 +46,48 @@ class Interval(Value):
 
 
 class Series(Value):
-    """A value against time, one entry a frame; null where the frame could not be measured."""
+    """A value against time, one entry a frame; null where the frame could not be measured.
+
+    `smoothed` is the course through the values and `low` to `high` its 95 % band, as far as the values' own noise tells; empty
+    where nothing was smoothed, null where no measured frame is near.
+    """
 
     time_seconds: tuple[float | None, ...]
     values: tuple[float | None, ...]
     unit: str
+    smoothed: tuple[float | None, ...] = ()
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    #: DICOM frame numbers whose value is impossible: it stands in `values` as it was read, and takes part in nothing.
+    left_out: tuple[int, ...] = ()
+
+
+class Change(Value):
+    """A smoothed value at rest and at the peak, in `unit`; `low` to `high` holds the excursion, peak less rest, in 95 %."""
+
+    rest: float
+    peak: float
+    excursion: float
+    low: float
+    high: float
+    unit: str
+
+
+class Contraction(Value):
+    """One contraction of a cine, from rest to peak. Without `has_ended` the muscle had not relaxed when the cine ended."""
+
+    rest_frame: int
+    peak_frame: int
+    rest_seconds: float | None = None
+    peak_seconds: float | None = None
+    has_ended: bool
+    pennation: Change
+    thickness: Change | None = None
+    fascicle_length: Change | None = None
+    #: The greatest speed at which the fascicles shortened, mm/s, and its 95 % interval; null without time or millimetres.
+    shortening_velocity: float | None = None
+    shortening_velocity_low: float | None = None
+    shortening_velocity_high: float | None = None
 
 
 class CalibrationUsed(Value):
@@ -119,6 +156,8 @@ class Finding(Value):
     evidence: Evidence
     model: ModelUsed | None = None
     series: Series | None = None
+    #: Of `contraction_count`: all of them, in order.
+    contractions: tuple[Contraction, ...] = ()
     #: What `value` summarises: "median" over frames, for example; with `range` the extremes.
     statistic: str | None = None
     range: tuple[float, float] | None = None

@@ -3,13 +3,13 @@
 from service.core.findings import Finding, FindingSite
 
 #: Decimals by UCUM unit; other units get three significant digits.
-_DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0}
+_DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0}
 _SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %"}
 
 
 def label(name: str) -> str:
-    """`pennation_angle` becomes `Pennation angle`."""
-    text = name.replace("_", " ").strip()
+    """`pennation_angle` becomes `Pennation angle`, `thickness_at_25_percent` `Thickness at 25 %`."""
+    text = name.replace("_", " ").replace(" percent", " %").strip()
     return text[:1].upper() + text[1:]
 
 
@@ -53,8 +53,8 @@ def _lower_first(text: str) -> str:
 
 
 def frames_measured(finding: Finding) -> tuple[int, int] | None:
-    """How many frames of the series have a value, and how many there are; None without a series."""
+    """How many frames of the series have a value that counts, and how many there are; None without a series."""
     if finding.series is None:
         return None
     values = finding.series.values
-    return sum(value is not None for value in values), len(values)
+    return sum(value is not None for value in values) - len(finding.series.left_out), len(values)

@@ -19,7 +19,14 @@ NAMES = [
     "superficial_aponeurosis_angle",
     "deep_aponeurosis_angle",
     "fascicle_length",
+    "thickness_at_25_percent",
+    "thickness_at_50_percent",
+    "thickness_at_75_percent",
     "echo_intensity",
+    "contraction_count",
+    "pennation_excursion",
+    "fascicle_excursion",
+    "shortening_velocity",
     "image_quality",
 ]
 NOTHING: Masks = np.zeros((3, 256, 256), np.uint8)
@@ -166,6 +173,9 @@ def test_muscle_without_visible_fascicles_gives_its_thickness_and_says_what_is_m
         "thickness",
         "superficial_aponeurosis_angle",
         "deep_aponeurosis_angle",
+        "thickness_at_25_percent",
+        "thickness_at_50_percent",
+        "thickness_at_75_percent",
         "echo_intensity",
     }
     missing = [finding for finding in findings if finding.kind is FindingKind.NOT_MEASURED]

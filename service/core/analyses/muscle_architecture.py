@@ -1,4 +1,4 @@
-"""Muscle architecture: both aponeuroses, thickness, pennation, fascicle length and echo intensity, frame by frame."""
+"""Muscle architecture: aponeuroses, thickness, pennation, fascicle length and echo intensity, by frame and over time."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -43,7 +43,7 @@ class MuscleArchitecture:
 
     frames_per_batch: int = MODEL.max_batch_size
     name: str = "muscle_architecture"
-    version: str = "1.0.0"
+    version: str = "1.1.0"
     models: tuple[ModelSpec, ...] = (MODEL,)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:

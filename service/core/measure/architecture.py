@@ -14,7 +14,7 @@ from service.core.measure.plane import Curve, Floats, Scale
 from service.core.preprocess import Placement
 
 #: The gap between the aponeuroses is taken at these shares of the width that both cover.
-_THICKNESS_AT = np.array([0.25, 0.5, 0.75])
+THICKNESS_AT = (0.25, 0.5, 0.75)
 #: Both aponeuroses cover at least this share of the sector's width together.
 _SMALLEST_OVERLAP = 0.35
 #: More than this between the aponeuroses, degrees, and they bound no one muscle.
@@ -63,7 +63,9 @@ class FrameArchitecture:
     number: int
     #: Why nothing, or nothing of the fascicles, was measured.
     reason: Reason | None = None
+    #: The mean of the gaps at `THICKNESS_AT`, which follow, from the image's left to its right.
     thickness: float | None = None
+    gaps: tuple[float, ...] = ()
     superficial_angle_deg: float | None = None
     deep_angle_deg: float | None = None
     echo_intensity: float | None = None
@@ -92,14 +94,15 @@ def measure_frame(number: int, image: Pixels, masks: Pixels, placement: Placemen
     gaps = _gaps(aponeuroses)
     if not _bound_one_muscle(aponeuroses, gaps, placement.width * scale.x):
         return FrameArchitecture(number=number, reason=Reason.NOT_ONE_MUSCLE)
-    return _measure_belly(number, image, masks, aponeuroses, float(gaps.mean()), scale)
+    return _measure_belly(number, image, masks, aponeuroses, gaps, scale)
 
 
 def _measure_belly(
-    number: int, image: Pixels, masks: Pixels, aponeuroses: Aponeuroses, thickness: float, scale: Scale
+    number: int, image: Pixels, masks: Pixels, aponeuroses: Aponeuroses, gaps: Floats, scale: Scale
 ) -> FrameArchitecture:
     """What lies between the aponeuroses, if it is muscle."""
     _, fascicle, belly = masks
+    thickness = float(gaps.mean())
     inside = _inside(aponeuroses, image.shape, scale)
     belly_probability = float(belly[inside].mean()) / 255 if inside.any() else 0.0
     if belly_probability < _SMALLEST_BELLY:
@@ -109,7 +112,7 @@ def _measure_belly(
         return FrameArchitecture(number=number, reason=Reason.WEAK_EVIDENCE)
     if not _plausible(thickness, _THICKNESS_MM, scale):
         return FrameArchitecture(number=number, reason=Reason.IMPLAUSIBLE)
-    frame = _without_fascicles(number, image, inside, aponeuroses, thickness, scale)
+    frame = _without_fascicles(number, image, inside, aponeuroses, gaps, scale)
     if orientation is None or orientation.concentration < _SMALLEST_CONCENTRATION:
         return frame
     fragments = find_fragments(fascicle, inside, orientation, scale, thickness)
@@ -118,7 +121,7 @@ def _measure_belly(
 
 def _gaps(aponeuroses: Aponeuroses) -> Floats:
     """Distances (3,) along the beam, from the superficial to the deep inner edge."""
-    x = aponeuroses.start + _THICKNESS_AT * (aponeuroses.end - aponeuroses.start)
+    x = aponeuroses.start + np.array(THICKNESS_AT) * (aponeuroses.end - aponeuroses.start)
     return aponeuroses.deep.at(x) - aponeuroses.superficial.at(x)
 
 
@@ -149,13 +152,14 @@ def _plausible(length: float, limits_mm: tuple[float, float], scale: Scale) -> b
 
 
 def _without_fascicles(
-    number: int, image: Pixels, inside: npt.NDArray[np.bool_], aponeuroses: Aponeuroses, thickness: float, scale: Scale
+    number: int, image: Pixels, inside: npt.NDArray[np.bool_], aponeuroses: Aponeuroses, gaps: Floats, scale: Scale
 ) -> FrameArchitecture:
     unit = np.array([scale.x, scale.y])
     return FrameArchitecture(
         number=number,
         reason=Reason.NO_FASCICLES,
-        thickness=thickness,
+        thickness=float(gaps.mean()),
+        gaps=tuple(map(float, gaps)),
         superficial_angle_deg=aponeuroses.superficial.mean_angle_deg(),
         deep_angle_deg=aponeuroses.deep.mean_angle_deg(),
         echo_intensity=float(image[inside].mean()),

@@ -3,27 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from service.core import codes, wording
-from service.core.cine import Cine
-from service.core.findings import (
-    AnalysisUsed,
-    CalibrationUsed,
-    Evidence,
-    Finding,
-    FindingKind,
-    FindingSite,
-    ModelUsed,
-    Polyline,
-    Series,
-)
-from service.core.identifiers import derive_uid
-from service.core.measure.architecture import LARGEST_EXTRAPOLATED_SHARE, FrameArchitecture, Reason
-from service.core.measure.plane import Floats, Scale
+from service.core import wording
+from service.core.findings import Finding, FindingKind, Series
+from service.core.measure.architecture import LARGEST_EXTRAPOLATED_SHARE, THICKNESS_AT, FrameArchitecture, Reason
+from service.core.measure.basis import Basis
+from service.core.measure.checks import OF_LINES, Doubt, Doubts, find_doubts
+from service.core.measure.contraction_findings import Course, contraction_findings
 from service.core.measure.series import Summary, summarise
-from service.core.preprocess import Placement
+from service.core.measure.smoothing import Smoothed, smooth
 
 #: A cine shows muscle when at least this share of its frames does.
 _SMALLEST_SHARE = 0.2
@@ -39,6 +30,13 @@ SENTENCES = {
     Reason.NO_FASCICLES: "no fascicles of one direction were found between the aponeuroses",
     Reason.IMPLAUSIBLE: "the geometry is not that of a human muscle",
 }
+DOUBT_SENTENCES = {
+    Doubt.LINES_OUT_OF_ORDER: "the belly's thickness contradicts the course of the aponeuroses",
+    Doubt.LINES_JUMP: "an aponeurosis jumps as tissue cannot",
+    Doubt.FASCICLES_TURNED: "the fascicles lean the other way than in most frames",
+    Doubt.FASCICLES_JUMP: "the fascicles jump as tissue cannot",
+    Doubt.LENGTH_CONTRADICTED: "the fascicles' length contradicts thickness and angles",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,11 @@ class Quantity:
     read: Callable[[FrameArchitecture], float | None]
     evidence: Callable[[FrameArchitecture], float]
     lines: tuple[str, ...]
+    is_smoothed: bool = True
+
+    def is_doubted(self, doubts: frozenset[Doubt]) -> bool:
+        """True when the number of a frame with these doubts takes part in nothing: fascicles rest on the lines, too."""
+        return bool(doubts if "fascicle" in self.lines else doubts & OF_LINES)
 
 
 def _of_aponeuroses(frame: FrameArchitecture) -> float:
@@ -64,6 +67,10 @@ def _of_length(frame: FrameArchitecture) -> float:
     return 1 - (1.0 if frame.extrapolated_share is None else frame.extrapolated_share)
 
 
+def _gap(place: int, frame: FrameArchitecture) -> float | None:
+    return frame.gaps[place] if frame.gaps else None
+
+
 _BOTH = ("superficial_aponeurosis", "deep_aponeurosis")
 QUANTITIES = (
     Quantity("thickness", _LENGTH, lambda frame: frame.thickness, _of_aponeuroses, _BOTH),
@@ -72,57 +79,101 @@ QUANTITIES = (
     Quantity("superficial_aponeurosis_angle", "deg", lambda frame: frame.superficial_angle_deg, _of_aponeuroses, _BOTH[:1]),
     Quantity("deep_aponeurosis_angle", "deg", lambda frame: frame.deep_angle_deg, _of_aponeuroses, _BOTH[1:]),
     Quantity("fascicle_length", _LENGTH, lambda frame: frame.fascicle_length, _of_length, (*_BOTH, "fascicle")),
-    Quantity("echo_intensity", "1", lambda frame: frame.echo_intensity, _of_aponeuroses, _BOTH),
+    *(
+        Quantity(f"thickness_at_{round(100 * share)}_percent", _LENGTH, partial(_gap, place), _of_aponeuroses, _BOTH)
+        for place, share in enumerate(THICKNESS_AT)
+    ),
+    Quantity("echo_intensity", "1", lambda frame: frame.echo_intensity, _of_aponeuroses, _BOTH, is_smoothed=False),
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArchitectureFindings:
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One quantity over all frames."""
+
+    quantity: Quantity
+    #: As read from each frame, impossible ones too.
+    values: tuple[float | None, ...]
+    #: Numbers of the frames whose value is impossible.
+    left_out: tuple[int, ...]
+    summary: Summary | None
+    curve: Smoothed | None
+
+
+class ArchitectureFindings(Basis):
     """All that one cine's frames say; `all()` is never empty."""
 
-    cine: Cine
-    placement: Placement
-    scale: Scale
-    analysis: AnalysisUsed
-    frames: tuple[FrameArchitecture, ...]
-    model: ModelUsed
+    __slots__ = ()
 
     def all(self) -> tuple[Finding, ...]:
-        """One finding a quantity and the image quality; `not_measured` alone when the cine shows no muscle."""
-        shown = sum(frame.shows_muscle for frame in self.frames)
-        if shown == 0 or shown < _SMALLEST_SHARE * len(self.frames):
+        """A finding a quantity, contractions, image quality; `not_measured` alone when the cine shows no muscle."""
+        frames = self.frames
+        shown = sum(frame.shows_muscle for frame in frames)
+        if shown == 0 or shown < _SMALLEST_SHARE * len(frames):
             return (self._no_muscle(shown),)
-        return (*(self._quantity(quantity) for quantity in QUANTITIES), self._image_quality(shown))
+        doubts = find_doubts(frames, self.seconds())
+        measured = {quantity.name: self._measure(quantity, doubts) for quantity in QUANTITIES}
+        course = Course(*(measured[name].curve for name in ("pennation_angle", "thickness", "fascicle_length")))
+        return (
+            *map(self._quantity, measured.values()),
+            *contraction_findings(self, course),
+            self._image_quality(shown, doubts),
+        )
+
+    def _measure(self, quantity: Quantity, doubts: Doubts) -> _Measured:
+        frames = self.frames
+        values = tuple(quantity.read(frame) for frame in frames)
+        doubted = {index for index, found in doubts.items() if values[index] is not None and quantity.is_doubted(found)}
+        used = [None if index in doubted else value for index, value in enumerate(values)]
+        evidence = [quantity.evidence(frame) for frame in frames]
+        return _Measured(
+            quantity=quantity,
+            values=values,
+            left_out=tuple(frames[index].number for index in sorted(doubted)),
+            summary=summarise(used, evidence),
+            curve=smooth(used, evidence, self.seconds()) if quantity.is_smoothed else None,
+        )
 
     def _no_muscle(self, shown: int) -> Finding:
         reasons = Counter(frame.reason for frame in self.frames if frame.reason)
         reason = reasons.most_common(1)[0][0] if reasons else Reason.NO_APONEUROSES
         where = "in any frame" if not shown else f"in more than {shown} of {len(self.frames)} frames"
         return Finding(
-            **self._common("not_measured"),
+            **self.common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
             flags=(str(reason),),
             text=f"Not measured: no muscle between two aponeuroses was recognised {where}; mostly, {SENTENCES[reason]}.",
-            evidence=self._evidence(),
+            evidence=self.evidence(),
         )
 
-    def _quantity(self, quantity: Quantity) -> Finding:
-        values = tuple(quantity.read(frame) for frame in self.frames)
-        summary = summarise(values, [quantity.evidence(frame) for frame in self.frames])
+    def _quantity(self, measured: _Measured) -> Finding:
+        quantity, summary = measured.quantity, measured.summary
         if summary is None:
             return self._quantity_not_measured(quantity)
         best, unit = self.frames[summary.best], self._unit(quantity)
         return Finding(
-            **self._common(quantity.name),
+            **self.common(quantity.name),
             kind=FindingKind.MEASUREMENT,
             value=summary.median,
             unit=unit,
             statistic="median",
             range=(summary.low, summary.high),
-            flags=self._flags(quantity, summary),
+            flags=self._flags(measured, summary),
             text=self._text(quantity, summary, best),
-            evidence=self._evidence(best, quantity.lines),
-            series=Series(time_seconds=self._times(), values=values, unit=unit),
+            evidence=self.evidence(best, lines=quantity.lines),
+            series=self._series(measured, unit),
+        )
+
+    def _series(self, measured: _Measured, unit: str) -> Series:
+        curve = measured.curve
+        return Series(
+            time_seconds=self.times(),
+            values=measured.values,
+            unit=unit,
+            smoothed=_rounded(curve.values) if curve else (),
+            low=_rounded(curve.low()) if curve else (),
+            high=_rounded(curve.high()) if curve else (),
+            left_out=measured.left_out,
         )
 
     def _quantity_not_measured(self, quantity: Quantity) -> Finding:
@@ -130,53 +181,42 @@ class ArchitectureFindings:
         reasons = Counter(frame.reason for frame in self.frames if frame.shows_muscle and frame.reason)
         reason = reasons.most_common(1)[0][0] if reasons else Reason.IMPLAUSIBLE
         return Finding(
-            **self._common("not_measured", of=quantity.name),
+            **self.common("not_measured", of=quantity.name),
             kind=FindingKind.NOT_MEASURED,
             flags=(str(reason), quantity.name),
             text=f"Not measured: {wording.label(quantity.name).lower()}, for {SENTENCES[reason]} in any frame.",
-            evidence=self._evidence(),
+            evidence=self.evidence(),
         )
 
-    def _image_quality(self, shown: int) -> Finding:
-        total = len(self.frames)
-        reasons = Counter(frame.reason for frame in self.frames if frame.reason)
-        why = "".join(f" In {count}, {SENTENCES[reason]}." for reason, count in reasons.most_common())
-        fascicles = sum(frame.pennation_deg is not None for frame in self.frames)
+    def _image_quality(self, shown: int, doubts: Doubts) -> Finding:
+        frames = self.frames
+        reasons = Counter(frame.reason for frame in frames if frame.reason).most_common()
+        doubted = Counter(doubt for found in doubts.values() for doubt in sorted(found)).most_common()
+        why = "".join(f" In {count}, {SENTENCES[reason]}." for reason, count in reasons)
+        fascicles = sum(frame.pennation_deg is not None for frame in frames)
+        measured = f"Of {len(frames)} frames, a muscle was measured in {shown}, its fascicles in {fascicles}."
         return Finding(
-            **self._common("image_quality"),
+            **self.common("image_quality"),
             kind=FindingKind.QUALITY,
-            value=100 * shown / total,
+            value=100 * shown / len(frames),
             unit="%",
-            flags=tuple(str(reason) for reason, _ in reasons.most_common()),
-            text=f"Of {total} frames, a muscle was measured in {shown}, its fascicles in {fascicles}.{why}",
-            evidence=self._evidence(),
+            flags=tuple(str(one) for one, _ in (*reasons, *doubted)),
+            text=measured + why + _doubted(doubted),
+            evidence=self.evidence(),
         )
-
-    def _common(self, name: str, *, of: str | None = None) -> dict[str, object]:
-        """What every finding of this cine has; its identifier is a function of the instance, the analysis and the name."""
-        parts = (self.cine.sop_instance_uid, self.analysis.name, self.analysis.version, name)
-        return {
-            "finding_id": derive_uid(*parts) if of is None else derive_uid(*parts, of),
-            "name": name,
-            "analysis": self.analysis,
-            "code": codes.FINDING_CODES[name],
-            "site": FindingSite(code=codes.SKELETAL_MUSCLE, laterality=self.cine.laterality),
-            "model": self.model,
-        }
 
     def _unit(self, quantity: Quantity) -> str:
         return self.scale.unit if quantity.unit == _LENGTH else quantity.unit
 
-    def _times(self) -> tuple[float | None, ...]:
-        return tuple(self.cine.time_axis.at(frame.number) for frame in self.frames)
-
-    def _flags(self, quantity: Quantity, summary: Summary) -> tuple[str, ...]:
+    def _flags(self, measured: _Measured, summary: Summary) -> tuple[str, ...]:
+        quantity = measured.quantity
         shares = [frame.extrapolated_share for frame in self.frames if frame.extrapolated_share is not None]
         is_length = quantity.name == "fascicle_length"
         flags = {
             "not_calibrated": quantity.unit == _LENGTH and self.scale.unit != "mm",
             "square_pixels_assumed": quantity.unit == "deg" and self.scale.unit != "mm",
             "some_frames_not_measured": summary.measured < len(self.frames),
+            "impossible_frames_left_out": bool(measured.left_out),
             "mostly_extrapolated": is_length and bool(shares) and float(np.median(shares)) > LARGEST_EXTRAPOLATED_SHARE,
         }
         return tuple(flag for flag, applies in flags.items() if applies)
@@ -191,40 +231,14 @@ class ArchitectureFindings:
         name = wording.label(quantity.name)
         return f"{name} {value}{spread}, {counted}shown best by frame {best.number}{continued}."
 
-    def _evidence(self, best: FrameArchitecture | None = None, lines: tuple[str, ...] = ()) -> Evidence:
-        calibration = self.cine.region.calibration
-        return Evidence(
-            sop_instance_uid=self.cine.sop_instance_uid,
-            frames=(best.number,) if best else (),
-            region_index=self.cine.region.index,
-            calibration=CalibrationUsed(
-                mm_per_pixel_x=calibration.mm_per_pixel_x if self.scale.unit == "mm" else None,
-                mm_per_pixel_y=calibration.mm_per_pixel_y if self.scale.unit == "mm" else None,
-                source=calibration.source,
-                reason=calibration.reason,
-            ),
-            time_seconds=(self.cine.time_axis.at(best.number),) if best else (),
-            lines=self._polylines(best, lines) if best else (),
-            pixel_sha256=self.cine.pixel_sha256(),
-        )
 
-    def _polylines(self, frame: FrameArchitecture, wanted: tuple[str, ...]) -> tuple[Polyline, ...]:
-        if frame.lines is None:
-            return ()
-        drawn = [
-            ("superficial_aponeurosis", frame.lines.superficial),
-            ("deep_aponeurosis", frame.lines.deep),
-            *(("fascicle", segment) for segment in frame.lines.fascicles),
-        ]
-        return tuple(
-            Polyline(label=name, frame=frame.number, points=self._stored(points)) for name, points in drawn if name in wanted
-        )
+def _doubted(doubts: list[tuple[Doubt, int]]) -> str:
+    return "".join(f" In {count}, {DOUBT_SENTENCES[doubt]}: impossible, and left out." for doubt, count in doubts)
 
-    def _stored(self, points: Floats) -> tuple[tuple[float, float], ...]:
-        """Model pixels (P, 2) to (column, row) of the stored frame."""
-        box = self.cine.region.box
-        region = self.placement.to_region(points) + np.array([box.x0, box.y0])
-        return tuple((round(float(x), 2), round(float(y), 2)) for x, y in region)
+
+def _rounded(values: tuple[float | None, ...]) -> tuple[float | None, ...]:
+    """A curve is drawn and compared; more digits only make the report long."""
+    return tuple(None if value is None else round(value, 4) for value in values)
 
 
 def _is_length(quantity: Quantity) -> bool:
