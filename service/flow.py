@@ -82,19 +82,17 @@ class Flow:
             self._begin_analyses(unit, replace(now, previous_study_instance_uid=current.attributes.study_instance_uid), current)
 
     def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
-        """Decode, infer and measure one cine, outside any transaction. Raises Unavailable, ModelContractError."""
+        """Decode, infer and measure one cine, outside any transaction. Raises Unavailable, ModelContractError.
+
+        Findings are never taken from another instance, for a correction may change the scale or the time under equal pixels.
+        """
         analysis = self._analysis(analysis_name)
         with self.units() as unit:
             instance = unit.instances.get(instance_id)
             opened = unit.analyses.get(instance_id, analysis_name)
-            known = unit.analyses.of_same_pixels(instance, analysis_name, analysis.version)
         if opened is None or opened.state != "queued":
             return
-        if known is not None and known.instance_id != instance_id:
-            outcome = replace(known, instance_id=instance_id, why=opened.why)
-        else:
-            outcome = self._run(analysis, instance, opened)
-        self._close(outcome, instance)
+        self._close(self._run(analysis, instance, opened), instance)
 
     def give_up_analysis(self, instance_id: int, analysis_name: str, reason: str) -> None:
         """The job is a dead letter: the study must not wait for it, and its report says what is missing."""

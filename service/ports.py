@@ -205,9 +205,6 @@ class AnalysisRows(Protocol):
     def get(self, instance_id: int, analysis_name: str) -> StoredAnalysis | None:
         """One row, or None."""
 
-    def of_same_pixels(self, instance: StoredInstance, name: str, version: str) -> StoredAnalysis | None:
-        """A finished analysis of the same UID and pixels, reused when only attributes were corrected."""
-
     def of_study(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
         """The analyses of the study's current instances, oldest instance first."""
 

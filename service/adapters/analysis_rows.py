@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.adapters.tables import AnalysisRow, InstanceRow
 from service.core.findings import Finding
-from service.ports import StoredAnalysis, StoredInstance
+from service.ports import StoredAnalysis
 
 
 class PostgresAnalysisRows:
@@ -54,22 +54,6 @@ class PostgresAnalysisRows:
         found = self._session.execute(
             _joined().where(AnalysisRow.instance_id == instance_id, AnalysisRow.analysis_name == analysis_name)
         ).one_or_none()
-        return None if found is None else _to_stored(found[0], found[1])
-
-    def of_same_pixels(self, instance: StoredInstance, name: str, version: str) -> StoredAnalysis | None:
-        """A finished analysis of the same UID and pixels."""
-        found = self._session.execute(
-            _joined()
-            .where(
-                InstanceRow.sop_instance_uid == instance.attributes.sop_instance_uid,
-                InstanceRow.pixels_digest == instance.digest.pixels,
-                AnalysisRow.analysis_name == name,
-                AnalysisRow.analysis_version == version,
-                AnalysisRow.state == "done",
-            )
-            .order_by(AnalysisRow.id.desc())
-            .limit(1)
-        ).first()
         return None if found is None else _to_stored(found[0], found[1])
 
     def of_study(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:

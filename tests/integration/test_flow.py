@@ -190,7 +190,7 @@ def test_identical_instance_from_four_threads_is_stored_once(house: House) -> No
     assert sum(one.is_new for one in stored) == 1
 
 
-def test_corrected_patient_reuses_the_analysis_and_holds_delivery_until_acknowledged(house: House) -> None:
+def test_corrected_patient_is_analysed_anew_and_holds_delivery_until_acknowledged(house: House) -> None:
     house.flow.store_instance(received())
     house.flow.request_report(STUDY)
     house.work()
@@ -200,11 +200,36 @@ def test_corrected_patient_reuses_the_analysis_and_holds_delivery_until_acknowle
     house.work()
     report = house.report()
     assert report is not None
-    assert (report.version, report.study.patient_id, house.analysis.runs) == (2, "P2", 1)
+    assert (report.version, report.study.patient_id, house.analysis.runs) == (2, "P2", 2)
     assert [delivery.state for delivery in report.delivery] == ["held"]
     house.flow.acknowledge_identity(STUDY)
     house.work()
     assert [sent.report_id for sent in house.destination.received][-1] == report.report_id
+
+
+def test_correction_of_what_an_analysis_reads_is_measured_anew(house: House) -> None:
+    """The same pixel bytes under another scale, another time axis or another photometric interpretation say something else."""
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    corrected = house.flow.store_instance(received(attributes="other regions"))
+    house.reader.grey = {corrected.storage_key: 14}
+    house.flow.request_report(STUDY)
+    house.work()
+    report = house.report()
+    assert report is not None
+    assert (report.version, [finding.value for finding in report.findings]) == (2, [14.0])
+
+
+def test_reanalysis_of_a_corrected_instance_runs_the_analysis_and_copies_nothing(house: House) -> None:
+    house.flow.store_instance(received())
+    house.flow.store_instance(received(attributes="corrected"))
+    house.flow.request_report(STUDY)
+    house.work()
+    runs = house.analysis.runs
+    house.flow.reanalyse(STUDY)
+    house.work()
+    assert house.analysis.runs == runs + 1
 
 
 def test_corrected_study_uid_reports_the_new_study_and_empties_the_old_one(house: House) -> None:
