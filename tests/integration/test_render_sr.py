@@ -14,6 +14,7 @@ from service.core.instance import InstanceAttributes
 from service.core.render.sr import render_sr
 from service.core.report import RESEARCH_USE, Report, object_uid
 from service.errors import InputRejected
+from tests.analysed_contraction import SOP_INSTANCE_UID, contraction_findings
 from tests.calf_report import FRAMES, calf_report, cine_findings, header, instance, not_measured, quality
 
 RETIRED_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3"
@@ -89,6 +90,17 @@ def test_sr_read_by_highdicom_gives_every_value_of_the_report() -> None:
         code = codes.FINDING_CODES[finding.name].value
         expected.update({(code, statistic): (value, finding.unit) for statistic, value in values})
     assert read_back == expected
+
+
+def test_sr_of_a_contraction_gives_count_excursions_and_velocity_with_their_units() -> None:
+    report = calf_report(findings=contraction_findings())
+    group = measurement_groups(read(report, [instance(SOP_INSTANCE_UID)]))[0]
+    found = {finding.name: finding for finding in report.findings}
+    for name, unit in (("contraction_count", "1"), ("pennation_excursion", "deg"), ("shortening_velocity", "mm/s")):
+        (item,) = items(group, codes.FINDING_CODES[name].value)
+        measured = item.MeasuredValueSequence[0]
+        assert float(measured.NumericValue) == pytest.approx(found[name].value)
+        assert measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
 
 
 def test_sr_is_an_unverified_draft_by_a_device_with_the_research_banner(calf_sr: Dataset) -> None:

@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render_sr
 from service.core.report import Report, ReportStatus
+from tests.analysed_contraction import SOP_INSTANCE_UID, contraction_findings
 from tests.calf_report import calf_report, cine_findings, header, instance, not_measured
 
 DCIODVFY = Path(sys.executable).parent / "dciodvfy"
@@ -30,6 +31,8 @@ def complaints(path: Path) -> list[str]:
     [
         ("measured", COMPREHENSIVE_3D_SR),
         ("measured", COMPREHENSIVE_SR),
+        ("contraction", COMPREHENSIVE_3D_SR),
+        ("contraction", COMPREHENSIVE_SR),
         ("not measured", COMPREHENSIVE_3D_SR),
         ("nothing", COMPREHENSIVE_3D_SR),
         ("second version", COMPREHENSIVE_3D_SR),
@@ -40,6 +43,7 @@ def complaints(path: Path) -> list[str]:
 def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_path: Path) -> None:
     report = {
         "measured": lambda: calf_report(findings=(*cine_findings(), not_measured())),
+        "contraction": lambda: calf_report(findings=contraction_findings()),
         "not measured": lambda: calf_report(findings=[not_measured("2.25.1")]),
         "nothing": lambda: calf_report(findings=()),
         "second version": lambda: calf_report(findings=cine_findings()[1:2], previous=calf_report()),
@@ -49,7 +53,7 @@ def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_pat
         "signed": lambda: small().model_copy(update={"status": ReportStatus.FINAL}),
     }[name]()
     path = tmp_path / "sr.dcm"
-    path.write_bytes(render_sr(report, [instance(), instance("2.25.2")], sop_class_uid=sop_class_uid))
+    path.write_bytes(render_sr(report, [instance(), instance("2.25.2"), instance(SOP_INSTANCE_UID)], sop_class_uid=sop_class_uid))
     assert complaints(path) == []
     assert dcmread(path).SOPClassUID == sop_class_uid
 

@@ -10,6 +10,7 @@ from service.core.analyses.muscle_architecture import MODEL, MuscleArchitecture
 from service.core.cine import Calibration, Cine, Frame
 from service.core.findings import Finding, FindingKind
 from service.errors import NotMeasurable
+from tests.analysed_contraction import contraction_findings
 from tests.phantoms import CALIBRATED, Masks, Muscle, cine_of, described, muscle_cine, scripted
 
 NAMES = [
@@ -61,6 +62,82 @@ def test_cine_of_a_contraction_gives_each_measurement_with_its_series() -> None:
     assert found["fascicle_length"].value == pytest.approx(18 / np.sin(np.radians(20)), rel=0.06)
     assert found["image_quality"].value == pytest.approx(100)
     assert found["image_quality"].kind is FindingKind.QUALITY
+
+
+def test_cine_of_a_whole_contraction_gives_its_course_and_its_numbers() -> None:
+    found = {finding.name: finding for finding in contraction_findings()}
+    (one,) = found["contraction_count"].contractions
+    assert found["contraction_count"].value == pytest.approx(1)
+    assert one.has_ended
+    assert one.rest_frame <= 3
+    assert 7 <= one.peak_frame <= 10
+    assert one.rest_seconds is not None
+    assert one.pennation.excursion == pytest.approx(12, abs=1.5)
+    excursion = found["pennation_excursion"]
+    assert excursion.value == pytest.approx(one.pennation.excursion, abs=1e-3)
+    assert excursion.interval is not None
+    assert excursion.interval.low < 12 < excursion.interval.high
+    assert excursion.evidence.frames == (one.rest_frame, one.peak_frame)
+    assert found["fascicle_excursion"].value == pytest.approx(18 / np.sin(np.radians(14)) - 18 / np.sin(np.radians(26)), rel=0.15)
+    assert found["shortening_velocity"].unit == "mm/s"
+    assert "thickness_excursion" not in found
+    series = found["pennation_angle"].series
+    assert series is not None
+    assert len(series.smoothed) == len(series.low) == len(series.high) == len(series.values)
+    assert series.left_out == ()
+
+
+def test_cine_with_one_impossible_frame_keeps_its_value_and_leaves_it_out() -> None:
+    muscles = [Muscle(deep_angle_deg=0.0)] * 10
+    odd = Muscle(deep_angle_deg=0.0, thickness_mm=26.0)
+    answers = [muscle.answer() for muscle in muscles]
+    answers[4] = odd.answer()
+    found = analyse(muscle_cine([*muscles[:4], odd, *muscles[5:]]), answers)
+    thickness = found["thickness"]
+    assert thickness.series is not None
+    assert thickness.series.values[4] == pytest.approx(26, abs=0.5)
+    assert thickness.series.left_out == (5,)
+    assert thickness.range == pytest.approx((18, 18), abs=0.3)
+    assert thickness.evidence.frames[0] != 5
+    assert "impossible_frames_left_out" in thickness.flags
+    assert "9 of 10 frames" in thickness.text
+    assert "aponeuroses_jump" in found["image_quality"].flags
+    assert "In 1, an aponeurosis jumps as tissue cannot" in found["image_quality"].text
+
+
+def test_cine_of_a_muscle_at_rest_says_that_there_is_no_contraction() -> None:
+    found = of([Muscle(deep_angle_deg=0.0)] * 8)
+    count = found["contraction_count"]
+    assert count.value == pytest.approx(0)
+    assert count.text.startswith("No contraction")
+    assert count.contractions == ()
+    assert "pennation_excursion" not in found
+
+
+def test_single_frame_has_no_course_and_no_contractions() -> None:
+    found = of([Muscle()])
+    assert found["thickness"].series is not None
+    assert found["thickness"].series.smoothed == ()
+    assert "contraction_count" not in found
+
+
+def test_contraction_without_scale_or_time_has_no_velocity() -> None:
+    muscles = [Muscle(fascicle_angle_deg=float(angle), deep_angle_deg=0.0) for angle in np.linspace(14, 26, 8)]
+    assert "shortening_velocity" not in of(muscles, is_calibrated=False)
+    cine = cine_of([muscle.draw()[0] for muscle in muscles], Calibration(0.1, 0.1, CALIBRATED), frame_seconds=None)
+    found = analyse(cine, [muscle.answer() for muscle in muscles])
+    assert found["contraction_count"].value == pytest.approx(1)
+    assert found["contraction_count"].contractions[0].rest_seconds is None
+    assert "shortening_velocity" not in found
+
+
+def test_thickness_at_three_positions_follows_the_lines_and_has_the_mean_as_thickness() -> None:
+    found = of([Muscle(superficial_angle_deg=2.0, deep_angle_deg=-2.0)])
+    positions = [found[f"thickness_at_{share}_percent"].value for share in (25, 50, 75)]
+    assert all(isinstance(value, float) for value in positions)
+    left, middle, right = (float(str(value)) for value in positions)
+    assert left < middle < right
+    assert found["thickness"].value == pytest.approx((left + middle + right) / 3)
 
 
 def test_finding_can_be_traced_to_frame_region_scale_and_model() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.findings import Finding, Series
+from service.core.findings import Change, Contraction, Finding, Series
 from service.core.render.plot import nice_ticks, plot_series
 from tests.calf_report import cine_findings
 
@@ -42,6 +42,62 @@ def test_plot_rings_the_best_frame_only_where_it_was_measured() -> None:
     values = [float(number) for number in range(40)]
     assert rings(with_values(*values)) == 1
     assert rings(with_values(*values[:30], None, *values[31:])) == 0
+
+
+def smoothed(*, left_out: tuple[int, ...] = (), outlier: float = 12.0) -> Finding:
+    """Ten frames that rise from 10 to 19; the fourth is odd, and the sixth and seventh have no value."""
+    curve = tuple(float(number) for number in range(10, 20))
+    values = tuple(None if index in {5, 6} else outlier if index == 3 else value for index, value in enumerate(curve))
+    series = Series(
+        time_seconds=tuple(index / 10 for index in range(10)),
+        values=values,
+        unit="mm",
+        smoothed=(*curve[:5], None, None, *curve[7:]),
+        low=(*(value - 1 for value in curve[:5]), None, None, *(value - 1 for value in curve[7:])),
+        high=(*(value + 1 for value in curve[:5]), None, None, *(value + 1 for value in curve[7:])),
+        left_out=left_out,
+    )
+    return cine_findings()[0].model_copy(update={"series": series, "value": None})
+
+
+def contraction(rest: int, peak: int) -> Contraction:
+    change = Change(rest=10, peak=19, excursion=9, low=8, high=10, unit="deg")
+    return Contraction(rest_frame=rest, peak_frame=peak, has_ended=False, pennation=change)
+
+
+def of_class(finding: Finding, name: str, *contractions: Contraction) -> list[ET.Element]:
+    drawing = plot_series([finding], contractions)
+    assert drawing is not None
+    return [element for element in ET.fromstring(drawing).iter() if element.get("class") == name]  # noqa: S314 - our own
+
+
+def test_plot_of_a_smoothed_series_shows_dots_curve_and_band_in_each_run() -> None:
+    assert len(of_class(smoothed(), "dot")) == 8
+    assert [len((line.get("points") or "").split()) for line in of_class(smoothed(), "values")] == [5, 3]
+    assert [len((band.get("points") or "").split()) for band in of_class(smoothed(), "band")] == [10, 6]
+
+
+def test_plot_of_an_impossible_frame_shows_a_cross_and_keeps_its_scale() -> None:
+    finding = smoothed(left_out=(4,), outlier=900.0)
+    assert len(of_class(finding, "left-out")) == 1
+    assert len(of_class(finding, "dot")) == 7
+    assert "900" not in {tick.text for tick in of_class(finding, "tick")}
+
+
+def test_plot_marks_rest_and_peak_of_each_contraction() -> None:
+    words = [word.text for word in of_class(smoothed(), "word", contraction(1, 10))]
+    assert words == ["rest", "peak"]
+    many = [contraction(1, 3), contraction(4, 5), contraction(8, 9), contraction(9, 10), contraction(2, 10)]
+    assert {word.text for word in of_class(smoothed(), "word", *many)} == {None}
+
+
+def test_plot_leaves_out_the_mark_of_a_frame_without_a_curve() -> None:
+    assert [word.text for word in of_class(smoothed(), "word", contraction(6, 10))] == ["peak"]
+
+
+def test_plot_of_plain_series_has_no_dots_band_or_marks() -> None:
+    finding = with_values(1, 2, 3)
+    assert not [name for name in ("dot", "band", "word") if of_class(finding, name, contraction(1, 3))]
 
 
 @pytest.mark.parametrize("values", [(), (1.0,), (None, None, None), (None, 2.0)])

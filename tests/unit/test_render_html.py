@@ -9,6 +9,7 @@ import pytest
 from service.core.findings import Interval
 from service.core.render.html import person_name, render_html
 from service.core.report import RESEARCH_USE, Report, ReportStatus
+from tests.analysed_contraction import contraction_findings
 from tests.calf_report import MODEL, calf_report, cine_findings, header, not_measured, quality
 
 PICTURE = b"\x89PNG a picture"
@@ -112,6 +113,18 @@ def test_page_shows_a_picture_with_its_frame_and_legend() -> None:
 def test_page_plots_thickness_and_pennation() -> None:
     names = re.findall(r'<text class="name"[^>]*>([^<]*)', Page(calf_report()).source)
     assert names == ["Thickness (mm)", "Pennation angle (°)"]
+
+
+def test_page_of_plain_series_explains_no_curve() -> None:
+    assert "Ring: the frame" in Page(calf_report()).text
+    assert "Curve: smoothed" not in Page(calf_report()).text
+
+
+def test_page_of_an_analysed_contraction_explains_the_curve_and_shows_excursions_with_intervals() -> None:
+    page = Page(calf_report(findings=contraction_findings()))
+    assert "Curve: smoothed, with the 95 % band" in page.text
+    assert {"Contraction count", "Pennation excursion", "Fascicle excursion", "Shortening velocity", "mm/s"} <= set(page.cells)
+    assert re.findall(r'<text class="word"[^>]*>([^<]*)', page.source) == ["rest", "peak"] * 2
 
 
 def test_page_of_not_measured_cine_gives_the_reason_and_no_table() -> None:

@@ -30,7 +30,7 @@ def test_table_carries_impression_limitations_and_banner() -> None:
 
 def test_table_of_not_measured_has_no_rows_and_gives_the_reason() -> None:
     text = printed(calf_report(findings=[not_measured()]))
-    assert "Best frame" not in text
+    assert "Shown in" not in text
     assert "No muscle was recognised in any frame." in text
 
 

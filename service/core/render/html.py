@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.core.compose import AnalysedCine, analysed_cines
-from service.core.findings import Finding, FindingKind, ModelUsed
+from service.core.findings import Contraction, Finding, FindingKind, ModelUsed
 from service.core.render.overlay import colour_of
 from service.core.render.page import templates
 from service.core.render.plot import plot_series
@@ -75,6 +75,7 @@ class CineView:
     caption: str
     legend: tuple[tuple[str, str], ...]
     plot: Markup | None
+    plot_key: str
     rows: tuple[Row, ...]
     statements: tuple[str, ...]
     has_interval: bool
@@ -92,7 +93,8 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView
         picture=None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode("ascii"),
         caption=_caption(cine),
         legend=_legend(cine),
-        plot=plot_series(_plotted(cine)),
+        plot=plot_series(_plotted(cine), _contractions(cine)),
+        plot_key=_plot_key(cine),
         rows=rows,
         statements=_statements(report, cine) if rows else tuple(finding.text for finding in cine.findings),
         has_interval=any(row.interval for row in rows),
@@ -157,6 +159,21 @@ def _plotted(cine: AnalysedCine) -> list[Finding]:
     if wanted is None:
         return with_series[:2]
     return sorted((finding for finding in with_series if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
+
+
+def _contractions(cine: AnalysedCine) -> tuple[Contraction, ...]:
+    return tuple(one for finding in cine.findings for one in finding.contractions)
+
+
+def _plot_key(cine: AnalysedCine) -> str:
+    """How to read what is drawn."""
+    series = [finding.series for finding in _plotted(cine) if finding.series is not None]
+    keys = {
+        "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(one.smoothed for one in series),
+        "Crosses: impossible frames, left out.": any(one.left_out for one in series),
+        "Ring: the frame that shows this measurement best. Dashed: the summarising value.": True,
+    }
+    return " ".join(key for key, applies in keys.items() if applies)
 
 
 def _identity(study: StudyHeader) -> list[tuple[str, str]]:

@@ -6,28 +6,36 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from service.core.findings import Finding, Series
+from service.core.findings import Contraction, Finding, Series
 from service.core.render.page import templates
 from service.core.wording import label, quantity, symbol
 
 _WIDTH, _PANEL_HEIGHT, _GAP = 560.0, 130.0, 38.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 22.0, 40.0
 _TICKS = 4
+#: With more contractions than this their marks carry no words.
+_MOST_NAMED = 4
+#: Words at a mark keep this far from the edges of the drawing.
+_WORD_WIDTH = 16.0
+#: They stand beneath the curve, or above where there is no room beneath.
+_WORD_BELOW, _WORD_ABOVE = 18.0, -11.0
 
 Point = tuple[float, float]
 
 
-def plot_series(findings: Sequence[Finding]) -> Markup | None:
+def plot_series(findings: Sequence[Finding], contractions: Sequence[Contraction] = ()) -> Markup | None:
     """An SVG of the findings that have a series of two values or more; None when there is none.
 
-    Gaps stay gaps. A ring marks the frame shown in the picture, a dashed line the summarising value. Time is in seconds, or
-    frame numbers where the cine has no time axis.
+    A smoothed series is drawn as its values, its curve with the band, and the marks of contractions; another as a line with
+    its gaps. A ring marks the frame shown in the picture, a dashed line the summarising value. Time is in seconds, or frame
+    numbers where the cine has no time axis.
     """
-    drawn = [finding for finding in findings if finding.series and _known(finding.series.values) > 1]
+    drawn = [finding for finding in findings if finding.series and _known(finding.series) > 1]
     if not drawn or drawn[0].series is None:
         return None
     axis = _axis_of(drawn[0].series)
-    panels = [_panel(finding, axis, _TOP + index * (_PANEL_HEIGHT + _GAP)) for index, finding in enumerate(drawn)]
+    tops = [_TOP + index * (_PANEL_HEIGHT + _GAP) for index in range(len(drawn))]
+    panels = [_panel(finding, axis, top, contractions) for finding, top in zip(drawn, tops, strict=True)]
     bottom = panels[-1].bottom
     svg = (
         templates()
@@ -56,21 +64,41 @@ class _Axis:
 
 
 @dataclass(frozen=True, slots=True)
+class _Mark:
+    """Rest or peak of a contraction."""
+
+    x: float
+    y: float
+    word: str
+    word_x: float
+    word_y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Panel:
-    """One measurement, in SVG coordinates."""
+    """One measurement, in SVG coordinates; strings are points of a line or an area."""
 
     title: str
     top: float
     bottom: float
     runs: tuple[str, ...]
+    bands: tuple[str, ...]
     lone: tuple[Point, ...]
+    dots: tuple[Point, ...]
+    left_out: tuple[Point, ...]
+    marks: tuple[_Mark, ...]
     ticks: tuple[tuple[float, str], ...]
     summary: tuple[float, str] | None
     shown: Point | None
 
 
-def _known(values: Sequence[float | None]) -> int:
-    return sum(value is not None for value in values)
+def _known(series: Series) -> int:
+    return sum(value is not None for value in series.values)
+
+
+def _used(series: Series) -> list[float | None]:
+    """The values that take part: None where a frame is left out, too."""
+    return [None if number in series.left_out else value for number, value in enumerate(series.values, start=1)]
 
 
 def _axis_of(series: Series) -> _Axis:
@@ -86,28 +114,79 @@ def _axis_of(series: Series) -> _Axis:
     return _Axis("Time (s)" if has_time else "Frame", tuple(x(place) for place in places), ticks)
 
 
-def _panel(finding: Finding, axis: _Axis, top: float) -> _Panel:
-    values = finding.series.values if finding.series else ()
-    known = [value for value in values if value is not None]
-    ticks = nice_ticks(min(known), max(known), _TICKS)
-    bottom = top + _PANEL_HEIGHT
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value of a frame stands in its panel; what lies beyond the scale stands on the panel's edge."""
 
-    def y(value: float) -> float:
-        return round(bottom - (value - ticks[0]) / (ticks[-1] - ticks[0]) * _PANEL_HEIGHT, 2)
+    axis: _Axis
+    top: float
+    bottom: float
+    low: float
+    high: float
 
-    points = [None if value is None else (x, y(value)) for x, value in zip(axis.positions, values, strict=False)]
-    runs = _runs(points)
+    def y(self, value: float) -> float:
+        """Of a value."""
+        height = self.bottom - (value - self.low) / (self.high - self.low) * (self.bottom - self.top)
+        return round(min(max(height, self.top), self.bottom), 2)
+
+    def points(self, values: Sequence[float | None]) -> list[Point | None]:
+        """Of one value a frame."""
+        pairs = zip(self.axis.positions, values, strict=False)
+        return [None if value is None else (x, self.y(value)) for x, value in pairs]
+
+
+def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Contraction]) -> _Panel:
+    series = finding.series or Series(time_seconds=(), values=(), unit="1")
+    used = _used(series)
+    scaled = [value for value in (*used, *series.smoothed) if value is not None] or [*filter(None, series.values)]
+    ticks = nice_ticks(min(scaled), max(scaled), _TICKS)
+    place = _Place(axis, top, top + _PANEL_HEIGHT, ticks[0], ticks[-1])
+    points = place.points(used)
+    curve = place.points(series.smoothed) if series.smoothed else points
+    runs = _runs(curve)
     frame = finding.evidence.frames[0] if finding.evidence.frames else 0
     return _Panel(
         title=f"{label(finding.name)}{_unit(finding.unit)}",
         top=top,
-        bottom=bottom,
-        runs=tuple(" ".join(f"{x:g},{y:g}" for x, y in run) for run in runs if len(run) > 1),
+        bottom=place.bottom,
+        runs=tuple(_line(run) for run in runs if len(run) > 1),
+        bands=_bands(place.points(series.low), place.points(series.high)),
         lone=tuple(run[0] for run in runs if len(run) == 1),
-        ticks=tuple((y(tick), f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in ticks),
-        summary=_summary(finding, y(finding.value)) if isinstance(finding.value, float) else None,
+        dots=tuple(point for point in points if point is not None) if series.smoothed else (),
+        left_out=tuple(point for point in place.points(_left_out(series)) if point is not None),
+        marks=_marks(curve, place.bottom, contractions) if series.smoothed else (),
+        ticks=tuple((place.y(tick), f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in ticks),
+        summary=_summary(finding, place.y(finding.value)) if isinstance(finding.value, float) else None,
         shown=points[frame - 1] if 0 < frame <= len(points) else None,
     )
+
+
+def _left_out(series: Series) -> list[float | None]:
+    return [value if number in series.left_out else None for number, value in enumerate(series.values, start=1)]
+
+
+def _line(points: Sequence[Point]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)
+
+
+def _bands(low: Sequence[Point | None], high: Sequence[Point | None]) -> tuple[str, ...]:
+    """The area between two edges, run by run: forwards along the one, backwards along the other."""
+    pairs = zip(_runs(low), _runs(high), strict=True)
+    return tuple(_line([*below, *reversed(above)]) for below, above in pairs if len(below) > 1)
+
+
+def _marks(curve: Sequence[Point | None], bottom: float, contractions: Sequence[Contraction]) -> tuple[_Mark, ...]:
+    """On the curve, with words as long as these have room."""
+    has_words = len(contractions) <= _MOST_NAMED
+    ends = [(one.rest_frame, "rest") for one in contractions] + [(one.peak_frame, "peak") for one in contractions]
+    marks = []
+    for frame, word in ends:
+        point = curve[frame - 1] if 0 < frame <= len(curve) else None
+        if point is not None:
+            x = min(max(point[0], _LEFT + _WORD_WIDTH), _WIDTH - _RIGHT - _WORD_WIDTH)
+            below = _WORD_BELOW if point[1] + _WORD_BELOW < bottom else _WORD_ABOVE
+            marks.append(_Mark(*point, word if has_words else "", x, point[1] + below))
+    return tuple(marks)
 
 
 def _unit(unit: str | None) -> str:

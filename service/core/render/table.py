@@ -26,7 +26,7 @@ def _table(cine: AnalysedCine, cines: int) -> Table:
     title = f"Cine {cine.number}: {label(cine.analysis_name)}" if cines > 1 else label(cine.analysis_name)
     table = Table(title=Text(title), title_justify="left")
     table.add_column("Measurement")
-    for heading in ("Value", "Range", "Frames", "Best frame"):
+    for heading in ("Value", "Range", "Frames", "Shown in"):
         table.add_column(heading, justify="right", no_wrap=True)
     for finding in filter(_is_row, cine.findings):
         table.add_row(*(Text(cell) for cell in _cells(finding)))
