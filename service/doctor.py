@@ -217,7 +217,7 @@ def _deliveries(service: Service) -> str:
     with vendor_errors_translated(), service.engine.connect() as connection:
         stuck = [f"{count} {state} to {destination}" for destination, state, count in connection.execute(_STUCK)]
     if stuck:
-        raise Unavailable(f"{'; '.join(stuck)}: the reason stands at each report; a failed one is requeued as a dead letter.")
+        raise Unavailable(f"{'; '.join(stuck)}: see GET /api/v1/deliveries?state=...; each can be sent again or given up.")
     return "none failed, none refused"
 
 

@@ -134,6 +134,8 @@ class AnalysisView(Value):
 class DeliveryView(Value):
     """One object of a report on its way to one destination."""
 
+    delivery_id: int
+    study_instance_uid: str
     report_id: str
     destination: str
     kind: str
@@ -142,6 +144,29 @@ class DeliveryView(Value):
     last_error: str | None = None
     created_at: datetime
     updated_at: datetime
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    #: The identity of its study changed, and nobody has acknowledged that.
+    HELD = "held"
+    DELIVERED = "delivered"
+    #: The destination will not take it.
+    REFUSED = "refused"
+    #: Every attempt failed.
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    #: An operator gave it up.
+    ABANDONED = "abandoned"
+
+
+class DeliveryPage(Value):
+    """A page of deliveries, newest first."""
+
+    deliveries: tuple[DeliveryView, ...]
+    next_cursor: str | None = None
 
 
 class JobView(Value):
@@ -299,6 +324,12 @@ class OperationViews(Protocol):
 
     def audit(self, *, limit: int, cursor: str | None) -> AuditPage:
         """Newest first. Raises InputRejected for a cursor that is none."""
+
+    def deliveries(self, *, state: DeliveryState | None, destination: str | None, limit: int, cursor: str | None) -> DeliveryPage:
+        """Newest first. Raises InputRejected for a cursor that is none."""
+
+    def delivery(self, delivery_id: int) -> DeliveryView:
+        """Raises NotFound."""
 
     def deliveries_by_destination(self) -> Mapping[str, Mapping[str, int]]:
         """Destination -> state -> how many."""

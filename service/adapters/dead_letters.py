@@ -3,12 +3,16 @@
 from typing import Any
 
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from service.adapters.audit import append_entry
+from service.adapters.deliveries import ENDED, lock_delivery, send_again
 from service.adapters.jobs import ANALYSE_INSTANCE, DELIVER_REPORT
 from service.adapters.postgres import vendor_errors_translated
+from service.adapters.tables import DeliveryRow
 from service.errors import Conflict, NotFound
 
+_JOB = text("SELECT task_name, args FROM procrastinate_jobs WHERE id = :id")
 _LOCK_JOB = text("SELECT task_name, args, status::text, queueing_lock FROM procrastinate_jobs WHERE id = :id FOR UPDATE")
 _IS_WAITING = text("SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status = 'todo')")
 _RETRY = text("SELECT procrastinate_retry_job_v2(:id, NULL, NULL, NULL, NULL)")
@@ -28,10 +32,8 @@ _TOUCH_STUDY = text(
     "completion_requested_at = now() "
     "WHERE study_instance_uid = (SELECT study_instance_uid FROM instances WHERE id = :instance_id)"
 )
-_REOPEN_DELIVERY = text(
-    "UPDATE deliveries SET state = 'pending', updated_at = now() "
-    "WHERE report_id = :report_id AND destination = :destination AND kind = :kind AND state = 'failed'"
-)
+#: Arguments of a delivery's job that name its row.
+_DELIVERY = ("report_id", "destination", "kind")
 
 
 class DeadLetters:
@@ -40,23 +42,35 @@ class DeadLetters:
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
 
-    def requeue(self, job_id: int, *, actor: str) -> None:
-        """Raises NotFound, and Conflict when the job is not dead or the same work waits already."""
-        with vendor_errors_translated(), self._engine.begin() as connection:
-            job = connection.execute(_LOCK_JOB, {"id": job_id}).one_or_none()
+    def requeue(self, job_id: int, *, actor: str) -> int:
+        """Gives the id of the job that does the work now: another one where a delivery was refused, for its job succeeded.
+
+        Raises NotFound, and Conflict when the job is not dead or the same work waits already.
+        """
+        with vendor_errors_translated(), Session(self._engine) as session, session.begin():
+            job = session.execute(_JOB, {"id": job_id}).one_or_none()
             if job is None:
                 raise NotFound("There is no job with that id.")
-            if job.status != "failed":
-                raise Conflict("Only a dead job can be requeued; this one is not.", reason="job_not_dead")
-            arguments: dict[str, Any] = job.args
-            if job.task_name == ANALYSE_INSTANCE:
-                connection.execute(_LOCK_STUDY, arguments)
-                if connection.execute(_REOPEN_ANALYSIS, arguments).rowcount:
-                    connection.execute(_TOUCH_STUDY, arguments)
-            elif job.task_name == DELIVER_REPORT:
-                connection.execute(_REOPEN_DELIVERY, arguments)
-            if connection.execute(_IS_WAITING, {"lock": job.queueing_lock}).scalar_one():
-                raise Conflict("The same work waits in the queue already.", reason="job_waiting")
-            connection.execute(_RETRY, {"id": job_id})
-            connection.execute(_FORGET_ATTEMPTS, {"id": job_id})
-            append_entry(connection, actor=actor, action="job_requeued", subject=f"job:{job_id}", detail={"task": job.task_name})
+            if job.task_name == DELIVER_REPORT:
+                # Its row is locked before its jobs, as whoever handles a delivery does.
+                delivery = lock_delivery(session, *(getattr(DeliveryRow, name) == job.args[name] for name in _DELIVERY))
+                if delivery.state in ENDED:
+                    return send_again(session, delivery, actor=actor)
+            return self._put_back(session, job_id, actor)
+
+    def _put_back(self, session: Session, job_id: int, actor: str) -> int:
+        job = session.execute(_LOCK_JOB, {"id": job_id}).one()
+        if job.status != "failed":
+            raise Conflict("Only a dead job can be requeued; this one is not.", reason="job_not_dead")
+        arguments: dict[str, Any] = job.args
+        if job.task_name == ANALYSE_INSTANCE:
+            session.execute(_LOCK_STUDY, arguments)
+            if session.connection().execute(_REOPEN_ANALYSIS, arguments).rowcount:
+                session.execute(_TOUCH_STUDY, arguments)
+        if session.execute(_IS_WAITING, {"lock": job.queueing_lock}).scalar_one():
+            raise Conflict("The same work waits in the queue already.", reason="job_waiting")
+        session.execute(_RETRY, {"id": job_id})
+        session.execute(_FORGET_ATTEMPTS, {"id": job_id})
+        detail = {"task": job.task_name}
+        append_entry(session.connection(), actor=actor, action="job_requeued", subject=f"job:{job_id}", detail=detail)
+        return job_id

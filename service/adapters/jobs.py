@@ -25,6 +25,11 @@ QUEUES = {
 }
 
 
+def delivery_lock(report_id: str, destination: str, kind: str) -> str:
+    """The queueing lock of a delivery's jobs."""
+    return f"deliver:{report_id}:{destination}:{kind}"
+
+
 def make_deferring_app() -> App:
     """An App that only defers, on the connection of a unit of work; the worker's async App cannot (it raises TypeError)."""
     return App(connector=SyncPsycopgConnector())
@@ -65,7 +70,7 @@ class PostgresJobQueue:
         self._defer(
             DELIVER_REPORT,
             {"report_id": report_id, "destination": destination, "kind": kind},
-            queueing_lock=f"deliver:{report_id}:{destination}:{kind}",
+            queueing_lock=delivery_lock(report_id, destination, kind),
         )
 
     def _defer(self, task_name: str, arguments: dict[str, Any], *, queueing_lock: str, after_seconds: float = 0.0) -> None:

@@ -1,15 +1,17 @@
 """What a PACS administrator reads: associations, the audit trail, deliveries, and figures for monitoring."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, select, text
+from sqlalchemy import Connection, Engine, RowMapping, Select, func, select, text
 
 from service.access import AuditEntry
 from service.adapters import cursors
 from service.adapters.job_queries import STATE_OF_J
 from service.adapters.postgres import vendor_errors_translated
-from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow
-from service.views import AssociationPage, AssociationView, AuditPage, Counters
+from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow, ReportRow
+from service.errors import NotFound
+from service.views import AssociationPage, AssociationView, AuditPage, Counters, DeliveryPage, DeliveryState, DeliveryView
 
 _COUNTS = {
     "instances": "SELECT disposition, count(*) FROM instances GROUP BY 1",
@@ -51,6 +53,28 @@ class PostgresOperationViews:
             entries=tuple(AuditEntry.model_validate(dict(row)) for row in rows[:limit]), next_cursor=_next(rows, limit)
         )
 
+    def deliveries(self, *, state: DeliveryState | None, destination: str | None, limit: int, cursor: str | None) -> DeliveryPage:
+        """Newest first."""
+        query = select_deliveries().where(DeliveryRow.id < cursors.after_id(cursor))
+        if state is not None:
+            query = query.where(DeliveryRow.state == state.value)
+        if destination is not None:
+            query = query.where(DeliveryRow.destination == destination)
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(DeliveryRow.id.desc()).limit(limit + 1)).mappings().all()
+        found = tuple(DeliveryView.model_validate(dict(row)) for row in rows[:limit])
+        return DeliveryPage(
+            deliveries=found, next_cursor=cursors.of_id(found[-1].delivery_id) if len(rows) > limit and found else None
+        )
+
+    def delivery(self, delivery_id: int) -> DeliveryView:
+        """Raises NotFound."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            row = connection.execute(select_deliveries().where(DeliveryRow.id == delivery_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFound("There is no delivery with that id.")
+        return DeliveryView.model_validate(dict(row))
+
     def deliveries_by_destination(self) -> Mapping[str, Mapping[str, int]]:
         """Destination -> state -> how many."""
         query = select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
@@ -68,6 +92,14 @@ class PostgresOperationViews:
             counted = {name: _count(connection, statement) for name, statement in _COUNTS.items()}
             waiting = float(connection.execute(text(_OLDEST_WAITING)).scalar_one())
         return Counters.model_validate({**counted, "oldest_waiting_job_seconds": waiting})
+
+
+def select_deliveries() -> Select[Any]:
+    """The columns of a `DeliveryView`."""
+    own = [column for column in DeliveryRow.__table__.c if column.name in DeliveryView.model_fields]
+    return select(DeliveryRow.id.label("delivery_id"), ReportRow.study_instance_uid, *own).join(
+        ReportRow, ReportRow.report_id == DeliveryRow.report_id
+    )
 
 
 def _count(connection: Connection, statement: str) -> dict[tuple[str, ...], int]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from service.adapters.cursors import after_arrival, of_arrival
 from service.adapters.instance_rows import to_stored
 from service.adapters.job_queries import jobs_of_study
+from service.adapters.operation_queries import select_deliveries
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
@@ -261,9 +262,7 @@ def _reports(connection: Connection, study_instance_uid: str) -> tuple[ReportSum
 
 
 def _deliveries(connection: Connection, report_ids: Sequence[str]) -> tuple[DeliveryView, ...]:
-    table = _table(DeliveryRow)
-    columns = [table.c[name] for name in DeliveryView.model_fields]
-    query = select(*columns).where(DeliveryRow.report_id.in_(report_ids)).order_by(DeliveryRow.id)
+    query = select_deliveries().where(DeliveryRow.report_id.in_(report_ids)).order_by(DeliveryRow.id)
     return tuple(DeliveryView.model_validate(dict(row)) for row in connection.execute(query).mappings())
 
 

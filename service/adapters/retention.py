@@ -1,6 +1,7 @@
 """Retention: the bytes of old studies go, so that the disk watermark is no dead end; their rows and reports stay.
 
-Never touched: studies with a signed report, an object still on its way, an analysis still to run or a report still to come.
+Never touched: studies with a signed report, an object of the newest report that did not reach a destination of the settings,
+an analysis still to run or a report still to come. An operator can give such an object up, so that nothing is kept for ever.
 The rows are marked and audited in one transaction, then the files are removed; a kill in between leaves marked rows, whose
 files go at the next start.
 """
@@ -8,7 +9,7 @@ files go at the next start.
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -43,7 +44,9 @@ _MAY_GO = """
     AND EXISTS (SELECT FROM instances i WHERE i.study_instance_uid = s.study_instance_uid AND i.removed_at IS NULL)
     AND NOT EXISTS (SELECT FROM reports r WHERE r.study_instance_uid = s.study_instance_uid AND r.status IN ('final', 'amended'))
     AND NOT EXISTS (SELECT FROM deliveries d JOIN reports r ON r.report_id = d.report_id
-        WHERE r.study_instance_uid = s.study_instance_uid AND d.state NOT IN ('delivered', 'superseded'))
+        WHERE r.study_instance_uid = s.study_instance_uid AND d.state NOT IN ('delivered', 'superseded', 'abandoned')
+            AND d.destination = ANY(:destinations)
+            AND r.version = (SELECT max(n.version) FROM reports n WHERE n.study_instance_uid = r.study_instance_uid))
     AND NOT EXISTS (SELECT FROM analyses a JOIN instances i ON i.id = a.instance_id
         WHERE i.study_instance_uid = s.study_instance_uid AND a.state = 'queued')
     AND NOT EXISTS (SELECT FROM associations c JOIN instances i ON i.association_id = c.id
@@ -87,8 +90,12 @@ class RemovedStudy:
 class Retention:
     """One of these runs in a process; several processes take turns."""
 
-    def __init__(self, *, engine: Engine, store: FileInstanceStore, settings: RetentionSettings) -> None:
+    def __init__(
+        self, *, engine: Engine, store: FileInstanceStore, settings: RetentionSettings, destinations: Collection[str]
+    ) -> None:
+        """`destinations` are the names of the settings: what waits for another one waits in vain."""
         self._engine = engine
+        self._destinations = sorted(destinations)
         self._store = store
         self._settings = settings
         #: Storage key -> bytes, of marked rows whose files are still there.
@@ -162,8 +169,11 @@ class Retention:
 
     def _oldest(self, older_than_seconds: float) -> list[str]:
         with vendor_errors_translated(), self._engine.connect() as connection:
-            found = connection.execute(_OLDEST, {"older_than_seconds": older_than_seconds, "most": _BATCH})
+            found = connection.execute(_OLDEST, {**self._judging(older_than_seconds), "most": _BATCH})
             return list(found.scalars())
+
+    def _judging(self, older_than_seconds: float) -> dict[str, object]:
+        return {"older_than_seconds": older_than_seconds, "destinations": self._destinations}
 
     def _mark(self, study_instance_uid: str, why: Why, older_than_seconds: float) -> RemovedStudy | None:
         """One study in one transaction, judged again under its lock; None when it may not go after all."""
@@ -171,7 +181,7 @@ class Retention:
             locked = select(StudyRow.study_instance_uid).where(StudyRow.study_instance_uid == study_instance_uid)
             if connection.execute(locked.with_for_update(skip_locked=True)).first() is None:
                 return None
-            judged = {"uid": study_instance_uid, "older_than_seconds": older_than_seconds}
+            judged = {**self._judging(older_than_seconds), "uid": study_instance_uid}
             if not connection.execute(_STILL_MAY_GO, judged).scalar_one():
                 return None
             files = _mark_rows(connection, study_instance_uid)

@@ -216,7 +216,9 @@ class DeliveryRow(Row):
 
     __table_args__ = (
         UniqueConstraint("report_id", "destination", "kind"),
-        CheckConstraint("state IN ('pending', 'held', 'delivered', 'refused', 'failed', 'superseded')", name="state"),
+        CheckConstraint(
+            "state IN ('pending', 'held', 'delivered', 'refused', 'failed', 'superseded', 'abandoned')", name="state"
+        ),
     )
 
 

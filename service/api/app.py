@@ -15,7 +15,7 @@ from service.api.headers import SecurityHeaders
 from service.api.instrumentation import Instrumentation
 from service.api.limits import BodyLimit, Limits, RateLimit
 from service.api.openapi import describe
-from service.api.routes import admin, health, jobs, models, reports, studies
+from service.api.routes import admin, deliveries, health, jobs, models, reports, studies
 
 #: Bodies that may be as large as an upload; every other one is small.
 UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
@@ -31,7 +31,16 @@ SIGN_IN_PAGE = """<!doctype html>
 
 def include_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """The REST interface, and what is given beside it."""
-    for router in (health.router, studies.router, reports.router, jobs.router, models.router, admin.router, *routers):
+    for router in (
+        health.router,
+        studies.router,
+        reports.router,
+        jobs.router,
+        deliveries.router,
+        models.router,
+        admin.router,
+        *routers,
+    ):
         app.include_router(router)
 
 

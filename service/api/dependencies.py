@@ -40,8 +40,18 @@ class Steps(Protocol):
 class DeadJobs(Protocol):
     """Dead letters."""
 
-    def requeue(self, job_id: int, *, actor: str) -> None:
-        """Raises NotFound, and Conflict when the job is not dead."""
+    def requeue(self, job_id: int, *, actor: str) -> int:
+        """Gives the id of the job that does the work now. Raises NotFound, and Conflict when the job is not dead."""
+
+
+class DeliverySteps(Protocol):
+    """What an operator does with a delivery that does not arrive."""
+
+    def send_again(self, delivery_id: int, *, actor: str) -> int:
+        """Gives the id of the job that sends it. Raises NotFound, and Conflict unless it ended without arriving."""
+
+    def abandon(self, delivery_id: int, *, actor: str, reason: str) -> None:
+        """Raises NotFound, and Conflict when it arrived, was given up or is being sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,7 @@ class Services:
     operations: OperationViews
     steps: Steps
     dead_jobs: DeadJobs
+    deliveries: DeliverySteps
     intake: Intake
     store: InstanceStore
     reader: CineReader
@@ -124,6 +135,7 @@ def join_accept(request: Request) -> str | None:
 Accept = Annotated[str | None, Depends(join_accept)]
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="A DICOM UID (PS3.5 9.1).", examples=["2.25.1001"])]
 ReportId = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{36}$", description="The UUID of one version of a report.")]
+DeliveryId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 JobId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before.")]

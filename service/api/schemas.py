@@ -96,6 +96,14 @@ class DestinationStates(Value):
     removed: Mapping[str, Mapping[str, int]]
 
 
+class AbandonRequest(Value):
+    """Gives a delivery up."""
+
+    reason: Annotated[
+        str, Field(min_length=3, max_length=500, pattern=r"^[^\x00]*$", description="For the audit trail; name no patient.")
+    ]
+
+
 class SignInRequest(Value):
     """Asks for a link that opens a page once."""
 

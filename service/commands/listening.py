@@ -88,7 +88,13 @@ def _listen(settings: Settings, shared: SharedByProcesses, row: int) -> None:
 
 def _keep_the_store(service: Service, stop: threading.Event) -> None:
     threading.Thread(target=_reconcile, args=(service, stop), name="reconcile", daemon=True).start()
-    retention = Retention(engine=service.engine, store=service.store, settings=service.settings.retention)
+    settings = service.settings
+    retention = Retention(
+        engine=service.engine,
+        store=service.store,
+        settings=settings.retention,
+        destinations=[destination.name for destination in settings.destinations],
+    )
     threading.Thread(target=retention.keep, args=(stop,), name="retention", daemon=True).start()
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service.adapters.access import ApiKeys, SignInLinks
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.dead_letters import DeadLetters
+from service.adapters.deliveries import Deliveries
 from service.adapters.gate import make_gate
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.migrations import check_revision
@@ -70,6 +71,7 @@ def make_services(service: Service) -> Services:
         operations=operations,
         steps=service.flow,
         dead_jobs=DeadLetters(engine=engine),
+        deliveries=Deliveries(engine=engine),
         intake=_intake(service),
         store=service.store,
         reader=service.reader,

@@ -20,6 +20,7 @@ from service.access import Role
 from service.adapters.access import ApiKeys, SignInLinks
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.dead_letters import DeadLetters
+from service.adapters.deliveries import Deliveries
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
@@ -158,6 +159,7 @@ class House:
             operations=operations,
             steps=self.flow,
             dead_jobs=DeadLetters(engine=self.engine),
+            deliveries=Deliveries(engine=self.engine),
             intake=UploadIntake(
                 store=self.store,
                 save=self.flow.store_instance,

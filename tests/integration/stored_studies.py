@@ -58,10 +58,10 @@ def save_report(engine: Engine, study: str, *, status: str = "preliminary", vers
     return report_id
 
 
-def save_delivery(engine: Engine, report_id: str, *, state: str) -> None:
+def save_delivery(engine: Engine, report_id: str, *, state: str, destination: str = "pacs") -> None:
     """One row of the outbox."""
     with engine.begin() as connection:
-        connection.execute(insert(DeliveryRow).values(report_id=report_id, destination="pacs", kind="sr", state=state))
+        connection.execute(insert(DeliveryRow).values(report_id=report_id, destination=destination, kind="sr", state=state))
 
 
 def removed(engine: Engine, study: str) -> list[bool]:

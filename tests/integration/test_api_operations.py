@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +11,7 @@ from sqlalchemy import Engine, text
 from service.access import Role
 from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
-from service.errors import ModelContractError, Unavailable
+from service.errors import InputRejected, ModelContractError, Unavailable
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import STUDY, House, dicom_file, reported, upload
 
@@ -90,6 +91,100 @@ def test_dead_delivery_is_requeued_and_arrives_once(house: House) -> None:
     house.work()
     assert len(house.destination.received) == 1
     assert client.get("/api/v1/studies").json()["studies"][0]["undelivered"] == 0
+
+
+def refused_delivery(house: House) -> dict[str, Any]:
+    """A study whose SR the destination would not take."""
+
+    def refuse() -> None:
+        raise InputRejected("The peer does not take it (0xC000).")
+
+    house.destination.before = refuse
+    client = reported(house)
+    house.destination.before = lambda: None
+    (delivery,) = client.get("/api/v1/deliveries", params={"state": "refused"}).json()["deliveries"]
+    assert (delivery["study_instance_uid"], delivery["destination"]) == (STUDY, "pacs")
+    return dict(delivery)
+
+
+@pytest.mark.parametrize("by", ["delivery", "job", "delivery whose job is forgotten"])
+def test_refused_delivery_is_sent_again_by_a_new_job_on_record(house: House, by: str) -> None:
+    delivery = refused_delivery(house)
+    client = house.client()
+    (job,) = client.get("/api/v1/jobs", params={"task": "deliver_report"}).json()["jobs"]
+    if by == "delivery whose job is forgotten":
+        with house.engine.begin() as connection:
+            connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": job["job_id"]})
+    which = f"jobs/{job['job_id']}" if by == "job" else f"deliveries/{delivery['delivery_id']}"
+    again = client.post(f"/api/v1/{which}/requeue")
+    assert (again.status_code, again.json()["state"]) == (202, "queued")
+    assert again.json()["job_id"] != job["job_id"]
+    assert client.post(f"/api/v1/{which}/requeue").status_code == 409
+    house.work()
+    assert len(house.destination.received) == 1
+    (now,) = client.get("/api/v1/deliveries").json()["deliveries"]
+    assert (now["state"], now["delivery_id"]) == ("delivered", delivery["delivery_id"])
+    assert client.post(f"/api/v1/deliveries/{delivery['delivery_id']}/requeue").status_code == 409
+    (entry,) = [entry for entry in client.get("/api/v1/audit").json()["entries"] if entry["action"] == "delivery_requeued"]
+    assert (entry["actor"], entry["subject"], entry["detail"]["was"]) == ("key:settings", delivery["report_id"], "refused")
+
+
+def test_dead_delivery_is_sent_again_by_its_own_job(house: House) -> None:
+    client = house.client()
+    upload(client, dicom_file())
+    client.post(f"/api/v1/studies/{STUDY}/complete")
+
+    def away() -> None:
+        raise Unavailable("PACS does not answer.")
+
+    house.destination.before = away
+    with pytest.raises(Unavailable):
+        house.work()
+    report_id = client.get(f"/api/v1/studies/{STUDY}/report").json()["report_id"]
+    house.flow.give_up_delivery(report_id, "pacs", "sr", "unavailable", final=True)
+    with house.engine.begin() as connection:
+        connection.execute(text("UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'doing'"))
+    house.destination.before = lambda: None
+    (failed,) = client.get("/api/v1/deliveries", params={"state": "failed"}).json()["deliveries"]
+    client.post(f"/api/v1/deliveries/{failed['delivery_id']}/requeue").raise_for_status()
+    assert client.get("/api/v1/jobs", params={"state": "dead"}).json()["jobs"] == []
+    house.work()
+    assert len(house.destination.received) == 1
+
+
+def test_delivery_given_up_is_on_record_waits_for_nobody_and_can_be_taken_up_again(house: House) -> None:
+    delivery = refused_delivery(house)
+    client = house.client()
+    path = f"/api/v1/deliveries/{delivery['delivery_id']}"
+    assert client.post(f"{path}/abandon", json={}).status_code == 422
+    assert client.post("/api/v1/deliveries/4711/abandon", json={"reason": "no such"}).status_code == 404
+    given_up = client.post(f"{path}/abandon", json={"reason": "the PACS was replaced"})
+    assert (given_up.status_code, given_up.json()["state"]) == (200, "abandoned")
+    assert client.post(f"{path}/abandon", json={"reason": "once more"}).status_code == 409
+    assert client.get("/api/v1/studies").json()["studies"][0]["undelivered"] == 0
+    (entry,) = [entry for entry in client.get("/api/v1/audit").json()["entries"] if entry["action"] == "delivery_abandoned"]
+    assert (entry["detail"]["reason"], entry["detail"]["was"]) == ("the PACS was replaced", "refused")
+    client.post(f"{path}/requeue").raise_for_status()
+    house.work()
+    assert len(house.destination.received) == 1
+
+
+def test_waiting_delivery_given_up_is_not_sent(house: House) -> None:
+    client = house.client()
+    upload(client, dicom_file())
+    house.work()
+    house.flow.request_report(STUDY)
+    house.flow.complete_study(STUDY)
+    house.flow.compose_report(STUDY)
+    (delivery,) = client.get("/api/v1/deliveries", params={"state": "pending"}).json()["deliveries"]
+    client.post(f"/api/v1/deliveries/{delivery['delivery_id']}/abandon", json={"reason": "not wanted"}).raise_for_status()
+    house.work()
+    assert house.destination.received == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/deliveries/1/requeue", "/api/v1/deliveries/1/abandon"])
+def test_delivery_is_handled_by_administrators_only(house: House, path: str) -> None:
+    assert house.client(house.key(Role.VIEWER)).post(path, json={"reason": "not mine"}).status_code == 403
 
 
 def test_job_that_is_not_dead_cannot_be_requeued(house: House) -> None:

@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> FileInstanceStore:
 @pytest.fixture
 def make(engine: Engine, store: FileInstanceStore) -> Callable[..., Retention]:
     def retention(**settings: float) -> Retention:
-        return Retention(engine=engine, store=store, settings=RetentionSettings(**settings))
+        return Retention(engine=engine, store=store, settings=RetentionSettings(**settings), destinations=["pacs"])
 
     return retention
 
@@ -72,6 +72,32 @@ def test_age_undelivered_object_keeps_the_study(
     fill(units, engine, store)
     save_delivery(engine, save_report(engine, OLDER), state=state)
     assert make(maximum_age_days=15).remove_by_age() == []
+
+
+@pytest.mark.parametrize("state", ["refused", "failed"])
+def test_age_delivery_to_a_destination_that_is_gone_keeps_nothing(
+    units: UnitOfWorkFactory, engine: Engine, store: FileInstanceStore, make: Callable[..., Retention], state: str
+) -> None:
+    fill(units, engine, store)
+    save_delivery(engine, save_report(engine, OLDER), state=state, destination="removed")
+    assert [study.study_instance_uid for study in make(maximum_age_days=15).remove_by_age()] == [OLDER]
+
+
+def test_age_refused_object_of_an_older_version_keeps_nothing_once_the_newest_arrived(
+    units: UnitOfWorkFactory, engine: Engine, store: FileInstanceStore, make: Callable[..., Retention]
+) -> None:
+    fill(units, engine, store)
+    save_delivery(engine, save_report(engine, OLDER), state="refused")
+    save_delivery(engine, save_report(engine, OLDER, version=2), state="delivered")
+    assert [study.study_instance_uid for study in make(maximum_age_days=15).remove_by_age()] == [OLDER]
+
+
+def test_age_object_that_was_given_up_keeps_nothing(
+    units: UnitOfWorkFactory, engine: Engine, store: FileInstanceStore, make: Callable[..., Retention]
+) -> None:
+    fill(units, engine, store)
+    save_delivery(engine, save_report(engine, OLDER), state="abandoned")
+    assert [study.study_instance_uid for study in make(maximum_age_days=15).remove_by_age()] == [OLDER]
 
 
 @pytest.mark.parametrize("status", ["final", "amended"])

@@ -35,9 +35,8 @@ def get_job(parts: Parts, principal: Viewer, job_id: JobId) -> JobView:
 
 @router.post("/jobs/{job_id}/requeue", status_code=202, responses=problem_responses(404, 409))
 def requeue_job(parts: Parts, principal: Administrator, job_id: JobId) -> JobView:
-    """Put a dead job back into the queue with all its attempts."""
-    parts.dead_jobs.requeue(job_id, actor=principal.name)
-    return parts.jobs.job(job_id)
+    """Put a dead job back into the queue with all its attempts; for a delivery that was refused, a new job is made."""
+    return parts.jobs.job(parts.dead_jobs.requeue(job_id, actor=principal.name))
 
 
 @router.get(
