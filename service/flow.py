@@ -14,7 +14,7 @@ from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
-from service.core.report import Report
+from service.core.report import Report, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
 from service.ports import (
@@ -141,6 +141,7 @@ class Flow:
                 software=self.software,
             )
             unit.reports.save(report)
+            unit.outbox.supersede_before(report)
             unit.studies.mark_reported(study_instance_uid)
             if not instances:
                 return  # all were moved to another study: there is nothing left that an object could refer to
@@ -165,9 +166,15 @@ class Flow:
             unit.studies.request_completion(study_instance_uid)
 
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
-        """Send the kept bytes of one object to one destination. Raises Unavailable, to be retried."""
+        """Send the kept bytes of one object to one destination, if it still may go. Raises Unavailable, to be retried."""
         with self.units() as unit:
+            report = unit.reports.get(report_id)
+            study = unit.studies.lock(report.study.study_instance_uid)
             if unit.outbox.lock(report_id, destination, kind).state != "pending":
+                return
+            obstacle = self._obstacle(unit, report, study)
+            if obstacle is not None:
+                unit.outbox.set_aside(report_id, destination, kind, state=obstacle[0], reason=obstacle[1])
                 return
             rendered = unit.reports.rendered(report_id, kind)
         target = self.destinations.get(destination)
@@ -277,9 +284,21 @@ class Flow:
                 if not held:
                     unit.jobs.deliver_report(report.report_id, destination.name, kind)
 
+    def _obstacle(self, unit: UnitOfWork, report: Report, study: StudyState) -> tuple[str, str] | None:
+        """Why a report must not be sent now, as a state and a sentence: it may have waited long for its destination."""
+        newest = unit.reports.newest(study.study_instance_uid)
+        if newest is not None and newest.version > report.version:
+            return "superseded", f"Version {newest.version} has taken its place."
+        if not is_about_the_same(report.study, unit.studies.header(study.study_instance_uid)):
+            return "superseded", "The patient or the order of its study was changed after it was made."
+        if study.identity_hold:
+            return "held", "The identity of its study was changed; a person has to acknowledge that."
+        return None
+
     def _close_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         with self.units() as unit:
-            if unit.outbox.lock(report_id, destination, kind).state == "pending":
+            # What has gone out is told as delivered, even when a newer version took its place meanwhile.
+            if unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered":
                 unit.outbox.close(report_id, destination, kind, state=state, error=error)
 
 

@@ -268,6 +268,12 @@ class OutboxRows(Protocol):
     def close(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """Count an attempt and set its outcome."""
 
+    def set_aside(self, report_id: str, destination: str, kind: str, *, state: str, reason: str) -> None:
+        """`held` or `superseded` without an attempt."""
+
+    def supersede_before(self, report: Report) -> None:
+        """What older versions of a study's report have not delivered gives way to this version."""
+
 
 class UnitOfWork(Protocol):
     """One transaction: commits on a clean exit together with the jobs deferred in it, rolls back otherwise."""

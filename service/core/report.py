@@ -36,6 +36,15 @@ class StudyHeader(Value):
     description: str | None = None
 
 
+#: A report that says otherwise than its study in one of these is about somebody else, or answers another order.
+_WHOSE = ("patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date", "accession_number")
+
+
+def is_about_the_same(made: StudyHeader, now: StudyHeader) -> bool:
+    """Whether what a report said of patient and order still holds; what it left out contradicts nothing."""
+    return all(getattr(made, name) in (None, getattr(now, name)) for name in _WHOSE)
+
+
 class Provenance(Value):
     """What made the report, so that every number can be traced."""
 

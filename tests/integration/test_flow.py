@@ -463,6 +463,98 @@ def test_peer_that_refuses_for_good_closes_the_delivery_with_its_reason(house: H
     ]
 
 
+def pacs_away() -> None:
+    raise Unavailable("The PACS does not answer.")
+
+
+def report_that_waits_for_the_pacs(house: House) -> Report:
+    """Version 1, composed while the PACS was away; its delivery is pending."""
+    house.destination.before = pacs_away
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    with pytest.raises(Unavailable):
+        house.work()
+    house.destination.before = lambda: None
+    report = house.report()
+    assert report is not None
+    assert [delivery.state for delivery in report.delivery] == ["pending"]
+    return report
+
+
+def delivery_state(house: House, report_id: str) -> str:
+    with house.flow.units() as unit:
+        (delivery,) = unit.reports.get(report_id).delivery
+        return delivery.state
+
+
+def test_pending_delivery_of_another_patient_is_superseded_when_the_pacs_returns(house: House) -> None:
+    first = report_that_waits_for_the_pacs(house)
+    house.flow.store_instance(received(attributes="corrected", patient_id="P2"))
+    house.flow.request_report(STUDY)
+    house.work()
+    house.flow.deliver_report(first.report_id, "pacs", "sr")
+    assert (delivery_state(house, first.report_id), house.destination.received) == ("superseded", [])
+    house.flow.acknowledge_identity(STUDY)
+    house.work()
+    newest = house.report()
+    assert newest is not None
+    assert [sent.report_id for sent in house.destination.received] == [newest.report_id]
+
+
+def test_pending_delivery_of_another_patient_is_not_sent_before_the_next_version_either(house: House) -> None:
+    first = report_that_waits_for_the_pacs(house)
+    house.flow.store_instance(received(attributes="corrected", patient_id="P2"))
+    house.flow.acknowledge_identity(STUDY)
+    house.flow.deliver_report(first.report_id, "pacs", "sr")
+    assert (delivery_state(house, first.report_id), house.destination.received) == ("superseded", [])
+
+
+def test_pending_delivery_of_a_held_study_is_held_until_a_person_acknowledges(house: House) -> None:
+    first = report_that_waits_for_the_pacs(house)
+    with house.engine.begin() as connection:
+        connection.execute(text("UPDATE studies SET identity_hold = true"))
+    house.flow.deliver_report(first.report_id, "pacs", "sr")
+    assert (delivery_state(house, first.report_id), house.destination.received) == ("held", [])
+    house.flow.acknowledge_identity(STUDY)
+    house.work()
+    assert delivery_state(house, first.report_id) == "delivered"
+
+
+def test_pending_delivery_gives_way_to_a_newer_version_of_the_same_patient(house: House) -> None:
+    first = report_that_waits_for_the_pacs(house)
+    house.flow.store_instance(received("1.2.4"))
+    house.flow.request_report(STUDY)
+    house.work()
+    newest = house.report()
+    assert newest is not None
+    assert (delivery_state(house, first.report_id), delivery_state(house, newest.report_id)) == ("superseded", "delivered")
+    house.flow.deliver_report(first.report_id, "pacs", "sr")
+    assert [sent.report_id for sent in house.destination.received] == [newest.report_id]
+
+
+def test_pending_delivery_of_a_study_that_was_emptied_is_superseded(house: House) -> None:
+    first = report_that_waits_for_the_pacs(house)
+    house.flow.store_instance(received(attributes="moved", study_instance_uid=f"{STUDY}.2"))
+    house.flow.request_report(STUDY)
+    house.flow.acknowledge_identity(STUDY)
+    house.work()
+    house.flow.deliver_report(first.report_id, "pacs", "sr")
+    assert (delivery_state(house, first.report_id), house.destination.received) == ("superseded", [])
+
+
+def test_version_that_was_on_its_way_while_the_next_was_composed_is_told_as_delivered(house: House) -> None:
+    def compose_meanwhile() -> None:
+        house.destination.before = lambda: None
+        house.flow.store_instance(received("1.2.4"))
+        house.flow.request_report(STUDY)
+        house.work()
+
+    first = report_that_waits_for_the_pacs(house)
+    house.destination.before = compose_meanwhile
+    house.flow.deliver_report(first.report_id, "pacs", "sr")
+    assert delivery_state(house, first.report_id) == "delivered"
+
+
 def test_step_that_fails_before_its_commit_leaves_neither_rows_nor_jobs(house: House) -> None:
     def store_then_fail() -> None:
         with house.flow.units() as unit:
