@@ -7,8 +7,9 @@ muscle moves is chosen by likelihood, and measurements far from the curve lose t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def smooth(values: Sequence[float | None], evidence: Sequence[float], seconds: S
     padded = np.pad(y, _NEIGHBOURS, mode="reflect", reflect_type="odd")  # goes on rising where the values rise
     weights = trust * _student(y - _running_median(padded, _NEIGHBOURS), noise, trust)
     drives = _drives(float(np.quantile(noise, _NOISIEST)), unit if seconds is not None else None)
-    drive = max(drives, key=lambda one: series.likelihood(weights, one))
+    drive = _most_likely(drives, partial(series.likelihood, weights))
     curve = series.smoothed(weights, drive)
     for _ in range(_ROUNDS):
         curve = series.smoothed(trust * _student(y - curve[0, known], noise, trust), drive)
@@ -145,6 +146,16 @@ def _drives(noise: float, frame_seconds: float | None) -> list[float]:
     """Intensities of the white acceleration to choose from, frames as the unit of time."""
     fastest = math.inf if frame_seconds is None else 2 * math.pi * _FASTEST_HZ * frame_seconds
     return [(noise * min(cut_off, fastest) ** 2) ** 2 for cut_off in _CUT_OFFS]
+
+
+def _most_likely(drives: Sequence[float], likelihood: Callable[[float], float]) -> float:
+    """Uphill from the middle: the likelihood has one summit, and each look at it is a pass over the series."""
+    place = len(drives) // 2
+    best = likelihood(drives[place])
+    for step in (-1, 1):
+        while 0 <= place + step < len(drives) and (found := likelihood(drives[place + step])) > best:
+            place, best = place + step, found
+    return drives[place]
 
 
 @dataclass(frozen=True, slots=True)
