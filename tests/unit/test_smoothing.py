@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.core.measure.smoothing import REACH_FRAMES, REACH_SECONDS, Smoothed, smooth
 
@@ -107,3 +109,24 @@ def test_smoothing_of_equal_values_is_that_value() -> None:
     curve = smoothed([7.5] * 12)
     assert array(curve.values) == pytest.approx(7.5)
     assert array(curve.deviations).max() < 0.05
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    frames=st.lists(st.tuples(st.none() | st.floats(-1e4, 1e4), st.floats(0, 1), st.floats(1e-3, 2.0)), min_size=1, max_size=60),
+    times=st.booleans(),
+)
+def test_smoothing_of_any_series_is_finite_and_inside_its_band(
+    frames: list[tuple[float | None, float, float]],
+    times: bool,  # noqa: FBT001
+) -> None:
+    values, evidence, steps = zip(*frames, strict=True)
+    curve = smooth(values, evidence, list(np.cumsum(steps)) if times else None)
+    if curve is None:
+        assert sum(value is not None for value in values) < 5
+        return
+    known = [value is not None for value in curve.values]
+    assert [value is not None for value in curve.deviations] == known
+    kept = np.isfinite(array(curve.values)) & np.isfinite(array(curve.deviations)) & np.isfinite(array(curve.slope_deviations))
+    assert list(kept) == known
+    assert all(value is None or is_known for value, is_known in zip(values, known, strict=True))

@@ -23,6 +23,8 @@ _JUMP_DEVIATIONS = 6.0
 _LONGEST_JUMP = 3
 #: How far a muscle may have moved is known for so long, seconds: after more, frames in between tell.
 _LONGEST_STEP = 0.1
+#: A course comes back after at most so many impossible frames; keeps long cines quick.
+_LONGEST_DETOUR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +170,10 @@ def _off_course(values: Sequence[float | None], seconds: Sequence[float], fastes
         return []
     length, before = np.ones(len(y), np.intp), np.full(len(y), -1, np.intp)
     for place in range(1, len(y)):
-        reachable = np.abs(y[:place] - y[place]) <= fastest * np.minimum(t[place] - t[:place], _LONGEST_STEP) + slack
+        past = slice(max(0, place - _LONGEST_DETOUR), place)
+        reachable = np.abs(y[past] - y[place]) <= fastest * np.minimum(t[place] - t[past], _LONGEST_STEP) + slack
         if reachable.any():
-            before[place] = np.where(reachable, length[:place], 0).argmax()
+            before[place] = past.start + np.where(reachable, length[past], 0).argmax()
             length[place] = length[before[place]] + 1
     place, on_course = int(length.argmax()), set()
     while place >= 0:
