@@ -15,7 +15,7 @@ from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, is_about_the_same
-from service.core.routing import RoutingDecision, RoutingRules, select_analyses
+from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
 from service.ports import (
     Arrivals,
@@ -105,7 +105,8 @@ class Flow:
     def request_report(self, study_instance_uid: str) -> None:
         """The report is wanted as soon as the analyses are done. Raises NotFound."""
         with self.units() as unit:
-            unit.studies.lock(study_instance_uid)
+            if unit.studies.lock(study_instance_uid).last_selected_at is None:
+                unit.studies.touch(study_instance_uid)  # nothing in it is analysed: whoever asks for the report is told so
             unit.studies.request_completion(study_instance_uid)
             unit.jobs.complete_study(study_instance_uid, after_seconds=0)
 
@@ -131,12 +132,14 @@ class Flow:
                 return
             instances = unit.instances.current(study_instance_uid)
             analyses = unit.analyses.of_study(study_instance_uid)
+            previous = unit.reports.newest(study_instance_uid)
             report = compose(
                 report_id=new_report_id(),
                 study=unit.studies.header(study_instance_uid),
                 findings=[finding for analysis in analyses for finding in analysis.findings],
                 failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
-                previous=unit.reports.newest(study_instance_uid),
+                left_out=self._left_out(instances, analyses),
+                previous=previous,
                 created_at=unit.now(),
                 software=self.software,
             )
@@ -145,6 +148,8 @@ class Flow:
             unit.studies.mark_reported(study_instance_uid)
             if not instances:
                 return  # all were moved to another study: there is nothing left that an object could refer to
+            if not analyses and not (previous and previous.findings):
+                return  # nothing was analysed: no destination asked to be told so
             for renderer in self.renderers.values():
                 unit.reports.save_rendered(renderer(report, instances))
             self._open_deliveries(unit, report, held=study.identity_hold)
@@ -160,10 +165,13 @@ class Flow:
         """Run every analysis of a study again; a new report version follows. Raises NotFound."""
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
-            for instance_id, analysis_name in unit.analyses.reopen(study_instance_uid):
+            reopened = unit.analyses.reopen(study_instance_uid)
+            for instance_id, analysis_name in reopened:
                 unit.jobs.analyse_instance(instance_id, analysis_name)
             unit.studies.touch(study_instance_uid)
             unit.studies.request_completion(study_instance_uid)
+            if not reopened:
+                unit.jobs.complete_study(study_instance_uid, after_seconds=0)  # no analysis will end and ask for it
 
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
         """Send the kept bytes of one object to one destination, if it still may go. Raises Unavailable, to be retried."""
@@ -222,6 +230,12 @@ class Flow:
 
     def _route(self, attributes: InstanceAttributes, called_ae_title: str | None) -> Sequence[RoutingDecision]:
         return select_analyses(attributes, called_ae_title, self.rules)
+
+    def _left_out(self, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> list[str]:
+        """Why no analysis was selected, a clause for each instance without one."""
+        analysed = {analysis.instance_id for analysis in analyses}
+        others = [instance for instance in instances if instance.instance_id not in analysed]
+        return [reason_left_out(self._route(instance.attributes, instance.called_ae_title)) for instance in others]
 
     def _decode_alike(self, current: StoredInstance, other: StoredInstance) -> bool:
         try:

@@ -9,7 +9,6 @@ from service.adapters.tables import DeliveryRow, ReportRow
 from service.core.report import Delivery, Report
 from service.errors import NotFound
 
-
 #: What an older version has not delivered, whether it is still on its way or has failed.
 _UNDELIVERED = ("pending", "held", "failed", "refused")
 

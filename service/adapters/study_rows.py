@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from service.adapters.tables import AnalysisRow, AssociationRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
@@ -66,8 +66,14 @@ class PostgresStudyRows:
         self._update(study_instance_uid, {"completion_requested_at": func.now()})
 
     def mark_complete(self, study_instance_uid: str) -> None:
-        """Complete as of now; answers a request for completion."""
-        self._update(study_instance_uid, {"completed_at": func.now(), "completion_requested_at": None, "status": "complete"})
+        """Complete, as of now unless it was already; answers a request for completion. A current report stays `reported`."""
+        reports = select(ReportRow.report_id).where(ReportRow.study_instance_uid == study_instance_uid)
+        values = {
+            "completed_at": func.coalesce(StudyRow.completed_at, func.now()),
+            "completion_requested_at": None,
+            "status": case((~StudyRow.is_stale & reports.exists(), "reported"), else_="complete"),
+        }
+        self._update(study_instance_uid, values)
 
     def mark_reported(self, study_instance_uid: str) -> None:
         """The newest report version holds all that the analyses say."""

@@ -1,6 +1,7 @@
 """Findings of one study become a report: impression, limitations and provenance. Pure and deterministic."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ def compose(
     study: StudyHeader,
     findings: Sequence[Finding],
     failures: Sequence[str] = (),
+    left_out: Sequence[str] = (),
     previous: Report | None = None,
     created_at: datetime,
     software: Software,
@@ -42,7 +44,8 @@ def compose(
     """The next version of a study's report.
 
     `findings` come in the order in which the instances arrived; `failures` are sentences about analyses that ended
-    without findings. Equal arguments give an equal report.
+    without findings; `left_out` has, for each stored instance that no analysis was selected for, the clause that says why.
+    Equal arguments give an equal report.
     """
     version = 1 if previous is None else previous.version + 1
     return Report(
@@ -52,7 +55,7 @@ def compose(
         created_at=created_at,
         predecessor=None if previous is None else previous.report_id,
         impression=_impression(findings),
-        limitations=tuple(dict.fromkeys((*failures, *_limitations(findings)))),
+        limitations=tuple(dict.fromkeys((*failures, *_limitations(findings), *_left_out(left_out)))),
         findings=tuple(findings),
         provenance=Provenance(
             service_version=software.service_version,
@@ -153,6 +156,14 @@ def _limitations(findings: Sequence[Finding]) -> list[str]:
     several = len({cine.number for cine in cines}) > 1
     stated = [_prefix(cine, several=several) + sentence for cine in cines for sentence in _cine_limitations(cine)]
     return [*stated, *(_model_limitation(model) for model in _models(findings) if model.evidence == "simulated")]
+
+
+def _left_out(reasons: Sequence[str]) -> list[str]:
+    """One sentence a reason, in order of first appearance."""
+    return [
+        f"{count} stored {'instance was' if count == 1 else 'instances were'} not analysed because {reason}."
+        for reason, count in Counter(reasons).items()
+    ]
 
 
 def _cine_limitations(cine: AnalysedCine) -> list[str]:

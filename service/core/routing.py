@@ -1,7 +1,7 @@
 """Which analyses apply to an instance, and the sentence that says why or why not (`sonomyo explain`)."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
@@ -77,11 +77,12 @@ class RoutingRules(_Value):
 
 @dataclass(frozen=True, slots=True)
 class RoutingDecision:
-    """Whether one analysis runs on one instance. `why` is one sentence, without patient data."""
+    """Whether one analysis runs on one instance. `why` is one sentence, without patient data; `obstacle` a clause of it."""
 
     analysis_name: str
     selected: bool
     why: str
+    obstacle: str | None = None
 
 
 def read_rules(toml: str) -> RoutingRules:
@@ -103,6 +104,14 @@ def select_analyses(
     return tuple(_decide(rule, attributes, called_ae_title, asked) for rule in rules.rules)
 
 
+def reason_left_out(decisions: Sequence[RoutingDecision]) -> str:
+    """Why no analysis ran on an instance, as a clause without patient data; what several rules say alike is said once."""
+    obstacles = dict.fromkeys(decision.obstacle for decision in decisions if decision.obstacle is not None)
+    if not obstacles or any(decision.selected for decision in decisions):
+        return "no routing rule selected it when it came"
+    return "; ".join(obstacles)
+
+
 def _analysis_of(called_ae_title: str | None, rules: RoutingRules) -> str | None:
     """The analysis that the called AE title names, if any; AE titles are compared as the listener stores them, trimmed."""
     return None if called_ae_title is None else rules.analysis_ae_titles.get(called_ae_title.strip())
@@ -115,7 +124,7 @@ def _decide(rule: RoutingRule, attributes: InstanceAttributes, called_ae_title: 
     if obstacle is None and asked not in (None, rule.analysis):
         obstacle = f"it was sent to the AE title {called_ae_title}, which asks for {asked} only"
     if obstacle is not None:
-        return RoutingDecision(rule.analysis, selected=False, why=f"Not selected: {obstacle}.")
+        return RoutingDecision(rule.analysis, selected=False, why=f"Not selected: {obstacle}.", obstacle=obstacle)
     image = f"{_kind(attributes)} of {_b_mode_evidence(attributes)}"
     cause = "matches its rule" if asked is None else f"was sent to the AE title {called_ae_title}, which asks for it"
     return RoutingDecision(rule.analysis, selected=True, why=f"Selected: the instance is {image} and {cause}.")
