@@ -1,15 +1,21 @@
 """Rows of `reports` and `rendered_objects`: immutable, a trigger refuses UPDATE and DELETE."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Text, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
+from service.adapters.jobs import delivery_lock
 from service.adapters.tables import DeliveryRow, RenderedRow, ReportRow
 from service.core.report import Delivery, Report
 from service.errors import Conflict, NotFound
 from service.ports import RenderedObject
+
+_WAITING_JOBS = text(
+    "SELECT queueing_lock, scheduled_at FROM procrastinate_jobs WHERE queueing_lock = ANY(:locks) AND status = 'todo'"
+).bindparams(bindparam("locks", type_=ARRAY(Text())))
 
 
 class PostgresReportRows:
@@ -83,11 +89,21 @@ class PostgresReportRows:
             .where(DeliveryRow.report_id == row.report_id)
             .order_by(DeliveryRow.id)
         )
-        delivery = tuple(to_delivery(outbox, uid) for outbox, uid in found)
+        rows = [(outbox, uid) for outbox, uid in found]
+        due = self._next_attempts([outbox for outbox, _ in rows if outbox.state == "pending"])
+        delivery = tuple(to_delivery(outbox, uid, next_attempt_at=due.get(outbox.id)) for outbox, uid in rows)
         return Report.model_validate(row.body).model_copy(update={"delivery": delivery})
 
+    def _next_attempts(self, pending: Sequence[DeliveryRow]) -> dict[int, datetime]:
+        """When each delivery's job is due, by delivery; one that is being tried, or that no job is for, is left out."""
+        if not pending:
+            return {}
+        locks = {delivery_lock(row.report_id, row.destination, row.kind): row for row in pending}
+        waiting = self._session.execute(_WAITING_JOBS, {"locks": list(locks)})
+        return {locks[job.queueing_lock].id: job.scheduled_at or locks[job.queueing_lock].updated_at for job in waiting}
 
-def to_delivery(row: DeliveryRow, sop_instance_uid: str | None) -> Delivery:
+
+def to_delivery(row: DeliveryRow, sop_instance_uid: str | None, *, next_attempt_at: datetime | None = None) -> Delivery:
     """The value that a report shows of one row of the outbox."""
     return Delivery(
         destination=row.destination,
@@ -95,6 +111,7 @@ def to_delivery(row: DeliveryRow, sop_instance_uid: str | None) -> Delivery:
         state=row.state,
         sop_instance_uid=sop_instance_uid,
         attempts=row.attempts,
+        next_attempt_at=next_attempt_at,
         last_error=row.last_error,
     )
 

@@ -127,6 +127,18 @@ def test_study_detail_tells_instances_analyses_jobs_reports_and_deliveries(house
     assert [delivery["state"] for delivery in study["deliveries"]] == ["delivered"]
 
 
+def test_study_that_nothing_analyses_is_reported_with_the_reason_when_it_is_completed(house: House) -> None:
+    client = house.client()
+    upload(client, dicom_file(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"))
+    assert client.post(f"/api/v1/studies/{STUDY}/complete").status_code == 202
+    house.work()
+    report = client.get(REPORT).json()
+    assert report["impression"] == "Nothing was measured: no instance of this study could be analysed."
+    assert "not analysed because a Secondary Capture" in report["limitations"][0]
+    (study,) = client.get("/api/v1/studies", params={"status": "reported"}).json()["studies"]
+    assert study["study_instance_uid"] == STUDY
+
+
 def test_reanalysis_gives_a_second_version(house: House) -> None:
     client = reported(house)
     assert client.post(f"/api/v1/studies/{STUDY}/reanalyse").status_code == 202

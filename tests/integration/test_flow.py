@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -540,6 +541,32 @@ def test_pending_delivery_of_a_study_that_was_emptied_is_superseded(house: House
     house.work()
     house.flow.deliver_report(first.report_id, "pacs", "sr")
     assert (delivery_state(house, first.report_id), house.destination.received) == ("superseded", [])
+
+
+def test_pending_delivery_tells_when_it_is_tried_next(house: House) -> None:
+    house.destination.before = pacs_away
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    while "deliver_report" not in house.waiting():
+        house.work_one()
+    due = house.report()
+    with house.engine.begin() as connection:
+        statement = (
+            "UPDATE procrastinate_jobs SET scheduled_at = '2030-01-02T03:04:05Z' WHERE task_name = 'sonomyo.deliver_report'"
+        )
+        connection.execute(text(statement))
+    scheduled = house.report()
+    house.destination.before = lambda: None
+    with house.engine.begin() as connection:
+        connection.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
+    house.work()
+    delivered = house.report()
+    assert due is not None
+    assert scheduled is not None
+    assert delivered is not None
+    assert due.delivery[0].next_attempt_at is not None
+    assert scheduled.delivery[0].next_attempt_at == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert (delivered.delivery[0].state, delivered.delivery[0].next_attempt_at) == ("delivered", None)
 
 
 def test_version_that_was_on_its_way_while_the_next_was_composed_is_told_as_delivered(house: House) -> None:

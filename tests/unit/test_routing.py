@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.instance import InstanceAttributes
-from service.core.routing import ULTRASOUND_IMAGES, RoutingDecision, RoutingRule, RoutingRules, read_rules, select_analyses
+from service.core.routing import (
+    ULTRASOUND_IMAGES,
+    RoutingDecision,
+    RoutingRule,
+    RoutingRules,
+    read_rules,
+    reason_left_out,
+    select_analyses,
+)
 from service.errors import InputRejected
 
 CINE = InstanceAttributes(
@@ -136,3 +144,19 @@ def test_decision_never_quotes_free_text_of_the_instance(text: str, frames: int 
     attributes = replace(CINE, series_description=name, study_description=name, body_part_examined=name, number_of_frames=frames)
     rules = RoutingRules(rules=(RoutingRule(analysis="muscle_architecture", body_parts=("LEG",)),))
     assert name not in decide(attributes, None, rules).why
+
+
+def test_reason_left_out_says_once_what_several_rules_say_and_each_that_differs() -> None:
+    rules = RoutingRules(
+        rules=(
+            RoutingRule(analysis="muscle_architecture", minimum_frames=100),
+            RoutingRule(analysis="muscle_state", minimum_frames=100),
+            RoutingRule(analysis="wrist_hand", enabled=False),
+        )
+    )
+    reason = "it has 60 frame(s) and the rule asks for at least 100; its rule is switched off"
+    assert reason_left_out(select_analyses(CINE, None, rules)) == reason
+
+
+def test_reason_left_out_of_what_the_rules_would_select_today_blames_the_rules_of_its_day() -> None:
+    assert reason_left_out(select_analyses(CINE, None, RoutingRules())) == "no routing rule selected it when it came"
