@@ -10,9 +10,13 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from service.bootstrap import Service
 from service.commands import demo, files, operate, roles
-from service.errors import SonomyoError
+from service.errors import InputRejected, SonomyoError
 from service.settings import Settings, read_settings
+
+#: Commands that decide by the routing rules what is analysed; `doctor` tells of them as of everything else.
+ROUTES = frozenset({"up", "demo", "listener", "worker", "api", "analyze", "explain"})
 
 app = typer.Typer(
     name="sonomyo",
@@ -35,6 +39,8 @@ def configure(
 ) -> None:
     """Read the settings; an unknown or invalid one stops the start with its name."""
     context.obj = _read(config)
+    if context.invoked_subcommand in ROUTES:
+        _check_routing(context.obj)
 
 
 def main() -> None:
@@ -73,6 +79,15 @@ def _read(config: Path | None) -> Settings:
         _say(f"cannot read {error.filename}: {error.strerror}")
         raise SystemExit(2) from error
     except SonomyoError as error:
+        _say(str(error))
+        raise SystemExit(2) from error
+
+
+def _check_routing(settings: Settings) -> None:
+    """Exits 2 with one line that names what is wrong in the routing rules."""
+    try:
+        Service(settings).rules  # noqa: B018 - read for what is wrong in them
+    except InputRejected as error:
         _say(str(error))
         raise SystemExit(2) from error
 

@@ -6,7 +6,7 @@ Parts are imported where they are made: a listener must not carry renderers, dec
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from service.core.compose import Software
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
-from service.errors import Unavailable
+from service.errors import InputRejected, Unavailable
 from service.flow import Flow
 from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings
@@ -107,10 +107,20 @@ class Service:
 
     @cached_property
     def rules(self) -> RoutingRules:
-        """Routing rules of the file, or the built-in ones, with the called AE titles of the settings."""
-        path = self.settings.routing_file
-        rules = RoutingRules() if path is None else read_rules(path.read_text(encoding="utf-8"))
-        return rules.with_ae_titles(self.settings.dicom.analysis_ae_titles)
+        """Routing rules of the file, or the built-in ones, with the called AE titles of the settings.
+
+        Raises InputRejected naming the setting, the file and what is wrong in it.
+        """
+        path, ae_titles = self.settings.routing_file, self.settings.dicom.analysis_ae_titles
+        rules = RoutingRules() if path is None else _rules_of(path, self.analyses)
+        try:
+            return rules.with_ae_titles(ae_titles)
+        except ValueError as error:
+            unknown = ", ".join(sorted(set(ae_titles.values()) - {rule.analysis for rule in rules.rules}))
+            raise InputRejected(
+                f"setting SONOMYO_DICOM__ANALYSIS_AE_TITLES: there is no rule for the analysis {unknown}",
+                reason="invalid_setting",
+            ) from error
 
     @cached_property
     def software(self) -> Software:
@@ -167,6 +177,18 @@ class Service:
 
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])
+
+
+def _rules_of(path: Path, known: Collection[str]) -> RoutingRules:
+    try:
+        return read_rules(path.read_text(encoding="utf-8"), known)
+    except InputRejected as error:
+        wrong = str(error)
+    except UnicodeDecodeError:
+        wrong = "it is no text in UTF-8"
+    except OSError as error:
+        wrong = error.strerror or "it cannot be read"
+    raise InputRejected(f"setting SONOMYO_ROUTING_FILE: {path}: {' '.join(wrong.split())}", reason="routing_file_invalid")
 
 
 def service_version() -> str:

@@ -11,6 +11,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from service.errors import InputRejected
 
 Kind = Literal["sr", "html"]
+#: A quarter of a year at most: what the operating system's timers take, and no infinity.
+Seconds = Annotated[float, Field(gt=0, le=7_776_000)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+#: 0 takes a free one.
+ListeningPort = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Section(BaseModel):
@@ -30,7 +35,7 @@ class DicomSettings(Section):
     """The C-STORE listener."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    port: ListeningPort = 11112
     ae_title: Annotated[str, Field(min_length=1, max_length=16)] = "SONOMYO"
     #: Called AE title -> analysis name; the main AE title decides by rules.
     analysis_ae_titles: dict[str, str] = {}
@@ -44,14 +49,14 @@ class DicomSettings(Section):
     maximum_associations: Annotated[int, Field(ge=1, le=20)] = 16
     maximum_associations_per_address: Annotated[int, Field(ge=1)] = 8
     maximum_object_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
-    maximum_command_bytes: int = 64 << 10
+    maximum_command_bytes: Annotated[int, Field(ge=1 << 10)] = 64 << 10
     #: Seconds for one PDU to arrive once its first byte has; and for the TLS handshake and A-ASSOCIATE-RQ.
-    pdu_timeout_seconds: float = 10.0
+    pdu_timeout_seconds: Seconds = 10.0
     #: Seconds an association may stay idle.
-    network_timeout_seconds: float = 60.0
+    network_timeout_seconds: Seconds = 60.0
     #: Slowest acceptable transfer of an object, bytes a second, judged over `pdu_timeout_seconds`.
-    minimum_bytes_per_second: int = 4096
-    tls_port: int | None = None
+    minimum_bytes_per_second: Annotated[int, Field(ge=0)] = 4096
+    tls_port: ListeningPort | None = None
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None
@@ -61,8 +66,8 @@ class HttpSettings(Section):
     """The REST interface and the pages."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    maximum_upload_bytes: int = 2 << 30
+    port: ListeningPort = 8080
+    maximum_upload_bytes: Annotated[int, Field(ge=1 << 10)] = 2 << 30
     #: Behind a reverse proxy that ends TLS, so that cookies are marked Secure.
     secure_cookies: bool = False
 
@@ -81,7 +86,7 @@ class DatabaseSettings(Section):
     url: SecretStr | None = None
     #: A file that holds the URL (secrets by file).
     url_file: Path | None = None
-    pool_size: Annotated[int, Field(ge=1)] = 20
+    pool_size: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
 class TritonSettings(Section):
@@ -89,7 +94,7 @@ class TritonSettings(Section):
 
     url: str | None = None
     model_repository: Path = Path("model_repository")
-    deadline_seconds: float = 30.0
+    deadline_seconds: Seconds = 30.0
     batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 3
     #: System shared memory: only with the embedded Triton on loopback.
     shared_memory: Literal["auto", "on", "off"] = "auto"
@@ -102,7 +107,7 @@ class StoreSettings(Section):
 
     url: str | None = None
     #: Free bytes below which C-STORE answers 0xA700.
-    reserve_bytes: int = 1 << 30
+    reserve_bytes: Annotated[int, Field(ge=0)] = 1 << 30
 
 
 class WorkerSettings(Section):
@@ -110,22 +115,22 @@ class WorkerSettings(Section):
 
     concurrency: Annotated[int, Field(ge=1, le=32)] = 2
     #: Deadline of one analysis; a hung thread never stalls, so every task has its own.
-    task_timeout_seconds: float = 600.0
+    task_timeout_seconds: Seconds = 600.0
     #: With a back-off that doubles up to a quarter of an hour: about two and a half hours in all.
     maximum_attempts: Annotated[int, Field(ge=1)] = 20
-    decoder_memory_bytes: int = 1 << 30
-    decoder_timeout_seconds: float = 300.0
+    decoder_memory_bytes: Annotated[int, Field(ge=256 << 20)] = 1 << 30
+    decoder_timeout_seconds: Seconds = 300.0
     #: Waiting analyses above which C-STORE answers 0xA700.
-    maximum_queued_jobs: int = 100_000
+    maximum_queued_jobs: Annotated[int, Field(ge=1)] = 100_000
 
 
 class RetentionSettings(Section):
     """What may be removed; never what is undelivered or signed."""
 
-    maximum_age_days: float | None = None
+    maximum_age_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     #: Free fraction of the store's disk below which the oldest delivered studies are removed.
-    minimum_free_fraction: float | None = None
-    interval_seconds: float = 3600.0
+    minimum_free_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    interval_seconds: Seconds = 3600.0
 
 
 class DestinationSettings(Section):
@@ -133,10 +138,10 @@ class DestinationSettings(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     host: str
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Port
     ae_title: Annotated[str, Field(min_length=1, max_length=16)]
     kinds: tuple[Literal["sr"], ...] = ("sr",)
-    timeout_seconds: float = 30.0
+    timeout_seconds: Seconds = 30.0
 
 
 class Settings(BaseSettings):
@@ -156,7 +161,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Path(".sonomyo")
-    stable_age_seconds: Annotated[float, Field(ge=0)] = 60.0
+    stable_age_seconds: Annotated[float, Field(ge=0, le=7_776_000)] = 60.0
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     dicom: DicomSettings = DicomSettings()

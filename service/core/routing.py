@@ -1,7 +1,7 @@
 """Which analyses apply to an instance, and the sentence that says why or why not (`sonomyo explain`)."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
@@ -85,15 +85,25 @@ class RoutingDecision:
     obstacle: str | None = None
 
 
-def read_rules(toml: str) -> RoutingRules:
-    """Rules from the text of a TOML file (`[[rules]]` tables). Raises InputRejected naming what is wrong."""
+def read_rules(toml: str, known: Collection[str] | None = None) -> RoutingRules:
+    """Rules from the text of a TOML file (`[[rules]]` tables), for the analyses that are known, if these are given.
+
+    Raises InputRejected naming what is wrong.
+    """
     try:
-        return RoutingRules.model_validate(tomllib.loads(toml))
+        rules = RoutingRules.model_validate(tomllib.loads(toml))
     except tomllib.TOMLDecodeError as error:
         raise InputRejected(f"The routing file is no TOML: {error}", reason="routing_file_invalid") from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise InputRejected(f"The routing file is wrong: {wrong}", reason="routing_file_invalid") from error
+    for number, rule in enumerate(rules.rules, 1):
+        if known is not None and rule.analysis not in known:
+            wrong = f"rule {number} is for the analysis {rule.analysis}, which this version does not have"
+            raise InputRejected(
+                f"The routing file is wrong: {wrong}; it has: {', '.join(sorted(known))}", reason="routing_file_invalid"
+            )
+    return rules
 
 
 def select_analyses(

@@ -53,6 +53,37 @@ def test_config_file_of_malformed_toml_is_one_line_that_names_it(content: bytes,
     assert "canary" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["listener", "worker", "api", "up", "demo", "analyze", "explain"])
+def test_routing_rule_for_an_unknown_analysis_stops_the_start(command: str, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nanalysis = "muscle_architecture"\n[[rules]]\nanalysis = "wrist_hand"\n')
+    file: list[str | Path] = [rules] if command in ("analyze", "explain") else []
+    output: list[str | Path] = ["-o", tmp_path / "out"] if command == "analyze" else []
+    done = sonomyo(tmp_path, command, *file, *output, routing_file=str(rules))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    for word in (str(rules), "rule 2", "wrist_hand", "muscle_architecture"):
+        assert word in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rules.toml"]
+
+
+@pytest.mark.parametrize("content", [b"[[rules", b"[[rules]]\nanalysis = 1\n", b"\xff\xfe", None])
+def test_routing_file_that_cannot_be_read_stops_the_start(content: bytes | None, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    if content is not None:
+        rules.write_bytes(content)
+    done = sonomyo(tmp_path, "worker", routing_file=str(rules))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert str(rules) in done.stderr
+    assert "SONOMYO_ROUTING_FILE" in done.stderr
+
+
+def test_ae_title_for_an_unknown_analysis_is_one_line(tmp_path: Path) -> None:
+    done = sonomyo(tmp_path, "worker", dicom__analysis_ae_titles='{"HEART": "cardiac"}')
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "SONOMYO_DICOM__ANALYSIS_AE_TITLES" in done.stderr
+    assert "cardiac" in done.stderr
+
+
 def test_simulate_into_an_impossible_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     done = sonomyo(tmp_path, "simulate", "calf", "-o", tmp_path / "taken" / "x")

@@ -1,10 +1,12 @@
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from service.errors import InputRejected
-from service.settings import read_settings
+from service.settings import DestinationSettings, Settings, read_settings
 
 
 def test_settings_with_an_unknown_variable_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +42,55 @@ def test_settings_with_an_unknown_name_in_the_env_file_name_it(tmp_path: Path, m
 def test_settings_with_known_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SONOMYO_DICOM__PORT", "104")
     assert read_settings(None).dicom.port == 104
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "-5") for name in (
+            "STABLE_AGE_SECONDS", "DICOM__PORT", "DICOM__PROCESSES", "DICOM__MAXIMUM_ASSOCIATIONS",
+            "DICOM__MAXIMUM_ASSOCIATIONS_PER_ADDRESS", "DICOM__MAXIMUM_OBJECT_BYTES", "DICOM__MAXIMUM_COMMAND_BYTES",
+            "DICOM__PDU_TIMEOUT_SECONDS", "DICOM__NETWORK_TIMEOUT_SECONDS", "DICOM__MINIMUM_BYTES_PER_SECOND", "DICOM__TLS_PORT",
+            "HTTP__PORT", "HTTP__MAXIMUM_UPLOAD_BYTES", "DATABASE__POOL_SIZE", "TRITON__DEADLINE_SECONDS",
+            "TRITON__BATCHES_IN_FLIGHT", "STORE__RESERVE_BYTES", "WORKER__CONCURRENCY", "WORKER__TASK_TIMEOUT_SECONDS",
+            "WORKER__MAXIMUM_ATTEMPTS", "WORKER__DECODER_MEMORY_BYTES", "WORKER__DECODER_TIMEOUT_SECONDS",
+            "WORKER__MAXIMUM_QUEUED_JOBS", "RETENTION__MAXIMUM_AGE_DAYS", "RETENTION__MINIMUM_FREE_FRACTION",
+            "RETENTION__INTERVAL_SECONDS",
+        )),
+        ("RETENTION__MINIMUM_FREE_FRACTION", "20"),
+        ("STABLE_AGE_SECONDS", "inf"),
+        ("WORKER__TASK_TIMEOUT_SECONDS", "nan"),
+        ("DICOM__PDU_TIMEOUT_SECONDS", "0"),
+        ("DICOM__TLS_PORT", "65536"),
+    ],
+)  # fmt: skip
+def test_settings_with_an_impossible_number_name_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"SONOMYO_{name}", value)
+    with pytest.raises(ValidationError) as refused:
+        read_settings(None)
+    (wrong,) = refused.value.errors()
+    assert "__".join(map(str, wrong["loc"])).upper() == name
+
+
+def test_settings_with_a_destination_that_has_no_time_to_answer_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = '[{"name": "pacs", "host": "pacs", "port": 104, "ae_title": "PACS", "timeout_seconds": -1}]'
+    monkeypatch.setenv("SONOMYO_DESTINATIONS", given)
+    with pytest.raises(ValidationError, match="timeout_seconds"):
+        read_settings(None)
+
+
+@pytest.mark.parametrize("tree", [Settings, DestinationSettings])
+def test_settings_hold_no_number_without_bounds(tree: type[BaseModel]) -> None:
+    assert list(numbers_without_bounds(tree.model_json_schema())) == []
+
+
+def numbers_without_bounds(schema: Any, name: str = "") -> Iterator[str]:
+    """Names in a JSON schema that any number would do for."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from numbers_without_bounds(part, name)
+    if isinstance(schema, dict):
+        if schema.get("type") in ("integer", "number") and not {"minimum", "exclusiveMinimum"} & schema.keys():
+            yield name
+        for key, part in schema.items():
+            yield from numbers_without_bounds(part, name if key == "anyOf" else key)
