@@ -58,3 +58,8 @@ def frames_measured(finding: Finding) -> tuple[int, int] | None:
         return None
     values = finding.series.values
     return sum(value is not None for value in values) - len(finding.series.left_out), len(values)
+
+
+def says_more_than_its_value(finding: Finding) -> bool:
+    """True where the sentence belongs beside the number: when contractions were, or that there is none and what that means."""
+    return finding.name == "contraction_count"

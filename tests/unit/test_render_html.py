@@ -124,6 +124,7 @@ def test_page_of_an_analysed_contraction_explains_the_curve_and_shows_excursions
     page = Page(calf_report(findings=contraction_findings()))
     assert "Curve: smoothed, with the 95 % band" in page.text
     assert {"Contraction count", "Pennation excursion", "Fascicle excursion", "Shortening velocity", "mm/s"} <= set(page.cells)
+    assert "One contraction, with a rise of the pennation by more than" in page.text
     assert re.findall(r'<text class="word"[^>]*>([^<]*)', page.source) == ["rest", "peak"] * 2
 
 

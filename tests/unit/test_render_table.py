@@ -6,6 +6,7 @@ from rich.console import Console
 
 from service.core.render.table import report_table
 from service.core.report import RESEARCH_USE, Report
+from tests.analysed_contraction import contraction_findings
 from tests.calf_report import calf_report, cine_findings, not_measured
 
 
@@ -36,3 +37,9 @@ def test_table_of_not_measured_has_no_rows_and_gives_the_reason() -> None:
 
 def test_table_prints_markup_as_it_is() -> None:
     assert "[bold]not markup[/bold]" in printed(calf_report(findings=[not_measured(text="[bold]not markup[/bold]")]))
+
+
+def test_table_of_a_contraction_says_when_it_was() -> None:
+    text = printed(calf_report(findings=contraction_findings()))
+    assert "Contraction count" in text
+    assert "One contraction, with a rise of the pennation" in text

@@ -111,7 +111,7 @@ def test_smoothing_of_equal_values_is_that_value() -> None:
     assert array(curve.deviations).max() < 0.05
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(
     frames=st.lists(st.tuples(st.none() | st.floats(-1e4, 1e4), st.floats(0, 1), st.floats(1e-3, 2.0)), min_size=1, max_size=60),
     times=st.booleans(),

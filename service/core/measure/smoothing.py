@@ -41,9 +41,9 @@ _NOISE_NEIGHBOURS = 7
 _EVIDENCE_LIMITS = (0.25, 2.0)
 #: From median absolute deviation to standard deviation of a normal distribution.
 _MAD = 1.4826
-#: No measurement is better than this share of its size.
+#: No measurement is better than this share of its size; the arithmetic needs some noise, too.
 _SMALLEST_NOISE = 1e-3
-#: Before the first measurement level and slope are as good as unknown: their variance is so many times that of the values.
+#: Before the first measurement level and slope are as good as unknown: so many times the square of the values' spread.
 _DIFFUSE = 10.0
 
 #: Level, slope, and their variances and covariance: x, v, xx, xv, vv.
@@ -128,7 +128,7 @@ def _noise(times: Floats, y: Floats, trust: Floats) -> Floats:
     variance = 1 / trust[1:-1] + (1 - after) ** 2 / trust[:-2] + after**2 / trust[2:]
     deviation = np.pad(_MAD * np.abs(residual) / np.sqrt(variance), 1, mode="edge")
     around = min(_NOISE_NEIGHBOURS, (len(y) - 1) // 2)
-    floor = max(float(np.median(deviation)), _SMALLEST_NOISE * max(float(np.median(np.abs(y))), 1e-6))
+    floor = max(float(np.median(deviation)), _SMALLEST_NOISE * max(float(np.abs(y).mean()), 1e-6))
     return np.maximum(_running_median(np.pad(deviation, around, mode="reflect"), around), floor)
 
 
@@ -169,12 +169,9 @@ class _Series:
 
     def likelihood(self, weights: Floats, drive: float) -> float:
         """Logarithm of how likely the measurements are, but for a constant."""
-        total = 0.0
-        for measured, (x, _, xx, _, _) in zip(self._measured(weights), self._filtered(weights, drive)[0], strict=True):
-            if measured is not None:
-                value, variance = measured
-                total -= (math.log(xx + variance) + (value - x) ** 2 / (xx + variance)) / 2
-        return total
+        predicted = np.array(self._filtered(weights, drive)[0])[self.known]  # (K, 5)
+        variance = predicted[:, 2] + self.noise**2 / weights
+        return float(-np.sum(np.log(variance) + (self.y - predicted[:, 0]) ** 2 / variance)) / 2
 
     def smoothed(self, weights: Floats, drive: float) -> Floats:
         """States (5, N) after all measurements."""
@@ -183,12 +180,15 @@ class _Series:
         steps = np.diff(self.times).tolist()
         for index in range(len(filtered) - 2, -1, -1):
             states.append(_looked_back(filtered[index], predicted[index + 1], states[-1], steps[index]))
-        return np.array(states[::-1]).T
+        found = np.array(states[::-1]).T
+        found[[2, 4]] = np.maximum(found[[2, 4]], (_SMALLEST_NOISE * self.noise.min()) ** 2)  # rounding may end below nothing
+        return found
 
     def _filtered(self, weights: Floats, drive: float) -> tuple[list[_State], list[_State]]:
         """Each frame's state before and after its measurement."""
-        spread = _DIFFUSE * float(self.y.var() + self.noise.max() ** 2)
-        state: _State = (float(self.y[0]), 0.0, spread, 0.0, spread)
+        low, middle, high = np.quantile(self.y, (0.1, 0.5, 0.9)).tolist()
+        spread = _DIFFUSE * ((high - low) ** 2 + float(self.noise.max()) ** 2)
+        state: _State = (middle, 0.0, spread, 0.0, spread)
         predicted, filtered = [], []
         for step, measured in zip([0.0, *np.diff(self.times).tolist()], self._measured(weights), strict=True):
             state = _moved_on(state, step, drive)
@@ -209,19 +209,15 @@ class _Series:
 
 def _moved_on(state: _State, step: float, drive: float) -> _State:
     x, v, xx, xv, vv = state
-    return (
-        x + step * v,
-        v,
-        xx + 2 * step * xv + step * step * vv + drive * step**3 / 3,
-        xv + step * vv + drive * step**2 / 2,
-        vv + drive * step,
-    )
+    driven = drive * step
+    reach = xv + step * vv
+    return x + step * v, v, xx + step * (xv + reach + driven * step / 3), reach + driven * step / 2, vv + driven
 
 
 def _corrected(state: _State, value: float, variance: float) -> _State:
     x, v, xx, xv, vv = state
-    gain_x, gain_v = xx / (xx + variance), xv / (xx + variance)
-    return x + gain_x * (value - x), v + gain_v * (value - x), (1 - gain_x) * xx, (1 - gain_x) * xv, vv - gain_v * xv
+    gain_x, gain_v, surprise = xx / (xx + variance), xv / (xx + variance), value - x
+    return x + gain_x * surprise, v + gain_v * surprise, (1 - gain_x) * xx, (1 - gain_x) * xv, vv - gain_v * xv
 
 
 def _looked_back(filtered: _State, predicted: _State, smoothed: _State, step: float) -> _State:
@@ -229,10 +225,13 @@ def _looked_back(filtered: _State, predicted: _State, smoothed: _State, step: fl
     x, v, xx, xv, vv = filtered
     _, _, pxx, pxv, pvv = predicted
     determinant = pxx * pvv - pxv * pxv
+    if determinant <= 0:  # only by rounding
+        return filtered
     a, c = xx + step * xv, xv + step * vv
     gain_xx, gain_xv = (a * pvv - xv * pxv) / determinant, (xv * pxx - a * pxv) / determinant
     gain_vx, gain_vv = (c * pvv - vv * pxv) / determinant, (vv * pxx - c * pxv) / determinant
-    dx, dv, dxx, dxv, dvv = (after - before for after, before in zip(smoothed, predicted, strict=True))
+    dx, dv = smoothed[0] - predicted[0], smoothed[1] - predicted[1]
+    dxx, dxv, dvv = smoothed[2] - pxx, smoothed[3] - pxv, smoothed[4] - pvv
     return (
         x + gain_xx * dx + gain_xv * dv,
         v + gain_vx * dx + gain_vv * dv,

@@ -12,7 +12,7 @@ from service.core.render.overlay import colour_of
 from service.core.render.page import templates
 from service.core.render.plot import plot_series
 from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
-from service.core.wording import frames_measured, label, number, site_text, symbol
+from service.core.wording import frames_measured, label, number, says_more_than_its_value, site_text, symbol
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
 _PLOTTED = {"muscle_architecture": ("thickness", "pennation_angle")}
@@ -104,9 +104,10 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView
 
 
 def _statements(report: Report, cine: AnalysedCine) -> tuple[str, ...]:
-    """What is no row and does not stand among the limitations."""
+    """What is no row, or more than a row says, and does not stand among the limitations."""
     said = "\n".join(report.limitations)
-    return tuple(finding.text for finding in cine.findings if not _is_row(finding) and finding.text not in said)
+    told = (finding for finding in cine.findings if not _is_row(finding) or says_more_than_its_value(finding))
+    return tuple(finding.text for finding in told if finding.text not in said)
 
 
 def _is_row(finding: Finding) -> bool:
