@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from service.access import AuditEntry
 from service.core.findings import Value
@@ -244,14 +244,42 @@ class AuditPage(Value):
     next_cursor: str | None = None
 
 
-class JobEvent(Value):
-    """Something that happened in the queue, for those who wait for it; it names no patient."""
+class EventPosition(Value):
+    """How far the two sources of events were read: the queue's events, and the instances that were stored."""
 
-    event_id: int
-    #: instance_stored, analysis_done, report_ready, delivered, or a failure of one of these.
+    job_event: int = 0
+    instance: int = 0
+
+    def __str__(self) -> str:
+        """As an event stream's id."""
+        return f"{self.job_event}-{self.instance}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The other way round. Raises ValueError."""
+        job_event, instance = text.split("-")
+        return cls(job_event=int(job_event), instance=int(instance))
+
+    def past(self, other: Self) -> Self:
+        """The further of both in each source."""
+        return type(self)(job_event=max(self.job_event, other.job_event), instance=max(self.instance, other.instance))
+
+    def before(self, count: int) -> Self:
+        """So many back in each source."""
+        return type(self)(job_event=self.job_event - count, instance=self.instance - count)
+
+
+class ServiceEvent(Value):
+    """Something that happened, for those who wait for it; it names no patient."""
+
+    #: Its own place in the source that it is from, 0 in the other: no two events have the same.
+    position: EventPosition
+    #: instance_stored, analysis_done, report_ready, delivered, delivery_refused, or a failure of one of these.
     name: str
     at: datetime
-    job_id: int
+    job_id: int | None = None
+    instance_id: int | None = None
+    sop_instance_uid: str | None = None
     study_instance_uid: str | None = None
     report_id: str | None = None
     destination: str | None = None
@@ -309,10 +337,10 @@ class JobViews(Protocol):
     def of_instances(self, instance_ids: Sequence[int]) -> Sequence[JobView]:
         """The jobs about these instances, oldest first."""
 
-    def events_after(self, event_id: int, *, limit: int) -> Sequence[JobEvent]:
-        """What happened after an event, oldest first."""
+    def events_after(self, position: EventPosition, *, limit: int) -> Sequence[ServiceEvent]:
+        """What happened after a position, oldest first; `limit` holds for each source."""
 
-    def newest_event_id(self) -> int:
+    def newest_event(self) -> EventPosition:
         """Where to begin listening."""
 
 

@@ -11,7 +11,7 @@ from service.adapters import cursors
 from service.adapters.jobs import ANALYSE_INSTANCE, COMPARE_PIXELS, COMPLETE_STUDY, COMPOSE_REPORT, DELIVER_REPORT
 from service.adapters.postgres import vendor_errors_translated
 from service.errors import NotFound
-from service.views import JobEvent, JobPage, JobState, JobView
+from service.views import EventPosition, JobPage, JobState, JobView, ServiceEvent
 
 _PREFIX = "sonomyo."
 
@@ -74,20 +74,8 @@ _PAGE = f"""{_SELECT}
     WHERE j.id < :before AND (CAST(:task AS text) IS NULL OR j.task_name = :task) AND {{condition}}
     ORDER BY j.id DESC LIMIT :limit
 """
-_EVENTS = """
-    SELECT e.id, e.type, e.at, j.id AS job_id, j.task_name,
-           coalesce(j.args->>'study_instance_uid', i.study_instance_uid, r.study_instance_uid) AS study_instance_uid,
-           j.args->>'report_id' AS report_id, j.args->>'destination' AS destination
-    FROM procrastinate_events e
-    JOIN procrastinate_jobs j ON j.id = e.job_id
-    LEFT JOIN instances i ON i.id = (j.args->>'instance_id')::bigint
-    LEFT JOIN reports r ON r.report_id = j.args->>'report_id'
-    WHERE e.id > :after AND e.type IN ('deferred', 'succeeded', 'failed')
-    ORDER BY e.id LIMIT :limit
-"""
 #: Which end of which task is worth telling; what is missing here is nobody's concern.
 _EVENT_NAMES: Mapping[tuple[str, str], str] = {
-    (ANALYSE_INSTANCE, "deferred"): "instance_stored",
     (ANALYSE_INSTANCE, "succeeded"): "analysis_done",
     (ANALYSE_INSTANCE, "failed"): "analysis_failed",
     (COMPARE_PIXELS, "deferred"): "instance_in_conflict",
@@ -97,6 +85,31 @@ _EVENT_NAMES: Mapping[tuple[str, str], str] = {
     (DELIVER_REPORT, "succeeded"): "delivered",
     (DELIVER_REPORT, "failed"): "delivery_failed",
 }
+_TOLD = ", ".join(f"('{task}', '{end}')" for task, end in _EVENT_NAMES)
+#: A delivery's job also succeeds when the peer would not take the object, or when it was set aside: the row knows, for the
+#: newest job of each.
+_EVENTS = f"""
+    SELECT e.id, e.type::text AS type, e.at, j.id AS job_id, j.task_name, d.state AS delivery_state,
+           coalesce(j.args->>'study_instance_uid', i.study_instance_uid, r.study_instance_uid) AS study_instance_uid,
+           j.args->>'report_id' AS report_id, j.args->>'destination' AS destination
+    FROM procrastinate_events e
+    JOIN procrastinate_jobs j ON j.id = e.job_id
+    LEFT JOIN instances i ON i.id = (j.args->>'instance_id')::bigint
+    LEFT JOIN reports r ON r.report_id = j.args->>'report_id'
+    LEFT JOIN deliveries d ON j.task_name = '{DELIVER_REPORT}' AND d.report_id = j.args->>'report_id'
+        AND d.destination = j.args->>'destination' AND d.kind = j.args->>'kind'
+    WHERE e.id > :after AND (j.task_name, e.type::text) IN ({_TOLD})
+        AND (j.task_name <> '{DELIVER_REPORT}' OR e.type <> 'succeeded'
+            OR d.state IN ('delivered', 'refused', 'abandoned') AND NOT EXISTS (
+                SELECT FROM procrastinate_jobs n WHERE n.args->>'report_id' = j.args->>'report_id'
+                    AND n.args->>'report_id' IS NOT NULL AND n.queueing_lock = j.queueing_lock AND n.id > j.id))
+    ORDER BY e.id LIMIT :limit
+"""  # noqa: S608 - made of constants
+_STORED = "SELECT id, sop_instance_uid, study_instance_uid, received_at FROM instances WHERE id > :after ORDER BY id LIMIT :limit"
+_NEWEST = """
+    SELECT (SELECT coalesce(max(id), 0) FROM procrastinate_events) AS job_event,
+           (SELECT coalesce(max(id), 0) FROM instances) AS instance
+"""
 
 
 class PostgresJobViews:
@@ -130,17 +143,17 @@ class PostgresJobViews:
         with vendor_errors_translated(), self._engine.connect() as connection:
             return _read(connection, _OF_INSTANCES, {"instances": list(instance_ids)})
 
-    def events_after(self, event_id: int, *, limit: int) -> Sequence[JobEvent]:
-        """What happened after an event, oldest first."""
+    def events_after(self, position: EventPosition, *, limit: int) -> Sequence[ServiceEvent]:
+        """What happened after a position, oldest first; `limit` holds for each source."""
         with vendor_errors_translated(), self._engine.connect() as connection:
-            rows = connection.execute(text(_EVENTS), {"after": event_id, "limit": limit}).mappings().all()
-        named = ((_EVENT_NAMES.get((row["task_name"], row["type"])), row) for row in rows)
-        return [_event(name, row) for name, row in named if name is not None]
+            ended = connection.execute(text(_EVENTS), {"after": position.job_event, "limit": limit}).mappings().all()
+            stored = connection.execute(text(_STORED), {"after": position.instance, "limit": limit}).mappings().all()
+        return sorted([*map(_stored_event, stored), *map(_job_event, ended)], key=lambda event: event.at)
 
-    def newest_event_id(self) -> int:
+    def newest_event(self) -> EventPosition:
         """Where to begin listening."""
         with vendor_errors_translated(), self._engine.connect() as connection:
-            return int(connection.execute(text("SELECT coalesce(max(id), 0) FROM procrastinate_events")).scalar_one())
+            return EventPosition.model_validate(dict(connection.execute(text(_NEWEST)).mappings().one()))
 
 
 def jobs_of_study(
@@ -175,10 +188,22 @@ def _job(row: RowMapping) -> JobView:
     )
 
 
-def _event(name: str, row: RowMapping) -> JobEvent:
-    return JobEvent(
-        event_id=row["id"],
-        name=name,
+def _stored_event(row: RowMapping) -> ServiceEvent:
+    return ServiceEvent(
+        position=EventPosition(instance=row["id"]),
+        name="instance_stored",
+        at=row["received_at"],
+        instance_id=row["id"],
+        sop_instance_uid=row["sop_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+    )
+
+
+def _job_event(row: RowMapping) -> ServiceEvent:
+    name = _EVENT_NAMES[row["task_name"], row["type"]]
+    return ServiceEvent(
+        position=EventPosition(job_event=row["id"]),
+        name="delivery_refused" if name == "delivered" and row["delivery_state"] != "delivered" else name,
         at=row["at"],
         job_id=row["job_id"],
         study_instance_uid=row["study_instance_uid"],

@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 from service.access import Role
 from service.api.limits import Limits
 from service.api.serve import ApiServer, make_server
-from service.errors import Conflict
+from service.errors import Conflict, InputRejected
 from service.ports import UnitOfWorkFactory
-from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, dicom_file, upload
+from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, dicom_file, reported, upload
 
 AUTHORIZATION = f"Authorization: Bearer {ADMINISTRATOR_KEY}\r\n".encode()
 LIMITS = Limits(maximum_upload_bytes=1 << 20, maximum_body_bytes=1000, body_grace_seconds=0.5)
@@ -227,6 +227,51 @@ def test_events_tell_what_happens_and_can_be_resumed(server: ApiServer, house: H
     with client(server) as made, made.stream("GET", "/api/v1/events", headers={"Last-Event-ID": first}) as stream:
         again = next(line for line in stream.iter_lines() if line.startswith("event: "))
     assert again == "event: analysis_done"
+
+
+def names_told(server: ApiServer, after: str, *, until: str) -> list[str]:
+    with client(server) as made, made.stream("GET", "/api/v1/events", headers={"Last-Event-ID": after}) as stream:
+        told: list[str] = []
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                told.append(line.removeprefix("event: "))
+                if told[-1] == until:
+                    break
+    return told
+
+
+def test_events_tell_of_a_refused_delivery_as_refused_and_of_one_sent_again_as_delivered(server: ApiServer, house: House) -> None:
+    def refuse() -> None:
+        raise InputRejected("The peer does not take it.")
+
+    house.destination.before = refuse
+    reported(house)
+    told = names_told(server, "0-0", until="delivery_refused")
+    assert told == ["instance_stored", "analysis_done", "report_ready", "delivery_refused"]
+    house.destination.before = lambda: None
+    house.client().post("/api/v1/deliveries/1/requeue").raise_for_status()
+    house.work()
+    assert names_told(server, "0-0", until="delivered")[-2:] == ["report_ready", "delivered"]
+
+
+def test_events_tell_of_each_stored_instance_once(server: ApiServer, house: House) -> None:
+    made = reported(house)
+    upload(made, dicom_file("1.2.3.4", SOPClassUID="1.2.840.10008.5.1.4.1.1.7"))
+    upload(made, dicom_file("1.2.3.4", SOPClassUID="1.2.840.10008.5.1.4.1.1.7"))
+    made.post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
+    house.work()
+    upload(made, dicom_file("1.2.3.5", study="1.2.9"))
+    house.work()
+    analysed: list[str] = []
+    with client(server) as stream_of, stream_of.stream("GET", "/api/v1/events", headers={"Last-Event-ID": "0-0"}) as stream:
+        stored = []
+        for line in stream.iter_lines():
+            analysed += [line] if line == "event: analysis_done" else []
+            if line.startswith("data: ") and "sop_instance_uid" in line:
+                stored.append(json.loads(line.removeprefix("data: "))["sop_instance_uid"])
+            if len(analysed) == 3:
+                break
+    assert stored == ["1.2.3", "1.2.3.4", "1.2.3.5"]
 
 
 def test_open_event_stream_does_not_hold_up_the_stop(house: House) -> None:

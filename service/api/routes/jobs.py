@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from service.api.dependencies import Administrator, Cursor, JobId, Limit, Parts, Viewer
 from service.api.schemas import problem_responses
-from service.views import JobPage, JobState, JobView
+from service.views import EventPosition, JobPage, JobState, JobView
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=problem_responses(401, 403, 422, 429, 503))
 
@@ -47,9 +47,12 @@ def requeue_job(parts: Parts, principal: Administrator, job_id: JobId) -> JobVie
 async def listen(
     parts: Parts,
     principal: Viewer,
-    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
+    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}-\d{1,18}$")] = None,
 ) -> StreamingResponse:
-    """Server-sent events: instance_stored, analysis_done, report_ready, delivered, and failures of these."""
+    """Server-sent events: instance_stored, analysis_done, report_ready, delivered, delivery_refused, and failures of these.
+
+    `instance_stored` comes once for each instance that is kept, whatever becomes of it; a stream goes on after Last-Event-ID.
+    """
     del principal
-    stream = await parts.events.listen(after=None if last_event_id is None else int(last_event_id))
+    stream = await parts.events.listen(after=None if last_event_id is None else EventPosition.parse(last_event_id))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
