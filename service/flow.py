@@ -8,7 +8,7 @@ waiting job never looks at the study before the change that it was deferred for.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from service.core.analyses.analysis import Analysis
+from service.core.analyses.analysis import Analysis, ModelSpec
 from service.core.compose import Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
@@ -16,7 +16,7 @@ from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
-from service.errors import InputRejected, NotFound, NotMeasurable
+from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable
 from service.ports import (
     Arrivals,
     CineReader,
@@ -161,11 +161,17 @@ class Flow:
             for report_id, destination, kind in unit.studies.release_hold(study_instance_uid):
                 unit.jobs.deliver_report(report_id, destination, kind)
 
-    def reanalyse(self, study_instance_uid: str) -> None:
-        """Run every analysis of a study again; a new report version follows. Raises NotFound."""
+    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> None:
+        """Run every analysis of a study again; a new report version follows.
+
+        `model_versions` pins versions by model name, for this run. Raises NotFound, InputRejected for a model or a version that
+        is not served or does not fit, Unavailable when a pin is given and Triton is away.
+        """
+        pinned = dict(model_versions or {})
+        self._check_pinned(pinned)
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
-            reopened = unit.analyses.reopen(study_instance_uid)
+            reopened = unit.analyses.reopen(study_instance_uid, pinned)
             for instance_id, analysis_name in reopened:
                 unit.jobs.analyse_instance(instance_id, analysis_name)
             unit.studies.touch(study_instance_uid)
@@ -256,12 +262,31 @@ class Flow:
         except KeyError as error:
             raise NotFound(f"There is no analysis named {name}; the routing rules and this version disagree.") from error
 
+    def _check_pinned(self, model_versions: Mapping[str, str]) -> None:
+        used = {spec.model_name: spec for analysis in self.analyses.values() for spec in analysis.models}
+        for name, version in model_versions.items():
+            if name not in used:
+                known = ", ".join(sorted(used)) or "none"
+                raise InputRejected(f"No analysis uses a model {name}; those in use: {known}.", reason="model_unknown")
+            served = self.server.versions(used[name])
+            if version not in served:
+                said = f"Version {version} of {name} is not served; there is {', '.join(served) or 'none'}."
+                raise InputRejected(said, reason="model_version_unknown")
+        try:
+            self.server.check([_pinned(used[name], model_versions) for name in model_versions])
+        except ModelContractError as error:
+            raise InputRejected(str(error), reason="model_version_unfit") from error
+
     def _run(self, analysis: Analysis, instance: StoredInstance, opened: StoredAnalysis) -> StoredAnalysis:
         picture: bytes | None = None
         state, failure = "done", None
         try:
             with self.reader.open(self.store.path(instance.storage_key)) as cine:
-                findings: tuple[Finding, ...] = analysis.analyse(cine, self.server.infer, self.server.describe)
+                findings: tuple[Finding, ...] = analysis.analyse(
+                    cine,
+                    lambda model, batches: self.server.infer(_pinned(model, opened.model_versions), batches),
+                    lambda model: self.server.describe(_pinned(model, opened.model_versions)),
+                )
                 picture = draw_evidence(cine, findings)
         except (InputRejected, NotMeasurable) as refused:
             state, failure = "rejected", f"{refused.reason}: {refused}"
@@ -274,6 +299,9 @@ class Flow:
         study_instance_uid = instance.attributes.study_instance_uid
         with self.units() as unit:
             study = unit.studies.lock(study_instance_uid)
+            asked = unit.analyses.get(outcome.instance_id, outcome.analysis_name)
+            if asked is not None and asked.model_versions != outcome.model_versions:
+                return  # other models were asked for meanwhile, and their job waits
             unit.analyses.close(outcome)
             if study.completion_requested or study.unfinished_analyses <= 1:
                 unit.jobs.complete_study(study_instance_uid, after_seconds=0)
@@ -314,6 +342,11 @@ class Flow:
             # What has gone out is told as delivered, even when a newer version took its place meanwhile.
             if unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered":
                 unit.outbox.close(report_id, destination, kind, state=state, error=error)
+
+
+def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
+    """The model in the version that was asked for, else as the analysis names it."""
+    return replace(model, model_version=model_versions.get(model.model_name, model.model_version))
 
 
 def _failure_sentence(analysis: StoredAnalysis) -> str:

@@ -1,8 +1,8 @@
 """What flow needs of the outside world. Adapters implement these; fakes and real ones pass one contract suite."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +65,8 @@ class StoredAnalysis:
     #: A PNG of the frame that shows the findings best, lines drawn; for the report page.
     picture: bytes | None = None
     failure: str | None = None
+    #: By model name: which version a person or program asked for; other models run as the analysis names them.
+    model_versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,9 @@ class InferenceServer(Protocol):
 
     def describe(self, model: ModelSpec) -> ModelUsed:
         """Which weights serve. Raises Unavailable, ModelContractError."""
+
+    def versions(self, model: ModelSpec) -> Sequence[str]:
+        """Which versions of a model are served, whichever `model` names. Raises Unavailable, ModelContractError."""
 
     def check(self, models: Sequence[ModelSpec]) -> None:
         """Compare every model's served metadata with what core expects. Raises ModelContractError naming the mismatch."""
@@ -196,7 +201,7 @@ class AnalysisRows(Protocol):
     def open(self, instance_id: int, analysis_name: str, why: str) -> None:
         """A row in state `queued`; a no-op when there is one."""
 
-    def reopen(self, study_instance_uid: str) -> Sequence[tuple[int, str]]:
+    def reopen(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> Sequence[tuple[int, str]]:
         """Set every analysis of the study's current instances to `queued`; gives (instance_id, analysis_name)."""
 
     def close(self, analysis: StoredAnalysis) -> None:

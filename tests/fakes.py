@@ -68,13 +68,19 @@ def make_cine(uid: str, *, grey: int = 7, frames: int = 3) -> Cine:
 
 @dataclass
 class FakeServer:
-    """Never asked by the fake analysis."""
+    """Never asked by the fake analysis; every model has the versions in `served`."""
+
+    served: tuple[str, ...] = ("1",)
 
     def infer(self, model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
         raise NotImplementedError
 
     def describe(self, model: ModelSpec) -> ModelUsed:
         raise NotImplementedError
+
+    def versions(self, model: ModelSpec) -> Sequence[str]:
+        del model
+        return self.served
 
     def check(self, models: Sequence[ModelSpec]) -> None:
         del models

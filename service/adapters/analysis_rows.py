@@ -1,6 +1,6 @@
 """Rows of `analyses`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -22,13 +22,13 @@ class PostgresAnalysisRows:
         statement = insert(AnalysisRow).values(instance_id=instance_id, analysis_name=analysis_name, why=why, state="queued")
         self._session.execute(statement.on_conflict_do_nothing())
 
-    def reopen(self, study_instance_uid: str) -> Sequence[tuple[int, str]]:
+    def reopen(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> Sequence[tuple[int, str]]:
         """Set every analysis of the study's current instances to `queued` again; gives (instance_id, analysis_name)."""
         current = select(InstanceRow.id).where(InstanceRow.study_instance_uid == study_instance_uid, InstanceRow.is_current)
         reopened = self._session.execute(
             update(AnalysisRow)
             .where(AnalysisRow.instance_id.in_(current))
-            .values(state="queued", finished_at=None)
+            .values(state="queued", finished_at=None, model_versions=dict(model_versions or {}))
             .returning(AnalysisRow.instance_id, AnalysisRow.analysis_name)
         )
         return [(instance_id, name) for instance_id, name in reopened]
@@ -81,4 +81,5 @@ def _to_stored(row: AnalysisRow, sop_instance_uid: str) -> StoredAnalysis:
         findings=tuple(Finding.model_validate(finding) for finding in row.findings),
         picture=row.picture,
         failure=row.failure,
+        model_versions=row.model_versions,
     )

@@ -156,6 +156,8 @@ class AnalysisRow(Row):
     analysis_version: Mapped[str | None]
     state: Mapped[str]
     why: Mapped[str]
+    #: Pinned by a request to analyse again: model name -> version.
+    model_versions: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     findings: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
     picture: Mapped[bytes | None]
     failure: Mapped[str | None]

@@ -96,6 +96,11 @@ class TritonInferenceServer:
             precision=parameters.get("precision"),
         )
 
+    def versions(self, model: ModelSpec) -> Sequence[str]:
+        """Which versions of a model are served. Raises Unavailable, ModelContractError."""
+        name = model.model_name
+        return tuple(_asked(lambda: self._client.get_model_metadata(name, client_timeout=_QUESTION_SECONDS)).versions)
+
     def check(self, models: Sequence[ModelSpec]) -> None:
         """Compare names, types, shapes, versions and readiness. Raises ModelContractError naming every mismatch, Unavailable."""
         found = [problem for model in models for problem in self._problems(model)]
@@ -255,6 +260,10 @@ class LazyInferenceServer:
     def describe(self, model: ModelSpec) -> ModelUsed:
         """As the server does."""
         return self._connect().describe(model)
+
+    def versions(self, model: ModelSpec) -> Sequence[str]:
+        """As the server does."""
+        return self._connect().versions(model)
 
     def check(self, models: Sequence[ModelSpec]) -> None:
         """As the server does."""

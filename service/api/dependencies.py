@@ -30,8 +30,8 @@ class Steps(Protocol):
     def request_report(self, study_instance_uid: str) -> None:
         """Raises NotFound."""
 
-    def reanalyse(self, study_instance_uid: str) -> None:
-        """Raises NotFound."""
+    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> None:
+        """Raises NotFound, InputRejected for a pinned model that is not served, Unavailable."""
 
     def acknowledge_identity(self, study_instance_uid: str) -> None:
         """Raises NotFound."""

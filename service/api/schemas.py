@@ -30,6 +30,15 @@ class Accepted(Value):
     links: Mapping[str, str]
 
 
+class Reanalysis(Value):
+    """How to run a study's analyses again."""
+
+    #: Model name -> version, for this run; models that are not named run as their analysis is made for.
+    models: Mapping[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
+    ] = Field(default={}, max_length=32, examples=[{"muscle_segmentation": "1"}])
+
+
 UploadStatus = Literal["stored", "duplicate", "corrected", "conflict", "returned", "refused"]
 
 

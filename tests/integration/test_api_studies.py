@@ -8,6 +8,7 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import Engine
 
+from service.core.analyses.analysis import ModelSpec
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import STUDY, House, as_file, dicom_file, reported, upload
 
@@ -145,6 +146,20 @@ def test_reanalysis_gives_a_second_version(house: House) -> None:
     house.work()
     versions = client.get(f"/api/v1/reports/{client.get(REPORT).json()['report_id']}/versions").json()["versions"]
     assert [version["version"] for version in versions] == [1, 2]
+
+
+def test_reanalysis_with_a_model_that_no_analysis_uses_is_refused_and_says_which_exist(house: House) -> None:
+    house.analysis.models = (ModelSpec(model_name="network", model_version="1", inputs=(), outputs=(), max_batch_size=1),)
+    client = reported(house)
+    address = f"/api/v1/studies/{STUDY}/reanalyse"
+    unknown = client.post(address, json={"models": {"other": "1"}})
+    assert (unknown.status_code, unknown.json()["type"]) == (422, "urn:sonomyo:problem:model_unknown")
+    assert "network" in unknown.json()["detail"]
+    version = client.post(address, json={"models": {"network": "7"}})
+    assert (version.status_code, version.json()["type"]) == (422, "urn:sonomyo:problem:model_version_unknown")
+    assert client.post(address, json={"models": {"network": "latest"}}).status_code == 422
+    assert client.post(address, json={"models": {"network": "1"}}).status_code == 202
+    assert client.get("/api/v1/audit").json()["entries"][0]["detail"] == {"models": {"network": "1"}}
 
 
 def test_corrected_patient_holds_delivery_until_acknowledged(house: House) -> None:

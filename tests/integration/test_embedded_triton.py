@@ -118,6 +118,7 @@ def test_served_model_answers_as_onnx_runtime_called_directly(triton_server: Emb
 
 def test_served_model_is_checked_and_described_with_what_computes_it(triton_server: EmbeddedTriton) -> None:
     with client_of(triton_server) as client:
+        assert client.versions(SEGMENTATION) == ("1",)
         client.check([SEGMENTATION])
         used = client.describe(SEGMENTATION)
     assert used.runtime is not None

@@ -1,8 +1,9 @@
 """The flow on a real PostgreSQL: each step, repeated and out of order, leaves one right state."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from service.adapters.usual_arrival import PostgresArrivals
+from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec
+from service.core.cine import Cine
 from service.core.compose import Software
+from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
 from service.core.report import Report
 from service.core.routing import RoutingRules
@@ -435,6 +439,83 @@ def test_reanalysis_makes_a_new_version(house: House) -> None:
     report = house.report()
     assert report is not None
     assert (report.version, house.analysis.runs) == (2, 2)
+
+
+NETWORK = ModelSpec(model_name="network", model_version="1", inputs=(), outputs=(), max_batch_size=1)
+
+
+class NetworkServer(FakeServer):
+    """Tells of a model what it was asked for."""
+
+    def describe(self, model: ModelSpec) -> ModelUsed:
+        return ModelUsed(name=model.model_name, version=model.model_version, sha256="ab" * 32, evidence="real")
+
+
+@dataclass
+class NetworkAnalysis(FakeAnalysis):
+    """Names the model that it was given."""
+
+    models: tuple[ModelSpec, ...] = (NETWORK,)
+
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
+        found = super().analyse(cine, infer, describe)
+        return tuple(finding.model_copy(update={"model": describe(NETWORK)}) for finding in found)
+
+
+def use_network(house: House) -> None:
+    house.analysis = NetworkAnalysis()
+    server = NetworkServer(served=("1", "2"))
+    house.flow = replace(house.flow, analyses={"muscle_architecture": house.analysis}, server=server)
+
+
+def model_versions(house: House) -> list[str]:
+    report = house.report()
+    assert report is not None
+    return [model.version for model in report.provenance.models]
+
+
+def test_reanalysis_with_a_pinned_model_uses_that_version_and_the_next_one_does_not(house: House) -> None:
+    use_network(house)
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    assert model_versions(house) == ["1"]
+    house.flow.reanalyse(STUDY, {"network": "2"})
+    house.work()
+    assert model_versions(house) == ["2"]
+    house.flow.reanalyse(STUDY)
+    house.work()
+    assert model_versions(house) == ["1"]
+
+
+def test_reanalysis_asked_for_while_another_runs_ends_with_the_model_that_was_pinned(house: House) -> None:
+    def ask_meanwhile() -> None:
+        house.analysis.before = lambda: None
+        house.flow.reanalyse(STUDY, {"network": "2"})
+
+    use_network(house)
+    house.analysis.before = ask_meanwhile
+    house.flow.store_instance(received())
+    house.work()
+    assert model_versions(house) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "said"),
+    [
+        ({"other": "1"}, "No analysis uses a model other; those in use: network."),
+        ({"network": "9"}, "Version 9 of network is not served; there is 1, 2."),
+    ],
+)
+def test_reanalysis_with_a_model_that_does_not_exist_is_refused_and_says_which_do(
+    house: House, pinned: dict[str, str], said: str
+) -> None:
+    use_network(house)
+    house.flow.store_instance(received())
+    house.work()
+    with pytest.raises(InputRejected, match=re.escape(said)):
+        house.flow.reanalyse(STUDY, pinned)
+    assert "analyse_instance" not in house.waiting()
 
 
 @pytest.mark.parametrize("step", ["complete_study", "compose_report"])

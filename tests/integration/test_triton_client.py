@@ -267,6 +267,13 @@ def test_check_server_away_is_unavailable() -> None:
         client.check([MODEL])
 
 
+def test_versions_are_those_that_the_server_tells_whichever_is_expected() -> None:
+    servicer = ScriptedTriton(right)
+    servicer.metadata.versions[:] = ["2", "3"]
+    with serving(servicer) as url, client_of(url) as client:
+        assert client.versions(MODEL) == ("2", "3")
+
+
 def test_describe_model_gives_weights_evidence_and_backend() -> None:
     with serving(ScriptedTriton(right)) as url, client_of(url) as client:
         used = client.describe(MODEL)

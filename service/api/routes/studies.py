@@ -12,7 +12,7 @@ from service.api import uploads
 from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer
 from service.api.negotiation import choose
 from service.api.problems import Problem
-from service.api.schemas import Accepted, Upload, UploadedInstance, UploadStatus, problem_responses
+from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
 from service.ports import StoredInstance
 from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudyStatus
@@ -93,10 +93,11 @@ def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid
 
 
 @router.post("/{study_instance_uid}/reanalyse", status_code=202, responses=problem_responses(404))
-def reanalyse_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Accepted:
-    """Run every analysis again; a new report version follows."""
-    parts.steps.reanalyse(study_instance_uid)
-    return _accepted(parts, principal, "reanalysis_requested", study_instance_uid)
+def reanalyse_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid, wanted: Reanalysis | None = None) -> Accepted:
+    """Run every analysis again, optionally with pinned model versions; a new report version follows."""
+    models = dict(wanted.models) if wanted is not None else {}
+    parts.steps.reanalyse(study_instance_uid, models)
+    return _accepted(parts, principal, "reanalysis_requested", study_instance_uid, **({"models": models} if models else {}))
 
 
 @router.post("/{study_instance_uid}/acknowledge-identity", status_code=202, responses=problem_responses(404))
@@ -134,8 +135,8 @@ def present_report(parts: Services, principal: Principal, report: Report, media_
     return Response(content, media_type=media_type, headers=headers)
 
 
-def _accepted(parts: Services, principal: Principal, action: str, study_instance_uid: str) -> Accepted:
-    parts.audit.append(actor=principal.name, action=action, subject=study_instance_uid)
+def _accepted(parts: Services, principal: Principal, action: str, study_instance_uid: str, **detail: object) -> Accepted:
+    parts.audit.append(actor=principal.name, action=action, subject=study_instance_uid, detail=detail)
     return Accepted(study_instance_uid=study_instance_uid, links=_links(study_instance_uid))
 
 
