@@ -152,14 +152,17 @@ def test_other_syntax_is_stored_as_sent_and_ends_in_a_report(service: RunningSer
 
 
 @pytest.mark.parametrize("name", ["ybr_color", "palette_color", "color3d_jpeg_baseline", "GREYSCALE_CINE", "RGB_CINE"])
-def test_real_or_odd_cine_ends_in_a_report_or_a_clear_not_measured(service: RunningService, tmp_path: Path, name: str) -> None:
+def test_published_cine_of_no_calf_ends_in_a_clear_not_measured(service: RunningService, tmp_path: Path, name: str) -> None:
     path = published_cine(name, tmp_path)
     send(service, path)
     service.complete(study_of(path))
     report = service.report(study_of(path), timeout_seconds=120)
-    assert report["findings"]
-    for refused in findings(report, "not_measured"):
-        assert refused["text"]
+    (refused,) = findings(report, "not_measured")
+    assert refused["kind"] == "not_measured"
+    assert refused["flags"], "the reason, coded"
+    assert len(refused["text"]) > len("Not measured: "), "and in words"
+    assert [finding["name"] for finding in report["findings"] if finding.get("unit") == "mm"] == []
+    assert [finding["name"] for finding in report["findings"] if finding["kind"] == "measurement"] == []
 
 
 def published_cine(name: str, folder: Path) -> Path:
