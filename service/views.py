@@ -318,8 +318,8 @@ class StudyViews(Protocol):
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""
 
-    def pictures(self, sop_instance_uids: Sequence[str]) -> Mapping[str, bytes]:
-        """The annotated frame (PNG) of each current instance that has one."""
+    def pictures(self, report_id: str) -> Mapping[str, bytes]:
+        """The annotated frame (PNG) of each instance that has one, by SOP Instance UID, as this version shows it."""
 
     def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
         """The current row of an instance whose bytes are still held. Raises NotFound."""

@@ -14,7 +14,7 @@ from service.adapters.job_queries import jobs_of_study
 from service.adapters.operation_queries import select_deliveries
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.report_rows import PostgresReportRows
-from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
+from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportPictureRow, ReportRow, StudyRow
 from service.core.report import Report
 from service.errors import NotFound
 from service.ports import RenderedObject, StoredInstance
@@ -110,16 +110,15 @@ class PostgresStudyViews:
         with vendor_errors_translated(), Session(self._engine) as session:
             return PostgresReportRows(session=session).rendered(report_id, kind)
 
-    def pictures(self, sop_instance_uids: Sequence[str]) -> Mapping[str, bytes]:
-        """The annotated frame of each current instance that has one."""
+    def pictures(self, report_id: str) -> Mapping[str, bytes]:
+        """The annotated frame of each instance that has one, as this version shows it."""
         query = (
-            select(InstanceRow.sop_instance_uid, AnalysisRow.picture)
-            .join(AnalysisRow, AnalysisRow.instance_id == InstanceRow.id)
-            .where(InstanceRow.sop_instance_uid.in_(sop_instance_uids), InstanceRow.is_current, AnalysisRow.picture.is_not(None))
-            .order_by(AnalysisRow.id)
+            select(ReportPictureRow.sop_instance_uid, ReportPictureRow.picture)
+            .where(ReportPictureRow.report_id == report_id)
+            .order_by(ReportPictureRow.analysis_name)
         )
         with vendor_errors_translated(), self._engine.connect() as connection:
-            return {uid: picture for uid, picture in connection.execute(query) if picture is not None}
+            return dict(connection.execute(query).all())
 
     def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
         """The current row of an instance whose bytes are still held. Raises NotFound."""

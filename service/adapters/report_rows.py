@@ -1,4 +1,4 @@
-"""Rows of `reports` and `rendered_objects`: immutable, a trigger refuses UPDATE and DELETE."""
+"""Rows of `reports`, `report_pictures` and `rendered_objects`: immutable, a trigger refuses UPDATE and DELETE."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,6 +16,13 @@ from service.ports import RenderedObject
 _WAITING_JOBS = text(
     "SELECT queueing_lock, scheduled_at FROM procrastinate_jobs WHERE queueing_lock = ANY(:locks) AND status = 'todo'"
 ).bindparams(bindparam("locks", type_=ARRAY(Text())))
+
+_KEEP_PICTURES = text(
+    "INSERT INTO report_pictures (report_id, sop_instance_uid, analysis_name, picture)"
+    " SELECT :report, i.sop_instance_uid, a.analysis_name, a.picture"
+    " FROM instances i JOIN analyses a ON a.instance_id = i.id"
+    " WHERE i.study_instance_uid = :study AND i.is_current AND NOT i.is_returned AND a.picture IS NOT NULL"
+)
 
 
 class PostgresReportRows:
@@ -37,6 +44,8 @@ class PostgresReportRows:
         saved = self._session.execute(statement.on_conflict_do_nothing().returning(ReportRow.report_id)).scalar_one_or_none()
         if saved is None:
             raise Conflict(f"Version {report.version} of this study's report exists already.")
+        # The study's row is locked by whoever makes a version, so these are the analyses that it rests on.
+        self._session.execute(_KEEP_PICTURES, {"report": report.report_id, "study": report.study.study_instance_uid})
 
     def newest(self, study_instance_uid: str) -> Report | None:
         """The newest version."""

@@ -185,6 +185,17 @@ class ReportRow(Row):
     __table_args__ = (UniqueConstraint("study_instance_uid", "version"),)
 
 
+class ReportPictureRow(Row):
+    """The annotated frame of one analysis as a report version shows it; immutable, as the version is."""
+
+    __tablename__ = "report_pictures"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.report_id"), primary_key=True)
+    sop_instance_uid: Mapped[str] = mapped_column(primary_key=True)
+    analysis_name: Mapped[str] = mapped_column(primary_key=True)
+    picture: Mapped[bytes]
+
+
 class RenderedRow(Row):
     """The bytes of one object made from a report: rendered once, re-sent as they are."""
 

@@ -49,7 +49,8 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
         software=service.software,
     )
     (output / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
-    (output / "report.html").write_text(service.html(report, {} if picture is None else {attributes.sop_instance_uid: picture}))
+    page = service.html(report, {} if picture is None else {attributes.sop_instance_uid: picture})
+    (output / "report.html").write_text(page, encoding="utf-8")
     (output / "sr.dcm").write_bytes(service.structured_report(report, [attributes]).content)
     return report
 

@@ -125,8 +125,7 @@ def present_report(parts: Services, principal: Principal, report: Report, media_
     """One version as one media type; who read it is on record."""
     headers = {"ETag": f'"{report.report_id}"', "Vary": "Accept"}
     if media_type == "text/html":
-        used = sorted({finding.evidence.sop_instance_uid for finding in report.findings})
-        content: str | bytes = parts.render_page(report, parts.studies.pictures(used))
+        content: str | bytes = parts.render_page(report, parts.studies.pictures(report.report_id))
     elif media_type == "application/dicom":
         content = parts.studies.rendered(report.report_id, "sr").content
     else:

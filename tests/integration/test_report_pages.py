@@ -1,0 +1,69 @@
+"""Report pages: each version shows the pictures that it rests on; that of one file is UTF-8."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from service.core.report import Report
+from service.ports import UnitOfWorkFactory
+from tests.integration.api_parts import STUDY, House, dicom_file, reported
+from tests.running import ROOT
+
+
+@pytest.fixture
+def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """Each analysis draws another picture, and pages tell which they show."""
+    drawn = iter([b"first", b"second", b"third"])
+    monkeypatch.setattr("service.flow.draw_evidence", lambda _cine, _findings: next(drawn))
+    with House(engine, units, tmp_path) as made:
+        object.__setattr__(made.app.state.services, "render_page", page)
+        yield made
+
+
+def page(report: Report, pictures: Mapping[str, bytes]) -> str:
+    return f"version {report.version}: {pictures['1.2.3'].decode()}"
+
+
+def test_page_of_an_older_version_shows_its_own_picture(house: House) -> None:
+    client = reported(house)
+    client.post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
+    house.work()
+    newest = client.get(f"/api/v1/studies/{STUDY}/report").json()["report_id"]
+    versions = client.get(f"/api/v1/reports/{newest}/versions").json()["versions"]
+    pages = [client.get(f"/api/v1/reports/{one['report_id']}", headers={"Accept": "text/html"}).text for one in versions]
+    assert pages == ["version 1: first", "version 2: second"]
+
+
+def test_picture_of_a_version_cannot_be_changed(house: House) -> None:
+    reported(house)
+    with pytest.raises(DBAPIError, match="immutable"), house.engine.begin() as connection:
+        connection.execute(text("UPDATE report_pictures SET picture = ''"))
+
+
+ANALYZE = """
+import sys
+from pathlib import Path
+from service.bootstrap import Service
+from service.commands.one_file import Plan, analyze_file
+from service.adapters.instance_store import read_instance
+from service.settings import Settings
+
+file, output = map(Path, sys.argv[1:])
+attributes, _ = read_instance(file)
+analyze_file(Service(Settings()), Plan(file, attributes, ()), output)
+"""
+
+
+def test_page_of_one_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    file = tmp_path / "cine.dcm"
+    file.write_bytes(dicom_file(PatientName="Yamada^Tarou=山田^太郎"))
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", ANALYZE, str(file), str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **ascii_only}, check=True, timeout=60)
+    assert "山田" in (tmp_path / "report.html").read_text(encoding="utf-8")
