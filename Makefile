@@ -20,7 +20,8 @@ demo: setup ## The whole service, a simulated cine and its report; ARGS="--exit 
 
 test: setup ## Unit and integration tests on real PostgreSQL and Triton
 	$(BIN)/pytest tests/unit -q -n 2 --durations=5 $(ARGS)
-	$(BIN)/pytest tests/integration -q -n 2 --dist loadfile --durations=10 $(ARGS)
+	@# Twice as many as the smallest machine has cores: these tests wait for processes most of the time.
+	$(BIN)/pytest tests/integration -q -n 4 --dist loadfile --durations=10 $(ARGS)
 
 check: setup ## Formatter, linters, types, layers, tree, licences
 	$(BIN)/ruff format --check .
