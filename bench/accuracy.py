@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from bench.bare_loop import TRITON_PACKAGES, Network, open_network
-from bench.labelled_images import Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
+from bench.labelled_images import GATE_SEEDS, Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
 from service.core.analyses.analysis import Infer, ModelSpec, Tensors
 from service.core.analyses.muscle_architecture import MuscleArchitecture
 from service.core.cine import Cine
 from service.core.findings import Finding, ModelUsed
+from service.errors import NotMeasurable
 
 _DRAWS = 2000
 _RELATIVE = ("thickness", "thickness_at_insertion", "fascicle_length")
@@ -82,23 +84,25 @@ def measure(infer: Infer, subjects: int) -> dict[str, Any]:
         print("real frames are left out: no shared data folder (SONOMYO_SHARED)")
     sets: dict[str, dict[str, Answers]] = defaultdict(lambda: defaultdict(Answers))
     for name, labelled in timtrack(data) if data is not None else ():
-        _take(sets[f"TimTrack {name}"], labelled, infer)
+        take(sets[f"TimTrack {name}"], labelled, infer)
     for device_group, said in (("common", "known devices"), ("held-out", "held-out devices")):
         # The group comes from a tuple of the two literals, which mypy widens to str.
         for labelled in simulated(subjects, device_group):  # type: ignore[arg-type]
-            _take(sets[f"simulated, {said}"], labelled, infer)
+            take(sets[f"simulated, {said}"], labelled, infer)
     return {
         "errors": {name: {kind: errors(answers, kind) for kind, answers in kinds.items()} for name, kinds in sets.items()},
-        "accepted_without_muscle": _accepted(without_muscle(data, 4 * subjects), infer),
+        "measured_without_muscle": _gate(without_muscle(data, 4 * subjects), infer, wrong_when_measured=True),
+        "not_measured_with_muscle": _gate(_with_muscle(data, subjects), infer, wrong_when_measured=False),
     }
 
 
-def _take(answers: Mapping[str, Answers], labelled: Labelled, infer: Infer) -> None:
+def take(answers: Mapping[str, Answers], labelled: Labelled, infer: Infer) -> None:
+    """Add what the analysis answers to each measurement of one cine."""
     found = {finding.name: finding for finding in analyse(labelled.cine, infer)}
     for kind, truth in labelled.truth.items():
         for index, true in enumerate(truth):
             answers[kind].add(_answer(found, kind, index), true, labelled.group)
-        answers[kind].human.extend(_human_errors(labelled.readings, kind))
+        answers[kind].human.extend(human_errors(labelled.readings, kind))
 
 
 def analyse(cine: Cine, infer: Infer) -> tuple[Finding, ...]:
@@ -129,14 +133,19 @@ def _gap_at_insertion(found: Mapping[str, Finding]) -> float | None:
     if thickness is None or angle is None:
         return None
     lines = {line.label: np.array(line.points) for line in thickness.evidence.lines}
-    first = max(points[0, 0] for points in lines.values())
-    last = min(points[-1, 0] for points in lines.values())
-    place = first + _EDGE_PIXELS if angle > 0 else last - _EDGE_PIXELS
-    depths = {name: float(np.interp(place, points[:, 0], points[:, 1])) for name, points in lines.items()}
-    return depths["deep_aponeurosis"] - depths["superficial_aponeurosis"]
+    return gap_at_insertion(lines["superficial_aponeurosis"], lines["deep_aponeurosis"], angle)
 
 
-def _human_errors(readings: Sequence[Reading], kind: str) -> list[float]:
+def gap_at_insertion(superficial: Floats, deep: Floats, fascicle_angle: float) -> float:
+    """Between two lines (P, 2) in pixels of the picture, `_EDGE_PIXELS` from where both begin or end."""
+    place = max(superficial[0, 0], deep[0, 0]) + _EDGE_PIXELS
+    if fascicle_angle <= 0:
+        place = min(superficial[-1, 0], deep[-1, 0]) - _EDGE_PIXELS
+    depths = [float(np.interp(place, line[:, 0], line[:, 1])) for line in (superficial, deep)]
+    return depths[1] - depths[0]
+
+
+def human_errors(readings: Sequence[Reading], kind: str) -> list[float]:
     """Each observer against the mean of the others."""
     values = np.array([_of_reading(reading, kind) for reading in readings])
     if len(values) < 2:
@@ -158,7 +167,7 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
     constant = np.abs(np.median(true) - true) * scale
     missing = np.isnan(answered)
     signed = (answered - true) * scale
-    error = np.where(missing, constant, np.abs(signed))
+    error = error_of_each(answers, kind)
     low, high = interval(error, answers.groups)
     return {
         "unit": "%" if kind in _RELATIVE else "deg",
@@ -175,6 +184,13 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
     }
 
 
+def error_of_each(answers: Answers, kind: str) -> Floats:
+    """Absolute error of each frame (N,), in the unit of `errors`; a missing answer counts as if the constant had been given."""
+    true, answered = np.array(answers.true), np.array(answers.answered)
+    given = np.where(np.isnan(answered), np.median(true), answered)
+    return np.asarray(np.abs(given - true) * (_PERCENT / true if kind in _RELATIVE else 1.0))
+
+
 def interval(values: Floats, groups: Sequence[str]) -> tuple[float, float]:
     """95 % interval of the mean when groups are drawn anew."""
     names = sorted(set(groups))
@@ -185,12 +201,34 @@ def interval(values: Floats, groups: Sequence[str]) -> tuple[float, float]:
     return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
-def _accepted(pictures: Iterable[tuple[str, Cine]], infer: Infer) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: {"pictures": 0, "measured": 0})
+def _with_muscle(data: Path | None, subjects: int) -> Iterator[tuple[str, Cine]]:
+    """Every labelled frame by itself, as the gate sees a still picture."""
+    for name, labelled in timtrack(data) if data is not None else ():
+        yield f"TimTrack {name}", labelled.cine
+    for device_group, said in (("common", "known devices"), ("held-out", "held-out devices")):
+        # As above.
+        for labelled in simulated(subjects, device_group, GATE_SEEDS):  # type: ignore[arg-type]
+            yield f"simulated, {said}", labelled.cine
+
+
+def _gate(pictures: Iterable[tuple[str, Cine]], infer: Infer, *, wrong_when_measured: bool) -> dict[str, dict[str, Any]]:
+    """Of each source how many are judged wrongly, and the 95 % interval of that share (Clopper and Pearson 1934)."""
+    judged: dict[str, list[bool]] = defaultdict(list)
     for source, cine in pictures:
-        counts[source]["pictures"] += 1
-        counts[source]["measured"] += any(finding.name == "thickness" for finding in analyse(cine, infer))
-    return dict(counts)
+        judged[source].append(_is_measured(cine, infer) is wrong_when_measured)
+    return {source: {"pictures": len(wrong), "wrong": sum(wrong), "interval": _share(wrong)} for source, wrong in judged.items()}
+
+
+def _is_measured(cine: Cine, infer: Infer) -> bool:
+    try:
+        return any(finding.name == "thickness" for finding in analyse(cine, infer))
+    except NotMeasurable:
+        return False
+
+
+def _share(wrong: Sequence[bool]) -> list[float]:
+    interval = binomtest(sum(wrong), len(wrong)).proportion_ci()
+    return [float(interval.low), float(interval.high)]
 
 
 def table(figures: Mapping[str, Any]) -> str:
@@ -205,8 +243,11 @@ def table(figures: Mapping[str, Any]) -> str:
                 f"{name[:26] + ': ' + kind:52s}{row['answered']:5d}/{row['frames']:<4d}{row['mean_absolute_error']:8.2f}"
                 f"{low:8.2f}-{high:<6.2f}{bias}{row['constant']:10.2f}{human} {row['unit']}"
             )
-    for source, counts in figures["accepted_without_muscle"].items():
-        lines.append(f"measured though without muscle, {source}: {counts['measured']} of {counts['pictures']}")
+    for kind in ("measured_without_muscle", "not_measured_with_muscle"):
+        for source, counts in figures[kind].items():
+            low, high = counts["interval"]
+            said = kind.replace("_", " ")
+            lines.append(f"{said}, {source}: {counts['wrong']} of {counts['pictures']} ({low:.1%} to {high:.1%})")
     return "\n".join(lines)
 
 

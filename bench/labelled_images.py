@@ -5,9 +5,11 @@ Real frames come from a folder that is no part of the repository (SONOMYO_SHARED
 
 import os
 import re
+import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -16,6 +18,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from service.adapters.cine_decoder import FileCineReader
 from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
 from simulator.calf import simulate_calf
 from simulator.device import DeviceGroup
@@ -24,6 +27,7 @@ from simulator.nuisance import simulate_nuisance
 #: Seeds that neither training nor the choice of thresholds has seen.
 TEST_SEEDS = 2_000_000
 NUISANCE_SEEDS = 4_000_000
+GATE_SEEDS = TEST_SEEDS + 300_000
 _FRAMES_A_SUBJECT = (0, 10, 20, 28, 35, 45)
 #: Heights in the sheets of set 3 are in pixels of a picture that is larger than the clip.
 _SET_3_ENLARGEMENT = 1.25
@@ -70,10 +74,10 @@ def timtrack(data: Path) -> Iterator[tuple[str, Labelled]]:
         yield name, Labelled(group, one_frame(image), {key: tuple(map(float, value)) for key, value in truth.items()}, readings)
 
 
-def simulated(subjects: int, device_group: DeviceGroup) -> Iterator[Labelled]:
+def simulated(subjects: int, device_group: DeviceGroup, first_seed: int = TEST_SEEDS) -> Iterator[Labelled]:
     """Calves in contraction, a few frames of each, in mm."""
-    offset = 0 if device_group == "common" else 500_000
-    for seed in range(TEST_SEEDS + offset, TEST_SEEDS + offset + subjects):
+    first = first_seed + (0 if device_group == "common" else 500_000)
+    for seed in range(first, first + subjects):
         calf = simulate_calf(seed, device_group=device_group)
         truth = calf.truth
         images = [calf.make(index).sector for index in _FRAMES_A_SUBJECT]
@@ -87,12 +91,24 @@ def simulated(subjects: int, device_group: DeviceGroup) -> Iterator[Labelled]:
 
 
 def without_muscle(data: Path | None, nuisances: int) -> Iterator[tuple[str, Cine]]:
-    """Pictures in which muscle architecture must not be measured: simulated nuisance, and nerves across the forearm."""
+    """Pictures in which muscle architecture must not be measured; of usgra only those that training never saw."""
     for seed in range(NUISANCE_SEEDS, NUISANCE_SEEDS + nuisances):
         yield "simulated nuisance", one_frame(simulate_nuisance(seed))
     if data is not None:
-        for path in sorted((data / "usgra").glob("*/images/*")):
-            yield "nerve and vessel across (usgra)", one_frame(_grey(path))
+        for path in sorted((data / "usgra" / "test" / "images").iterdir()):
+            yield "nerve and vessel across (usgra, test)", one_frame(_grey(path))
+        yield from _dicom_without_muscle(data / "dicom")
+
+
+def _dicom_without_muscle(folder: Path) -> Iterator[tuple[str, Cine]]:
+    """Each file while it is open: a probe in air, a shoulder, hearts and a fetus, Doppler among them."""
+    with closing(FileCineReader()) as reader, tempfile.TemporaryDirectory() as unpacked:
+        for archive in sorted(folder.glob("*.zip")):
+            with zipfile.ZipFile(archive) as content:
+                content.extractall(unpacked)
+        for path in sorted([*Path(unpacked).rglob("*.dcm"), *folder.glob("*.dcm"), folder / "DIRW0007"]):
+            with reader.open(path) as cine:
+                yield "other anatomy, air, Doppler (DICOM files)", cine
 
 
 def one_frame(image: Pixels) -> Cine:
@@ -147,6 +163,17 @@ def _set_2(root: Path) -> Iterator[Found]:
 
 
 def _set_3(root: Path, clips: Path) -> Iterator[Found]:
+    readings = set_3_readings(root)
+    for path in sorted(clips.glob("*.mp4")):
+        with av.open(str(path)) as clip:
+            for number, frame in enumerate(clip.decode(video=0), start=1):
+                if found := readings.get(f"{path.stem}_{number}"):
+                    image = np.ascontiguousarray(frame.to_ndarray(format="gray")[:, ::-1], np.uint8)
+                    yield "set 3, gastrocnemius medialis", path.stem, image, tuple(found)
+
+
+def set_3_readings(root: Path) -> Mapping[str, Sequence[Reading]]:
+    """Of the clips' labelled frames, by `CLIP_N` with N from 1; heights in pixels of the clip."""
     readings: dict[str, list[Reading]] = defaultdict(list)
     for observer in (1, 2, 3):
         for sheet, rows in _sheets(root / "dataset_3" / f"dataset3_for_manual_estimation_obs{observer}.xlsx").items():
@@ -154,12 +181,7 @@ def _set_3(root: Path, clips: Path) -> Iterator[Found]:
                 if reading := _reading(row, "B", "C", "D"):
                     alpha, beta, height = reading
                     readings[f"{sheet}_{row.get('A')}"].append((alpha, beta, height / _SET_3_ENLARGEMENT))
-    for path in sorted(clips.glob("*.mp4")):
-        with av.open(str(path)) as clip:
-            for number, frame in enumerate(clip.decode(video=0), start=1):
-                if found := readings.get(f"{path.stem}_{number}"):
-                    image = np.ascontiguousarray(frame.to_ndarray(format="gray")[:, ::-1], np.uint8)
-                    yield "set 3, gastrocnemius medialis", path.stem, image, tuple(found)
+    return readings
 
 
 def _set_4(root: Path) -> Iterator[Found]:

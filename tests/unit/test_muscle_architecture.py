@@ -276,6 +276,16 @@ def test_cine_without_frames_is_not_measurable() -> None:
     assert caught.value.reason == "no_frames"
 
 
+def test_cine_with_colour_over_it_is_not_measurable() -> None:
+    cine = cine_of([Muscle().draw()[0]], Calibration(0.1, 0.1, CALIBRATED))
+    coloured = cine.picture(1).copy()
+    coloured[cine.rows // 3 : cine.rows // 2, cine.columns // 3 : cine.columns // 2] = (230, 30, 20)
+    doppler = Cine(**{name: getattr(cine, name) for name in cine.__slots__} | {"picture": lambda _: coloured})
+    with pytest.raises(NotMeasurable) as caught:
+        MuscleArchitecture().analyse(doppler, scripted([]), described)
+    assert caught.value.reason == "colour_overlay"
+
+
 def test_batches_are_made_when_asked_for_and_none_is_kept() -> None:
     image, answer = Muscle().draw()[0], Muscle().answer()
     taken = asked = 0

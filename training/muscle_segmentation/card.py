@@ -10,22 +10,34 @@ from training.muscle_segmentation.real import HELD_OUT_DEVICE
 _SIMULATED = """`simulator/` of this repository, {share:.0%} of every batch, other seeds than in the tables below; frames without
   a muscle (probe in air, speckle, layers, vessels, bone) among them."""
 
+_REAL_NEGATIVES = """
+- Without muscle: usgra, github tmkand/usgra-seg, commit 66dc77d, CC BY 4.0: the 204 pictures of its
+  train folder, every map empty."""
+
 _NEGATIVES = """
-Of {images} simulated frames without a muscle, {share_of_images_with_belly_over_5_percent:.0%} got a belly of over 5 % of the
-frame. No real picture without a muscle was scored."""
+Of {images} {kind} without a muscle, {share_of_images_with_belly_over_5_percent:.0%} got a belly of over 5 % of the frame."""
+_KINDS = {
+    "simulated_without_muscle": "simulated frames",
+    "real_without_muscle": "real pictures (usgra, test: nerves and vessels across, same examiner as those trained on)",
+}
 
 _LOSS_OPTIONS = ("fascicle_positive", "fascicle_false_positive")
 _ROWS = (
     ("images (clusters)", "images"),
     ("aponeurosis IoU", "aponeurosis_iou"),
+    ("aponeurosis Dice", "aponeurosis_dice"),
     ("centre-line error, median, px", "line_error_pixels_median"),
     ("labelled lines found", "lines_found"),
     ("both lines within 3 px", "both_lines_within_3_pixels"),
     ("muscle belly IoU", "belly_iou"),
     ("fascicle F1 at 2 px", "fascicle_f1_at_2_pixels"),
+    ("fascicle Dice", "fascicle_dice"),
+    ("fascicle clDice", "fascicle_cldice"),
     ("fragment angle MAE, deg", "angle_mae_deg"),
     ("constant angle MAE, deg", "constant_angle_mae_deg"),
     ("images with an angle", "angle_answered"),
+    ("analysis' angle MAE, deg", "analysis_angle_mae_deg"),
+    ("images with the analysis' angle", "analysis_angle_answered"),
 )
 _COLUMNS = (
     ("real: validation", "validation"),
@@ -44,8 +56,7 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
     """model_card.md from what training and evaluation wrote."""
     stages = facts["stages"]
     share = stages[-1]["simulated_share"]
-    without = tables.get("simulated_without_muscle")
-    negatives = _NEGATIVES.format(**without) if without else ""
+    negatives = "".join(_NEGATIVES.format(kind=said, **tables[key]) for key, said in _KINDS.items() if key in tables)
     return _template("model_card.md").substitute(
         remark=facts["remark"],
         labels="aponeurosis, fascicle, muscle_belly, in this order",
@@ -53,6 +64,7 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         parameters=f"{facts['parameters']:,}",
         evidence_remark=", with simulated frames added in training" if share else "",
         simulated=_SIMULATED.format(share=share) if share else "none.",
+        real_negatives=_REAL_NEGATIVES if stages[-1].get("real_negatives") else "",
         device=HELD_OUT_DEVICE,
         table=_table(tables),
         negatives=negatives,
@@ -73,6 +85,7 @@ def _commands(stages: Sequence[Mapping[str, Any]]) -> str:
         words += [f"--{name.replace('_', '-')} {stage[name]}" for name in _LOSS_OPTIONS if name in stage]
         words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
         words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
+        words += ["--without-muscle USGRA/train"] if stage.get("real_negatives") else []
         lines.append(" ".join(words))
     return "\n".join(lines)
 

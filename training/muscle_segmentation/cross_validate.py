@@ -29,12 +29,17 @@ _SIZE = 256
 _TIMED_FRAMES = 60
 _ROWS = (
     ("aponeurosis IoU", "aponeurosis_iou"),
+    ("aponeurosis Dice", "aponeurosis_dice"),
     ("centre-line error, px", "line_error_pixels_median"),
     ("both lines within 3 px", "both_lines_within_3_pixels"),
     ("fascicle F1 at 2 px", "fascicle_f1_at_2_pixels"),
+    ("fascicle Dice", "fascicle_dice"),
+    ("fascicle clDice", "fascicle_cldice"),
     ("fragment angle MAE, deg", "angle_mae_deg"),
     ("constant angle MAE, deg", "constant_angle_mae_deg"),
     ("images with an angle", "angle_answered"),
+    ("analysis' angle MAE, deg", "analysis_angle_mae_deg"),
+    ("images with the analysis' angle", "analysis_angle_answered"),
 )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from training.muscle_segmentation.folds import Folds, split
 from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
 from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, ServedSegmentation
-from training.muscle_segmentation.real import Bytes, Labelled, load_real
+from training.muscle_segmentation.real import Bytes, Labelled, load_real, load_without_muscle
 from training.muscle_segmentation.scores import Score, bootstrap, score
 from training.muscle_segmentation.simulated import TEST_NEGATIVE_SEEDS, TEST_SEEDS, labelled_frames, labelled_negative
 
@@ -25,12 +25,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder with last.pt")
     parser.add_argument("--simulated-subjects", type=int, default=20, help="held-out subjects on each group of devices")
+    parser.add_argument("--without-muscle", type=Path, help="folder with images of other anatomy that training never saw")
     arguments = parser.parse_args()
     network = load_network(arguments.run / "last.pt")
     images = load_real(arguments.data)
     tables = evaluate(network, images, split(images))
     if arguments.simulated_subjects:
         tables |= evaluate_simulated(network, arguments.simulated_subjects)
+    if arguments.without_muscle:
+        tables["real_without_muscle"] = evaluate_empty(network, load_without_muscle(arguments.without_muscle))
     (arguments.run / "evaluation.json").write_text(json.dumps(tables, indent=1) + "\n")
     picture([images[i] for i in _some(split(images))], network).save(arguments.run / "predictions.png")
     print(json.dumps(tables, indent=1))
@@ -77,12 +80,13 @@ def evaluate_simulated(network: ServedSegmentation, subjects: int) -> Table:
         maps = predict(network, [item for _, item in frames])
         tables[title] = summary([score(item, m, seed, None) for (seed, item), m in zip(frames, maps, strict=True)])
     negatives = [labelled_negative(seed) for seed in range(TEST_NEGATIVE_SEEDS, TEST_NEGATIVE_SEEDS + 2 * subjects)]
-    covered = [float((m[2] >= 128).mean()) for m in predict(network, negatives)]
-    tables["simulated_without_muscle"] = {
-        "images": len(covered),
-        "share_of_images_with_belly_over_5_percent": float(np.mean(np.array(covered) > 0.05)),
-    }
-    return tables
+    return tables | {"simulated_without_muscle": evaluate_empty(network, negatives)}
+
+
+def evaluate_empty(network: ServedSegmentation, items: Sequence[Labelled]) -> dict[str, object]:
+    """How often a picture without a muscle gets a belly all the same."""
+    covered = np.array([float((m[2] >= 128).mean()) for m in predict(network, items)])
+    return {"images": len(covered), "share_of_images_with_belly_over_5_percent": float((covered > 0.05).mean())}
 
 
 def summary(scores: list[Score]) -> dict[str, object]:
@@ -99,9 +103,15 @@ def summary(scores: list[Score]) -> dict[str, object]:
         "line_error_pixels_median": _interval(found, median=True),
         "lines_found": None if not lines else len(found) / len(lines),
         "both_lines_within_3_pixels": _interval(near),
+        "aponeurosis_dice": _interval([(_dice(s.aponeurosis_iou), s.cluster) for s in scores]),
+        "belly_dice": _interval([(_dice(s.belly_iou), s.cluster) for s in scores]),
         "fascicle_f1_at_2_pixels": _interval([(s.fascicle_f1, s.cluster) for s in scores]),
+        "fascicle_dice": _interval([(s.fascicle_dice, s.cluster) for s in scores]),
+        "fascicle_cldice": _interval([(s.fascicle_cldice, s.cluster) for s in scores]),
         "angle_mae_deg": _interval([(s.angle_error_deg, s.cluster) for s in labelled]),
-        "angle_answered": None if not labelled else sum(s.angle_error_deg is not None for s in labelled) / len(labelled),
+        "angle_answered": _share([s.angle_error_deg is not None for s in labelled]),
+        "analysis_angle_mae_deg": _interval([(s.analysis_angle_error_deg, s.cluster) for s in labelled]),
+        "analysis_angle_answered": _share([s.analysis_angle_error_deg is not None for s in labelled]),
         "constant_angle_mae_deg": _interval([(s.constant_angle_error_deg, s.cluster) for s in labelled]),
     }
 
@@ -132,6 +142,14 @@ def constant_angle(items: list[Labelled]) -> float:
     """The median fascicle angle of training: what an answer without looking would be."""
     angles = [mean_angle_deg(find_fragments(item.targets[1], 100)) for item in items if item.has_fascicle]
     return float(np.median([angle for angle in angles if angle is not None]))
+
+
+def _dice(iou: float | None) -> float | None:
+    return None if iou is None else 2 * iou / (1 + iou)
+
+
+def _share(answers: Sequence[bool]) -> float | None:
+    return sum(answers) / len(answers) if answers else None
 
 
 def _interval(values: Sequence[tuple[float | None, int]], *, median: bool = False) -> dict[str, float | int] | None:

@@ -1,4 +1,4 @@
-"""Real labelled frames of DL_Track as training arrays: sector found, placed and labelled as the service does it.
+"""Real frames as training arrays, sector found, placed and labelled as the service does it: DL_Track's, and such without muscle.
 
 The two structures are labelled on different images, so each head has its own weights: 0 where nothing is known.
 """
@@ -49,6 +49,22 @@ def load_real(folder: Path) -> list[Labelled]:
     with (folder / "manifest.csv").open(newline="") as table:
         rows = {row["name"]: row for row in csv.DictReader(table)}
     return [_load_one(folder, name, rows[name]) for name in sorted(rows)]
+
+
+def load_without_muscle(folder: Path) -> list[Labelled]:
+    """Pictures in which no pennate muscle lies along the probe (nerves and vessels across, of usgra): every head is empty."""
+    return [_without_muscle(path) for path in sorted((folder / "images").glob("*.png"))]
+
+
+def _without_muscle(path: Path) -> Labelled:
+    frame = np.asarray(Image.open(path).convert("L"))
+    placement = place(find_sector([frame]))
+    image = model_input(frame, placement)
+    weights = np.repeat((image > 0)[None], len(HEADS), axis=0).astype(np.uint8)
+    name = f"without-muscle-{path.stem}"
+    return Labelled(
+        name, "without muscle", image, np.zeros_like(weights), weights, placement, has_aponeurosis=True, has_fascicle=True
+    )
 
 
 def _load_one(folder: Path, name: str, row: dict[str, str]) -> Labelled:

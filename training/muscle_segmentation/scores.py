@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.morphology import skeletonize
 
+from service.core.cine import Calibration
+from service.core.measure.architecture import measure_frame
+from service.core.measure.plane import scale_of
 from training.muscle_segmentation.lines import Line, bordering_pair, find_fragments, mean_angle_deg, trace_lines
 from training.muscle_segmentation.real import Bytes, Labelled
 
@@ -14,6 +18,7 @@ _LINE_PIXELS = 3.0
 #: A line counts as found where it was seen on this share of the labelled columns.
 _SEEN_SHARE = 0.5
 _LABELLED_SHARE = 100
+_NO_SCALE = Calibration(None, None, "none", "a labelled picture without a scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,11 @@ class Score:
     belly_iou: float | None = None
     line_errors: tuple[float | None, ...] = ()  # superficial and deep; None is a line not found
     fascicle_f1: float | None = None
+    fascicle_dice: float | None = None
+    fascicle_cldice: float | None = None
     angle_error_deg: float | None = None
+    #: Of the direction that the analysis makes of picture and maps, as it is served.
+    analysis_angle_error_deg: float | None = None
     angle_is_labelled: bool = False
     constant_angle_error_deg: float | None = None
 
@@ -47,9 +56,10 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float |
         errors = line_errors(item, maps, threshold)
         belly = overlap(maps[2], item.targets[2], item.weights[2], threshold) if item.weights[2].any() else None
     labelled = mean_angle_deg(find_fragments(item.targets[1], _LABELLED_SHARE)) if item.has_fascicle else None
-    predicted = mean_angle_deg(find_fragments(maps[1], threshold))
+    dice = centre_dice = None
     if item.has_fascicle:
-        f1 = near_f1(maps[1] >= threshold, item.targets[1] >= _LABELLED_SHARE)
+        seen, drawn = maps[1] >= threshold, item.targets[1] >= _LABELLED_SHARE
+        f1, dice, centre_dice = near_f1(seen, drawn), dice_of(seen, drawn), cldice(seen, drawn)
     return Score(
         name=item.name,
         cluster=cluster,
@@ -57,10 +67,19 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float |
         belly_iou=belly,
         line_errors=errors,
         fascicle_f1=f1,
-        angle_error_deg=None if labelled is None or predicted is None else abs(predicted - labelled),
+        fascicle_dice=dice,
+        fascicle_cldice=centre_dice,
+        angle_error_deg=_apart(mean_angle_deg(find_fragments(maps[1], threshold)), labelled),
+        analysis_angle_error_deg=None if labelled is None else _apart(analysed_angle_deg(item, maps), labelled),
         angle_is_labelled=labelled is not None,
-        constant_angle_error_deg=None if labelled is None or constant_angle_deg is None else abs(constant_angle_deg - labelled),
+        constant_angle_error_deg=_apart(constant_angle_deg, labelled),
     )
+
+
+def analysed_angle_deg(item: Labelled, maps: Bytes) -> float | None:
+    """What the analysis takes for the fascicles' direction; None where it abstains."""
+    frame = measure_frame(1, item.image, maps, item.placement, scale_of(_NO_SCALE, item.placement))
+    return frame.fascicle_angle_deg
 
 
 def overlap(maps: Bytes, target: Bytes, weight: Bytes, threshold: int) -> float:
@@ -90,6 +109,21 @@ def near_f1(predicted: npt.NDArray[np.bool_], labelled: npt.NDArray[np.bool_]) -
     return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
 
+def dice_of(predicted: npt.NDArray[np.bool_], labelled: npt.NDArray[np.bool_]) -> float:
+    """Dice's coefficient; 1 where both are empty."""
+    total = float(predicted.sum() + labelled.sum())
+    return 2 * float((predicted & labelled).sum()) / total if total else 1.0
+
+
+def cldice(predicted: npt.NDArray[np.bool_], labelled: npt.NDArray[np.bool_]) -> float:
+    """Centre-line Dice (Shit et al., CVPR 2021): each skeleton against the other mask."""
+    if not predicted.any() or not labelled.any():
+        return float(not predicted.any() and not labelled.any())
+    precision = float(labelled[skeletonize(predicted)].mean())
+    sensitivity = float(predicted[skeletonize(labelled)].mean())
+    return 2 * precision * sensitivity / (precision + sensitivity) if precision + sensitivity else 0.0
+
+
 def bootstrap(values: list[float], clusters: list[int], *, median: bool = False, draws: int = 2000) -> tuple[float, float, float]:
     """Mean (or median) and its 95 % interval, drawing whole near-duplicate clusters."""
     value, cluster = np.array(values), np.array(clusters)
@@ -108,3 +142,7 @@ def _nearest(labelled: Line, found: list[Line]) -> float | None:
         if columns.size >= _SEEN_SHARE * labelled.columns.size:
             errors.append(float(np.median(np.abs(labelled.centre[first] - line.centre[second]))))
     return min(errors) if errors else None
+
+
+def _apart(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else abs(one - other)

@@ -17,13 +17,13 @@ from training.muscle_segmentation.augment import augment
 from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.losses import LossWeights, segmentation_loss
 from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, number_of_parameters
-from training.muscle_segmentation.real import Labelled, load_real
+from training.muscle_segmentation.real import Labelled, load_real, load_without_muscle
 from training.muscle_segmentation.simulated import load_or_simulate
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What, how long and how fast. `simulated_share` of every batch is simulated muscle, `negative_share` simulated without."""
+    """What, how long and how fast. `simulated_share` of every batch is simulated muscle, `negative_share` is without muscle."""
 
     network: str = SERVED_NETWORK
     fold: str = "served"
@@ -31,6 +31,8 @@ class Schedule:
     batch: int = 8
     simulated_share: float = 0.25
     negative_share: float = 0.125
+    #: Whether real pictures without a muscle are among those.
+    real_negatives: bool = False
     learning_rate: float = 2e-3
     warm_up: int = 150
     weight_decay: float = 1e-3
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Schedule().steps)
     parser.add_argument("--simulated-frames", type=int, default=1200, help="0 trains on real frames alone")
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
+    parser.add_argument("--without-muscle", type=Path, help="folder with images of other anatomy: usgra's train")
     parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
     parser.add_argument("--learning-rate", type=float, default=Schedule().learning_rate)
     parser.add_argument("--fascicle-positive", type=float, default=Schedule().fascicle_positive)
@@ -73,27 +76,31 @@ def main() -> None:
         seed=arguments.seed,
         steps=arguments.steps,
         simulated_share=share,
-        negative_share=Schedule().negative_share if arguments.negatives else 0.0,
+        negative_share=Schedule().negative_share if arguments.negatives or arguments.without_muscle else 0.0,
+        real_negatives=arguments.without_muscle is not None,
         learning_rate=arguments.learning_rate,
         fascicle_positive=arguments.fascicle_positive,
         fascicle_false_positive=arguments.fascicle_false_positive,
     )
-    simulated = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
-    train(
-        load_real(arguments.data), simulated, schedule, arguments.out, start_from=arguments.start_from, stop_at=arguments.stop_at
-    )
+    added = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
+    if arguments.without_muscle:
+        added += load_without_muscle(arguments.without_muscle)
+    train(load_real(arguments.data), added, schedule, arguments.out, start_from=arguments.start_from, stop_at=arguments.stop_at)
 
 
 def train(
     images: list[Labelled],
-    simulated: list[Labelled],
+    added: list[Labelled],
     schedule: Schedule,
     out: Path,
     *,
     start_from: Path | None = None,
     stop_at: int | None = None,
 ) -> None:
-    """A network on the training images of a fold, from nothing or from an earlier checkpoint; the folder gets log and weights."""
+    """A network on the training images of a fold, from nothing or from an earlier checkpoint; the folder gets log and weights.
+
+    `added` are the same for every fold: simulated frames, and pictures without muscle.
+    """
     out.mkdir(parents=True, exist_ok=True)
     real = [images[i] for i in fold_named(images, schedule.fold).train]
     torch.manual_seed(schedule.seed)
@@ -102,13 +109,13 @@ def train(
         earlier = torch.load(start_from, weights_only=True)
         network.load_state_dict(earlier["weights"])
         stages = earlier["stages"]
-    fit(network, real, simulated, schedule, out, stages=stages, stop_at=stop_at or schedule.steps)
+    fit(network, real, added, schedule, out, stages=stages, stop_at=stop_at or schedule.steps)
 
 
 def fit(
     network: nn.Module,
     real: list[Labelled],
-    simulated: list[Labelled],
+    added: list[Labelled],
     schedule: Schedule,
     out: Path,
     *,
@@ -122,9 +129,12 @@ def fit(
     network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,unused-ignore]
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    print(f"{number_of_parameters(network)} parameters, {len(real)} real and {len(simulated)} simulated frames", flush=True)
+    print(
+        f"{number_of_parameters(network)} parameters, {len(real)} labelled frames, {len(added)} simulated or without muscle",
+        flush=True,
+    )
     started, losses = time.monotonic(), []
-    for step, batch in zip(range(1, stop_at + 1), _batches(real, simulated, schedule), strict=False):
+    for step, batch in zip(range(1, stop_at + 1), _batches(real, added, schedule), strict=False):
         for group in optimiser.param_groups:
             group["lr"] = _rate(step, schedule)
         losses.append(train_step(network, optimiser, batch, schedule.balance()))
@@ -166,12 +176,12 @@ def as_batch(items: list[Labelled]) -> tuple[Tensor, Tensor, Tensor]:
     return image, targets, weights
 
 
-def _batches(real: list[Labelled], simulated: list[Labelled], schedule: Schedule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _batches(real: list[Labelled], added: list[Labelled], schedule: Schedule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless; a real frame with both structures or of a rare device is drawn more often than its number says."""
     random = np.random.default_rng(schedule.seed)
     generator = torch.Generator().manual_seed(schedule.seed)
-    muscle = [item for item in simulated if item.targets.any()]
-    empty = [item for item in simulated if not item.targets.any()]
+    muscle = [item for item in added if item.targets.any()]
+    empty = [item for item in added if not item.targets.any()]
     from_muscle = round(schedule.batch * schedule.simulated_share) if muscle else 0
     from_empty = round(schedule.batch * schedule.negative_share) if empty else 0
     chance = _chances(real)

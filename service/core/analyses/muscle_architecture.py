@@ -12,6 +12,7 @@ from service.core.cine import Cine, Frame, Pixels
 from service.core.findings import AnalysisUsed, Finding
 from service.core.measure.architecture import FrameArchitecture, measure_frame
 from service.core.measure.architecture_findings import ArchitectureFindings
+from service.core.measure.colour import has_colour_overlay
 from service.core.measure.plane import Scale, scale_of
 from service.core.preprocess import MODEL_SIZE, Placement, find_sector, model_input, place
 from service.errors import NotMeasurable
@@ -76,7 +77,12 @@ class MuscleArchitecture:
 
 
 def prepare(cine: Cine) -> _Prepared:
-    """Find the sector in the first frames. Raises NotMeasurable (`no_frames`) for a cine without any."""
+    """Find the sector in the first frames. Raises NotMeasurable: `no_frames`, `colour_overlay`."""
+    # Before the frames begin to stream: while they do, a picture would need a decoder of its own.
+    if cine.number_of_frames and has_colour_overlay(cine.picture(1), cine.region.box):
+        raise NotMeasurable(
+            "Colour lies over the B-mode picture (Doppler, elastography): send the cine without it.", reason="colour_overlay"
+        )
     frames = cine.frames()
     first = list(islice(frames, _SECTOR_FRAMES))
     if not first:

@@ -1,0 +1,23 @@
+"""Colour laid over a B-mode picture: flow, tissue velocity or elasticity. What lies under it cannot be read as echo intensity."""
+
+import numpy as np
+
+from service.core.cine import Box, Pixels
+
+#: Value from which on a pixel shows anything, and saturation (both as in HSV) from which on it shows a colour.
+_BRIGHT = 60
+_COLOURED = 0.4
+#: Less is a mark or a caption. More is a picture whose grey map is tinted as a whole, which is still B-mode.
+_SMALLEST_SHARE = 0.02
+_LARGEST_SHARE = 0.8
+
+
+def has_colour_overlay(picture: Pixels, box: Box) -> bool:
+    """Whether part of what is bright inside `box` of an RGB picture (rows, columns, 3) is coloured, and part is not."""
+    inside = picture[box.y0 : box.y1, box.x0 : box.x1]
+    strongest, weakest = inside.max(2), inside.min(2)
+    bright = strongest >= _BRIGHT
+    if not bright.any():
+        return False
+    coloured = bright & (strongest - weakest >= _COLOURED * strongest.astype(np.float32))
+    return bool(_SMALLEST_SHARE <= coloured.sum() / bright.sum() <= _LARGEST_SHARE)
