@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.core.analyses.analysis import Analysis, ModelSpec
-from service.core.compose import Software, compose
+from service.core.comparison import compare
+from service.core.compose import Gaps, Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
-from service.core.report import Report, is_about_the_same
+from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable
 from service.ports import (
@@ -133,12 +134,17 @@ class Flow:
             instances = unit.instances.current(study_instance_uid)
             analyses = unit.analyses.of_study(study_instance_uid)
             previous = unit.reports.newest(study_instance_uid)
+            header = unit.studies.header(study_instance_uid)
+            findings = [finding for analysis in analyses for finding in analysis.findings]
             report = compose(
                 report_id=new_report_id(),
-                study=unit.studies.header(study_instance_uid),
-                findings=[finding for analysis in analyses for finding in analysis.findings],
-                failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
-                left_out=self._left_out(instances, analyses),
+                study=header,
+                findings=findings,
+                comparisons=() if study.identity_hold else _compare(unit, header, findings),
+                gaps=Gaps(
+                    failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
+                    left_out=self._left_out(instances, analyses),
+                ),
                 previous=previous,
                 created_at=unit.now(),
                 software=self.software,
@@ -347,6 +353,11 @@ class Flow:
 def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
     """The model in the version that was asked for, else as the analysis names it."""
     return replace(model, model_version=model_versions.get(model.model_name, model.model_version))
+
+
+def _compare(unit: UnitOfWork, study: StudyHeader, findings: Sequence[Finding]) -> tuple[Comparison, ...]:
+    """Of a study whose identity is sure: in one on hold, left and right may be of two patients."""
+    return compare(study, findings, unit.reports.earlier_of_patient(study))
 
 
 def _failure_sentence(analysis: StoredAnalysis) -> str:

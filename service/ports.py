@@ -9,6 +9,7 @@ from typing import Protocol
 
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.cine import Cine
+from service.core.comparison import EarlierReport
 from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.report import Delivery, Report, StudyHeader
@@ -253,6 +254,9 @@ class ReportRows(Protocol):
 
     def versions(self, study_instance_uid: str) -> Sequence[Report]:
         """All versions, oldest first."""
+
+    def earlier_of_patient(self, study: StudyHeader) -> Sequence[EarlierReport]:
+        """The newest version for each earlier study of the patient whose identity is not on hold, newest study first."""
 
     def save_rendered(self, rendered: RenderedObject) -> None:
         """Keep the bytes of an object that we made; a second call with the same UID is a no-op."""

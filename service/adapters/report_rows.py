@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from service.adapters.jobs import delivery_lock
 from service.adapters.tables import DeliveryRow, RenderedRow, ReportRow
-from service.core.report import Delivery, Report
+from service.core.comparison import COMPARED, EarlierReport
+from service.core.report import Delivery, Report, StudyHeader
 from service.errors import Conflict, NotFound
 from service.ports import RenderedObject
 
@@ -23,6 +24,24 @@ _KEEP_PICTURES = text(
     " FROM instances i JOIN analyses a ON a.instance_id = i.id"
     " WHERE i.study_instance_uid = :study AND i.is_current AND NOT i.is_returned AND a.picture IS NOT NULL"
 )
+
+#: Found by ix_studies_patient_id; series and lines, the bulk of a body, stay in the database. Which of them are of the
+#: patient and earlier is judged by core, on what the reports say.
+_EARLIER = text(
+    "SELECT r.report_id, r.body->'study' AS study, coalesce(f.findings, '[]') AS findings"
+    " FROM studies s"
+    " CROSS JOIN LATERAL (SELECT report_id, status, body FROM reports"
+    " WHERE study_instance_uid = s.study_instance_uid ORDER BY version DESC LIMIT 1) r"
+    " CROSS JOIN LATERAL (SELECT jsonb_agg((one - 'series' - 'contractions') #- '{evidence,lines}' ORDER BY place) AS findings"
+    " FROM jsonb_array_elements(r.body->'findings') WITH ORDINALITY AS all_of_them (one, place)"
+    " WHERE one->>'name' = ANY(:names)) f"
+    " WHERE s.patient_id = :patient_id AND s.issuer_of_patient_id IS NOT DISTINCT FROM :issuer"
+    " AND s.patient_birth_date IS NOT DISTINCT FROM :birth_date AND s.study_instance_uid <> :study"
+    " AND s.study_date <= :date AND NOT s.identity_hold AND r.status <> 'cancelled' AND r.body->'study' IS NOT NULL"
+    " ORDER BY s.study_date DESC, s.study_time DESC NULLS LAST, s.study_instance_uid LIMIT :most"
+).bindparams(bindparam("names", type_=ARRAY(Text())))
+#: The study's row is locked meanwhile, so what is read has a bound; nobody is examined as often.
+_MOST_EARLIER = 100
 
 
 class PostgresReportRows:
@@ -62,6 +81,14 @@ class PostgresReportRows:
     def versions(self, study_instance_uid: str) -> Sequence[Report]:
         """All versions, oldest first."""
         return [self._read(row) for row in self._session.scalars(_of_study(study_instance_uid).order_by(ReportRow.version))]
+
+    def earlier_of_patient(self, study: StudyHeader) -> Sequence[EarlierReport]:
+        """The newest version for each earlier study of the patient, as far as it can be compared; newest study first."""
+        who = {"patient_id": study.patient_id, "issuer": study.issuer_of_patient_id, "birth_date": study.patient_birth_date}
+        when = {"study": study.study_instance_uid, "date": study.study_date}
+        names = sorted({name for _, name in COMPARED})
+        found = self._session.execute(_EARLIER, {**who, **when, "names": names, "most": _MOST_EARLIER})
+        return [EarlierReport.model_validate(row._asdict()) for row in found]
 
     def save_rendered(self, rendered: RenderedObject) -> None:
         """Keep the bytes of an object that we made; a second call with the same UID is a no-op."""

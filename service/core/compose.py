@@ -9,8 +9,8 @@ from datetime import datetime
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
-from service.core.report import Provenance, Report, StudyHeader
-from service.core.wording import frames_measured, label, quantity, quantity_range, site_text
+from service.core.report import Comparison, Provenance, Report, StudyHeader
+from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
 _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
@@ -30,21 +30,30 @@ class Software:
     configuration_sha256: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gaps:
+    """What a report is without."""
+
+    #: Sentences about analyses that ended without findings.
+    failures: Sequence[str] = ()
+    #: For each stored instance that no analysis was selected for, the clause that says why.
+    left_out: Sequence[str] = ()
+
+
 def compose(
     *,
     report_id: ReportID,
     study: StudyHeader,
     findings: Sequence[Finding],
-    failures: Sequence[str] = (),
-    left_out: Sequence[str] = (),
+    comparisons: Sequence[Comparison] = (),
+    gaps: Gaps = Gaps(),
     previous: Report | None = None,
     created_at: datetime,
     software: Software,
 ) -> Report:
     """The next version of a study's report.
 
-    `findings` come in the order in which the instances arrived; `failures` are sentences about analyses that ended
-    without findings; `left_out` has, for each stored instance that no analysis was selected for, the clause that says why.
+    `findings` come in the order in which the instances arrived, `comparisons` in the order of `compare`.
     Equal arguments give an equal report.
     """
     version = 1 if previous is None else previous.version + 1
@@ -54,9 +63,10 @@ def compose(
         study=study,
         created_at=created_at,
         predecessor=None if previous is None else previous.report_id,
-        impression=_impression(findings),
-        limitations=tuple(dict.fromkeys((*failures, *_limitations(findings), *_left_out(left_out)))),
+        impression="\n".join(filter(None, (_impression(findings), comparisons_in_short(comparisons)))),
+        limitations=tuple(dict.fromkeys((*gaps.failures, *_limitations(findings), *_left_out(gaps.left_out)))),
         findings=tuple(findings),
+        comparisons=tuple(comparisons),
         provenance=Provenance(
             service_version=software.service_version,
             configuration_sha256=software.configuration_sha256,

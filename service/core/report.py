@@ -2,8 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from service.core.findings import Finding, ModelUsed, Value
+from pydantic import Field
+
+from service.core.findings import Code, Finding, Interval, ModelUsed, Value
 from service.core.identifiers import derive_uid
 
 #: Stands on everything that we make; a test fails where it is missing.
@@ -66,6 +69,68 @@ class Delivery(Value):
     last_error: str | None = None
 
 
+Side = Literal["left", "right"]
+
+
+class Compared(Value):
+    """One of the two numbers of a comparison: the median over the cines that measured it."""
+
+    value: float
+    #: That of the finding; null where the number is the median of several.
+    interval: Interval | None = None
+    finding_ids: tuple[str, ...]
+
+
+class EarlierStudy(Value):
+    """Where an earlier number stands; the date is as the study gives it, `YYYYMMDD`."""
+
+    report_id: str
+    study_instance_uid: str
+    study_date: str
+
+
+class _OfTwo(Value):
+    """What every comparison of two numbers says."""
+
+    name: str
+    analysis: str
+    unit: str
+    #: Null where the muscle is not coded: both numbers are then taken to be of one.
+    muscle: Code | None = None
+    #: What did not measure both in the same version.
+    differs_in: tuple[Literal["analysis", "model"], ...] = ()
+    #: Null where one of them has no interval, or theirs are of two levels.
+    intervals_overlap: bool | None = None
+    text: str
+
+
+class SideComparison(_OfTwo):
+    """Left against right in one study; `difference` is left minus right, in `unit`."""
+
+    kind: Literal["left_right"] = "left_right"
+    left: Compared
+    right: Compared
+    difference: float
+    #: 100 * |left - right| / max(left, right); null unless both are positive.
+    asymmetry_percent: float | None = None
+
+
+class EarlierComparison(_OfTwo):
+    """A side of this study against the same side in an earlier one; `change` is now minus then, in `unit`."""
+
+    kind: Literal["earlier"] = "earlier"
+    laterality: Side
+    now: Compared
+    earlier: Compared
+    earlier_study: EarlierStudy
+    change: float
+    #: Of the earlier value; null unless that is positive.
+    change_percent: float | None = None
+
+
+Comparison = Annotated[SideComparison | EarlierComparison, Field(discriminator="kind")]
+
+
 class Report(Value):
     """One version of a study's report."""
 
@@ -80,6 +145,8 @@ class Report(Value):
     impression: str
     limitations: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    #: As they stood when this version was made; a later version of an earlier report changes nothing here.
+    comparisons: tuple[Comparison, ...] = ()
     provenance: Provenance
     delivery: tuple[Delivery, ...] = ()
 

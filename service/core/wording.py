@@ -1,6 +1,9 @@
 """How names, values and units are written for people: one place, so that page, table, SR and impression agree."""
 
+from collections.abc import Sequence
+
 from service.core.findings import Finding, FindingSite
+from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
 _DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0}
@@ -31,6 +34,13 @@ def number(value: float, unit: str | None) -> str:
     return text.lstrip("-") if negative_zero else text.replace("-", "\N{MINUS SIGN}")
 
 
+def signed(value: float, unit: str | None) -> str:
+    """`+1.3 mm`, a true minus sign, and no sign before what is rounded to nothing."""
+    text = number(value, unit)
+    is_positive = value > 0 and text.strip("0.") != ""
+    return ("+" if is_positive else "") + text + symbol(unit)
+
+
 def symbol(unit: str | None) -> str:
     """What follows a number: a space and the unit, or a degree sign without a space."""
     if unit is None:
@@ -38,6 +48,11 @@ def symbol(unit: str | None) -> str:
     if unit in _SYMBOLS:
         return _SYMBOLS[unit]
     return " " + unit.strip("{}")
+
+
+def date(value: str | None) -> str | None:
+    """`2026-11-20` of a DICOM date; what is no such date as it came."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if value and len(value) == len("YYYYMMDD") and value.isdigit() else value
 
 
 def site_text(site: FindingSite | None) -> str:
@@ -63,3 +78,70 @@ def frames_measured(finding: Finding) -> tuple[int, int] | None:
 def says_more_than_its_value(finding: Finding) -> bool:
     """True where the sentence belongs beside the number: when contractions were, or that there is none and what that means."""
     return finding.name == "contraction_count"
+
+
+def compared_text(comparison: Comparison) -> str:
+    """What is compared: `Thickness`, `Thickness, soleus`, `Thickness, left`."""
+    side = None if isinstance(comparison, SideComparison) else comparison.laterality
+    return ", ".join(filter(None, (label(comparison.name), site_text(FindingSite(code=comparison.muscle, laterality=side)))))
+
+
+def change_text(comparison: Comparison) -> str:
+    """`+1.3 mm (+8 %)`; between two sides the per cent have no sign: `+1.3 mm (asymmetry 7 %)`."""
+    if isinstance(comparison, SideComparison):
+        amount, share = comparison.difference, comparison.asymmetry_percent
+        beside = None if share is None else f"asymmetry {quantity(share, '%')}"
+    else:
+        amount, share = comparison.change, comparison.change_percent
+        beside = None if share is None else signed(share, "%")
+    return signed(amount, comparison.unit) + (f" ({beside})" if beside else "")
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """A comparison as sentences, what limits it last."""
+    unit = comparison.unit
+    if isinstance(comparison, SideComparison):
+        left, right = quantity(comparison.left.value, unit), quantity(comparison.right.value, unit)
+        stated = f"left {left}, right {right}; left minus right {change_text(comparison)}"
+    else:
+        now, earlier = quantity(comparison.now.value, unit), quantity(comparison.earlier.value, unit)
+        stated = f"{now}, on {date(comparison.earlier_study.study_date)} {earlier}; change {change_text(comparison)}"
+    return " ".join((f"{compared_text(comparison)}: {stated}.", *comparison_notes(comparison)))
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """What a reader of the number must know."""
+    what = "difference" if isinstance(comparison, SideComparison) else "change"
+    notes = {
+        f"The intervals overlap: no {what} is shown beyond the uncertainty of the measurement.": comparison.intervals_overlap,
+        f"Measured with another version of the {' and the '.join(comparison.differs_in)}; a {what} may come from it.": (
+            comparison.differs_in
+        ),
+        "The muscle is not coded: whether both are of the same one is not known.": comparison.muscle is None,
+    }
+    return [note for note, applies in notes.items() if applies]
+
+
+def comparisons_in_short(comparisons: Sequence[Comparison]) -> str:
+    """One sentence: of the first quantity the sides, and what has changed on each; nothing when nothing is compared."""
+    first: dict[tuple[str, str | None], Comparison] = {}
+    for comparison in comparisons:
+        first.setdefault((comparison.kind, getattr(comparison, "laterality", None)), comparison)
+    if not first:
+        return ""
+    unknown = " (muscle not coded)" if any(comparison.muscle is None for comparison in first.values()) else ""
+    return f"Compared{unknown}: {'; '.join(map(_in_short, first.values()))}."
+
+
+def _in_short(comparison: Comparison) -> str:
+    muscle = site_text(FindingSite(code=comparison.muscle))
+    name = label(comparison.name).lower() + (f" of {muscle}" if muscle else "")
+    if isinstance(comparison, SideComparison):
+        name, since, nothing = f"{name}, left minus right", "", "not shown to differ from zero"
+    else:
+        name, nothing = f"{comparison.laterality} {name}", "not shown to have changed"
+        since = f" since {date(comparison.earlier_study.study_date)}"
+    if comparison.intervals_overlap:
+        return f"{name} {nothing}{since}"
+    other = ", measured with two versions" if comparison.differs_in else ""
+    return f"{name} {change_text(comparison)}{since}{other}"

@@ -1,11 +1,15 @@
 """Composing a report from findings."""
 
-from service.core.codes import SKELETAL_MUSCLE
-from service.core.compose import compose
-from service.core.findings import FindingKind, FindingSite
+from service.core.codes import SKELETAL_MUSCLE, SOLEUS
+from service.core.comparison import EarlierReport, compare
+from service.core.compose import Gaps, compose
+from service.core.findings import AnalysisUsed, Code, Finding, FindingKind, FindingSite, Interval
 from service.core.identifiers import ReportID
-from service.core.report import ReportStatus
+from service.core.report import Report, ReportStatus
 from tests.calf_report import CREATED_AT, MODEL, SOFTWARE, calf_report, cine_findings, header, not_measured, quality
+from tests.compared_findings import earlier_report, measured
+
+SIDES = (("left", 19.0), ("right", 20.0))
 
 
 def test_compose_same_arguments_gives_equal_report() -> None:
@@ -65,7 +69,7 @@ def test_limitations_keep_failures_first_and_without_repeats() -> None:
         report_id=ReportID("one"),
         study=header(),
         findings=cine_findings(),
-        failures=[failure, failure],
+        gaps=Gaps(failures=[failure, failure]),
         created_at=CREATED_AT,
         software=SOFTWARE,
     )
@@ -121,3 +125,54 @@ def test_impression_leaves_out_a_site_that_says_nothing() -> None:
         finding.model_copy(update={"site": FindingSite(code=SKELETAL_MUSCLE, laterality="right")}) for finding in cine_findings()
     ]
     assert calf_report(findings=findings).impression.startswith("Muscle architecture, right: thickness")
+
+
+def composed(*findings: Finding, before: tuple[EarlierReport, ...] = ()) -> Report:
+    return compose(
+        report_id=ReportID("one"),
+        study=header(),
+        findings=findings,
+        comparisons=compare(header(), findings, before),
+        created_at=CREATED_AT,
+        software=SOFTWARE,
+    )
+
+
+def test_impression_with_comparisons_ends_in_one_sentence_of_the_first_quantity() -> None:
+    both = [measured(value, side, uid=side, name=name) for name in ("pennation_angle", "thickness") for side, value in SIDES]
+    report = composed(*both, before=(earlier_report([measured(18.0)]),))
+    assert report.impression.splitlines()[-1] == (
+        "Compared (muscle not coded): thickness, left minus right \N{MINUS SIGN}1.0 mm (asymmetry 5 %); "
+        "left thickness +1.0 mm (+6 %) since 2026-05-02."
+    )
+    assert [(one.kind, one.name) for one in report.comparisons] == [
+        ("left_right", "thickness"),
+        ("left_right", "pennation_angle"),
+        ("earlier", "thickness"),
+    ]
+
+
+def test_impression_with_a_comparison_of_a_coded_muscle_names_it() -> None:
+    report = composed(*sides_of(SOLEUS))
+    assert report.impression.endswith(
+        "\nCompared: thickness of musculus soleus, left minus right \N{MINUS SIGN}1.0 mm (asymmetry 5 %)."
+    )
+
+
+def sides_of(muscle: Code) -> list[Finding]:
+    return [measured(value, side, uid=side, muscle=muscle) for side, value in SIDES]
+
+
+def test_impression_without_a_comparison_says_nothing_of_it() -> None:
+    assert composed(measured(18.0)).impression == calf_report(findings=[measured(18.0)]).impression
+    assert "Compared" not in composed(measured(18.0)).impression
+
+
+def test_impression_says_what_limits_a_change() -> None:
+    older = measured(17.0, analysis=AnalysisUsed(name="muscle_architecture", version="0.9.0"))
+    assert (
+        "since 2026-05-02, measured with two versions." in composed(measured(18.0), before=(earlier_report([older]),)).impression
+    )
+    wide = Interval(low=10, high=30, level=0.95)
+    unsure = composed(measured(18.0, interval=wide), before=(earlier_report([measured(17.0, interval=wide)]),))
+    assert unsure.impression.endswith("left thickness not shown to have changed since 2026-05-02.")

@@ -6,11 +6,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from service.core.findings import Interval
+from service.core.comparison import EarlierReport, compare
+from service.core.findings import Finding, Interval
 from service.core.render.html import person_name, render_html
 from service.core.report import RESEARCH_USE, Report, ReportStatus
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import MODEL, calf_report, cine_findings, header, not_measured, quality
+from tests.compared_findings import earlier_report, measured
 
 PICTURE = b"\x89PNG a picture"
 
@@ -177,3 +179,36 @@ def test_page_of_a_second_version_names_the_one_that_it_replaces() -> None:
 
 def test_page_of_same_report_is_the_same_text() -> None:
     assert render_html(calf_report(), {"2.25.1": PICTURE}) == render_html(calf_report(), {"2.25.1": PICTURE})
+
+
+def compared(*findings: Finding, before: tuple[EarlierReport, ...] = ()) -> Report:
+    return calf_report(findings=findings).model_copy(update={"comparisons": compare(header(), findings, before)})
+
+
+def test_page_without_comparisons_has_no_section_for_them() -> None:
+    assert "Comparison" not in Page(calf_report()).text
+
+
+def test_page_with_comparisons_shows_sides_and_changes_in_tables_of_their_own() -> None:
+    findings = (measured(18.0, "left", uid="2.25.1"), measured(20.0, "right", uid="2.25.2"))
+    page = Page(compared(*findings, before=(earlier_report([measured(17.0)]),)))
+    first, second = (page.cells.index(name) for name in ("Left minus right", "Relative change"))
+    assert page.cells[first + 2 : first + 7] == ["Thickness", "18.0 mm", "20.0 mm", "\N{MINUS SIGN}2.0 mm", "10 %"]
+    assert page.cells[second + 1 : second + 7] == ["Thickness, left", "2026-05-02", "17.0 mm", "18.0 mm", "+1.0 mm", "+6 %"]
+    assert page.text.index("Left and right") < page.text.index("Since earlier studies") < page.text.index("Limitations")
+
+
+def test_page_says_a_note_once_and_names_the_rows_that_it_holds_for() -> None:
+    wide = Interval(low=10, high=30, level=0.95)
+    findings = (measured(18.0, "left", interval=wide), measured(20.0, "right"))
+    before = earlier_report([measured(17.0, "left", interval=wide), measured(20.0, "right")])
+    text = Page(compared(*findings, before=(before,))).text
+    assert text.count("The muscle is not coded: whether both are of the same one is not known.") == 2
+    assert "Thickness, left: The intervals overlap: no change is shown beyond the uncertainty of the measurement." in text
+
+
+def test_page_with_hostile_comparison_stays_inert() -> None:
+    hostile = "<script>alert(1)</script>"
+    report = compared(measured(18.0, "left"), measured(20.0, "right"))
+    told = report.comparisons[0].model_copy(update={"name": hostile, "unit": hostile})
+    assert "script" not in Page(report.model_copy(update={"comparisons": (told,)})).tags

@@ -4,10 +4,12 @@ import io
 
 from rich.console import Console
 
+from service.core.comparison import compare
 from service.core.render.table import report_table
 from service.core.report import RESEARCH_USE, Report
 from tests.analysed_contraction import contraction_findings
-from tests.calf_report import calf_report, cine_findings, not_measured
+from tests.calf_report import calf_report, cine_findings, header, not_measured
+from tests.compared_findings import measured
 
 
 def printed(report: Report) -> str:
@@ -43,3 +45,9 @@ def test_table_of_a_contraction_says_when_it_was() -> None:
     text = printed(calf_report(findings=contraction_findings()))
     assert "Contraction count" in text
     assert "One contraction, with a rise of the pennation" in text
+
+
+def test_table_says_comparisons_in_words() -> None:
+    findings = [measured(18.0, "left"), measured(20.0, "right")]
+    report = calf_report(findings=findings).model_copy(update={"comparisons": compare(header(), findings)})
+    assert "Thickness: left 18.0 mm, right 20.0 mm; left minus right" in printed(report)

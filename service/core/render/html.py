@@ -1,7 +1,7 @@
 """Report -> one self-contained page: no script, no second request, everything escaped. Legible on a screen and on A4."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,8 +11,20 @@ from service.core.findings import Contraction, Finding, FindingKind, ModelUsed
 from service.core.render.overlay import colour_of
 from service.core.render.page import templates
 from service.core.render.plot import plot_series
-from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
-from service.core.wording import frames_measured, label, number, says_more_than_its_value, site_text, symbol
+from service.core.report import RESEARCH_USE, Comparison, EarlierComparison, Report, ReportStatus, SideComparison, StudyHeader
+from service.core.wording import (
+    compared_text,
+    comparison_notes,
+    date,
+    frames_measured,
+    label,
+    number,
+    quantity,
+    says_more_than_its_value,
+    signed,
+    site_text,
+    symbol,
+)
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
 _PLOTTED = {"muscle_architecture": ("thickness", "pennation_angle")}
@@ -41,6 +53,7 @@ def render_html(report: Report, pictures: Mapping[str, bytes]) -> str:
             impression=report.impression.splitlines(),
             cines=cines,
             several=len({cine.number for cine in cines}) > 1,
+            comparisons=_comparisons(report.comparisons),
             created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
             calibrations=_calibrations(report),
             analyses=dict.fromkeys(f"{finding.analysis.name} {finding.analysis.version}" for finding in report.findings),
@@ -177,15 +190,76 @@ def _plot_key(cine: AnalysedCine) -> str:
     return " ".join(key for key, applies in keys.items() if applies)
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """One table of comparisons; the first cell of a row names it. Notes follow."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def _comparisons(comparisons: Sequence[Comparison]) -> list[ComparisonView]:
+    sides = [one for one in comparisons if isinstance(one, SideComparison)]
+    earlier = [one for one in comparisons if isinstance(one, EarlierComparison)]
+    views = (
+        ComparisonView("Left and right", ("Left", "Right", "Left minus right", "Asymmetry"), _side_rows(sides), _notes(sides)),
+        ComparisonView(
+            "Since earlier studies",
+            ("Earlier study", "Then", "Now", "Change", "Relative change"),
+            _rows(earlier),
+            _notes(earlier),
+        ),
+    )
+    return [view for view in views if view.rows]
+
+
+def _side_rows(comparisons: Sequence[SideComparison]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            compared_text(one),
+            quantity(one.left.value, one.unit),
+            quantity(one.right.value, one.unit),
+            signed(one.difference, one.unit),
+            "" if one.asymmetry_percent is None else quantity(one.asymmetry_percent, "%"),
+        )
+        for one in comparisons
+    )
+
+
+def _rows(comparisons: Sequence[EarlierComparison]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            compared_text(one),
+            date(one.earlier_study.study_date) or "",
+            quantity(one.earlier.value, one.unit),
+            quantity(one.now.value, one.unit),
+            signed(one.change, one.unit),
+            "" if one.change_percent is None else signed(one.change_percent, "%"),
+        )
+        for one in comparisons
+    )
+
+
+def _notes(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """Each once; what holds for some rows only names them."""
+    told: dict[str, list[str]] = {}
+    for one in comparisons:
+        for note in comparison_notes(one):
+            told.setdefault(note, []).append(compared_text(one))
+    return tuple(note if len(of) == len(comparisons) else f"{'; '.join(of)}: {note}" for note, of in told.items())
+
+
 def _identity(study: StudyHeader) -> list[tuple[str, str]]:
     """What tells the reader whose report this is; absent values are left out, the name never."""
     rows = [
         ("Patient", person_name(study.patient_name) or "No name given"),
         ("Patient ID", study.patient_id),
-        ("Born", _date(study.patient_birth_date)),
+        ("Born", date(study.patient_birth_date)),
         ("Sex", _SEX.get(study.patient_sex or "", study.patient_sex)),
         ("Accession number", study.accession_number),
-        ("Study date", _date(study.study_date)),
+        ("Study date", date(study.study_date)),
         ("Study", study.description),
         ("Referred by", person_name(study.referring_physician_name)),
     ]
@@ -203,10 +277,6 @@ def person_name(value: str | None) -> str:
 def _spoken(group: str, separator: str) -> str:
     family, _, given = group.partition("^")
     return separator.join(filter(None, (family.strip(), " ".join(given.replace("^", " ").split()))))
-
-
-def _date(value: str | None) -> str | None:
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if value and len(value) == len("YYYYMMDD") and value.isdigit() else value
 
 
 def _calibrations(report: Report) -> list[str]:

@@ -19,6 +19,7 @@ def report_table(report: Report) -> RenderableType:
     for cine in cines:
         parts.append(_table(cine, len(cines)))
         parts.extend(Text(finding.text) for finding in cine.findings if says_more_than_its_value(finding))
+    parts.extend(Text(comparison.text) for comparison in report.comparisons)
     parts.extend(Text(f"• {limitation}", style="yellow") for limitation in report.limitations)
     parts.append(Text(RESEARCH_USE, style="bold"))
     return Group(*parts)
