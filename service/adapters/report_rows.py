@@ -25,22 +25,23 @@ _KEEP_PICTURES = text(
     " WHERE i.study_instance_uid = :study AND i.is_current AND NOT i.is_returned AND a.picture IS NOT NULL"
 )
 
-#: Found by ix_studies_patient_id; series and lines, the bulk of a body, stay in the database. Which of them are of the
-#: patient and earlier is judged by core, on what the reports say.
+#: Studies are found by ix_studies_patient_id; series and lines, the bulk of a body, stay in the database. Which of them are
+#: of the patient and earlier is judged by core, on what the reports say.
 _EARLIER = text(
     "SELECT r.report_id, r.body->'study' AS study, coalesce(f.findings, '[]') AS findings"
-    " FROM studies s"
+    " FROM (SELECT study_instance_uid, study_date, study_time FROM studies"
+    " WHERE patient_id = :patient_id AND issuer_of_patient_id IS NOT DISTINCT FROM :issuer"
+    " AND patient_birth_date IS NOT DISTINCT FROM :birth_date AND study_instance_uid <> :study AND study_date <= :date"
+    " AND NOT identity_hold ORDER BY study_date DESC, study_time DESC NULLS LAST LIMIT :most) s"
     " CROSS JOIN LATERAL (SELECT report_id, status, body FROM reports"
     " WHERE study_instance_uid = s.study_instance_uid ORDER BY version DESC LIMIT 1) r"
     " CROSS JOIN LATERAL (SELECT jsonb_agg((one - 'series' - 'contractions') #- '{evidence,lines}' ORDER BY place) AS findings"
     " FROM jsonb_array_elements(r.body->'findings') WITH ORDINALITY AS all_of_them (one, place)"
     " WHERE one->>'name' = ANY(:names)) f"
-    " WHERE s.patient_id = :patient_id AND s.issuer_of_patient_id IS NOT DISTINCT FROM :issuer"
-    " AND s.patient_birth_date IS NOT DISTINCT FROM :birth_date AND s.study_instance_uid <> :study"
-    " AND s.study_date <= :date AND NOT s.identity_hold AND r.status <> 'cancelled' AND r.body->'study' IS NOT NULL"
-    " ORDER BY s.study_date DESC, s.study_time DESC NULLS LAST, s.study_instance_uid LIMIT :most"
+    " WHERE r.status <> 'cancelled' AND r.body->'study' IS NOT NULL"
+    " ORDER BY s.study_date DESC, s.study_time DESC NULLS LAST, s.study_instance_uid"
 ).bindparams(bindparam("names", type_=ARRAY(Text())))
-#: The study's row is locked meanwhile, so what is read has a bound; nobody is examined as often.
+#: The study's row is locked meanwhile, so what is read has a bound.
 _MOST_EARLIER = 100
 
 

@@ -145,6 +145,14 @@ def test_report_of_a_study_with_an_identity_on_hold_is_not_used(clinic: Clinic) 
     assert clinic.examine(SECOND, "20261120", {"left": 18.9}).comparisons == ()
 
 
+def test_report_made_before_its_study_got_this_patient_is_not_used(clinic: Clinic) -> None:
+    clinic.examine(FIRST, "20260502", {"left": 18.0}, identity=JOHN)
+    corrected = received(f"{FIRST}.0", study_instance_uid=FIRST, study_date="20260502", identity=JANE, attributes="corrected")
+    assert clinic.flow.store_instance(corrected).identity_changed
+    clinic.flow.acknowledge_identity(FIRST)
+    assert clinic.examine(SECOND, "20261120", {"left": 18.9}).comparisons == ()
+
+
 def test_earlier_report_comes_without_series_and_lines(clinic: Clinic) -> None:
     clinic.examine(FIRST, "20260502", {"left": 18.0})
     second = clinic.examine(SECOND, "20261120", {"left": 18.9})
