@@ -116,7 +116,10 @@ def one_frame(image: Pixels) -> Cine:
     return cine_of([image], Calibration(None, None, "none", "a picture without a scale"))
 
 
-def cine_of(images: Sequence[Pixels], calibration: Calibration) -> Cine:
+_NO_TIME = TimeAxis(None, "none", reason="frames for a benchmark")
+
+
+def cine_of(images: Sequence[Pixels], calibration: Calibration, time_axis: TimeAxis = _NO_TIME) -> Cine:
     """A cine of pictures in memory."""
     rows, columns = images[0].shape
     return Cine(
@@ -125,7 +128,7 @@ def cine_of(images: Sequence[Pixels], calibration: Calibration) -> Cine:
         rows=rows,
         columns=columns,
         region=Region(None, Box(0, 0, columns, rows), calibration, "the whole picture"),
-        time_axis=TimeAxis(None, "none", reason="frames for a benchmark"),
+        time_axis=time_axis,
         frames=lambda: (Frame(number, image) for number, image in enumerate(images, start=1)),
         picture=lambda number: np.repeat(images[number - 1][:, :, None], 3, axis=2),
         pixel_sha256=lambda: "",

@@ -18,6 +18,7 @@ _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
     "square_pixels_assumed": "Angles assume square pixels, for the image carries no scale.",
+    "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }
 

@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 
 from service.core import wording
-from service.core.findings import Finding, FindingKind, Series
+from service.core.findings import Finding, FindingKind, Interval, Series
 from service.core.measure.architecture import LARGEST_EXTRAPOLATED_SHARE, THICKNESS_AT, FrameArchitecture, Reason
 from service.core.measure.basis import Basis
 from service.core.measure.checks import OF_LINES, Doubt, Doubts, find_doubts
 from service.core.measure.contraction_findings import Course, contraction_findings
+from service.core.measure.intervals import load_calibration
 from service.core.measure.series import Summary, summarise
 from service.core.measure.smoothing import Smoothed, smooth
 
@@ -158,11 +159,15 @@ class ArchitectureFindings(Basis):
             unit=unit,
             statistic="median",
             range=(summary.low, summary.high),
+            interval=self._interval(quantity, summary),
             flags=self._flags(measured, summary),
             text=self._text(quantity, summary, best),
             evidence=self.evidence(best, lines=quantity.lines),
             series=self._series(measured, unit),
         )
+
+    def _interval(self, quantity: Quantity, summary: Summary) -> Interval | None:
+        return load_calibration().interval(quantity.name, summary.median, summary.measured, self.model.sha256)
 
     def _series(self, measured: _Measured, unit: str) -> Series:
         curve = measured.curve
@@ -217,6 +222,7 @@ class ArchitectureFindings(Basis):
             "square_pixels_assumed": quantity.unit == "deg" and self.scale.unit != "mm",
             "some_frames_not_measured": summary.measured < len(self.frames),
             "impossible_frames_left_out": bool(measured.left_out),
+            "interval_from_simulation": self._interval(quantity, summary) is not None,
             "mostly_extrapolated": is_length and bool(shares) and float(np.median(shares)) > LARGEST_EXTRAPOLATED_SHARE,
         }
         return tuple(flag for flag, applies in flags.items() if applies)

@@ -12,13 +12,11 @@ from service.core import wording
 from service.core.findings import Change, Contraction, Finding, FindingKind, Interval
 from service.core.measure import events
 from service.core.measure.basis import Basis
+from service.core.measure.intervals import load_calibration
 from service.core.measure.smoothing import BAND, BAND_DEVIATIONS, Smoothed
 
-#: Standard error of a reading as a share of it, beside noise: from 20 simulated contractions and the model of this version.
-_PENNATION_ERROR = 0.33
-_THICKNESS_ERROR = 0.20
-_FASCICLE_ERROR = 0.25
-_VELOCITY_ERROR = 0.25
+_PENNATION, _THICKNESS, _FASCICLE = "pennation_excursion", "thickness_excursion", "fascicle_excursion"
+_VELOCITY = "shortening_velocity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +92,21 @@ class _Estimate:
         return self.value - reach, self.value + reach
 
 
-def _estimate(value: float, noise: float, share: float) -> _Estimate:
-    return _Estimate(value, math.hypot(noise, share * value))
+def _estimate(name: str, value: float, noise: float) -> _Estimate:
+    return _Estimate(value, math.hypot(noise, load_calibration().excursions[name] * value))
 
 
 def _excursions(basis: Basis, one: events.Contraction) -> list[Finding]:
     """Of pennation, thickness and fascicles, those that are clear; shortening counts as positive."""
     length = basis.scale.unit
     changes = (
-        ("pennation_excursion", one.pennation, "deg", 1.0, _PENNATION_ERROR),
-        ("thickness_excursion", one.thickness, length, 1.0, _THICKNESS_ERROR),
-        ("fascicle_excursion", one.fascicle_length, length, -1.0, _FASCICLE_ERROR),
+        (_PENNATION, one.pennation, "deg", 1.0),
+        (_THICKNESS, one.thickness, length, 1.0),
+        (_FASCICLE, one.fascicle_length, length, -1.0),
     )
     return [
-        _finding(basis, one, name, _estimate(sign * change.excursion, change.deviation, share), unit)
-        for name, change, unit, sign, share in changes
+        _finding(basis, one, name, _estimate(name, sign * change.excursion, change.deviation), unit)
+        for name, change, unit, sign in changes
         if change is not None and change.is_clear
     ]
 
@@ -117,11 +115,11 @@ def _velocity(basis: Basis, one: events.Contraction) -> list[Finding]:
     fastest = one.shortening
     if fastest is None or one.fascicle_length is None or not one.fascicle_length.is_clear:
         return []
-    return [_finding(basis, one, "shortening_velocity", _speed(fastest), "mm/s", fastest.index)]
+    return [_finding(basis, one, _VELOCITY, _speed(fastest), "mm/s", fastest.index)]
 
 
 def _speed(fastest: events.Shortening) -> _Estimate:
-    return _estimate(fastest.speed, fastest.deviation, _VELOCITY_ERROR)
+    return _estimate(_VELOCITY, fastest.speed, fastest.deviation)
 
 
 def _finding(basis: Basis, one: events.Contraction, name: str, estimate: _Estimate, unit: str, at: int | None = None) -> Finding:
@@ -172,17 +170,17 @@ def _listed(basis: Basis, one: events.Contraction) -> Contraction:
         rest_seconds=time_axis.at(rest),
         peak_seconds=time_axis.at(peak),
         has_ended=one.has_ended,
-        pennation=_change(one.pennation, "deg", _PENNATION_ERROR),
-        thickness=_change(one.thickness, unit, _THICKNESS_ERROR) if one.thickness else None,
-        fascicle_length=_change(one.fascicle_length, unit, _FASCICLE_ERROR) if one.fascicle_length else None,
+        pennation=_change(_PENNATION, one.pennation, "deg"),
+        thickness=_change(_THICKNESS, one.thickness, unit) if one.thickness else None,
+        fascicle_length=_change(_FASCICLE, one.fascicle_length, unit) if one.fascicle_length else None,
         shortening_velocity=round(fastest.value, 3) if fastest else None,
         shortening_velocity_low=round(fastest.interval[0], 3) if fastest else None,
         shortening_velocity_high=round(fastest.interval[1], 3) if fastest else None,
     )
 
 
-def _change(change: events.Change, unit: str, share: float) -> Change:
-    low, high = _estimate(change.excursion, change.deviation, share).interval
+def _change(name: str, change: events.Change, unit: str) -> Change:
+    low, high = _estimate(name, change.excursion, change.deviation).interval
     return Change(
         rest=round(change.rest, 4),
         peak=round(change.peak, 4),
