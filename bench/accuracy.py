@@ -3,6 +3,9 @@
 `python -m bench.accuracy` prints a table and writes JSON. A failure is an answer that is missing: it is counted, and takes part
 in the error as if the constant had been answered. Intervals: 95 %, bootstrap over groups (subject, clip, or image).
 
+Baselines: the median of the truth as a constant answer, and for angles the structure tensor of the picture's middle with one
+offset from the other groups.
+
 TimTrack's beta is the superficial aponeurosis, and its height was read at the edge of the image near which fascicles insert
 (its own programme does so, 20 pixels from the edge): `thickness_at_insertion` is our gap there, from the lines that are evidence;
 `thickness`, the mean of three gaps, differs from it wherever the aponeuroses are not parallel.
@@ -22,10 +25,12 @@ from scipy.stats import binomtest
 
 from bench.bare_loop import TRITON_PACKAGES, Network, open_network
 from bench.labelled_images import GATE_SEEDS, Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
+from bench.structure_tensor import shifted, tensor_angle_deg
 from service.core.analyses.analysis import Infer, ModelSpec, Tensors
 from service.core.analyses.muscle_architecture import MuscleArchitecture
-from service.core.cine import Cine
+from service.core.cine import Cine, Pixels
 from service.core.findings import Finding, ModelUsed
+from service.core.preprocess import find_sector
 from service.errors import NotMeasurable
 
 _DRAWS = 2000
@@ -43,9 +48,12 @@ class Answers:
     true: list[float] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     human: list[float] = field(default_factory=list)
+    #: The structure tensor's angle in each frame.
+    tensor: list[float] = field(default_factory=list)
 
-    def add(self, answered: float | None, true: float, group: str) -> None:
+    def add(self, answered: float | None, true: float, group: str, tensor: float) -> None:
         """One frame."""
+        self.tensor.append(tensor)
         self.answered.append(np.nan if answered is None else answered)
         self.true.append(true)
         self.groups.append(group)
@@ -99,10 +107,16 @@ def measure(infer: Infer, subjects: int) -> dict[str, Any]:
 def take(answers: Mapping[str, Answers], labelled: Labelled, infer: Infer) -> None:
     """Add what the analysis answers to each measurement of one cine."""
     found = {finding.name: finding for finding in analyse(labelled.cine, infer)}
+    tensors = [_tensor(frame.pixels) for frame in labelled.cine.frames()]
     for kind, truth in labelled.truth.items():
         for index, true in enumerate(truth):
-            answers[kind].add(_answer(found, kind, index), true, labelled.group)
+            answers[kind].add(_answer(found, kind, index), true, labelled.group, tensors[index])
         answers[kind].human.extend(human_errors(labelled.readings, kind))
+
+
+def _tensor(frame: Pixels) -> float:
+    box = find_sector([frame])
+    return tensor_angle_deg(frame[box.y0 : box.y1, box.x0 : box.x1])
 
 
 def analyse(cine: Cine, infer: Infer) -> tuple[Finding, ...]:
@@ -167,6 +181,7 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
     constant = np.abs(np.median(true) - true) * scale
     missing = np.isnan(answered)
     signed = (answered - true) * scale
+    tensor = np.abs(shifted(answers.tensor, answers.true, answers.groups) - true)
     error = error_of_each(answers, kind)
     low, high = interval(error, answers.groups)
     return {
@@ -180,6 +195,7 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
         "median_of_answered": float(np.median(error[~missing])) if not missing.all() else None,
         "bias": float(signed[~missing].mean()) if not missing.all() else None,
         "constant": float(constant.mean()),
+        "structure_tensor": None if kind in _RELATIVE else float(tensor.mean()),
         "human": float(np.mean(answers.human)) if answers.human else None,
     }
 
@@ -233,15 +249,16 @@ def _share(wrong: Sequence[bool]) -> list[float]:
 
 def table(figures: Mapping[str, Any]) -> str:
     """For people."""
-    lines = [f"{'':52s}{'answered':>10s}{'error':>8s}{'95 %':>15s}{'bias':>8s}{'constant':>10s}{'human':>8s}"]
+    lines = [f"{'':52s}{'answered':>10s}{'error':>8s}{'95 %':>15s}{'bias':>8s}{'constant':>10s}{'tensor':>8s}{'human':>8s}"]
     for name, kinds in figures["errors"].items():
         for kind, row in kinds.items():
             low, high = row["interval"]
             human = f"{row['human']:8.2f}" if row["human"] is not None else f"{'':8s}"
+            tensor = f"{row['structure_tensor']:8.2f}" if row["structure_tensor"] is not None else f"{'':8s}"
             bias = f"{row['bias']:+8.2f}" if row["bias"] is not None else f"{'':8s}"
             lines.append(
                 f"{name[:26] + ': ' + kind:52s}{row['answered']:5d}/{row['frames']:<4d}{row['mean_absolute_error']:8.2f}"
-                f"{low:8.2f}-{high:<6.2f}{bias}{row['constant']:10.2f}{human} {row['unit']}"
+                f"{low:8.2f}-{high:<6.2f}{bias}{row['constant']:10.2f}{tensor}{human} {row['unit']}"
             )
     for kind in ("measured_without_muscle", "not_measured_with_muscle"):
         for source, counts in figures[kind].items():
