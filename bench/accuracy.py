@@ -12,6 +12,7 @@ TimTrack's beta is the superficial aponeurosis, and its height was read at the e
 """
 
 import argparse
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from bench.bare_loop import TRITON_PACKAGES, Network, open_network
+from bench.bare_loop import MODEL, TRITON_PACKAGES, Network, open_network
 from bench.labelled_images import GATE_SEEDS, Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
 from bench.structure_tensor import shifted, tensor_angle_deg
 from service.core.analyses.analysis import Infer, ModelSpec, Tensors
@@ -69,7 +70,12 @@ def main() -> None:
     given = parser.parse_args()
     network, runtime = open_network(given.runtime_from)
     subjects = 6 if given.quick else given.subjects
-    figures = {"runtime": runtime, "analysis": MuscleArchitecture().version, **measure(inferring(network), subjects)}
+    figures = {
+        "weights_sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
+        "runtime": runtime,
+        "analysis": MuscleArchitecture().version,
+        **measure(inferring(network), subjects),
+    }
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(table(figures))

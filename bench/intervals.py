@@ -80,7 +80,8 @@ def main() -> None:
     figures = {title: coverage(found, calibration) for title, found in tested.items()}
     figures["simulated contractions"] = contractions.coverage(contractions.excursions(given.contractions, COVERAGE_SEEDS, infer))
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps({"level": LEVEL, "coverage": figures}, indent=1) + "\n")
+    measured = {"weights_sha256": calibration.weights_sha256, "level": LEVEL, "coverage": figures}
+    given.output.write_text(json.dumps(measured, indent=1) + "\n")
     print(table(figures))
 
 

@@ -68,6 +68,7 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         device=HELD_OUT_DEVICE,
         table=_table(tables),
         negatives=negatives,
+        served=facts["served"],
         commands=_commands(stages),
         schedule="; ".join(", ".join(f"{name} {value}" for name, value in stage.items()) for stage in stages),
     )

@@ -13,6 +13,7 @@ import torch
 from training.muscle_segmentation.card import model_card, triton_config
 from training.muscle_segmentation.evaluate import load_network
 from training.muscle_segmentation.model import LABELS, ServedSegmentation, number_of_parameters
+from training.muscle_segmentation.served_figures import served_figures
 
 MODEL_NAME = "muscle_segmentation"
 _OPSET = 18
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder with last.pt and evaluation.json")
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
+    parser.add_argument("--results", type=Path, default=Path("bench/results"), help="what the benchmarks measured, for the card")
     parser.add_argument("--remark", default="", help="a sentence for the card, for instance that training is not finished")
     arguments = parser.parse_args()
     network = load_network(arguments.run / "last.pt")
@@ -45,6 +47,7 @@ def main() -> None:
         "parameters": number_of_parameters(network),
         "stages": checkpoint["stages"],
         "remark": arguments.remark,
+        "served": served_figures(digest, arguments.results),
     }
     (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
     (folder / "config.pbtxt").write_text(triton_config(digest))
