@@ -231,7 +231,7 @@ def compare(clip: Clip, kind: str) -> dict[str, Any]:
         "bias": float(np.mean(signed)) if signed else None,
         "correlation": float(np.corrcoef(np.array(answered).T)[0, 1]) if len(answered) > 2 else None,
         "human": float(np.mean(people)) if people else None,
-        "errors": errors,
+        "errors": [round(error, 4) for error in errors],
     }
 
 

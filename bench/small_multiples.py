@@ -120,11 +120,11 @@ def _curve(frame: _Frame, curve: Series, colour: str) -> Iterator[str]:
         edge += [f"{frame.x(time)},{frame.y(high)}" for time, _, high in reversed(run)]
         yield f'<polygon points="{" ".join(edge)}" fill="{colour}" fill-opacity="0.2"/>'
     dots = [
-        f'<circle cx="{frame.x(time)}" cy="{frame.y(value)}" r="1.2"/>'
+        f"M{frame.x(time)},{frame.y(value)}h0"
         for number, (time, value) in enumerate(zip(curve.time_seconds, curve.values, strict=True), start=1)
         if time is not None and value is not None and number not in curve.left_out and frame.low <= value <= frame.high
     ]
-    yield f'<g fill="{colour}" fill-opacity="0.5">{"".join(dots)}</g>'
+    yield f'<path d="{"".join(dots)}" stroke="{colour}" stroke-opacity="0.5" stroke-width="2.4" stroke-linecap="round"/>'
     for run in _runs(curve, curve.smoothed, curve.smoothed):
         points = " ".join(f"{frame.x(time)},{frame.y(value)}" for time, value, _ in run)
         yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
