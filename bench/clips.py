@@ -6,6 +6,7 @@ aponeurosis, and the gap near the end where fascicles insert (bench.accuracy); o
 """
 
 import argparse
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.accuracy import gap_at_insertion, human_errors, inferring, interval
-from bench.bare_loop import TRITON_PACKAGES, open_network
+from bench.bare_loop import MODEL, TRITON_PACKAGES, open_network
 from bench.clip_to_dicom import MM_PER_PIXEL, write_clip
 from bench.labelled_images import Reading, set_3_readings, shared_folder
 from bench.small_multiples import Panel, write_small_multiples
@@ -79,7 +80,13 @@ def main() -> None:
         return
     network, runtime = open_network(given.runtime_from)
     clips = measure_all(data, inferring(network))
-    figures = {"runtime": runtime, "analysis": MuscleArchitecture().version, "mm_per_pixel": MM_PER_PIXEL, **summary(clips)}
+    figures = {
+        "runtime": runtime,
+        "analysis": MuscleArchitecture().version,
+        "weights_sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
+        "mm_per_pixel": MM_PER_PIXEL,
+        **summary(clips),
+    }
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     draw(clips, given.picture)

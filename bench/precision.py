@@ -6,6 +6,7 @@ frame against fp32. The rule: the faster one ships if no error leaves the 95 % i
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -56,6 +57,7 @@ def main() -> None:
         variants = make_variants(Path(folder), images)
         figures = {
             "machine": machine(),
+            "weights_sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
             "bf16": "measured" if "bf16" in variants else "not measured: the processor has no bf16 or fp16 arithmetic",
             "calibration_frames": sum(len(batch) for batch in images),
             "bytes": {name: variant.path.stat().st_size for name, variant in variants.items()},
