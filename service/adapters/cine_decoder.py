@@ -128,6 +128,7 @@ class _OpenCine:
             region=header.region,
             time_axis=header.time_axis,
             laterality=header.laterality,
+            is_colour=header.is_colour,
             frames=self._frames,
             picture=self._picture,
             pixel_sha256=self._digest,

@@ -82,6 +82,8 @@ class CineHeader:
     region: Region
     time_axis: TimeAxis
     laterality: Literal["left", "right"] | None = None
+    #: Stored with three samples a pixel or a palette; the picture may be grey all the same.
+    is_colour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +110,5 @@ class Cine:
     #: SHA-256 of the pixel data element's value as stored; known once the first pass over `frames` has ended.
     pixel_sha256: Callable[[], str]
     laterality: Literal["left", "right"] | None = None
+    #: Stored with three samples a pixel or a palette; the picture may be grey all the same.
+    is_colour: bool = False

@@ -13,6 +13,7 @@ from service.errors import InputRejected
 #: An hour at 60 frames a second and more; a header that says more is wrong.
 MAXIMUM_FRAMES = 250_000
 _MAXIMUM_SIDE = 65535
+_COLOUR_SAMPLES = 3
 _MULTI_FRAME_CLASSES = ("1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.3")
 
 
@@ -30,6 +31,7 @@ def read_cine_header(dataset: Dataset) -> CineHeader:
         region=choose_region(dataset, rows=rows, columns=columns),
         time_axis=read_time_axis(dataset, number_of_frames=number_of_frames),
         laterality=_laterality(dataset),
+        is_colour=_is_colour(dataset),
     )
 
 
@@ -52,6 +54,12 @@ def _number_of_frames(dataset: Dataset) -> int:
         found = "malformed" if number is None else str(number)
         raise InputRejected(f"NumberOfFrames is {found}; it must be 1 to {MAXIMUM_FRAMES}", reason="number_of_frames_invalid")
     return number
+
+
+def _is_colour(dataset: Dataset) -> bool:
+    return read_integer(dataset, "SamplesPerPixel") == _COLOUR_SAMPLES or (
+        read_text(dataset, "PhotometricInterpretation") == "PALETTE COLOR"
+    )
 
 
 def _laterality(dataset: Dataset) -> Literal["left", "right"] | None:

@@ -1,13 +1,13 @@
 """The analysis through its public door: a cine and a network's answers in, findings out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
 
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.analyses.muscle_architecture import MODEL, MuscleArchitecture
-from service.core.cine import Calibration, Cine, Frame
+from service.core.cine import Calibration, Cine, Frame, Pixels
 from service.core.findings import Finding, FindingKind
 from service.errors import NotMeasurable
 from tests.analysed_contraction import contraction_findings
@@ -276,14 +276,34 @@ def test_cine_without_frames_is_not_measurable() -> None:
     assert caught.value.reason == "no_frames"
 
 
-def test_cine_with_colour_over_it_is_not_measurable() -> None:
-    cine = cine_of([Muscle().draw()[0]], Calibration(0.1, 0.1, CALIBRATED))
-    coloured = cine.picture(1).copy()
-    coloured[cine.rows // 3 : cine.rows // 2, cine.columns // 3 : cine.columns // 2] = (230, 30, 20)
-    doppler = Cine(**{name: getattr(cine, name) for name in cine.__slots__} | {"picture": lambda _: coloured})
-    with pytest.raises(NotMeasurable) as caught:
-        MuscleArchitecture().analyse(doppler, scripted([]), described)
+def in_colour(cine: Cine, numbers: Sequence[int], where: tuple[slice, slice]) -> Cine:
+    """The cine as a scanner stores it in RGB, a patch red in some frames."""
+
+    def picture(number: int) -> Pixels:
+        pixels = cine.picture(number).copy()
+        if number in numbers:
+            pixels[where] = (230, 30, 20)
+        return pixels
+
+    return Cine(**{name: getattr(cine, name) for name in cine.__slots__} | {"picture": picture, "is_colour": True})
+
+
+@pytest.mark.parametrize("numbers", [[1], [7, 8], [12]], ids=["at the start", "in the middle", "at the end"])
+def test_cine_with_colour_over_its_sector_is_not_measurable(numbers: list[int]) -> None:
+    muscles = [Muscle()] * 12
+    cine = muscle_cine(muscles)
+    middle = slice(cine.rows // 3, cine.rows // 2), slice(cine.columns // 3, cine.columns // 2)
+    with pytest.raises(NotMeasurable, match="Colour lies over") as caught:
+        analyse(in_colour(cine, numbers, middle), [muscle.answer() for muscle in muscles])
     assert caught.value.reason == "colour_overlay"
+
+
+def test_cine_with_a_coloured_console_around_its_sector_is_measured() -> None:
+    image = Muscle().draw()[0]
+    screen = np.zeros((image.shape[0] + 60, image.shape[1] + 80), np.uint8)
+    screen[40:-20, 40:-40] = image
+    cine = in_colour(cine_of([screen], Calibration(0.1, 0.1, CALIBRATED)), [1], (slice(0, 30), slice(None)))
+    assert "not_measured" not in analyse(cine, [Muscle().answer()])
 
 
 def test_batches_are_made_when_asked_for_and_none_is_kept() -> None:

@@ -12,7 +12,7 @@ from service.core.cine import Cine, Frame, Pixels
 from service.core.findings import AnalysisUsed, Finding
 from service.core.measure.architecture import FrameArchitecture, measure_frame
 from service.core.measure.architecture_findings import ArchitectureFindings
-from service.core.measure.colour import has_colour_overlay
+from service.core.measure.colour import refuse_colour
 from service.core.measure.plane import Scale, scale_of
 from service.core.preprocess import MODEL_SIZE, Placement, find_sector, model_input, place
 from service.errors import NotMeasurable
@@ -48,15 +48,20 @@ class MuscleArchitecture:
     models: tuple[ModelSpec, ...] = (MODEL,)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        """Findings of one cine; an input that shows no muscle gives one finding, `not_measured`. Raises NotMeasurable."""
+        """Findings of one cine; an input that shows no muscle gives one finding, `not_measured`.
+
+        Raises NotMeasurable: `no_frames`, `colour_overlay`.
+        """
         prepared = prepare(cine)
-        measured = self.measure(prepared, infer(MODEL, self.inputs(prepared)))
+        measured = tuple(self.measure(prepared, infer(MODEL, self.inputs(prepared))))
+        # After the frames have streamed: while they do, a picture would need a decoder of its own.
+        refuse_colour(cine, prepared.placement)
         findings = ArchitectureFindings(
             cine=cine,
             placement=prepared.placement,
             scale=prepared.scale,
             analysis=AnalysisUsed(name=self.name, version=self.version),
-            frames=tuple(measured),
+            frames=measured,
             model=describe(MODEL),
         )
         return findings.all()
@@ -77,12 +82,7 @@ class MuscleArchitecture:
 
 
 def prepare(cine: Cine) -> _Prepared:
-    """Find the sector in the first frames. Raises NotMeasurable: `no_frames`, `colour_overlay`."""
-    # Before the frames begin to stream: while they do, a picture would need a decoder of its own.
-    if cine.number_of_frames and has_colour_overlay(cine.picture(1), cine.region.box):
-        raise NotMeasurable(
-            "Colour lies over the B-mode picture (Doppler, elastography): send the cine without it.", reason="colour_overlay"
-        )
+    """Find the sector in the first frames. Raises NotMeasurable (`no_frames`) for a cine without any."""
     frames = cine.frames()
     first = list(islice(frames, _SECTOR_FRAMES))
     if not first:

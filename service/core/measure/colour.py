@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from service.core.cine import Box, Pixels
+from service.core.cine import Box, Cine, Pixels
+from service.core.preprocess import Placement
+from service.errors import NotMeasurable
+
+#: Flow comes and goes with the pulse: so many frames are looked at, from the first to the last.
+_FRAMES = 7
 
 #: Value from which on a pixel shows anything, and saturation (both as in HSV) from which on it shows a colour.
 _BRIGHT = 60
@@ -21,3 +26,17 @@ def has_colour_overlay(picture: Pixels, box: Box) -> bool:
         return False
     coloured = bright & (strongest - weakest >= _COLOURED * strongest.astype(np.float32))
     return bool(_SMALLEST_SHARE <= coloured.sum() / bright.sum() <= _LARGEST_SHARE)
+
+
+def refuse_colour(cine: Cine, placement: Placement) -> None:
+    """Raises NotMeasurable (`colour_overlay`) when colour lies over the sector in one of the frames looked at."""
+    if not cine.is_colour:
+        return
+    region, sector = cine.region.box, placement.box
+    box = Box(region.x0 + sector.x0, region.y0 + sector.y0, region.x0 + sector.x1, region.y0 + sector.y1)
+    for number in sorted({round(place) for place in np.linspace(1, cine.number_of_frames, _FRAMES)}):
+        if has_colour_overlay(cine.picture(number), box):
+            raise NotMeasurable(
+                f"Colour lies over the B-mode picture in frame {number} (Doppler, elastography): send the cine without it.",
+                reason="colour_overlay",
+            )
