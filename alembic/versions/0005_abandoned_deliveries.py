@@ -15,6 +15,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """What was given up counts as failed, as it did before."""
+    op.execute("UPDATE deliveries SET state = 'failed' WHERE state = 'abandoned'")
     _replace(BEFORE)
 
 

@@ -105,7 +105,7 @@ def read_attributes(scanned: ScannedDataSet) -> InstanceAttributes:
         manufacturer=values.text(Tag.MANUFACTURER),
         manufacturer_model_name=values.text(Tag.MANUFACTURER_MODEL_NAME),
         image_type=tuple((values.text(Tag.IMAGE_TYPE) or "").split("\\")) if values.text(Tag.IMAGE_TYPE) else (),
-        quality_control_image=values.text(Tag.QUALITY_CONTROL_IMAGE) == "YES",
+        quality_control_image=values.text(Tag.QUALITY_CONTROL_IMAGE) in ("YES", "BOTH"),
         has_pixel_data=scanned.has_pixel_data,
         region_data_types=_region_data_types(scanned),
     )
