@@ -59,7 +59,7 @@ def main() -> None:
     """Calibrate, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subjects", type=int, default=150, help="simulated subjects of each group of devices")
-    parser.add_argument("--contractions", type=int, default=40, help="simulated contractions to calibrate with, and to test with")
+    parser.add_argument("--contractions", type=int, default=24, help="simulated contractions to calibrate with, and to test with")
     parser.add_argument("--keep-table", action="store_true", help="only measure what the table that is there holds")
     parser.add_argument("--output", type=Path, default=Path("bench/results/intervals.json"))
     parser.add_argument("--runtime-from", type=Path, default=TRITON_PACKAGES)

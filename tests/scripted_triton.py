@@ -37,7 +37,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         self.config = service_pb2.ModelConfigResponse()
         self.config.config.max_batch_size = 8
         self.config.config.backend = "onnxruntime"
-        for name, value in {"weights_sha256": "ab" * 32, "evidence": "simulated"}.items():
+        for name, value in {"weights_sha256_1": "ab" * 32, "evidence": "simulated"}.items():
             self.config.config.parameters[name].string_value = value
         self.ready = True
         self.opens_regions = True

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tritonclient import grpc as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from service.adapters.triton_contract import check_answer, check_numbers, mismatches, numpy_type
+from service.adapters.triton_contract import check_answer, check_numbers, mismatches, numpy_type, unsaid, weights_key
 from service.adapters.triton_shared_memory import Region, RegionPool, RegionRefused, is_local
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.findings import ModelUsed
@@ -82,15 +82,18 @@ class TritonInferenceServer:
                 waiting.cancel()
 
     def describe(self, model: ModelSpec) -> ModelUsed:
-        """Version, weights and evidence from the served configuration's parameters. Raises Unavailable, ModelContractError."""
+        """Version, its own weights and evidence from the served configuration's parameters.
+
+        Raises Unavailable, and ModelContractError where a parameter is missing: another version's hash is never given.
+        """
         config = self._config(model)
-        parameters = {name: value.string_value for name, value in config.parameters.items()}
-        if "weights_sha256" not in parameters or parameters.get("evidence") not in {"simulated", "real"}:
-            raise ModelContractError(f"{model.model_name}: config.pbtxt lacks the parameters weights_sha256 and evidence")
+        parameters = _parameters(config)
+        if missing := unsaid(model, parameters):
+            raise ModelContractError("; ".join(missing))
         return ModelUsed(
             name=model.model_name,
             version=model.model_version,
-            sha256=parameters["weights_sha256"],
+            sha256=parameters[weights_key(model)].lower(),
             evidence="real" if parameters["evidence"] == "real" else "simulated",
             runtime=parameters.get("runtime", f"triton {config.backend}"),
             precision=parameters.get("precision"),
@@ -102,7 +105,10 @@ class TritonInferenceServer:
         return tuple(_asked(lambda: self._client.get_model_metadata(name, client_timeout=_QUESTION_SECONDS)).versions)
 
     def check(self, models: Sequence[ModelSpec]) -> None:
-        """Compare names, types, shapes, versions and readiness. Raises ModelContractError naming every mismatch, Unavailable."""
+        """Compare names, types, shapes, versions, readiness, and what `describe` needs.
+
+        Raises ModelContractError naming every mismatch, Unavailable.
+        """
         found = [problem for model in models for problem in self._problems(model)]
         if found:
             raise ModelContractError("Triton does not serve what this version expects: " + "; ".join(found))
@@ -112,7 +118,8 @@ class TritonInferenceServer:
         if not _asked(lambda: self._client.is_model_ready(name, version, client_timeout=_QUESTION_SECONDS)):
             return [f"{name} version {version} is not ready"]
         metadata = _asked(lambda: self._client.get_model_metadata(name, version, client_timeout=_QUESTION_SECONDS))
-        return mismatches(model, metadata, self._config(model).max_batch_size)
+        config = self._config(model)
+        return mismatches(model, metadata, config.max_batch_size) + unsaid(model, _parameters(config))
 
     def _config(self, model: ModelSpec) -> Any:  # noqa: ANN401 - a protobuf message without types
         name, version = model.model_name, model.model_version
@@ -191,6 +198,10 @@ class TritonInferenceServer:
             self._regions.close()
             return True
         return error.status() in _PASSING
+
+
+def _parameters(config: Any) -> dict[str, str]:  # noqa: ANN401 - a protobuf message without types
+    return {name: value.string_value for name, value in config.parameters.items()}
 
 
 def _rows(batch: Tensors) -> int:

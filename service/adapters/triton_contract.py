@@ -23,6 +23,24 @@ def mismatches(model: ModelSpec, metadata: Any, max_batch_size: int) -> list[str
     return found
 
 
+def weights_key(model: ModelSpec) -> str:
+    """The parameter of config.pbtxt that holds the SHA-256 of this version's weights; each version has one of its own."""
+    return f"weights_sha256_{model.model_version}"
+
+
+def unsaid(model: ModelSpec, parameters: Mapping[str, str]) -> list[str]:
+    """Sentences that name what config.pbtxt does not say and every finding must; empty when all is there."""
+    name, key, found = model.model_name, weights_key(model), []
+    if not parameters.get(key):
+        found.append(
+            f"{name}: the weights of version {model.model_version} are not known;"
+            f" give their SHA-256 in config.pbtxt as parameter {key}"
+        )
+    if parameters.get("evidence") not in {"simulated", "real"}:
+        found.append(f"{name}: give the parameter evidence in config.pbtxt as simulated or real")
+    return found
+
+
 def check_answer(model: ModelSpec, response: Any, rows: int) -> None:  # noqa: ANN401 - a protobuf message
     """The answer's version and each output's name, type and shape. Raises ModelContractError."""
     if response.model_version != model.model_version:

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import signal
 import subprocess
@@ -6,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,17 +272,65 @@ def test_region_of_a_dead_client_is_unlinked_and_unregistered_by_the_next(own_tr
     assert not any(name in registered for name in (path.name for path in SHARED_MEMORY.glob("sonomyo-*")))
 
 
-def test_model_with_other_weights_than_it_says_is_not_served_and_said_so(tmp_path: Path) -> None:
-    model = tmp_path / "models" / "wrong"
-    (model / "1").mkdir(parents=True)
-    (model / "1" / "model.onnx").write_bytes(SELF_TEST_WEIGHTS)
-    sha256 = f'parameters {{ key: "weights_sha256" value: {{ string_value: "{"0" * 64}" }} }}\n'
-    (model / "config.pbtxt").write_text(SELF_TEST_CONFIG + sha256)
+#: y = 3 * x + 1: the self-test's network with another factor.
+OTHER_WEIGHTS = SELF_TEST_WEIGHTS.replace(np.float32(2).tobytes(), np.float32(3).tobytes())
+
+
+def lay_out_versions(model: Path, weights: dict[str, bytes], hashes: dict[str, str]) -> None:
+    """A model with these versions, whose config.pbtxt says these hashes."""
+    for version, content in weights.items():
+        (model / version).mkdir(parents=True)
+        (model / version / "model.onnx").write_bytes(content)
+    said = {f"weights_sha256_{version}": digest for version, digest in hashes.items()} | {"evidence": "simulated"}
+    parameters = "".join(f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}\n' for key, value in said.items())
+    policy = f"version_policy: {{ specific: {{ versions: [ {', '.join(weights)} ] }} }}\n"
+    (model / "config.pbtxt").write_text(SELF_TEST_CONFIG + policy + parameters)
+
+
+@contextmanager
+def served_from(folder: Path) -> Iterator[tuple[EmbeddedTriton, list[str]]]:
+    """A server of the models below `folder`, ready, and what it said of them."""
     said: list[str] = []
-    triton = triton_in(tmp_path / "server", tmp_path / "models", say=said.append)
+    triton = triton_in(folder / "server", folder / "models", say=said.append)
     triton.prepare()
-    with supervised(tmp_path / "run", ProcessSpec(name="triton", command=triton.command, is_ready=triton.is_ready)):
-        assert any("wrong is not served" in line and "weights_sha256" in line for line in said), said
+    with supervised(folder / "run", ProcessSpec(name="triton", command=triton.command, is_ready=triton.is_ready)):
+        yield triton, said
+
+
+def test_two_versions_with_different_weights_answer_each_under_its_own_hash(tmp_path: Path) -> None:
+    weights = {"1": SELF_TEST_WEIGHTS, "2": OTHER_WEIGHTS}
+    hashes = {version: hashlib.sha256(content).hexdigest() for version, content in weights.items()}
+    lay_out_versions(tmp_path / "models" / "line", weights, hashes)
+    one = replace(LINE, model_name="line")
+    two = replace(one, model_version="2")
+    with served_from(tmp_path) as (triton, said), client_of(triton) as client:
+        assert client.versions(one) == ("1", "2"), said
+        client.check([one, two])
+        assert {spec.model_version: client.describe(spec).sha256 for spec in (one, two)} == hashes
+        answers = [float(next(client.infer(spec, [{"x": np.full((1, 4), 5, np.float32)}]))["y"][0, 0]) for spec in (one, two)]
+    assert answers == [11.0, 16.0]
+
+
+def test_version_whose_hash_is_not_given_is_refused_by_name_and_the_other_described(tmp_path: Path) -> None:
+    known = hashlib.sha256(SELF_TEST_WEIGHTS).hexdigest()
+    lay_out_versions(tmp_path / "models" / "line", {"1": SELF_TEST_WEIGHTS, "2": OTHER_WEIGHTS}, {"1": known})
+    one = replace(LINE, model_name="line")
+    two = replace(one, model_version="2")
+    with served_from(tmp_path) as (triton, _), client_of(triton) as client:
+        assert client.describe(one).sha256 == known
+        with pytest.raises(ModelContractError, match=r"line: the weights of version 2 are not known.*weights_sha256_2"):
+            client.describe(two)
+        with pytest.raises(ModelContractError, match="line: the weights of version 2 are not known"):
+            client.check([two])
+
+
+def test_version_with_other_weights_than_it_says_is_not_served_and_said_so(tmp_path: Path) -> None:
+    right = hashlib.sha256(SELF_TEST_WEIGHTS).hexdigest()
+    lay_out_versions(tmp_path / "models" / "wrong", {"1": SELF_TEST_WEIGHTS, "2": OTHER_WEIGHTS}, {"1": right, "2": right})
+    with served_from(tmp_path) as (triton, said), client_of(triton) as client:
+        assert any("wrong is not served" in line and f"weights_sha256_2 {right}" in line for line in said), said
+        with pytest.raises(ModelContractError, match="wrong version 2 is not ready"):
+            client.check([replace(LINE, model_name="wrong", model_version="2")])
 
 
 @pytest.mark.parametrize(

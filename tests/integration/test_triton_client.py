@@ -2,6 +2,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,16 @@ def test_describe_model_without_evidence_is_a_contract_error() -> None:
     del servicer.config.config.parameters["evidence"]
     with serving(servicer) as url, client_of(url) as client, pytest.raises(ModelContractError, match="evidence"):
         client.describe(MODEL)
+
+
+def test_describe_and_check_of_a_version_without_its_own_hash_never_give_another_versions() -> None:
+    servicer = ScriptedTriton(right)
+    servicer.metadata.versions[:] = ["1", "2"]
+    second = replace(MODEL, model_version="2")
+    with serving(servicer) as url, client_of(url) as client:
+        assert client.describe(MODEL).sha256 == "ab" * 32
+        for question in (lambda: client.describe(second), lambda: client.check([second])):
+            with pytest.raises(ModelContractError, match=r"segment: the weights of version 2 .* weights_sha256_2"):
+                question()
+        servicer.config.config.parameters["weights_sha256_2"].string_value = "CD" * 32
+        assert client.describe(second).sha256 == "cd" * 32

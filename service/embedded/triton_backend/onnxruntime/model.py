@@ -28,7 +28,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"], args["model_version"], "model.onnx")
-        _check_weights(path, parameters.get("weights_sha256"))
+        _check_weights(path, f"weights_sha256_{args['model_version']}", parameters)
         self._output_names = [output["name"] for output in config["output"]]
         self._input_names = [entry["name"] for entry in config["input"]]
         open_network = _open_openvino if parameters["runtime"].startswith("openvino") else _open_onnxruntime
@@ -53,12 +53,14 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{type(error).__name__}: {error}"))
 
 
-def _check_weights(path: Path, expected: str | None) -> None:
+def _check_weights(path: Path, key: str, parameters: dict[str, str]) -> None:
+    """Each version by its own parameter; one without is loaded, and the service uses none whose hash it is not told."""
+    expected = parameters.get(key)
     if expected is None:
         return
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != expected.lower():
-        raise pb_utils.TritonModelException(f"{path}: SHA-256 {found}, but config.pbtxt says weights_sha256 {expected}")
+        raise pb_utils.TritonModelException(f"{path}: SHA-256 {found}, but config.pbtxt says {key} {expected}")
 
 
 def _open_onnxruntime(path: Path, parameters: dict[str, str], output_names: list[str]) -> Network:
