@@ -44,21 +44,24 @@ _ROWS = (
 
 
 def main() -> None:
-    """Train what is missing, score all, write table.json and table.md beside the runs."""
+    """Train what is missing, score all, write the table for programs and for people beside the runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
     parser.add_argument("--runs", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=sorted(NETWORKS))
     parser.add_argument("--folds", nargs="+", default=["image-0"], help="image-0 to image-4, or device- and a device's name")
     parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--crop", type=int, default=0, help="side of the window that a training step sees; 0 is the whole frame")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint that saw no real frame, to begin each fold with")
+    parser.add_argument("--title", default="table", help="name of the two files that are written")
     parser.add_argument("--simulated-frames", type=int, default=1200)
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     arguments = parser.parse_args()
     images = load_real(arguments.data)
     simulated = load_or_simulate(arguments.runs, arguments.simulated_frames, arguments.negatives)
     rows = {name: _row(name, images, simulated, arguments) for name in arguments.networks}
-    (arguments.runs / "table.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (arguments.runs / "table.md").write_text(table(rows))
+    (arguments.runs / f"{arguments.title}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (arguments.runs / f"{arguments.title}.md").write_text(table(rows))
     print(table(rows))
 
 
@@ -100,9 +103,11 @@ def _row(name: str, images: list[Labelled], simulated: list[Labelled], arguments
     scores: dict[str, list[Score]] = {"image": [], "device": []}
     run = arguments.runs
     for fold in arguments.folds:
-        run = arguments.runs / f"{name}-{fold.replace(' ', '-')}-{arguments.steps}"
+        run = arguments.runs / f"{arguments.title}-{name}-{fold.replace(' ', '-')}-{arguments.steps}"
         if not (run / "done").exists():
-            train(images, simulated, Schedule(network=name, fold=fold, steps=arguments.steps), run)
+            steps, warm_up = arguments.steps, min(Schedule().warm_up, arguments.steps // 5)
+            schedule = Schedule(network=name, fold=fold, steps=steps, warm_up=warm_up, crop=arguments.crop)
+            train(images, simulated, schedule, run, start_from=arguments.start_from)
             (run / "done").touch()
         scores[fold.partition("-")[0]] += score_fold(load_network(run / "last.pt"), images, fold_named(images, fold))
     summaries = {kind: summary(found) for kind, found in scores.items() if found}

@@ -20,6 +20,9 @@ from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, number_
 from training.muscle_segmentation.real import Labelled, load_real, load_without_muscle
 from training.muscle_segmentation.simulated import load_or_simulate
 
+#: Image, targets and weights, as `augment` describes them.
+Batch = tuple[Tensor, Tensor, Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -38,6 +41,8 @@ class Schedule:
     weight_decay: float = 1e-3
     averaging: float = 0.998
     seed: int = 20261121
+    #: Side in pixels of the window that each step sees of the augmented batch; 0 is all of it.
+    crop: int = 0
     #: Weight of positive pixels, and Tversky's weight of false positives, of the fascicle head.
     fascicle_positive: float = 5.0
     fascicle_false_positive: float = 0.3
@@ -61,6 +66,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Schedule().seed)
     parser.add_argument("--steps", type=int, default=Schedule().steps)
     parser.add_argument("--simulated-frames", type=int, default=1200, help="0 trains on real frames alone")
+    parser.add_argument(
+        "--simulated-share", type=float, default=Schedule().simulated_share, help="of every batch; the rest is real"
+    )
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     parser.add_argument("--without-muscle", type=Path, help="folder with images of other anatomy: usgra's train")
     parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
@@ -69,13 +77,12 @@ def main() -> None:
     parser.add_argument("--fascicle-false-positive", type=float, default=Schedule().fascicle_false_positive)
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
     arguments = parser.parse_args()
-    share = Schedule().simulated_share if arguments.simulated_frames else 0.0
     schedule = Schedule(
         network=arguments.network,
         fold=arguments.fold,
         seed=arguments.seed,
         steps=arguments.steps,
-        simulated_share=share,
+        simulated_share=arguments.simulated_share if arguments.simulated_frames else 0.0,
         negative_share=Schedule().negative_share if arguments.negatives or arguments.without_muscle else 0.0,
         real_negatives=arguments.without_muscle is not None,
         learning_rate=arguments.learning_rate,
@@ -148,7 +155,7 @@ def fit(
 def train_step(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    batch: tuple[Tensor, Tensor, Tensor],
+    batch: Batch,
     balance: LossWeights,
 ) -> float:
     """One step on (image, targets, weights); gives the loss."""
@@ -168,7 +175,7 @@ def save(network: nn.Module, path: Path, stages: list[dict[str, object]]) -> Non
     aside.replace(path)
 
 
-def as_batch(items: list[Labelled]) -> tuple[Tensor, Tensor, Tensor]:
+def as_batch(items: list[Labelled]) -> Batch:
     """Image in 0 to 255, targets in 0 to 1, weights, all float32."""
     image = torch.from_numpy(np.stack([item.image for item in items])[:, None]).float()
     targets = torch.from_numpy(np.stack([item.targets for item in items])).float() / 255.0
@@ -176,7 +183,7 @@ def as_batch(items: list[Labelled]) -> tuple[Tensor, Tensor, Tensor]:
     return image, targets, weights
 
 
-def _batches(real: list[Labelled], added: list[Labelled], schedule: Schedule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _batches(real: list[Labelled], added: list[Labelled], schedule: Schedule) -> Iterator[Batch]:
     """Endless; a real frame with both structures or of a rare device is drawn more often than its number says."""
     random = np.random.default_rng(schedule.seed)
     generator = torch.Generator().manual_seed(schedule.seed)
@@ -189,7 +196,17 @@ def _batches(real: list[Labelled], added: list[Labelled], schedule: Schedule) ->
         drawn = [real[i] for i in random.choice(len(real), schedule.batch - from_muscle - from_empty, p=chance)]
         drawn += [muscle[i] for i in random.integers(0, max(1, len(muscle)), from_muscle)]
         drawn += [empty[i] for i in random.integers(0, max(1, len(empty)), from_empty)]
-        yield augment(*as_batch(drawn), generator)
+        yield _window(augment(*as_batch(drawn), generator), schedule.crop, random)
+
+
+def _window(batch: Batch, side: int, random: np.random.Generator) -> Batch:
+    """The same square of every frame, so that a wide network can be compared on a slow machine."""
+    if not side:
+        return batch
+    height, width = batch[0].shape[-2:]
+    top, left = int(random.integers(height - side + 1)), int(random.integers(width - side + 1))
+    image, targets, weights = (part[..., top : top + side, left : left + side] for part in batch)
+    return image, targets, weights
 
 
 def _chances(real: list[Labelled]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
