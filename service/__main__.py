@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from service.adapters.listener_sockets import server_context
 from service.bootstrap import Service
 from service.commands import demo, files, operate, roles
 from service.errors import InputRejected, SonomyoError
@@ -17,6 +19,8 @@ from service.settings import Settings, read_settings
 
 #: Commands that decide by the routing rules what is analysed; `doctor` tells of them as of everything else.
 ROUTES = frozenset({"up", "demo", "listener", "worker", "api", "analyze", "explain"})
+#: Commands that start the listener: the supervisor would restart for ever one that cannot read its certificate.
+LISTENS = frozenset({"up", "demo", "listener"})
 
 app = typer.Typer(
     name="sonomyo",
@@ -40,7 +44,9 @@ def configure(
     """Read the settings; an unknown or invalid one stops the start with its name."""
     context.obj = _read(config)
     if context.invoked_subcommand in ROUTES:
-        _check_routing(context.obj)
+        _checked(lambda: Service(context.obj).rules)
+    if context.invoked_subcommand in LISTENS:
+        _checked(lambda: server_context(context.obj.dicom))
 
 
 def main() -> None:
@@ -83,10 +89,10 @@ def _read(config: Path | None) -> Settings:
         raise SystemExit(2) from error
 
 
-def _check_routing(settings: Settings) -> None:
-    """Exits 2 with one line that names what is wrong in the routing rules."""
+def _checked(read: Callable[[], object]) -> None:
+    """Exits 2 with one line that names what is wrong in a file that the settings name."""
     try:
-        Service(settings).rules  # noqa: B018 - read for what is wrong in them
+        read()
     except InputRejected as error:
         _say(str(error))
         raise SystemExit(2) from error

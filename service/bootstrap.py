@@ -26,7 +26,7 @@ from service.core.routing import RoutingRules, read_rules
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow
 from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
-from service.settings import Settings
+from service.settings import Settings, check_postgres_url
 
 if TYPE_CHECKING:
     from service.adapters.cine_decoder import FileCineReader
@@ -208,11 +208,20 @@ def database_url(settings: Settings) -> str:
     if database.url is not None:
         return database.url.get_secret_value()
     if database.url_file is not None:
-        return database.url_file.read_text(encoding="utf-8").strip()
+        return _read_database_url(database.url_file)
     embedded = _embedded(settings).get("database")
     if embedded is not None:
         return embedded
     raise Unavailable("No database is configured: set SONOMYO_DATABASE__URL, or run `sonomyo up`, which brings its own.")
+
+
+def _read_database_url(path: Path) -> str:
+    url = path.read_text(encoding="utf-8").strip()
+    try:
+        check_postgres_url(url)
+    except ValueError as error:
+        raise InputRejected(f"setting SONOMYO_DATABASE__URL_FILE, {path}: {error}", reason="database_url") from None
+    return url
 
 
 def store_root(settings: Settings) -> Path:

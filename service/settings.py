@@ -1,12 +1,15 @@
 """Everything that can be set, read once in `__main__`: SONOMYO_* variables, a .env file, or --config FILE.toml."""
 
 import os
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.errors import InputRejected
 
@@ -16,6 +19,42 @@ Seconds = Annotated[float, Field(gt=0, le=7_776_000)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 #: 0 takes a free one.
 ListeningPort = Annotated[int, Field(ge=0, le=65535)]
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):(\d{1,5})")
+_MOST_PORT = 65535
+
+
+def _ae_title(text: str) -> str:
+    """PS3.5 6.2, AE: up to 16 characters of the default repertoire, spaces at both ends without meaning."""
+    title = text.strip(" ")
+    if not re.fullmatch(r"[ -\[\]-~]{1,16}", title):
+        raise ValueError("an AE title has 1 to 16 ASCII characters, none of them a backslash or a control character")
+    return title
+
+
+def _host_and_port(text: str) -> str:
+    found = _HOST_AND_PORT.fullmatch(text)
+    if found is None or not 1 <= int(found[2]) <= _MOST_PORT:
+        raise ValueError("give HOST:PORT, without a scheme")
+    return text
+
+
+def _file_url(text: str) -> str:
+    if not text.startswith("file:/"):
+        raise ValueError("give file: and an absolute path, such as file:/var/lib/sonomyo; nothing else is supported")
+    return text
+
+
+def check_postgres_url(text: str) -> None:
+    """Raises ValueError, without the URL, which holds a password."""
+    try:
+        right = make_url(text).get_backend_name() in ("postgresql", "postgres")
+    except (ArgumentError, ValueError):
+        right = False
+    if not right:
+        raise ValueError("give PostgreSQL's address as postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
 class Section(BaseModel):
@@ -27,7 +66,7 @@ class Section(BaseModel):
 class AllowedPeer(Section):
     """One row of the allow-list; an absent field allows any. AE titles alone are no authentication."""
 
-    ae_title: str | None = None
+    ae_title: AeTitle | None = None
     address: IPv4Network | IPv6Network | None = None
 
 
@@ -36,9 +75,9 @@ class DicomSettings(Section):
 
     host: str = "127.0.0.1"
     port: ListeningPort = 11112
-    ae_title: Annotated[str, Field(min_length=1, max_length=16)] = "SONOMYO"
+    ae_title: AeTitle = "SONOMYO"
     #: Called AE title -> analysis name; the main AE title decides by rules.
-    analysis_ae_titles: dict[str, str] = {}
+    analysis_ae_titles: dict[AeTitle, str] = {}
     #: Empty: any peer may associate (with a warning when not on loopback).
     allowed_peers: tuple[AllowedPeer, ...] = ()
     private_sop_classes: tuple[str, ...] = ()
@@ -60,6 +99,12 @@ class DicomSettings(Section):
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> "DicomSettings":
+        if self.tls_port is not None and self.tls_certificate_file is None:
+            raise ValueError("a TLS_PORT needs TLS_CERTIFICATE_FILE, and TLS_KEY_FILE unless the same file holds the key")
+        return self
 
 
 class HttpSettings(Section):
@@ -88,11 +133,18 @@ class DatabaseSettings(Section):
     url_file: Path | None = None
     pool_size: Annotated[int, Field(ge=1, le=1000)] = 20
 
+    @field_validator("url")
+    @classmethod
+    def _of_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_postgres_url(value.get_secret_value())
+        return value
+
 
 class TritonSettings(Section):
     """Where Triton's gRPC endpoint is (HOST:PORT); without it the embedded one serves."""
 
-    url: str | None = None
+    url: Annotated[str, AfterValidator(_host_and_port)] | None = None
     model_repository: Path = Path("model_repository")
     deadline_seconds: Seconds = 30.0
     batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 3
@@ -105,7 +157,7 @@ class TritonSettings(Section):
 class StoreSettings(Section):
     """Where instances are kept: `file:/path`; without a URL, inside the data folder."""
 
-    url: str | None = None
+    url: Annotated[str, AfterValidator(_file_url)] | None = None
     #: Free bytes below which C-STORE answers 0xA700.
     reserve_bytes: Annotated[int, Field(ge=0)] = 1 << 30
 
@@ -139,7 +191,7 @@ class DestinationSettings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     host: str
     port: Port
-    ae_title: Annotated[str, Field(min_length=1, max_length=16)]
+    ae_title: AeTitle
     kinds: tuple[Literal["sr"], ...] = ("sr",)
     timeout_seconds: Seconds = 30.0
 

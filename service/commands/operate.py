@@ -95,7 +95,9 @@ def restore_command(
 def create_key(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
-    role: Annotated[str, typer.Option(help="viewer or administrator; a key cannot sign reports.")] = "viewer",
+    role: Annotated[
+        str, typer.Option(help="viewer, radiologist or administrator; signing takes a person's session, no key can.")
+    ] = "viewer",
 ) -> None:
     """Make a key and show it once."""
     from service.adapters.access import ApiKeys

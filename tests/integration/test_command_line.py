@@ -43,6 +43,27 @@ def test_settings_unknown_are_one_line(tmp_path: Path) -> None:
     assert "SONOMYO_DESTINATION" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["up", "listener"])
+@pytest.mark.parametrize("content", [None, b"canary"], ids=["missing", "no PEM"])
+def test_certificate_that_cannot_be_used_stops_the_start_in_one_line(command: str, content: bytes | None, tmp_path: Path) -> None:
+    certificate = tmp_path / "server.crt"
+    if content is not None:
+        certificate.write_bytes(content)
+    done = sonomyo(tmp_path, command, dicom__tls_port="2762", dicom__tls_certificate_file=str(certificate))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"SONOMYO_DICOM__TLS_CERTIFICATE_FILE and TLS_KEY_FILE: {certificate} cannot be used" in done.stderr
+    assert "canary" not in done.stderr
+
+
+def test_database_address_in_a_file_that_is_none_is_one_line_without_it(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("db.example canary")
+    done = sonomyo(tmp_path, "worker", database__url_file=str(file))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"SONOMYO_DATABASE__URL_FILE, {file}: give PostgreSQL's address" in done.stderr
+    assert "canary" not in done.stderr
+
+
 @pytest.mark.parametrize("content", [b"canary = \n", b"[dicom\n", b"\xff\xfe"])
 def test_config_file_of_malformed_toml_is_one_line_that_names_it(content: bytes, tmp_path: Path) -> None:
     config = tmp_path / "bad.toml"

@@ -94,3 +94,68 @@ def numbers_without_bounds(schema: Any, name: str = "") -> Iterator[str]:
             yield name
         for key, part in schema.items():
             yield from numbers_without_bounds(part, name if key == "anyOf" else key)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STORE__URL", "s3://bucket/prefix"),
+        ("STORE__URL", "file:store"),
+        ("STORE__URL", "/var/lib/sonomyo"),
+        ("DATABASE__URL", "postgresql//canary:canary@db/sonomyo"),
+        ("DATABASE__URL", "mysql://canary:canary@db/sonomyo"),
+        ("DATABASE__URL", "postgresql://canary:canary@db:canary/sonomyo"),
+        ("TRITON__URL", "http://canary:8001"),
+        ("TRITON__URL", "canary"),
+        ("TRITON__URL", "canary:0"),
+        ("TRITON__URL", "canary:65536"),
+        ("DICOM__AE_TITLE", "SEVENTEEN_LETTERS"),
+        ("DICOM__AE_TITLE", "   "),
+        ("DICOM__AE_TITLE", "A\\B"),
+        ("DICOM__AE_TITLE", "A\tB"),
+        ("DICOM__AE_TITLE", "МЫШЦА"),
+    ],
+)
+def test_settings_with_an_impossible_address_or_title_name_it_and_never_show_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"SONOMYO_{name}", value)
+    with pytest.raises(ValidationError) as refused:
+        read_settings(None)
+    (wrong,) = refused.value.errors(include_input=False)
+    assert "__".join(map(str, wrong["loc"])).upper() == name
+    assert "canary" not in wrong["msg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DICOM__ALLOWED_PEERS", '[{"ae_title": "SEVENTEEN_LETTERS"}]'),
+        ("DICOM__ALLOWED_PEERS", '[{"ae_title": " "}]'),
+        ("DICOM__ANALYSIS_AE_TITLES", '{"SEVENTEEN_LETTERS": "muscle_architecture"}'),
+        ("DESTINATIONS", '[{"name": "pacs", "host": "pacs", "port": 104, "ae_title": "A\\\\B"}]'),
+    ],
+)
+def test_settings_with_an_impossible_title_in_a_list_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"SONOMYO_{name}", value)
+    with pytest.raises(ValidationError, match="an AE title has 1 to 16 ASCII characters"):
+        read_settings(None)
+
+
+def test_settings_with_possible_addresses_and_titles_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "STORE__URL": "file:///var/lib/sonomyo",
+        "DATABASE__URL": "postgresql:///sonomyo?host=/run/postgresql",
+        "TRITON__URL": "[::1]:8001",
+        "DICOM__AE_TITLE": " Sonomyo 2 ",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"SONOMYO_{name}", value)
+    settings = read_settings(None)
+    assert (settings.triton.url, settings.dicom.ae_title) == ("[::1]:8001", "Sonomyo 2")
+
+
+def test_settings_with_a_tls_port_and_no_certificate_name_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SONOMYO_DICOM__TLS_PORT", "2762")
+    with pytest.raises(ValidationError, match="TLS_PORT needs TLS_CERTIFICATE_FILE"):
+        read_settings(None)
