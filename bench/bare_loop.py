@@ -25,7 +25,7 @@ from service.core.cine_header import read_cine_header
 from service.core.measure.architecture import FrameArchitecture, measure_frame
 from service.core.measure.plane import scale_of
 from service.core.preprocess import find_sector, model_input, place
-from service.embedded.triton_repository import BF16_FLAGS, processor_flags, usable_cores
+from service.embedded.triton_repository import BF16_FLAGS, is_quantised, processor_flags, usable_cores
 
 FRAMES_PER_BATCH = 8
 SECTOR_FRAMES = 4
@@ -68,7 +68,7 @@ def open_network(packages: Path) -> tuple[Network, dict[str, Any]]:
     sys.path.append(str(packages))
     import openvino  # noqa: PLC0415 - found only now
 
-    precision = "bf16" if BF16_FLAGS & processor_flags() else "f32"
+    precision = "bf16" if BF16_FLAGS & processor_flags() and not is_quantised(MODEL) else "f32"
     properties = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": usable_cores(), "PERFORMANCE_HINT": "LATENCY"}
     compiled = openvino.Core().compile_model(str(MODEL), "CPU", properties)
     request = compiled.create_infer_request()
@@ -77,7 +77,11 @@ def open_network(packages: Path) -> tuple[Network, dict[str, Any]]:
         return np.asarray(request.infer([images], share_inputs=True, share_outputs=True)[0])
 
     network(np.ones((FRAMES_PER_BATCH, 1, 256, 256), np.uint8))
-    return network, {"runtime": f"openvino {openvino.__version__}", "precision": precision, "threads": usable_cores()}
+    return network, {
+        "runtime": f"openvino {openvino.__version__}",
+        "precision": "int8" if is_quantised(MODEL) else precision,
+        "threads": usable_cores(),
+    }
 
 
 def run(path: Path, network: Network) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a cheaper arithmetic may serve: the network in int8 (and bf16 where the processor has it) against fp32 as served.
+"""Whether a cheaper arithmetic may serve: the network in int8 (and bf16 where the processor has it) against fp32 as trained.
 
 `python -m bench.precision` writes bench/results/precision.json: for each variant its size, the milliseconds a frame on one core
 and on all in both runtimes, how far its maps are from those of fp32, and what becomes of the numbers (bench.accuracy), frame by
@@ -21,16 +21,26 @@ from typing import Any
 import numpy as np
 
 from bench.accuracy import Answers, analyse, error_of_each, inferring, interval, take
-from bench.bare_loop import FRAMES_PER_BATCH, MODEL, TRITON_PACKAGES, Network
+from bench.bare_loop import FRAMES_PER_BATCH, MODEL, ROOT, TRITON_PACKAGES, Network
 from bench.ingest import machine
 from bench.labelled_images import Labelled, shared_folder, simulated, timtrack, without_muscle
-from bench.quantise import RECIPES, calibration_images, quantise
 from service.core.analyses.muscle_architecture import MuscleArchitecture, prepare
 from service.core.cine import Pixels
 from service.embedded.triton_repository import BF16_FLAGS, processor_flags, usable_cores
 from service.errors import NotMeasurable
+from training.muscle_segmentation.quantise import CALIBRATION_SUBJECTS, Recipe, calibration_images, quantise
 
-SERVED = "fp32"
+REFERENCE = "fp32"
+FP32 = ROOT / "training" / "muscle_segmentation" / "weights" / "fp32.onnx"
+SERVED = "int8, as served"
+_BETWEEN = ("Conv", "Relu", "MaxPool", "Concat", "Add", "Resize")
+#: Beside the one that is served.
+RECIPES = {
+    "int8 U8S8, convolutions": Recipe(),
+    "int8 S8S8, convolutions": Recipe("QInt8"),
+    "int8 U8S8, what lies between too": Recipe(operators=_BETWEEN),
+    "int8 U8S8, what lies between too, first and last in floats": Recipe(operators=_BETWEEN, in_floats=(0, -1)),
+}
 Sets = Mapping[str, Mapping[str, Answers]]
 
 
@@ -48,7 +58,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("bench/results/precision.json"))
     parser.add_argument("--runtime-from", type=Path, default=TRITON_PACKAGES)
     parser.add_argument("--subjects", type=int, default=20, help="simulated subjects of each device group")
-    parser.add_argument("--calibration-subjects", type=int, default=32)
+    parser.add_argument("--calibration-subjects", type=int, default=CALIBRATION_SUBJECTS)
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     sys.path.append(str(given.runtime_from))
@@ -72,13 +82,13 @@ def main() -> None:
 
 
 def make_variants(folder: Path, images: Sequence[Pixels]) -> dict[str, Variant]:
-    """By name, the served one first."""
-    variants = {SERVED: Variant(MODEL)}
+    """By name, the reference first."""
+    variants = {REFERENCE: Variant(FP32), SERVED: Variant(MODEL)}
     if BF16_FLAGS & processor_flags():
-        variants["bf16"] = Variant(MODEL, "bf16")
+        variants["bf16"] = Variant(FP32, "bf16")
     for name, recipe in RECIPES.items():
         path = folder / f"{len(variants)}.onnx"
-        quantise(recipe, images, path)
+        quantise(FP32, recipe, images, path)
         variants[name] = Variant(path)
     return variants
 
@@ -149,7 +159,7 @@ def _times(networks: Mapping[str, Network], images: Pixels, rounds: int) -> dict
 
 def differences(networks: Mapping[str, Network], data: Path | None) -> dict[str, dict[str, float]]:
     """Of the maps from fp32's, in steps of 1/255, over real frames, or simulated ones where there are none."""
-    reference, found = networks[SERVED], defaultdict(list)
+    reference, found = networks[REFERENCE], defaultdict(list)
     for _, labelled in some_frames(data):
         for batch in MuscleArchitecture().inputs(prepare(labelled.cine)):
             images = np.asarray(batch["image"], np.uint8)
@@ -191,7 +201,7 @@ def numbers(networks: Mapping[str, Network], data: Path | None, subjects: int) -
             except NotMeasurable:
                 continue
     return {
-        "errors": {name: compared(found, sets[SERVED]) for name, found in sets.items()},
+        "errors": {name: compared(found, sets[REFERENCE]) for name, found in sets.items()},
         "measured_without_muscle": {"pictures": pictures, **wrong},
     }
 
@@ -239,7 +249,7 @@ def verdict(figures: Mapping[str, Any]) -> dict[str, Any]:
         place = f"{runtime}, {usable_cores()} cores"
         took = {name: row[place]["median"] for name, row in figures["milliseconds_a_frame"].items() if place in row}
         best = min((name for name in kept if name in took), key=took.__getitem__)
-        fastest[runtime] = {"variant": best, "times_as_fast_as_fp32": took[SERVED] / took[best]}
+        fastest[runtime] = {"variant": best, "times_as_fast_as_fp32": took[REFERENCE] / took[best]}
     return {
         "beyond": {name: _where(sets, "is_beyond") for name, sets in figures["errors"].items()},
         "worse": {name: _where(sets, "is_worse") for name, sets in figures["errors"].items()},

@@ -93,7 +93,7 @@ def _without_comments(text: str) -> str:
 
 
 def _choose(model: Path, text: str, versions: Mapping[str, str], cores: int, flags: frozenset[str]) -> Choice:
-    quantised = any(_is_quantised(path) for path in model.glob("*/model.onnx"))
+    quantised = any(is_quantised(path) for path in model.glob("*/model.onnx"))
     asks_openvino = re.search(r'cpu_execution_accelerator[\s:\[{]*name\s*:\s*"openvino"', text) is not None
     threads = max(1, cores // _instances(text))
     if not asks_openvino:
@@ -111,7 +111,8 @@ def _choice(model_name: str, runtime: str, versions: Mapping[str, str], precisio
     return Choice(model_name=model_name, runtime=label, precision=precision, threads=threads, why=why)
 
 
-def _is_quantised(path: Path) -> bool:
+def is_quantised(path: Path) -> bool:
+    """Whether an ONNX file computes in integers."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return any(content.find(operator) >= 0 for operator in (b"QuantizeLinear", b"QLinearConv", b"MatMulInteger"))
 
