@@ -27,6 +27,12 @@ def test_health_answers_anyone(house: House) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "service_version": "test"})
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_and_readiness_answer_a_load_balancers_head_without_a_body(house: House, path: str) -> None:
+    answer = house.client(None).head(path)
+    assert (answer.status_code, answer.content) == (house.client(None).get(path).status_code, b"")
+
+
 def test_readiness_names_each_part_and_tells_why_to_those_who_are_signed_in(house: House) -> None:
     def refuse() -> None:
         raise ModelContractError("muscle_segmentation: output masks is FP32, UINT8 is expected")

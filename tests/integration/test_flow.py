@@ -18,7 +18,7 @@ from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
 from service.core.report import Report
 from service.core.routing import RoutingRules
-from service.errors import Conflict, InputRejected, NotFound, Unavailable
+from service.errors import Conflict, InputRejected, ModelContractError, NotFound, Unavailable
 from service.flow import Flow
 from service.ports import ReceivedInstance, RenderedObject, StoredInstance, UnitOfWorkFactory
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer, FakeStore
@@ -445,7 +445,11 @@ NETWORK = ModelSpec(model_name="network", model_version="1", inputs=(), outputs=
 
 
 class NetworkServer(FakeServer):
-    """Tells of a model what it was asked for."""
+    """Tells of a model what it was asked for; version 3 has another output than this service reads."""
+
+    def check(self, models: Sequence[ModelSpec]) -> None:
+        if any(model.model_version == "3" for model in models):
+            raise ModelContractError("network: output masks is FP32, UINT8 is expected")
 
     def describe(self, model: ModelSpec) -> ModelUsed:
         return ModelUsed(name=model.model_name, version=model.model_version, sha256="ab" * 32, evidence="real")
@@ -462,9 +466,9 @@ class NetworkAnalysis(FakeAnalysis):
         return tuple(finding.model_copy(update={"model": describe(NETWORK)}) for finding in found)
 
 
-def use_network(house: House) -> None:
+def use_network(house: House, *served: str) -> None:
     house.analysis = NetworkAnalysis()
-    server = NetworkServer(served=("1", "2"))
+    server = NetworkServer(served=served or ("1", "2"))
     house.flow = replace(house.flow, analyses={"muscle_architecture": house.analysis}, server=server)
 
 
@@ -484,6 +488,18 @@ def test_reanalysis_with_a_pinned_model_uses_that_version_and_the_next_one_does_
     house.work()
     assert model_versions(house) == ["2"]
     house.flow.reanalyse(STUDY)
+    house.work()
+    assert model_versions(house) == ["1"]
+
+
+def test_reanalysis_with_a_version_that_does_not_fit_is_refused_with_what_differs(house: House) -> None:
+    use_network(house, "1", "3")
+    house.flow.store_instance(received())
+    house.flow.request_report(STUDY)
+    house.work()
+    with pytest.raises(InputRejected, match="output masks is FP32") as refused:
+        house.flow.reanalyse(STUDY, {"network": "3"})
+    assert refused.value.reason == "model_version_unfit"
     house.work()
     assert model_versions(house) == ["1"]
 

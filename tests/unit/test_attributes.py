@@ -97,6 +97,11 @@ def test_attributes_of_a_full_cine() -> None:
     assert not found.has_pixel_data
 
 
+@pytest.mark.parametrize(("value", "expected"), [("YES", True), ("BOTH", True), ("NO", False), ("", False)])
+def test_quality_control_image_is_one_when_any_of_it_is(value: str, expected: bool) -> None:  # noqa: FBT001 - a case
+    assert attributes_of(ultrasound(QualityControlImage=value)).quality_control_image is expected
+
+
 def test_attributes_that_are_absent_or_empty_are_none() -> None:
     found = attributes_of(ultrasound(PatientName="", NumberOfFrames=None, ImageType=[], Laterality=""))
     assert found.identity.patient_name is None
