@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.adapters.listener_sockets import server_context
-from service.bootstrap import Service
+from service.bootstrap import Service, database_url
 from service.commands import demo, files, operate, roles
 from service.errors import InputRejected, SonomyoError
 from service.settings import Settings, read_settings
@@ -45,6 +45,8 @@ def configure(
     context.obj = _read(config)
     if context.invoked_subcommand in ROUTES:
         _checked(lambda: Service(context.obj).rules)
+    if context.obj.database.url_file is not None:
+        _checked(lambda: database_url(context.obj))
     if context.invoked_subcommand in LISTENS:
         _checked(lambda: server_context(context.obj.dicom))
 
@@ -70,7 +72,8 @@ def _read(config: Path | None) -> Settings:
     except ValidationError as error:
         for wrong in error.errors(include_url=False, include_input=False):
             name = "__".join(str(part) for part in wrong["loc"]).upper()
-            _say(f"setting SONOMYO_{name}: {wrong['msg']}" if name else f"settings: {wrong['msg']}")
+            said = wrong["msg"].removeprefix("Value error, ")
+            _say(f"setting SONOMYO_{name}: {said}" if name else f"settings: {said}")
         raise SystemExit(2) from error
     except SettingsError as error:
         _say(f"setting {_unparsed(error)}: this is no valid JSON")

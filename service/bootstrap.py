@@ -216,11 +216,17 @@ def database_url(settings: Settings) -> str:
 
 
 def _read_database_url(path: Path) -> str:
-    url = path.read_text(encoding="utf-8").strip()
+    """Raises InputRejected naming the setting and the file, never what is in it."""
+    setting = f"setting SONOMYO_DATABASE__URL_FILE, {path}"
     try:
+        url = path.read_text(encoding="utf-8").strip()
         check_postgres_url(url)
+    except OSError as error:
+        raise InputRejected(f"{setting}: it cannot be read: {error.strerror}", reason="database_url") from error
+    except UnicodeDecodeError:
+        raise InputRejected(f"{setting}: this is no text in UTF-8", reason="database_url") from None
     except ValueError as error:
-        raise InputRejected(f"setting SONOMYO_DATABASE__URL_FILE, {path}: {error}", reason="database_url") from None
+        raise InputRejected(f"{setting}: {error}", reason="database_url") from None
     return url
 
 

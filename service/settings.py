@@ -39,15 +39,18 @@ def _host_and_port(text: str) -> str:
 
 
 def _file_url(text: str) -> str:
-    if not text.startswith("file:/"):
+    """`file:/path` from `file:/path` or `file:///path` (RFC 8089)."""
+    found = re.fullmatch(r"file:(?://)?(/[^/].*)", text.strip())
+    if found is None or ".." in Path(found[1]).parts:
         raise ValueError("give file: and an absolute path, such as file:/var/lib/sonomyo; nothing else is supported")
-    return text
+    return f"file:{found[1]}"
 
 
 def check_postgres_url(text: str) -> None:
     """Raises ValueError, without the URL, which holds a password."""
     try:
-        right = make_url(text).get_backend_name() in ("postgresql", "postgres")
+        url = make_url(text)
+        right = url.get_backend_name() in ("postgresql", "postgres") and 0 < (url.port or 1) <= _MOST_PORT
     except (ArgumentError, ValueError):
         right = False
     if not right:

@@ -143,7 +143,8 @@ class _Server:
             except RecursionError:
                 self._say(rejected="header_too_deep", message="The data set's sequences are nested too deep")
             except Exception as error:  # noqa: BLE001 - a stranger's file may break anything; the name of the error says what
-                self._say(rejected="header_invalid", message=f"The instance cannot be read ({type(error).__name__})")
+                reason = "header_invalid" if words[0] == "open" else "decoding_failed"
+                self._say(rejected=reason, message=f"The instance cannot be read ({type(error).__name__})")
 
     def _receive(self) -> tuple[list[int], list[str]] | None:
         data, descriptors, _, _ = socket.recv_fds(self._requests, MAXIMUM_REQUEST_BYTES, 1)

@@ -96,7 +96,7 @@ class TritonInferenceServer:
             sha256=parameters[weights_key(model)].lower(),
             evidence="real" if parameters["evidence"] == "real" else "simulated",
             runtime=parameters.get("runtime", f"triton {config.backend}"),
-            precision=parameters.get("precision"),
+            precision=parameters.get(f"precision_{model.model_version}"),
         )
 
     def versions(self, model: ModelSpec) -> Sequence[str]:

@@ -134,7 +134,7 @@ def _wait_until_ready(up: subprocess.Popen[bytes], log_path: Path, say: Console)
 
 def _with_free_ports(settings: Settings, say: Console) -> Settings:
     """The default ports, or free ones where another program holds them."""
-    from service.commands.whole import free_port, is_free
+    from service.commands.whole import free_port, is_free, with_chosen_ports
 
     dicom, http = settings.dicom, settings.http
     if "port" not in dicom.model_fields_set and not is_free(dicom.host, dicom.port):
@@ -143,7 +143,7 @@ def _with_free_ports(settings: Settings, say: Console) -> Settings:
     if "port" not in http.model_fields_set and not is_free(http.host, http.port):
         http = http.model_copy(update={"port": free_port(http.host)})
         say.print(f"port {settings.http.port} is taken, HTTP listens on {http.port}")
-    return settings.model_copy(update={"dicom": dicom, "http": http})
+    return with_chosen_ports(settings.model_copy(update={"dicom": dicom, "http": http}))
 
 
 def _simulated(folder: Path, say: Console) -> Path:

@@ -48,7 +48,9 @@ def models_command(context: typer.Context) -> None:
     for spec in service.models:
         try:
             used = service.server.describe(spec)
-            table.add_row(used.name, used.version, used.sha256, used.evidence, f"{used.runtime} {used.precision}", "yes")
+            table.add_row(
+                used.name, used.version, used.sha256, used.evidence, f"{used.runtime} {used.precision or ''}".strip(), "yes"
+            )
         except SonomyoError as error:
             table.add_row(spec.model_name, spec.model_version, "", "", "", f"no: {error}")
     _console().print(table)

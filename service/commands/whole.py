@@ -39,7 +39,7 @@ def up(settings: Settings) -> int:
     Raises Conflict when a port is taken, or when another runs in the same data folder.
     """
     make_data_folder(settings.data_dir)
-    settings = with_admin_key(settings)
+    settings = with_chosen_ports(with_admin_key(settings))
     postgres, triton = _postgres(settings, say), _triton(settings, settings.data_dir / "triton", say)
     stop = _stop_event()
     supervisor = Supervisor(_processes(settings, postgres, triton), run_folder=settings.data_dir / "run", say=say)
@@ -133,6 +133,14 @@ def with_admin_key(settings: Settings) -> Settings:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
     return settings.model_copy(update={"api": settings.api.model_copy(update={"key_file": path})})
+
+
+def with_chosen_ports(settings: Settings) -> Settings:
+    """Settings in which every port 0 is a free one: it can be told to people, and stays when a role is restarted."""
+    dicom, http = settings.dicom, settings.http
+    chosen = {name: free_port(dicom.host) for name in ("port", "tls_port") if getattr(dicom, name) == 0}
+    page = {"port": free_port(http.host)} if http.port == 0 else {}
+    return settings.model_copy(update={"dicom": dicom.model_copy(update=chosen), "http": http.model_copy(update=page)})
 
 
 def free_port(host: str) -> int:

@@ -29,7 +29,7 @@ def decode_luminance(data: bytes, pixel_format: PixelFormat, box: Box) -> Pixels
     if cropped.ndim == 2:  # noqa: PLR2004 - grey
         return _finish(_to_bytes(cropped, pixel_format), pixel_format)
     if ycbcr:
-        return _to_bytes(cropped[..., 0], pixel_format)
+        return np.ascontiguousarray(_to_bytes(cropped[..., 0], pixel_format))
     return rgb_luminance(_to_bytes(cropped, pixel_format))
 
 

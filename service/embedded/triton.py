@@ -74,7 +74,8 @@ class EmbeddedTriton:
             flags=processor_flags(),
         )
         for choice in choices:
-            self._say(f"{choice.model_name}: {choice.runtime}, {choice.precision}, {choice.threads} threads ({choice.why})")
+            runs_on = f"{choice.runtime}, {choice.precision}, {choice.threads} threads ({choice.why})"
+            self._say(f"{choice.model_name} {choice.model_version}: {runs_on}")
         return tuple(choices)
 
     def command(self) -> Command:

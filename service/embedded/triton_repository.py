@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +31,10 @@ BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What one model runs on."""
+    """What one version of a model runs on."""
 
     model_name: str
+    model_version: str
     runtime: str
     precision: str
     threads: int
@@ -55,12 +56,11 @@ def derive_repository(
             if entry.name != "config.pbtxt":
                 (copy / entry.name).symlink_to(entry.resolve())
         if 'backend:"onnxruntime"' in text.replace(" ", ""):
-            choice = _choose(model, text, versions, cores, flags)
-            choices.append(choice)
-            text = _with_choice(text, choice)
+            own = _choose(model, text, versions, cores, flags)
+            choices += own
+            text = _with_choices(text, own)
         (copy / "config.pbtxt").write_text(text)
-    choices.append(_write_self_test(target / SELF_TEST, choices, versions))
-    return choices
+    return [*choices, _write_self_test(target / SELF_TEST, choices, versions)]
 
 
 def processor_flags() -> frozenset[str]:
@@ -92,23 +92,36 @@ def _without_comments(text: str) -> str:
     return re.sub(r'("(?:\\.|[^"\\\n])*")|#[^\n]*', lambda match: match[1] or "", text)
 
 
-def _choose(model: Path, text: str, versions: Mapping[str, str], cores: int, flags: frozenset[str]) -> Choice:
-    quantised = any(is_quantised(path) for path in model.glob("*/model.onnx"))
+def _choose(model: Path, text: str, versions: Mapping[str, str], cores: int, flags: frozenset[str]) -> list[Choice]:
+    """One for each version: they share the runtime, but each is as precise as its own file."""
     asks_openvino = re.search(r'cpu_execution_accelerator[\s:\[{]*name\s*:\s*"openvino"', text) is not None
-    threads = max(1, cores // _instances(text))
-    if not asks_openvino:
-        why = "config.pbtxt asks for no accelerator"
-        return _choice(model.name, "onnxruntime", versions, "int8" if quantised else "fp32", threads, why)
-    if quantised:
-        return _choice(model.name, "openvino", versions, "int8", threads, "the network is quantised")
+    runtime = "openvino" if asks_openvino else "onnxruntime"
+    chosen = []
+    for path in sorted(model.glob("*/model.onnx")):
+        precision, why = _precision(path, flags if asks_openvino else frozenset())
+        chosen.append(
+            Choice(
+                model_name=model.name,
+                model_version=path.parent.name,
+                runtime=_label(runtime, versions),
+                precision=precision,
+                threads=max(1, cores // _instances(text)),
+                why=why if asks_openvino else "config.pbtxt asks for no accelerator",
+            )
+        )
+    return chosen
+
+
+def _precision(path: Path, flags: frozenset[str]) -> tuple[str, str]:
+    """And why."""
+    if is_quantised(path):
+        return "int8", "the network is quantised"
     bf16 = sorted(BF16_FLAGS & flags)
-    why = f"the processor has {bf16[0]}" if bf16 else "the processor has no bf16 instructions"
-    return _choice(model.name, "openvino", versions, "bf16" if bf16 else "fp32", threads, why)
+    return ("bf16", f"the processor has {bf16[0]}") if bf16 else ("fp32", "the processor has no bf16 instructions")
 
 
-def _choice(model_name: str, runtime: str, versions: Mapping[str, str], precision: str, threads: int, why: str) -> Choice:
-    label = f"{runtime} {versions[runtime]}" if runtime in versions else runtime
-    return Choice(model_name=model_name, runtime=label, precision=precision, threads=threads, why=why)
+def _label(runtime: str, versions: Mapping[str, str]) -> str:
+    return f"{runtime} {versions[runtime]}" if runtime in versions else runtime
 
 
 def is_quantised(path: Path) -> bool:
@@ -122,12 +135,14 @@ def _instances(text: str) -> int:
     return int(group[1]) if group else 1
 
 
-def _with_choice(text: str, choice: Choice) -> str:
-    """The configuration for the processor, with the choice as parameters; an entry of the same key given later wins."""
+def _with_choices(text: str, choices: Sequence[Choice]) -> str:
+    """The configuration for the processor, with the choices as parameters; an entry of the same key given later wins."""
     text = re.sub(r"\bKIND_(GPU|AUTO)\b", "KIND_CPU", text)
     if "instance_group" not in text:
         text += "\ninstance_group [ { count: 1 kind: KIND_CPU } ]\n"
-    added = {"runtime": choice.runtime, "precision": choice.precision, "threads": str(choice.threads)}
+    added = {f"precision_{choice.model_version}": choice.precision for choice in choices}
+    for choice in choices[:1]:
+        added |= {"runtime": choice.runtime, "threads": str(choice.threads)}
     lines = (f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}' for key, value in added.items())
     return text + "\n" + "\n".join(lines) + "\n"
 
@@ -137,6 +152,7 @@ def _write_self_test(folder: Path, choices: list[Choice], versions: Mapping[str,
     (folder / "1" / "model.onnx").write_bytes(SELF_TEST_WEIGHTS)
     uses_openvino = any(choice.runtime.startswith("openvino") for choice in choices)
     text = SELF_TEST_CONFIG + (OPENVINO_SWITCH if uses_openvino else "")
-    choice = _choice(SELF_TEST, "openvino" if uses_openvino else "onnxruntime", versions, "fp32", 1, "one known answer")
-    (folder / "config.pbtxt").write_text(_with_choice(text, choice))
+    runtime = _label("openvino" if uses_openvino else "onnxruntime", versions)
+    choice = Choice(model_name=SELF_TEST, model_version="1", runtime=runtime, precision="fp32", threads=1, why="one known answer")
+    (folder / "config.pbtxt").write_text(_with_choices(text, [choice]))
     return choice

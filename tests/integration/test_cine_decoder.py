@@ -101,6 +101,21 @@ def test_native_cine_streams_every_frame(reader: FileCineReader, path: Path, syn
     np.testing.assert_allclose(read(reader, path), expected, atol=0 if colours == 1 else 1)
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, RLE, JPEG_LS])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_cine_in_ycbcr_streams_its_luma(reader: FileCineReader, path: Path, syntax: str, bits: int) -> None:
+    pixels = speckle(FRAMES, ROWS, COLUMNS, colours=3).astype(np.uint8 if bits == 8 else np.uint16)
+    stored = pixels * np.array(257 if bits == 16 else 1, pixels.dtype)
+    header = header_of(stored, PhotometricInterpretation="YBR_FULL")
+    if syntax == EXPLICIT:
+        write_native(path, header, stored.tobytes())
+    else:
+        write_encapsulated(path, header, [encode(frame, syntax) for frame in stored], syntax=syntax)
+    np.testing.assert_array_equal(read(reader, path), pixels[..., 0])
+    with reader.open(path) as cine:
+        assert cine.picture(1).shape == (ROWS, COLUMNS, 3)
+
+
 @pytest.mark.parametrize("syntax", [RLE, LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K])
 def test_compressed_cine_streams_every_frame(reader: FileCineReader, path: Path, syntax: str) -> None:
     pixels = speckle(FRAMES, ROWS, COLUMNS)

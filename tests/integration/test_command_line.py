@@ -55,12 +55,25 @@ def test_certificate_that_cannot_be_used_stops_the_start_in_one_line(command: st
     assert "canary" not in done.stderr
 
 
-def test_database_address_in_a_file_that_is_none_is_one_line_without_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["up", "worker"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"db.example canary", "give PostgreSQL's address"),
+        (b"mysql://u:canary@db/sonomyo", "give PostgreSQL's address"),
+        (b"\xff\xfe", "this is no text in UTF-8"),
+        (None, "it cannot be read"),
+    ],
+)
+def test_database_address_in_a_file_that_holds_none_is_one_line_without_it(
+    command: str, content: bytes | None, said: str, tmp_path: Path
+) -> None:
     file = tmp_path / "url"
-    file.write_text("db.example canary")
-    done = sonomyo(tmp_path, "worker", database__url_file=str(file))
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"SONOMYO_DATABASE__URL_FILE, {file}: give PostgreSQL's address" in done.stderr
+    if content is not None:
+        file.write_bytes(content)
+    done = sonomyo(tmp_path, command, database__url_file=str(file))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"SONOMYO_DATABASE__URL_FILE, {file}: {said}" in done.stderr
     assert "canary" not in done.stderr
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from service.adapters.triton import TritonInferenceServer
 from service.core.analyses.analysis import ModelSpec, TensorSpec
 from service.embedded.supervisor import ProcessSpec
 from service.embedded.triton import EmbeddedTriton
-from service.embedded.triton_repository import SELF_TEST, SELF_TEST_CONFIG, SELF_TEST_WEIGHTS, derive_repository
+from service.embedded.triton_repository import OPENVINO_SWITCH, SELF_TEST, SELF_TEST_CONFIG, SELF_TEST_WEIGHTS, derive_repository
 from service.errors import ModelContractError, Unavailable
 from tests.integration.conftest import supervised, triton_in
 from tests.running import ROOT, poll
@@ -355,3 +356,18 @@ def test_repository_runtime_and_precision_follow_switch_and_processor(
     assert (choices[0].runtime, choices[0].precision) == expected
     assert (model / "config.pbtxt").read_text() == text
     assert f'string_value: "{expected[1]}"' in (tmp_path / "derived" / "one" / "config.pbtxt").read_text()
+
+
+def test_repository_gives_each_version_the_precision_of_its_own_file(tmp_path: Path) -> None:
+    hashes = {"1": "ab" * 32, "2": "cd" * 32}
+    weights = {"1": SELF_TEST_WEIGHTS + b"QuantizeLinear", "2": SELF_TEST_WEIGHTS}
+    lay_out_versions(tmp_path / "models" / "line", weights, hashes)
+    config = tmp_path / "models" / "line" / "config.pbtxt"
+    config.write_text(config.read_text() + OPENVINO_SWITCH)
+    choices = derive_repository(tmp_path / "models", tmp_path / "derived", versions={}, cores=4, flags=frozenset({"amx_bf16"}))
+    assert [(choice.model_version, choice.precision) for choice in choices[:2]] == [("1", "int8"), ("2", "bf16")]
+    served = (tmp_path / "derived" / "line" / "config.pbtxt").read_text()
+    assert re.findall(r'"(precision_\d)" value \{ string_value: "(\w+)"', served) == [
+        ("precision_1", "int8"),
+        ("precision_2", "bf16"),
+    ]

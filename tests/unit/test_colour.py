@@ -42,5 +42,12 @@ def test_overlay_of_a_tinted_grey_map_is_none() -> None:
     assert not has_colour_overlay(picture, BOX)
 
 
+def test_overlay_of_a_map_in_many_hues_over_the_whole_sector_is_seen() -> None:
+    across = np.linspace(0, 1, 200)
+    hues = np.stack([np.clip(1.5 - np.abs(4 * across - centre), 0, 1) for centre in (3, 2, 1)], axis=1)
+    picture = (0.4 * b_mode() + 150 * hues[None]).clip(0, 255).astype(np.uint8)
+    assert has_colour_overlay(picture, BOX)
+
+
 def test_overlay_of_a_black_picture_is_none() -> None:
     assert not has_colour_overlay(np.zeros((150, 200, 3), np.uint8), BOX)

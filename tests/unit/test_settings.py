@@ -102,9 +102,13 @@ def numbers_without_bounds(schema: Any, name: str = "") -> Iterator[str]:
         ("STORE__URL", "s3://bucket/prefix"),
         ("STORE__URL", "file:store"),
         ("STORE__URL", "/var/lib/sonomyo"),
+        ("STORE__URL", "file://host/share"),
+        ("STORE__URL", "file:/var/../.."),
+        ("STORE__URL", "file:/"),
         ("DATABASE__URL", "postgresql//canary:canary@db/sonomyo"),
         ("DATABASE__URL", "mysql://canary:canary@db/sonomyo"),
         ("DATABASE__URL", "postgresql://canary:canary@db:canary/sonomyo"),
+        ("DATABASE__URL", "postgresql://canary:canary@db:99999/sonomyo"),
         ("TRITON__URL", "http://canary:8001"),
         ("TRITON__URL", "canary"),
         ("TRITON__URL", "canary:0"),
@@ -153,6 +157,7 @@ def test_settings_with_possible_addresses_and_titles_are_read(monkeypatch: pytes
         monkeypatch.setenv(f"SONOMYO_{name}", value)
     settings = read_settings(None)
     assert (settings.triton.url, settings.dicom.ae_title) == ("[::1]:8001", "Sonomyo 2")
+    assert settings.store.url == "file:/var/lib/sonomyo"
 
 
 def test_settings_with_a_tls_port_and_no_certificate_name_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,10 +32,10 @@ class TritonPythonModel:
         self._output_names = [output["name"] for output in config["output"]]
         self._input_names = [entry["name"] for entry in config["input"]]
         open_network = _open_openvino if parameters["runtime"].startswith("openvino") else _open_onnxruntime
-        self._run = open_network(path, parameters, self._output_names)
+        precision = parameters[f"precision_{args['model_version']}"]
+        self._run = open_network(path, precision, int(parameters["threads"]), self._output_names)
         pb_utils.Logger.log_info(
-            f"{args['model_name']} {args['model_version']}: {parameters['runtime']}, {parameters['precision']},"
-            f" {parameters['threads']} threads"
+            f"{args['model_name']} {args['model_version']}: {parameters['runtime']}, {precision}, {parameters['threads']} threads"
         )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
@@ -63,23 +63,24 @@ def _check_weights(path: Path, key: str, parameters: dict[str, str]) -> None:
         raise pb_utils.TritonModelException(f"{path}: SHA-256 {found}, but config.pbtxt says {key} {expected}")
 
 
-def _open_onnxruntime(path: Path, parameters: dict[str, str], output_names: list[str]) -> Network:
+def _open_onnxruntime(path: Path, precision: str, threads: int, output_names: list[str]) -> Network:
+    del precision  # of the file itself
     import onnxruntime  # noqa: PLC0415 - only the runtime that is used is loaded: each takes a second and 100 MB
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(parameters["threads"])
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda inputs: list(session.run(output_names, inputs))
 
 
-def _open_openvino(path: Path, parameters: dict[str, str], output_names: list[str]) -> Network:
+def _open_openvino(path: Path, precision: str, threads: int, output_names: list[str]) -> Network:
     import openvino  # noqa: PLC0415 - as above
 
-    hint = "bf16" if parameters["precision"] == "bf16" else "f32"  # an int8 network keeps its own quantisation under either
+    hint = "bf16" if precision == "bf16" else "f32"  # an int8 network keeps its own quantisation under either
     properties = {
         "INFERENCE_PRECISION_HINT": hint,
-        "INFERENCE_NUM_THREADS": int(parameters["threads"]),
+        "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
     }
