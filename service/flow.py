@@ -144,6 +144,7 @@ class Flow:
                 gaps=Gaps(
                     failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
                     left_out=self._left_out(instances, analyses),
+                    identity_hold=study.identity_hold,
                 ),
                 previous=previous,
                 created_at=unit.now(),

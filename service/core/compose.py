@@ -39,6 +39,11 @@ class Gaps:
     failures: Sequence[str] = ()
     #: For each stored instance that no analysis was selected for, the clause that says why.
     left_out: Sequence[str] = ()
+    #: The study's instances disagree about the patient or the order, so nothing was compared.
+    identity_hold: bool = False
+
+
+_HELD = "When this report was made, the instances of this study disagreed about the patient or the order: nothing was compared."
 
 
 def compose(
@@ -58,6 +63,7 @@ def compose(
     Equal arguments give an equal report.
     """
     version = 1 if previous is None else previous.version + 1
+    held = (_HELD,) if gaps.identity_hold else ()
     return Report(
         report_id=report_id,
         version=version,
@@ -65,7 +71,7 @@ def compose(
         created_at=created_at,
         predecessor=None if previous is None else previous.report_id,
         impression="\n".join(filter(None, (_impression(findings), comparisons_in_short(comparisons)))),
-        limitations=tuple(dict.fromkeys((*gaps.failures, *_limitations(findings), *_left_out(gaps.left_out)))),
+        limitations=tuple(dict.fromkeys((*gaps.failures, *held, *_limitations(findings), *_left_out(gaps.left_out)))),
         findings=tuple(findings),
         comparisons=tuple(comparisons),
         provenance=Provenance(

@@ -6,7 +6,7 @@ from service.core.analyses.analysis import Analysis
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind
 from service.core.identifiers import derive_uid
-from service.core.render.overlay import draw_lines
+from service.core.render.overlay import draw_lines, shown_lines
 from service.errors import SonomyoError
 
 
@@ -23,15 +23,7 @@ def not_measured(analysis: Analysis, sop_instance_uid: str, error: SonomyoError)
     )
 
 
-def shown_frame(findings: Sequence[Finding]) -> int | None:
-    """The frame whose lines show the findings best: that of the first finding with lines."""
-    return next((line.frame for finding in findings for line in finding.evidence.lines), None)
-
-
 def draw_evidence(cine: Cine, findings: Sequence[Finding]) -> bytes | None:
     """A PNG of the frame that shows the findings best, their lines drawn over it; None when nothing was measured."""
-    number = shown_frame(findings)
-    if number is None:
-        return None
-    lines = [line for finding in findings for line in finding.evidence.lines if line.frame == number]
-    return draw_lines(cine.picture(number), lines)
+    lines = shown_lines(findings)
+    return draw_lines(cine.picture(lines[0].frame), lines) if lines else None

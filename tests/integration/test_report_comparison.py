@@ -134,6 +134,7 @@ def test_study_with_an_identity_on_hold_is_compared_with_nothing_until_it_is_ack
     clinic.examine(SECOND, "20261120", {"left": 19.0}, identity=JOHN)
     held = clinic.examine(SECOND, "20261120", {"right": 20.0})
     assert ([one.state for one in held.delivery], held.comparisons) == (["held"], ())
+    assert "disagreed about the patient or the order: nothing was compared" in held.limitations[0]
     clinic.flow.acknowledge_identity(SECOND)
     clinic.flow.reanalyse(SECOND)
     assert [one.kind for one in clinic.report_of(SECOND).comparisons] == ["left_right", "earlier"]

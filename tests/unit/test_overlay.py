@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from service.core.findings import Polyline
-from service.core.render.overlay import LINE_COLOURS, colour_of, draw_lines
+from service.core.findings import Finding, Polyline
+from service.core.render.overlay import LINE_COLOURS, colour_of, draw_lines, shown_lines
+from tests.calf_report import cine_findings
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -29,6 +30,23 @@ def line(label: str = "fascicle", points: tuple[tuple[float, float], ...] = ((20
 def test_draw_lines_puts_the_colour_where_the_line_is(label: str) -> None:
     picture = drawn(grey(), line(label))
     assert picture[120, 200] == pytest.approx(colour_of(label), abs=3)
+
+
+def test_shown_lines_are_those_of_the_frame_that_shows_most_structures() -> None:
+    thickness, pennation, length = cine_findings()[:3]
+
+    def seen(finding: Finding, frame: int, *labels: str) -> Finding:
+        lines = tuple(line(label).model_copy(update={"frame": frame}) for label in labels)
+        return finding.model_copy(update={"evidence": finding.evidence.model_copy(update={"lines": lines})})
+
+    found = [
+        seen(thickness, 25, "superficial_aponeurosis", "deep_aponeurosis"),
+        seen(pennation, 12, "deep_aponeurosis", "fascicle", "fascicle"),
+        seen(length, 13, "superficial_aponeurosis", "deep_aponeurosis", "fascicle"),
+    ]
+    assert {one.frame for one in shown_lines(found)} == {13}
+    assert {one.frame for one in shown_lines(found[:2])} == {25}
+    assert shown_lines([]) == ()
 
 
 def test_draw_lines_leaves_the_frame_as_it_is_elsewhere() -> None:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from service.core.compose import AnalysedCine, analysed_cines
 from service.core.findings import Contraction, Finding, FindingKind, ModelUsed
-from service.core.render.overlay import colour_of
+from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.page import templates
 from service.core.render.plot import plot_series
 from service.core.report import RESEARCH_USE, Comparison, EarlierComparison, Report, ReportStatus, SideComparison, StudyHeader
@@ -148,9 +148,10 @@ def _span(low: float, high: float, unit: str | None) -> str:
 
 
 def _caption(cine: AnalysedCine) -> str:
-    line = next((line for finding in cine.findings for line in finding.evidence.lines), None)
-    if line is None:
+    lines = shown_lines(cine.findings)
+    if not lines:
         return ""
+    line = lines[0]
     times = (
         time
         for finding in cine.findings
@@ -163,7 +164,7 @@ def _caption(cine: AnalysedCine) -> str:
 
 def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
     """Name and colour of each line, in the order in which they are drawn."""
-    names = dict.fromkeys(line.label for finding in cine.findings for line in finding.evidence.lines)
+    names = dict.fromkeys(line.label for line in shown_lines(cine.findings))
     return tuple((label(name), "#{:02x}{:02x}{:02x}".format(*colour_of(name))) for name in names)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from service.core.cine import Pixels
-from service.core.findings import Polyline
+from service.core.findings import Finding, Polyline
 from service.core.render.scoord import inside_image
 from service.core.report import RESEARCH_USE
 from service.core.wording import label
@@ -23,6 +23,15 @@ _HALO = (0, 0, 0, 170)
 #: Lines are drawn this many times larger and shrunk, for Pillow draws hard edges.
 _SCALE = 3
 _MARGIN = 6
+
+
+def shown_lines(findings: Sequence[Finding]) -> Sequence[Polyline]:
+    """The lines of the frame that shows the findings best: the first one of those with most kinds of lines."""
+    frames: dict[int, list[Polyline]] = {}
+    for finding in findings:
+        for line in finding.evidence.lines:
+            frames.setdefault(line.frame, []).append(line)
+    return max(frames.values(), key=lambda lines: len({line.label for line in lines}), default=())
 
 
 def draw_lines(picture: Pixels, lines: Sequence[Polyline]) -> bytes:
