@@ -26,7 +26,7 @@ def sonomyo(folder: Path, *arguments: str | Path, **settings: str) -> "subproces
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 

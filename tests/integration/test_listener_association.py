@@ -351,7 +351,7 @@ def test_plain_request_on_the_tls_port_is_closed(tmp_path: Path, certificates: P
 
 
 def test_tls_port_without_a_certificate_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="tls_certificate_file"), running_listener(tmp_path, tls_port=0):
+    with pytest.raises(ValueError, match="TLS_CERTIFICATE_FILE"), running_listener(tmp_path, tls_port=0):
         pass
 
 
