@@ -203,6 +203,20 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
         "constant": float(constant.mean()),
         "structure_tensor": None if kind in _RELATIVE else float(tensor.mean()),
         "human": float(np.mean(answers.human)) if answers.human else None,
+        "by_group": _by_group(error, missing, answers.groups),
+    }
+
+
+def _by_group(error: Floats, missing: npt.NDArray[np.bool_], groups: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Subject by subject, or clip by clip."""
+    rows = {group: np.array([one == group for one in groups]) for group in dict.fromkeys(groups)}
+    return {
+        group: {
+            "frames": int(own.sum()),
+            "answered": int((own & ~missing).sum()),
+            "mean_absolute_error": float(error[own].mean()),
+        }
+        for group, own in rows.items()
     }
 
 

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 import av
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from service.adapters.cine_decoder import FileCineReader
 from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
@@ -28,6 +29,7 @@ from simulator.nuisance import simulate_nuisance
 TEST_SEEDS = 2_000_000
 NUISANCE_SEEDS = 4_000_000
 GATE_SEEDS = TEST_SEEDS + 300_000
+STRIPE_SEEDS = 7_000_000
 _FRAMES_A_SUBJECT = (0, 10, 20, 28, 35, 45)
 #: Heights in the sheets of set 3 are in pixels of a picture that is larger than the clip.
 _SET_3_ENLARGEMENT = 1.25
@@ -94,6 +96,8 @@ def without_muscle(data: Path | None, nuisances: int) -> Iterator[tuple[str, Cin
     """Pictures in which muscle architecture must not be measured; of usgra only those that training never saw."""
     for seed in range(NUISANCE_SEEDS, NUISANCE_SEEDS + nuisances):
         yield "simulated nuisance", one_frame(simulate_nuisance(seed))
+    for seed in range(STRIPE_SEEDS, STRIPE_SEEDS + max(1, nuisances // 2)):
+        yield "level stripes in speckle", one_frame(striped(seed))
     if data is not None:
         for path in sorted((data / "usgra" / "test" / "images").iterdir()):
             yield "nerve and vessel across (usgra, test)", one_frame(_grey(path))
@@ -109,6 +113,16 @@ def _dicom_without_muscle(folder: Path) -> Iterator[tuple[str, Cine]]:
         for path in sorted([*Path(unpacked).rglob("*.dcm"), *folder.glob("*.dcm"), folder / "DIRW0007"]):
             with reader.open(path) as cine:
                 yield "other anatomy, air, Doppler (DICOM files)", cine
+
+
+def striped(seed: int) -> Pixels:
+    """A phantom of level bright layers in speckle (480 x 400): it has aponeuroses' lines, and nothing that is a muscle."""
+    random = np.random.default_rng(seed)
+    distance, thickness = random.uniform(60, 180), random.uniform(5, 16)
+    depth = np.arange(400)[:, None] + random.uniform(0, distance)
+    speckle = gaussian_filter(random.rayleigh(1, (400, 480)), (1, random.uniform(1, 3)))
+    layers = random.uniform(30, 70) + random.uniform(80, 150) * (depth % distance < thickness)
+    return np.asarray((layers * speckle * 0.9).clip(0, 255), np.uint8)
 
 
 def one_frame(image: Pixels) -> Cine:

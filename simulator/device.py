@@ -27,7 +27,6 @@ class Device:
     smoothing_pixels: float
     gain: float
     edge_shadow: float
-    persistence: float
 
     @property
     def axial_mm(self) -> float:
@@ -59,5 +58,4 @@ def draw_device(seed: int, group: DeviceGroup = "common") -> Device:
         smoothing_pixels=draw(0.8, 2.4) if is_common else draw(2.6, 3.2),
         gain=draw(0.75, 1.2),
         edge_shadow=draw(0.2, 0.9) if random.random() < 0.3 else 0.0,
-        persistence=draw(0.0, 0.4),
     )

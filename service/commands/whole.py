@@ -31,6 +31,7 @@ READY_LINES = {"listener": "listener_started", "worker": "worker_ready", "api": 
 #: How long the ports of an earlier run may still be held by processes that are dying.
 _DYING_SECONDS = 4.0
 _SAY_LOCK = threading.Lock()
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def up(settings: Settings) -> int:
@@ -272,13 +273,19 @@ def _triton(settings: Settings, folder: Path, tell: Callable[[str], None]) -> Em
         return None
     return EmbeddedTriton(
         folder=folder,
-        environment=settings.triton.environment,
-        model_repository=settings.triton.model_repository,
+        environment=_from_checkout(settings.triton.environment),
+        model_repository=_from_checkout(settings.triton.model_repository),
         grpc_port=free_port("127.0.0.1"),
         http_port=free_port("127.0.0.1"),
         metrics_port=free_port("127.0.0.1"),
         say=lambda line: tell(f"triton   | {line}"),
     )
+
+
+def _from_checkout(path: Path) -> Path:
+    """A relative folder that is not below the working directory is looked for beside the package, where `make` puts it."""
+    beside = _CHECKOUT / path
+    return beside if not path.exists() and beside.exists() else path
 
 
 def _triton_spec(triton: EmbeddedTriton | None) -> ProcessSpec:

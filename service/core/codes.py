@@ -100,6 +100,15 @@ STATISTICS = {
     "standard deviation": _sct("386136009", "Standard Deviation"),
 }
 
+
+def interval_limits(level: float) -> tuple[Code, Code]:
+    """Lower and upper limit of the interval that holds the true value with this probability; CID 7464, extensible, has none."""
+    percent = f"{100 * level:.0f}"
+    return _private(f"LOWER-{percent}", f"Lower limit of {percent} % interval"), _private(
+        f"UPPER-{percent}", f"Upper limit of {percent} % interval"
+    )
+
+
 # Units (UCUM; CID 7181). Braces are annotations: they count what has no unit.
 UNITS = {
     unit: Code(scheme="UCUM", value=unit, meaning=meaning)
@@ -129,6 +138,7 @@ FASCICLE_ANGLE = _private("FASCICLE-ANGLE", "Fascicle angle to the horizontal of
 SUPERFICIAL_APONEUROSIS_ANGLE = _private("SUPERFICIAL-APO", "Superficial aponeurosis angle to the horizontal of the image")
 DEEP_APONEUROSIS_ANGLE = _private("DEEP-APO", "Deep aponeurosis angle to the horizontal of the image")
 FASCICLE_LENGTH = _private("FASCICLE-LENGTH", "Fascicle length")
+FASCICLE_EXTRAPOLATED_SHARE = _private("FASCICLE-UNSEEN", "Share of the fascicle length continued beyond what is seen")
 THICKNESS_AT_25 = _private("THICKNESS-25", "Thickness at 25 % of the width from the image's left")
 THICKNESS_AT_50 = _private("THICKNESS-50", "Thickness in the middle of the width")
 THICKNESS_AT_75 = _private("THICKNESS-75", "Thickness at 75 % of the width from the image's left")
@@ -154,6 +164,7 @@ FINDING_CODES = {
     "superficial_aponeurosis_angle": SUPERFICIAL_APONEUROSIS_ANGLE,
     "deep_aponeurosis_angle": DEEP_APONEUROSIS_ANGLE,
     "fascicle_length": FASCICLE_LENGTH,
+    "fascicle_extrapolated_share": FASCICLE_EXTRAPOLATED_SHARE,
     "echo_intensity": ECHO_INTENSITY,
     "contraction_count": CONTRACTION_COUNT,
     "pennation_excursion": PENNATION_EXCURSION,

@@ -193,15 +193,20 @@ def _common(subject: _Subject, one: Sequence[Finding], two: Sequence[Finding]) -
         "unit": COMPARED[subject.analysis, subject.name],
         "muscle": _muscle(one[0].site),
         "differs_in": tuple(part for part, makers in made_by.items() if len(makers) > 1),
-        "intervals_overlap": _overlap(_compared(one).interval, _compared(two).interval),
+        "is_within_uncertainty": _is_within_uncertainty(_compared(one), _compared(two)),
         "text": "",
     }
 
 
-def _overlap(one: Interval | None, two: Interval | None) -> bool | None:
-    if one is None or two is None or one.level != two.level:
+def _is_within_uncertainty(one: Compared, two: Compared) -> bool | None:
+    """Whether the difference is no larger than its own half-width: both half-widths, added as those of independent errors."""
+    if one.interval is None or two.interval is None or one.interval.level != two.interval.level:
         return None
-    return one.low <= two.high and two.low <= one.high
+    return abs(one.value - two.value) <= math.hypot(_half_width(one.interval), _half_width(two.interval))
+
+
+def _half_width(interval: Interval) -> float:
+    return (interval.high - interval.low) / 2
 
 
 def _is_before(one: StudyHeader, other: StudyHeader) -> bool:

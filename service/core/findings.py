@@ -68,8 +68,8 @@ class Change(Value):
     rest: float
     peak: float
     excursion: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     unit: str
 
 

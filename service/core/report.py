@@ -100,7 +100,7 @@ class _OfTwo(Value):
     #: What did not measure both in the same version.
     differs_in: tuple[Literal["analysis", "model"], ...] = ()
     #: Null where one of them has no interval, or theirs are of two levels.
-    intervals_overlap: bool | None = None
+    is_within_uncertainty: bool | None = None
     text: str
 
 

@@ -113,11 +113,12 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     """What a reader of the number must know."""
     what = "difference" if isinstance(comparison, SideComparison) else "change"
     notes = {
-        f"The intervals overlap: no {what} is shown beyond the uncertainty of the measurement.": comparison.intervals_overlap,
+        f"No {what} is shown beyond the uncertainty of the measurement.": comparison.is_within_uncertainty,
         f"Measured with another version of the {' and the '.join(comparison.differs_in)}; a {what} may come from it.": (
             comparison.differs_in
         ),
         "The muscle is not coded: whether both are of the same one is not known.": comparison.muscle is None,
+        "Medians over all frames: whether the muscle was at rest or contracted is not considered.": True,
     }
     return [note for note, applies in notes.items() if applies]
 
@@ -141,7 +142,7 @@ def _in_short(comparison: Comparison) -> str:
     else:
         name, nothing = f"{comparison.laterality} {name}", "not shown to have changed"
         since = f" since {date(comparison.earlier_study.study_date)}"
-    if comparison.intervals_overlap:
+    if comparison.is_within_uncertainty:
         return f"{name} {nothing}{since}"
     other = ", measured with two versions" if comparison.differs_in else ""
     return f"{name} {change_text(comparison)}{since}{other}"

@@ -97,10 +97,32 @@ def test_sr_of_a_contraction_gives_count_excursions_and_velocity_with_their_unit
     group = measurement_groups(read(report, [instance(SOP_INSTANCE_UID)]))[0]
     found = {finding.name: finding for finding in report.findings}
     for name, unit in (("contraction_count", "1"), ("pennation_excursion", "deg"), ("shortening_velocity", "mm/s")):
-        (item,) = items(group, codes.FINDING_CODES[name].value)
+        item, *limits = items(group, codes.FINDING_CODES[name].value)
         measured = item.MeasuredValueSequence[0]
         assert float(measured.NumericValue) == pytest.approx(found[name].value)
         assert measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
+        assert len(limits) == (0 if found[name].interval is None else 2)
+
+
+def test_sr_gives_the_limits_of_each_interval_with_their_level() -> None:
+    report = calf_report(findings=contraction_findings())
+    document = hd.srread(io.BytesIO(render_sr(report, [instance(SOP_INSTANCE_UID)])))
+    assert isinstance(document.content, hd.MeasurementReport)
+    read_back = {
+        (measurement.name.value, measurement.derivation.meaning): measurement.value
+        for group in document.content.get_planar_roi_measurement_groups()[:1]
+        for measurement in group.get_measurements()
+        if measurement.derivation is not None and measurement.derivation.scheme_designator == codes.PRIVATE_SCHEME
+    }
+    expected: dict[tuple[str, str], float] = {}
+    for name, interval in ((codes.FINDING_CODES[finding.name].value, finding.interval) for finding in report.findings):
+        if interval is not None:
+            percent = f"{100 * interval.level:.0f} % interval"
+            expected |= {(name, f"Lower limit of {percent}"): interval.low, (name, f"Upper limit of {percent}"): interval.high}
+    assert {meaning for _, meaning in expected} == {
+        f"{end} limit of {level} % interval" for end in ("Lower", "Upper") for level in (90, 95)
+    }
+    assert read_back == pytest.approx(expected)
 
 
 def test_sr_is_an_unverified_draft_by_a_device_with_the_research_banner(calf_sr: Dataset) -> None:

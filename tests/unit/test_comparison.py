@@ -31,7 +31,8 @@ def test_sides_of_one_quantity_give_difference_left_minus_right_and_asymmetry() 
     assert (one.left.finding_ids, one.right.finding_ids) == (("2.25.1:thickness",), ("2.25.2:thickness",))
     assert one.text == (
         "Thickness: left 18.0 mm, right 20.0 mm; left minus right \N{MINUS SIGN}2.0 mm (asymmetry 10 %). "
-        "The muscle is not coded: whether both are of the same one is not known."
+        "The muscle is not coded: whether both are of the same one is not known. "
+        "Medians over all frames: whether the muscle was at rest or contracted is not considered."
     )
 
 
@@ -95,9 +96,10 @@ def test_asymmetry_is_the_shortfall_of_the_smaller_side(left: float, right: floa
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "overlap"),
+    ("left", "right", "within"),
     [
-        (interval(17, 19), interval(18.5, 21), True),
+        (interval(16.5, 19.5), interval(18.5, 21.5), True),
+        (interval(16.8, 19.2), interval(18.8, 21.2), False),
         (interval(17, 18.2), interval(18.5, 21), False),
         (interval(17, 19), None, None),
         (None, None, None),
@@ -105,11 +107,11 @@ def test_asymmetry_is_the_shortfall_of_the_smaller_side(left: float, right: floa
     ],
 )
 def test_sides_are_judged_only_where_both_have_an_interval_of_one_level(
-    *, left: Interval | None, right: Interval | None, overlap: bool | None
+    *, left: Interval | None, right: Interval | None, within: bool | None
 ) -> None:
     (one,) = sides(measured(18.0, "left", interval=left), measured(20.0, "right", interval=right))
-    assert one.intervals_overlap is overlap
-    assert ("no difference is shown beyond the uncertainty" in one.text) is (overlap is True)
+    assert one.is_within_uncertainty is within
+    assert ("No difference is shown beyond the uncertainty" in one.text) is (within is True)
 
 
 def test_change_states_then_now_date_and_per_cent() -> None:
@@ -197,11 +199,11 @@ def test_change_says_when_another_version_measured(then: dict[str, Any], differs
     assert said is None or f"Measured with another {said} a change may come from it." in one.text
 
 
-def test_change_within_overlapping_intervals_is_said_not_to_be_shown() -> None:
+def test_change_within_its_uncertainty_is_said_not_to_be_shown() -> None:
     before = [earlier_report([measured(17.0, interval=interval(16, 18))])]
     (one,) = changes(measured(18.0, interval=interval(17, 19)), before=before)
-    assert one.intervals_overlap is True
-    assert "The intervals overlap: no change is shown beyond the uncertainty of the measurement." in one.text
+    assert one.is_within_uncertainty is True
+    assert "No change is shown beyond the uncertainty of the measurement." in one.text
 
 
 def test_comparisons_survive_their_json_and_older_json_has_none() -> None:

@@ -9,8 +9,9 @@ from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.analyses.muscle_architecture import MODEL, MuscleArchitecture
 from service.core.cine import Calibration, Cine, Frame, Pixels
 from service.core.findings import Finding, FindingKind
+from service.core.measure.intervals import load_calibration
 from service.errors import NotMeasurable
-from tests.analysed_contraction import contraction_findings
+from tests.analysed_contraction import analyse_contraction, contraction_findings, with_weights
 from tests.phantoms import CALIBRATED, Masks, Muscle, cine_of, described, muscle_cine, scripted
 
 NAMES = [
@@ -20,6 +21,7 @@ NAMES = [
     "superficial_aponeurosis_angle",
     "deep_aponeurosis_angle",
     "fascicle_length",
+    "fascicle_extrapolated_share",
     "thickness_at_25_percent",
     "thickness_at_50_percent",
     "thickness_at_75_percent",
@@ -60,6 +62,10 @@ def test_cine_of_a_contraction_gives_each_measurement_with_its_series() -> None:
     assert found["thickness"].value == pytest.approx(18, abs=0.3)
     assert found["thickness"].unit == "mm"
     assert found["fascicle_length"].value == pytest.approx(18 / np.sin(np.radians(20)), rel=0.06)
+    unseen = found["fascicle_extrapolated_share"]
+    assert unseen.unit == "%"
+    assert isinstance(unseen.value, float)
+    assert 0 < unseen.value < 100
     assert found["image_quality"].value == pytest.approx(100)
     assert found["image_quality"].kind is FindingKind.QUALITY
 
@@ -243,23 +249,39 @@ def test_input_that_is_no_muscle_gives_one_not_measured_with_the_reason(answer: 
     assert findings[0].text.startswith("Not measured: ")
 
 
-def test_muscle_without_visible_fascicles_gives_its_thickness_and_says_what_is_missing() -> None:
-    cine = muscle_cine([Muscle()] * 2)
-    findings = MuscleArchitecture().analyse(cine, scripted([only_lines()] * 2), described)
-    assert {finding.name for finding in findings if finding.kind is FindingKind.MEASUREMENT} == {
-        "thickness",
-        "superficial_aponeurosis_angle",
-        "deep_aponeurosis_angle",
-        "thickness_at_25_percent",
-        "thickness_at_50_percent",
-        "thickness_at_75_percent",
-        "echo_intensity",
-    }
-    missing = [finding for finding in findings if finding.kind is FindingKind.NOT_MEASURED]
-    assert [finding.flags for finding in missing] == [
-        ("no_coherent_fascicles", name) for name in ("pennation_angle", "fascicle_angle", "fascicle_length")
-    ]
-    assert len({finding.finding_id for finding in findings}) == len(findings)
+def test_lines_without_fascicles_in_any_frame_are_not_believed_to_be_muscle() -> None:
+    (finding,) = analyse(muscle_cine([Muscle()] * 2), [only_lines()] * 2).values()
+    assert (finding.name, finding.flags) == ("not_measured", ("no_coherent_fascicles",))
+    assert "two lines were found in 2 of 2 frames" in finding.text
+
+
+def test_muscle_without_visible_fascicles_in_some_frames_gives_its_thickness_in_all() -> None:
+    found = analyse(muscle_cine([Muscle()] * 3), [Muscle().answer(), only_lines(), Muscle().answer()])
+    thickness, pennation = found["thickness"].series, found["pennation_angle"].series
+    assert thickness is not None
+    assert pennation is not None
+    assert [value is None for value in thickness.values] == [False] * 3
+    assert [value is None for value in pennation.values] == [False, True, False]
+    assert "some_frames_not_measured" in found["pennation_angle"].flags
+
+
+def test_contraction_of_weights_without_calibration_has_no_interval() -> None:
+    found = {finding.name: finding for finding in analyse_contraction("cd" * 32)}
+    excursion = found["pennation_excursion"]
+    assert excursion.interval is None
+    assert "interval_from_simulation" not in excursion.flags
+    assert excursion.text.startswith("Pennation excursion 1")
+    (one,) = found["contraction_count"].contractions
+    assert (one.pennation.low, one.shortening_velocity_high) == (None, None)
+
+
+@pytest.mark.parametrize("is_calibrated", [True, False])
+def test_interval_of_what_leans_on_the_pictures_aspect_needs_a_scale(*, is_calibrated: bool) -> None:
+    cine = muscle_cine([Muscle()] * 2, is_calibrated=is_calibrated)
+    weights = load_calibration().weights_sha256
+    findings = MuscleArchitecture().analyse(cine, scripted([Muscle().answer()] * 2), lambda model: with_weights(model, weights))
+    found = {finding.name: finding.interval is not None for finding in findings}
+    assert (found["thickness"], found["pennation_angle"], found["fascicle_length"]) == (True, is_calibrated, is_calibrated)
 
 
 def test_muscle_in_one_frame_of_many_is_not_believed() -> None:

@@ -204,7 +204,7 @@ def test_page_says_a_note_once_and_names_the_rows_that_it_holds_for() -> None:
     before = earlier_report([measured(17.0, "left", interval=wide), measured(20.0, "right")])
     text = Page(compared(*findings, before=(before,))).text
     assert text.count("The muscle is not coded: whether both are of the same one is not known.") == 2
-    assert "Thickness, left: The intervals overlap: no change is shown beyond the uncertainty of the measurement." in text
+    assert "Thickness, left: No change is shown beyond the uncertainty of the measurement." in text
 
 
 def test_page_with_hostile_comparison_stays_inert() -> None:

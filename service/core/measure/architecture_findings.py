@@ -68,6 +68,12 @@ def _of_length(frame: FrameArchitecture) -> float:
     return 1 - (1.0 if frame.extrapolated_share is None else frame.extrapolated_share)
 
 
+def _unseen_percent(frame: FrameArchitecture) -> float | None:
+    """Of a fascicle whose length was measured."""
+    share = frame.extrapolated_share
+    return None if share is None or frame.fascicle_length is None else 100 * share
+
+
 def _gap(place: int, frame: FrameArchitecture) -> float | None:
     return frame.gaps[place] if frame.gaps else None
 
@@ -80,6 +86,7 @@ QUANTITIES = (
     Quantity("superficial_aponeurosis_angle", "deg", lambda frame: frame.superficial_angle_deg, _of_aponeuroses, _BOTH[:1]),
     Quantity("deep_aponeurosis_angle", "deg", lambda frame: frame.deep_angle_deg, _of_aponeuroses, _BOTH[1:]),
     Quantity("fascicle_length", _LENGTH, lambda frame: frame.fascicle_length, _of_length, (*_BOTH, "fascicle")),
+    Quantity("fascicle_extrapolated_share", "%", _unseen_percent, _of_length, (*_BOTH, "fascicle"), is_smoothed=False),
     *(
         Quantity(f"thickness_at_{round(100 * share)}_percent", _LENGTH, partial(_gap, place), _of_aponeuroses, _BOTH)
         for place, share in enumerate(THICKNESS_AT)
@@ -112,6 +119,8 @@ class ArchitectureFindings(Basis):
         shown = sum(frame.shows_muscle for frame in frames)
         if shown == 0 or shown < _SMALLEST_SHARE * len(frames):
             return (self._no_muscle(shown),)
+        if all(frame.pennation_deg is None for frame in frames):
+            return (self._no_fascicles(shown),)
         doubts = find_doubts(frames, self.seconds())
         measured = {quantity.name: self._measure(quantity, doubts) for quantity in QUANTITIES}
         course = Course(*(measured[name].curve for name in ("pennation_angle", "thickness", "fascicle_length")))
@@ -147,6 +156,19 @@ class ArchitectureFindings(Basis):
             evidence=self.evidence(),
         )
 
+    def _no_fascicles(self, shown: int) -> Finding:
+        """Two lines alone may be an artefact: of DL_Track's training frames that are measured, one in forty has no fascicles."""
+        return Finding(
+            **self.common("not_measured"),
+            kind=FindingKind.NOT_MEASURED,
+            flags=(str(Reason.NO_FASCICLES),),
+            text=(
+                f"Not measured: two lines were found in {shown} of {len(self.frames)} frames,"
+                f" but {SENTENCES[Reason.NO_FASCICLES]} in any: this may be no muscle."
+            ),
+            evidence=self.evidence(),
+        )
+
     def _quantity(self, measured: _Measured) -> Finding:
         quantity, summary = measured.quantity, measured.summary
         if summary is None:
@@ -167,6 +189,9 @@ class ArchitectureFindings(Basis):
         )
 
     def _interval(self, quantity: Quantity, summary: Summary) -> Interval | None:
+        """None without a scale for what leans on the picture's aspect, which is only assumed then."""
+        if self.scale.unit != "mm" and "fascicle" in quantity.lines:
+            return None
         return load_calibration().interval(quantity.name, summary.median, summary.measured, self.model.sha256)
 
     def _series(self, measured: _Measured, unit: str) -> Series:

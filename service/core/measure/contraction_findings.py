@@ -80,20 +80,23 @@ def _span(basis: Basis, one: events.Contraction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
-    """A value and the standard deviation of all that may be wrong with it."""
+    """A value and the standard deviation of all that may be wrong with it, where that is known."""
 
     value: float
-    deviation: float
+    deviation: float | None
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """Low and high."""
+    def interval(self) -> Interval | None:
+        """Of 95 %."""
+        if self.deviation is None:
+            return None
         reach = BAND_DEVIATIONS * self.deviation
-        return self.value - reach, self.value + reach
+        return Interval(low=self.value - reach, high=self.value + reach, level=BAND)
 
 
-def _estimate(name: str, value: float, noise: float) -> _Estimate:
-    return _Estimate(value, math.hypot(noise, load_calibration().excursions[name] * value))
+def _estimate(basis: Basis, name: str, value: float, noise: float) -> _Estimate:
+    share = load_calibration().excursion_share(name, basis.model.sha256)
+    return _Estimate(value, None if share is None else math.hypot(noise, share * value))
 
 
 def _excursions(basis: Basis, one: events.Contraction) -> list[Finding]:
@@ -105,7 +108,7 @@ def _excursions(basis: Basis, one: events.Contraction) -> list[Finding]:
         (_FASCICLE, one.fascicle_length, length, -1.0),
     )
     return [
-        _finding(basis, one, name, _estimate(name, sign * change.excursion, change.deviation), unit)
+        _finding(basis, one, name, _estimate(basis, name, sign * change.excursion, change.deviation), unit)
         for name, change, unit, sign in changes
         if change is not None and change.is_clear
     ]
@@ -115,17 +118,18 @@ def _velocity(basis: Basis, one: events.Contraction) -> list[Finding]:
     fastest = one.shortening
     if fastest is None or one.fascicle_length is None or not one.fascicle_length.is_clear:
         return []
-    return [_finding(basis, one, _VELOCITY, _speed(fastest), "mm/s", fastest.index)]
+    return [_finding(basis, one, _VELOCITY, _speed(basis, fastest), "mm/s", fastest.index)]
 
 
-def _speed(fastest: events.Shortening) -> _Estimate:
-    return _estimate(_VELOCITY, fastest.speed, fastest.deviation)
+def _speed(basis: Basis, fastest: events.Shortening) -> _Estimate:
+    return _estimate(basis, _VELOCITY, fastest.speed, fastest.deviation)
 
 
 def _finding(basis: Basis, one: events.Contraction, name: str, estimate: _Estimate, unit: str, at: int | None = None) -> Finding:
     """Of the largest contraction; `at` is the index of the frame that shows it, where that is not rest and peak."""
-    low, high = estimate.interval
-    said = f"{wording.label(name)} {wording.quantity(estimate.value, unit)} ({wording.quantity_range(low, high, unit)})"
+    interval = estimate.interval
+    around = f" (95 %: {wording.quantity_range(interval.low, interval.high, unit)})" if interval else ""
+    said = f"{wording.label(name)} {wording.quantity(estimate.value, unit)}{around}"
     lengths = _lengths(estimate.value, one) if unit == "mm/s" else ""
     where = _span(basis, one) if at is None else f"in frame {basis.frames[at].number}"
     shown = (one.rest, one.peak) if at is None else (at,)
@@ -134,8 +138,8 @@ def _finding(basis: Basis, one: events.Contraction, name: str, estimate: _Estima
         kind=FindingKind.MEASUREMENT,
         value=estimate.value,
         unit=unit,
-        interval=Interval(low=low, high=high, level=BAND),
-        flags=("interval_from_simulation", *_scale_flags(basis, unit), *_time_flags(basis), *_end_flags(one)),
+        interval=interval,
+        flags=(*_interval_flags(interval), *_scale_flags(basis, unit), *_time_flags(basis), *_end_flags(one)),
         text=f"{said}{lengths}, {where}.",
         evidence=basis.evidence(*(basis.frames[index] for index in shown)),
     )
@@ -143,6 +147,10 @@ def _finding(basis: Basis, one: events.Contraction, name: str, estimate: _Estima
 
 def _lengths(speed: float, one: events.Contraction) -> str:
     return f", {speed / one.fascicle_length.rest:.1f} of their lengths a second" if one.fascicle_length else ""
+
+
+def _interval_flags(interval: Interval | None) -> tuple[str, ...]:
+    return ("interval_from_simulation",) if interval else ()
 
 
 def _scale_flags(basis: Basis, unit: str) -> tuple[str, ...]:
@@ -163,29 +171,30 @@ def _listed(basis: Basis, one: events.Contraction) -> Contraction:
     """As the report carries it."""
     time_axis, unit = basis.cine.time_axis, basis.scale.unit
     rest, peak = (basis.frames[index].number for index in (one.rest, one.peak))
-    fastest = _speed(one.shortening) if one.shortening else None
+    fastest = _speed(basis, one.shortening) if one.shortening else None
+    band = fastest.interval if fastest else None
     return Contraction(
         rest_frame=rest,
         peak_frame=peak,
         rest_seconds=time_axis.at(rest),
         peak_seconds=time_axis.at(peak),
         has_ended=one.has_ended,
-        pennation=_change(_PENNATION, one.pennation, "deg"),
-        thickness=_change(_THICKNESS, one.thickness, unit) if one.thickness else None,
-        fascicle_length=_change(_FASCICLE, one.fascicle_length, unit) if one.fascicle_length else None,
+        pennation=_change(basis, _PENNATION, one.pennation, "deg"),
+        thickness=_change(basis, _THICKNESS, one.thickness, unit) if one.thickness else None,
+        fascicle_length=_change(basis, _FASCICLE, one.fascicle_length, unit) if one.fascicle_length else None,
         shortening_velocity=round(fastest.value, 3) if fastest else None,
-        shortening_velocity_low=round(fastest.interval[0], 3) if fastest else None,
-        shortening_velocity_high=round(fastest.interval[1], 3) if fastest else None,
+        shortening_velocity_low=round(band.low, 3) if band else None,
+        shortening_velocity_high=round(band.high, 3) if band else None,
     )
 
 
-def _change(name: str, change: events.Change, unit: str) -> Change:
-    low, high = _estimate(name, change.excursion, change.deviation).interval
+def _change(basis: Basis, name: str, change: events.Change, unit: str) -> Change:
+    interval = _estimate(basis, name, change.excursion, change.deviation).interval
     return Change(
         rest=round(change.rest, 4),
         peak=round(change.peak, 4),
         excursion=round(change.excursion, 4),
-        low=round(low, 4),
-        high=round(high, 4),
+        low=round(interval.low, 4) if interval else None,
+        high=round(interval.high, 4) if interval else None,
         unit=unit,
     )

@@ -50,6 +50,10 @@ class Calibration:
     #: Of a contraction's numbers: standard error as a share of the value, beside the noise between frames.
     excursions: Mapping[str, float]
 
+    def excursion_share(self, name: str, weights_sha256: str) -> float | None:
+        """Of a contraction's number; None for weights that no errors were collected of."""
+        return self.excursions[name] if weights_sha256 == self.weights_sha256 else None
+
     def interval(self, name: str, value: float, frames: int, weights_sha256: str) -> Interval | None:
         """None for a measurement, or for weights, that no errors were collected of."""
         known = self.measurements.get(name)

@@ -135,15 +135,20 @@ def _finding_sites(cine: AnalysedCine) -> list[hd.FindingSite] | None:
 
 
 def _measurements(finding: Finding) -> list[hd.Measurement]:
-    """TID 300: the summarising value, then the extremes over the frames; nothing for a finding without a number."""
-    extremes = zip(("minimum", "maximum"), finding.range or (), strict=False)
-    values = [(finding.statistic, finding.value), *(extremes if isinstance(finding.value, float) else ())]
-    return [_measurement(finding, statistic, value) for statistic, value in values if isinstance(value, float)]
+    """TID 300: the summarising value, the extremes over the frames, the interval's limits; nothing without a number."""
+    if not isinstance(finding.value, float):
+        return []
+    values = [(codes.STATISTICS.get(finding.statistic or ""), finding.value)]
+    if finding.range:
+        values += zip((codes.STATISTICS["minimum"], codes.STATISTICS["maximum"]), finding.range, strict=True)
+    if finding.interval:
+        limits = finding.interval.low, finding.interval.high
+        values += zip(codes.interval_limits(finding.interval.level), limits, strict=True)
+    return [_measurement(finding, derivation, value) for derivation, value in values]
 
 
-def _measurement(finding: Finding, statistic: str | None, value: float) -> hd.Measurement:
+def _measurement(finding: Finding, derivation: Code | None, value: float) -> hd.Measurement:
     unit = finding.unit or "1"
-    derivation = codes.STATISTICS.get(statistic or "")
     return hd.Measurement(
         name=coded(_concept(finding)),
         value=value,
