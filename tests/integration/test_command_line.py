@@ -15,13 +15,13 @@ from simulator.write import simulate
 from tests.running import ROOT, free_port
 
 
-def sonomyo(folder: Path, *arguments: str | Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+def sonomyo(folder: Path, *arguments: str | Path, cwd: Path = ROOT, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run a command with its data folder in `folder`; `settings` are SONOMYO_* variables without the prefix."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SONOMYO_")}
     given = {f"SONOMYO_{name.upper()}": value for name, value in settings.items()}
     return subprocess.run(
         [sys.executable, "-m", "service", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=cwd,
         env={**inherited, "SONOMYO_DATA_DIR": str(folder / "data"), **given},
         capture_output=True,
         text=True,
@@ -151,9 +151,9 @@ def test_analyze_by_an_unknown_analysis_starts_nothing(calf: Path, tmp_path: Pat
 
 
 @pytest.mark.timeout(120)
-def test_analyze_with_a_triton_of_its_own_leaves_only_the_results(calf: Path, tmp_path: Path) -> None:
+def test_analyze_from_any_folder_with_a_triton_of_its_own_leaves_only_the_results(calf: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    done = sonomyo(tmp_path, "analyze", calf, "-o", tmp_path / "out")
+    done = sonomyo(tmp_path, "analyze", calf, "-o", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert " | " not in done.stdout + done.stderr
     assert list((tmp_path / "data").iterdir()) == []
