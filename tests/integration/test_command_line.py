@@ -32,7 +32,7 @@ def sonomyo(folder: Path, *arguments: str | Path, cwd: Path = ROOT, **settings: 
 
 @pytest.mark.parametrize("name", ["destinations", "dicom__allowed_peers", "api"])
 def test_settings_of_malformed_json_are_one_line_without_the_value(name: str, tmp_path: Path) -> None:
-    done = sonomyo(tmp_path, "doctor", **{name: "{canary"})
+    done = sonomyo(tmp_path, "doctor", cwd=ROOT, **{name: "{canary"})
     assert done.returncode == 2
     assert done.stderr == f"sonomyo: setting SONOMYO_{name.upper()}: this is no valid JSON\n"
 
