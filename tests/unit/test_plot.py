@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.findings import Change, Contraction, Finding, Series
+from service.core.findings import Change, Contraction, Finding, Interval, Series
 from service.core.render.plot import nice_ticks, plot_series
 from tests.calf_report import cine_findings
 
@@ -75,6 +75,19 @@ def test_plot_of_a_smoothed_series_shows_dots_curve_and_band_in_each_run() -> No
     assert len(of_class(smoothed(), "dot")) == 8
     assert [len((line.get("points") or "").split()) for line in of_class(smoothed(), "values")] == [5, 3]
     assert [len((band.get("points") or "").split()) for band in of_class(smoothed(), "band")] == [10, 6]
+
+
+def test_plot_carries_the_interval_along_the_curve_wider_where_a_length_is_larger() -> None:
+    finding = smoothed().model_copy(update={"value": 15.0, "interval": Interval(low=12.0, high=18.0, level=0.9)})
+    areas = [
+        [tuple(map(float, point.split(","))) for point in (area.get("points") or "").split()]
+        for area in of_class(finding, "interval")
+    ]
+    assert [len(area) for area in areas] == [10, 6]
+    first, last = (areas[0][0], areas[0][-1]), (areas[1][2], areas[1][3])
+    heights = [abs(one[1] - other[1]) for one, other in (first, last)]
+    assert heights[1] / heights[0] == pytest.approx(19 / 10, rel=0.01)
+    assert of_class(smoothed(), "interval") == []
 
 
 def test_plot_of_an_impossible_frame_shows_a_cross_and_keeps_its_scale() -> None:

@@ -185,6 +185,7 @@ def _plot_key(cine: AnalysedCine) -> str:
     series = [finding.series for finding in _plotted(cine) if finding.series is not None]
     keys = {
         "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(one.smoothed for one in series),
+        "Light band: the interval of the value.": any(finding.interval and finding.series for finding in _plotted(cine)),
         "Crosses: impossible frames, left out.": any(one.left_out for one in series),
         "Ring: the frame that shows this measurement best. Dashed: the summarising value.": True,
     }

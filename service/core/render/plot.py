@@ -26,9 +26,9 @@ Point = tuple[float, float]
 def plot_series(findings: Sequence[Finding], contractions: Sequence[Contraction] = ()) -> Markup | None:
     """An SVG of the findings that have a series of two values or more; None when there is none.
 
-    A smoothed series is drawn as its values, its curve with the band, and the marks of contractions; another as a line with
-    its gaps. A ring marks the frame shown in the picture, a dashed line the summarising value. Time is in seconds, or frame
-    numbers where the cine has no time axis.
+    A smoothed series is drawn as its values, its curve with the band and, wider, the finding's interval, and the marks of
+    contractions; another as a line with its gaps. A ring marks the frame shown in the picture, a dashed line the summarising
+    value. Time is in seconds, or frame numbers where the cine has no time axis.
     """
     drawn = [finding for finding in findings if finding.series and _known(finding.series) > 1]
     if not drawn or drawn[0].series is None:
@@ -83,6 +83,7 @@ class _Panel:
     bottom: float
     runs: tuple[str, ...]
     bands: tuple[str, ...]
+    intervals: tuple[str, ...]
     lone: tuple[Point, ...]
     dots: tuple[Point, ...]
     left_out: tuple[Point, ...]
@@ -138,7 +139,8 @@ class _Place:
 def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Contraction]) -> _Panel:
     series = finding.series or Series(time_seconds=(), values=(), unit="1")
     used = _used(series)
-    scaled = [value for value in (*used, *series.smoothed) if value is not None] or [*filter(None, series.values)]
+    low, high = _around(finding, series)
+    scaled = [value for value in (*used, *series.smoothed, *low, *high) if value is not None] or [*filter(None, series.values)]
     ticks = nice_ticks(min(scaled), max(scaled), _TICKS)
     place = _Place(axis, top, top + _PANEL_HEIGHT, ticks[0], ticks[-1])
     points = place.points(used)
@@ -151,6 +153,7 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
         bottom=place.bottom,
         runs=tuple(_line(run) for run in runs if len(run) > 1),
         bands=_bands(place.points(series.low), place.points(series.high)),
+        intervals=_bands(place.points(low), place.points(high)),
         lone=tuple(run[0] for run in runs if len(run) == 1),
         dots=tuple(point for point in points if point is not None) if series.smoothed else (),
         left_out=tuple(point for point in place.points(_left_out(series)) if point is not None),
@@ -159,6 +162,19 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
         summary=_summary(finding, place.y(finding.value)) if isinstance(finding.value, float) else None,
         shown=points[frame - 1] if 0 < frame <= len(points) else None,
     )
+
+
+def _around(finding: Finding, series: Series) -> tuple[list[float | None], list[float | None]]:
+    """The finding's interval carried along the curve: lengths err by a share of themselves, angles by degrees."""
+    interval, value = finding.interval, finding.value
+    if interval is None or not isinstance(value, float) or value == 0:
+        return [], []
+    half = (interval.high - interval.low) / 2
+    reach = [None if at is None else half * (1.0 if finding.unit == "deg" else abs(at / value)) for at in series.smoothed]
+    pairs = list(zip(series.smoothed, reach, strict=True))
+    low = [None if at is None or by is None else at - by for at, by in pairs]
+    high = [None if at is None or by is None else at + by for at, by in pairs]
+    return low, high
 
 
 def _left_out(series: Series) -> list[float | None]:
