@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,11 @@ class Muscle:
         return float(self.thickness_mm / 2 / rise / np.cos(np.radians(self.fascicle_angle_deg)))
 
     def draw(self) -> tuple[Pixels, Masks]:
-        """The image (H, W) and its aponeurosis, fascicle and belly (3, H, W), 0 or 1."""
+        """The image (H, W) and its aponeurosis, fascicle and belly (3, H, W), 0 or 1; both read-only."""
+        return _drawn(self)
+
+    def draw_anew(self) -> tuple[Pixels, Masks]:
+        """The same, not from memory."""
         rows, columns = self.shape
         x = (np.arange(columns)[None] + 0.5) * self.mm_per_pixel_x - self.width_mm / 2
         y = (np.arange(rows)[:, None] + 0.5) * self.mm_per_pixel_y
@@ -94,6 +99,15 @@ class Muscle:
     def changed(self, **changes: float) -> "Muscle":
         """The same muscle but for what is named."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def _drawn(muscle: Muscle) -> tuple[Pixels, Masks]:
+    """Most tests look at the same few muscles, each as a picture and as an answer."""
+    image, masks = muscle.draw_anew()
+    image.setflags(write=False)
+    masks.setflags(write=False)
+    return image, masks
 
 
 CALIBRATED = "SequenceOfUltrasoundRegions item 1"
