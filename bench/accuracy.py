@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from bench.bare_loop import MODEL, TRITON_PACKAGES, Network, open_network
-from bench.labelled_images import GATE_SEEDS, Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
+from bench.labelled_images import DEVICE_GROUPS, GATE_SEEDS, Labelled, Reading, shared_folder, simulated, timtrack, without_muscle
 from bench.structure_tensor import shifted, tensor_angle_deg
 from service.core.analyses.analysis import Infer, ModelSpec, Tensors
 from service.core.analyses.muscle_architecture import MuscleArchitecture
@@ -99,9 +99,8 @@ def measure(infer: Infer, subjects: int) -> dict[str, Any]:
     sets: dict[str, dict[str, Answers]] = defaultdict(lambda: defaultdict(Answers))
     for name, labelled in timtrack(data) if data is not None else ():
         take(sets[f"TimTrack {name}"], labelled, infer)
-    for device_group, said in (("common", "known devices"), ("held-out", "held-out devices")):
-        # The group comes from a tuple of the two literals, which mypy widens to str.
-        for labelled in simulated(subjects, device_group):  # type: ignore[arg-type]
+    for device_group, said in DEVICE_GROUPS:
+        for labelled in simulated(subjects, device_group):
             take(sets[f"simulated, {said}"], labelled, infer)
     return {
         "errors": {name: {kind: errors(answers, kind) for kind, answers in kinds.items()} for name, kinds in sets.items()},
@@ -241,9 +240,8 @@ def _with_muscle(data: Path | None, subjects: int) -> Iterator[tuple[str, Cine]]
     """Every labelled frame by itself, as the gate sees a still picture."""
     for name, labelled in timtrack(data) if data is not None else ():
         yield f"TimTrack {name}", labelled.cine
-    for device_group, said in (("common", "known devices"), ("held-out", "held-out devices")):
-        # As above.
-        for labelled in simulated(subjects, device_group, GATE_SEEDS):  # type: ignore[arg-type]
+    for device_group, said in DEVICE_GROUPS:
+        for labelled in simulated(subjects, device_group, GATE_SEEDS):
             yield f"simulated, {said}", labelled.cine
 
 

@@ -9,7 +9,7 @@ import argparse
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,8 +23,8 @@ from bench.clip_to_dicom import MM_PER_PIXEL, write_clip
 from bench.labelled_images import Reading, set_3_readings, shared_folder
 from bench.small_multiples import Panel, write_small_multiples
 from service.adapters.cine_decoder import FileCineReader
-from service.core.analyses.analysis import Infer
-from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.analyses.analysis import Infer, Tensors
+from service.core.analyses.muscle_architecture import MuscleArchitecture, Prepared
 from service.core.findings import Finding, ModelUsed, Series
 from service.core.measure.architecture import FrameArchitecture
 from service.core.measure.architecture_findings import QUANTITIES
@@ -59,7 +59,7 @@ class _Kept(MuscleArchitecture):
     frames: list[FrameArchitecture] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
 
-    def measure(self, prepared: Any, outputs: Any) -> Any:  # noqa: ANN401 - private to the analysis
+    def measure(self, prepared: Prepared, outputs: Iterable[Tensors]) -> Iterator[FrameArchitecture]:
         """As the analysis does."""
         self.placements.append(prepared.placement)
         for frame in super().measure(prepared, outputs):

@@ -30,6 +30,8 @@ TEST_SEEDS = 2_000_000
 NUISANCE_SEEDS = 4_000_000
 GATE_SEEDS = TEST_SEEDS + 300_000
 STRIPE_SEEDS = 7_000_000
+#: Of the simulator, with the words that tables have for them.
+DEVICE_GROUPS: tuple[tuple[DeviceGroup, str], ...] = (("common", "known devices"), ("held-out", "held-out devices"))
 _FRAMES_A_SUBJECT = (0, 10, 20, 28, 35, 45)
 #: Heights in the sheets of set 3 are in pixels of a picture that is larger than the clip.
 _SET_3_ENLARGEMENT = 1.25

@@ -20,12 +20,13 @@ def contraction_findings() -> tuple[Finding, ...]:
     return analyse_contraction(load_calibration().weights_sha256)
 
 
-def analyse_contraction(weights_sha256: str) -> tuple[Finding, ...]:
+def analyse_contraction(weights_sha256: str, *, is_calibrated: bool = True) -> tuple[Finding, ...]:
     """The same, by any weights."""
     lean = 20 - 6 * np.cos(2 * np.pi * np.arange(FRAMES) / (FRAMES - 1))
     muscles = [Muscle(fascicle_angle_deg=float(angle), deep_angle_deg=0.0) for angle in lean]
     answers = scripted(muscle.answer() for muscle in muscles)
-    return MuscleArchitecture().analyse(muscle_cine(muscles), answers, lambda model: with_weights(model, weights_sha256))
+    cine = muscle_cine(muscles, is_calibrated=is_calibrated)
+    return MuscleArchitecture().analyse(cine, answers, lambda model: with_weights(model, weights_sha256))
 
 
 def with_weights(model: ModelSpec, weights_sha256: str) -> ModelUsed:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
+import psutil
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,3 +98,12 @@ def _ready(process: "subprocess.Popen[bytes]", log: Path) -> bool:
     text = log.read_text(encoding="utf-8", errors="replace")
     assert process.poll() is None, f"`sonomyo up` ended:\n{text[-3000:]}"
     return any(line.startswith("READY") for line in text.splitlines())
+
+
+def decoders() -> list[psutil.Process]:
+    """The decoder processes of this one that live."""
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if process.status() != psutil.STATUS_ZOMBIE and "service.adapters.decoder_process" in process.cmdline()
+    ]

@@ -98,7 +98,7 @@ def test_attributes_of_a_full_cine() -> None:
 
 
 @pytest.mark.parametrize(("value", "expected"), [("YES", True), ("BOTH", True), ("NO", False), ("", False)])
-def test_quality_control_image_is_one_when_any_of_it_is(value: str, expected: bool) -> None:  # noqa: FBT001 - a case
+def test_quality_control_image_is_one_when_any_of_it_is(*, value: str, expected: bool) -> None:
     assert attributes_of(ultrasound(QualityControlImage=value)).quality_control_image is expected
 
 

@@ -276,6 +276,14 @@ def test_contraction_of_weights_without_calibration_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("is_calibrated", [True, False])
+def test_excursion_of_what_leans_on_the_pictures_aspect_needs_a_scale_for_its_interval(*, is_calibrated: bool) -> None:
+    findings = analyse_contraction(load_calibration().weights_sha256, is_calibrated=is_calibrated)
+    found = {finding.name: finding for finding in findings}
+    assert (found["pennation_excursion"].interval is not None) is is_calibrated
+    assert ("interval_from_simulation" in found["pennation_excursion"].flags) is is_calibrated
+
+
+@pytest.mark.parametrize("is_calibrated", [True, False])
 def test_interval_of_what_leans_on_the_pictures_aspect_needs_a_scale(*, is_calibrated: bool) -> None:
     cine = muscle_cine([Muscle()] * 2, is_calibrated=is_calibrated)
     weights = load_calibration().weights_sha256

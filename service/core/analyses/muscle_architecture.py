@@ -29,7 +29,7 @@ _SECTOR_FRAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
     """One cine on its way to the model: `sent` holds the batches that are not answered yet, so memory stays flat."""
 
     placement: Placement
@@ -66,14 +66,14 @@ class MuscleArchitecture:
         )
         return findings.all()
 
-    def inputs(self, prepared: _Prepared) -> Iterator[Tensors]:
+    def inputs(self, prepared: Prepared) -> Iterator[Tensors]:
         """Batches of frames as the model takes them, made when asked for."""
         while batch := list(islice(prepared.frames, self.frames_per_batch)):
             images = np.stack([model_input(frame.pixels, prepared.placement) for frame in batch])  # (B, S, S)
             prepared.sent.append((tuple(frame.number for frame in batch), images))
             yield {"image": images[:, None]}
 
-    def measure(self, prepared: _Prepared, outputs: Iterable[Tensors]) -> Iterator[FrameArchitecture]:
+    def measure(self, prepared: Prepared, outputs: Iterable[Tensors]) -> Iterator[FrameArchitecture]:
         """Each answer reduced to a frame's numbers before the next is taken."""
         for answer in outputs:
             numbers, images = prepared.sent.popleft()
@@ -81,11 +81,11 @@ class MuscleArchitecture:
                 yield measure_frame(number, image, masks, prepared.placement, prepared.scale)
 
 
-def prepare(cine: Cine) -> _Prepared:
+def prepare(cine: Cine) -> Prepared:
     """Find the sector in the first frames. Raises NotMeasurable (`no_frames`) for a cine without any."""
     frames = cine.frames()
     first = list(islice(frames, _SECTOR_FRAMES))
     if not first:
         raise NotMeasurable("The cine has no frame that can be decoded.", reason="no_frames")
     placement = place(find_sector([frame.pixels for frame in first]))
-    return _Prepared(placement, scale_of(cine.region.calibration, placement), chain(first, frames))
+    return Prepared(placement, scale_of(cine.region.calibration, placement), chain(first, frames))

@@ -95,7 +95,9 @@ class _Estimate:
 
 
 def _estimate(basis: Basis, name: str, value: float, noise: float) -> _Estimate:
-    share = load_calibration().excursion_share(name, basis.model.sha256)
+    """Without a scale the picture's aspect is only assumed, and nothing but thickness, which lies along the beam, is bounded."""
+    is_bounded = basis.scale.unit == "mm" or name == _THICKNESS
+    share = load_calibration().excursion_share(name, basis.model.sha256) if is_bounded else None
     return _Estimate(value, None if share is None else math.hypot(noise, share * value))
 
 
