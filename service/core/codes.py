@@ -104,9 +104,9 @@ STATISTICS = {
 def interval_limits(level: float) -> tuple[Code, Code]:
     """Lower and upper limit of the interval that holds the true value with this probability; CID 7464, extensible, has none."""
     percent = f"{100 * level:.0f}"
-    return _private(f"LOWER-{percent}", f"Lower limit of {percent} % interval"), _private(
-        f"UPPER-{percent}", f"Upper limit of {percent} % interval"
-    )
+    lower = _private(f"LOWER-{percent}", f"Lower limit of {percent} % interval")
+    upper = _private(f"UPPER-{percent}", f"Upper limit of {percent} % interval")
+    return lower, upper
 
 
 # Units (UCUM; CID 7181). Braces are annotations: they count what has no unit.
