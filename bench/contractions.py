@@ -18,8 +18,7 @@ from service.core.analyses.analysis import Infer
 from service.core.cine import Calibration, Cine, TimeAxis
 from service.core.findings import Contraction, Finding
 from service.core.measure.smoothing import BAND_DEVIATIONS
-from simulator.calf import simulate_calf
-from simulator.cine import SimulatedCine, Truth
+from simulator.calf import CalfCine, CalfTruth, simulate_calf
 from simulator.device import DeviceGroup
 
 NAMES = ("pennation_excursion", "thickness_excursion", "fascicle_excursion", "shortening_velocity")
@@ -66,14 +65,14 @@ def _excursion(found: Finding, true: float, group: str) -> Excursion:
     return Excursion(found.name, group, found.value, true, found.interval.low, found.interval.high)
 
 
-def _cine(calf: SimulatedCine) -> Cine:
+def _cine(calf: CalfCine) -> Cine:
     seconds = tuple(index * calf.frame_time_ms / 1000 for index in range(calf.number_of_frames))
     images = [frame.sector for frame in calf.frames()]
     calibration = Calibration(calf.mm_per_pixel, calf.mm_per_pixel, "simulated")
     return cine_of(images, calibration, TimeAxis(seconds, "FrameTime"))
 
 
-def true_excursions(truth: Truth, found: Contraction, frame_seconds: float) -> dict[str, float]:
+def true_excursions(truth: CalfTruth, found: Contraction, frame_seconds: float) -> dict[str, float]:
     """Peak less rest, of the fascicles rest less peak, and their greatest speed: all from the truth's own extremes.
 
     The thickness has no extreme of its own, so it is taken at the frames that were found.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from scipy import ndimage
 
 from simulator.device import Device
@@ -9,6 +10,7 @@ from simulator.subject import Floats
 from simulator.tissue import Grid
 
 Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 _HALF_HEIGHT = 2.355  # width at half height of a Gaussian, in standard deviations
 _WHITE_QUANTILE = 0.997
@@ -45,6 +47,18 @@ def display(envelope: Floats, device: Device, white: float) -> Pixels:
     grey = np.clip(decibels / device.dynamic_range_db + 1, 0, 1) ** device.gamma
     grey = ndimage.gaussian_filter(grey, (0.3 * device.smoothing_pixels, device.smoothing_pixels), truncate=3.0)
     return np.asarray(255 * np.clip(grey * device.gain, 0, 1), np.uint8)
+
+
+def shown(values: Pixels, grid: Grid, mm_per_pixel: float, *, is_mirrored: bool) -> Pixels:
+    """A map over the grid at the square pixels of the display."""
+    size = (round(grid.width_mm / mm_per_pixel), round(grid.depth_mm / mm_per_pixel))
+    resized = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(resized[:, ::-1]) if is_mirrored else resized
+
+
+def shown_mask(mask: Mask, grid: Grid, mm_per_pixel: float, *, is_mirrored: bool) -> Mask:
+    """The same for what is there or not."""
+    return np.asarray(shown(mask.astype(np.uint8) * np.uint8(255), grid, mm_per_pixel, is_mirrored=is_mirrored) > 127)
 
 
 def _contact(device: Device, grid: Grid) -> Floats:

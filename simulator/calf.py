@@ -1,17 +1,49 @@
 """A calf muscle over contraction cycles: pennation rises, fascicles shorten, speckle moves with the tissue."""
 
-import numpy as np
-from PIL import Image
+from dataclasses import dataclass
 
-from simulator.bmode import Pixels, display, received, reference_level
-from simulator.cine import SIMULATOR_VERSION, Mask, Masks, SimulatedCine, SimulatedFrame, Truth
+import numpy as np
+
+from simulator.bmode import display, received, reference_level, shown, shown_mask
+from simulator.cine import Mask, Scan, SimulatedCine, SimulatedFrame, Truth
 from simulator.device import Device, DeviceGroup, draw_device
 from simulator.subject import Anatomy, Floats, Subject, draw_subject
 from simulator.tissue import Grid, Posture, fascicle_slope_deg, lay_out, posture_at, surfaces
 
+#: Changes whenever equal seeds would give other pixels.
+CALF_VERSION = "1.0.0"
 FRAME_TIME_MS = 40.0
 _CYCLE_FRAMES = 60
 _PATH_STEP_MM = 0.1
+
+
+class CalfTruth(Truth):
+    """One value a frame."""
+
+    thickness_mm: tuple[float, ...]
+    pennation_deg: tuple[float, ...]
+    fascicle_length_mm: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """What is where in one frame's sector, at the sector's own pixels."""
+
+    aponeurosis: Mask
+    fascicle: Mask
+    muscle_belly: Mask
+    #: A line that observers label on some images only.
+    uncertain: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class CalfFrame(SimulatedFrame):
+    """A frame and its masks."""
+
+    masks: Masks
+
+
+CalfCine = SimulatedCine[CalfFrame, CalfTruth]
 
 
 def simulate_calf(
@@ -20,23 +52,28 @@ def simulate_calf(
     *,
     device_group: DeviceGroup = "common",
     mm_per_pixel: float = 0.11,
-) -> SimulatedCine:
+) -> CalfCine:
     """One person on one scanner, both drawn from the seed; a contraction every 60 frames. Frames are made when asked for."""
     subject, device, grid = draw_subject(seed), draw_device(seed, device_group), Grid()
     activities = [activity_at(index, number_of_frames) for index in range(number_of_frames)]
     postures = {activity: posture_at(subject.anatomy, activity) for activity in activities}
     white = _reference(seed, subject, device, grid)
 
-    def make(index: int) -> SimulatedFrame:
+    def make(index: int) -> CalfFrame:
         return _frame(seed, index, subject, device, grid, postures[activities[index]], white, mm_per_pixel)
 
     truth = _truth(seed, subject, device, [postures[a] for a in activities], grid, mm_per_pixel)
     return SimulatedCine(
         kind="calf",
-        seed=seed,
+        scan=Scan(
+            person=seed,
+            study=(seed, number_of_frames),
+            series_description="Simulated calf, longitudinal",
+            body_part="LEG",
+            laterality="R",
+        ),
         number_of_frames=number_of_frames,
         frame_time_ms=FRAME_TIME_MS,
-        mm_per_pixel=mm_per_pixel,
         truth=truth,
         make=make,
     )
@@ -92,14 +129,14 @@ def _straight(x: Floats, y: Floats) -> tuple[float, float]:
     return float(start), float(slope)
 
 
-def _truth(seed: int, subject: Subject, device: Device, postures: list[Posture], grid: Grid, mm_per_pixel: float) -> Truth:
+def _truth(seed: int, subject: Subject, device: Device, postures: list[Posture], grid: Grid, mm_per_pixel: float) -> CalfTruth:
     anatomy = subject.anatomy
     known = {
         posture: (_thickness_mm(anatomy, posture, grid), fascicle_length_mm(anatomy, posture, grid)) for posture in set(postures)
     }
-    return Truth(
+    return CalfTruth(
         seed=seed,
-        simulator_version=SIMULATOR_VERSION,
+        simulator_version=CALF_VERSION,
         subject=subject.name,
         device=device.name,
         mm_per_pixel=mm_per_pixel,
@@ -124,21 +161,10 @@ def _reference(seed: int, subject: Subject, device: Device, grid: Grid) -> float
 
 def _frame(
     seed: int, index: int, subject: Subject, device: Device, grid: Grid, posture: Posture, white: float, mm_per_pixel: float
-) -> SimulatedFrame:
+) -> CalfFrame:
     tissue = lay_out(subject, posture, grid)
     envelope = received(tissue.scatter, device, grid, np.random.default_rng([seed, 4, index]))
     masks = (tissue.aponeurosis, tissue.fascicle, tissue.muscle_belly, tissue.uncertain)
     is_mirrored = subject.anatomy.is_mirrored
-    sector = _shown(display(envelope, device, white), grid, mm_per_pixel, is_mirrored=is_mirrored)
-    return SimulatedFrame(sector, Masks(*(_shown_mask(mask, grid, mm_per_pixel, is_mirrored=is_mirrored) for mask in masks)))
-
-
-def _shown_mask(mask: Mask, grid: Grid, mm_per_pixel: float, *, is_mirrored: bool) -> Mask:
-    return np.asarray(_shown(mask.astype(np.uint8) * np.uint8(255), grid, mm_per_pixel, is_mirrored=is_mirrored) > 127)
-
-
-def _shown(values: Pixels, grid: Grid, mm_per_pixel: float, *, is_mirrored: bool) -> Pixels:
-    """Square pixels of the display."""
-    size = (round(grid.width_mm / mm_per_pixel), round(grid.depth_mm / mm_per_pixel))
-    shown = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
-    return np.ascontiguousarray(shown[:, ::-1]) if is_mirrored else shown
+    sector = shown(display(envelope, device, white), grid, mm_per_pixel, is_mirrored=is_mirrored)
+    return CalfFrame(sector, Masks(*(shown_mask(mask, grid, mm_per_pixel, is_mirrored=is_mirrored) for mask in masks)))

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 from service.core.identifiers import derive_uid
-from simulator.cine import SIMULATOR_VERSION, Pixels, SimulatedCine
+from simulator.cine import AnyCine, Pixels
 from simulator.console import COLUMNS, ROWS, Screen, draw_screen
 from simulator.encode import Encoding, TransferSyntax, encoding
 
@@ -21,14 +21,14 @@ _REGION_TISSUE_2D, _DATA_TISSUE, _UNITS_CM = 1, 1, 3
 _DATE, _TIME = "20260102", "101500"
 
 
-def write_cine(cine: SimulatedCine, path: Path, transfer_syntax: TransferSyntax = "explicit") -> str:
+def write_cine(cine: AnyCine, path: Path, transfer_syntax: TransferSyntax = "explicit") -> str:
     """Write the file and give its SOP Instance UID. Equal cines give equal files. Raises ValueError for an unknown syntax."""
     how = encoding(transfer_syntax)
     with path.open("wb") as file:
         return _write(cine, file, transfer_syntax, how)
 
 
-def screen_frames(cine: SimulatedCine) -> Iterator[Pixels]:
+def screen_frames(cine: AnyCine) -> Iterator[Pixels]:
     """Whole frames (480, 640) uint8 as the scanner shows them, console included."""
     frames = cine.frames()
     first = next(frames)
@@ -38,7 +38,7 @@ def screen_frames(cine: SimulatedCine) -> Iterator[Pixels]:
         yield screen.with_sector(frame.sector)
 
 
-def _write(cine: SimulatedCine, file: BinaryIO, transfer_syntax: str, how: Encoding) -> str:
+def _write(cine: AnyCine, file: BinaryIO, transfer_syntax: str, how: Encoding) -> str:
     frames = screen_frames(cine)
     first = next(frames)
     encoded = how.encode(first)
@@ -81,11 +81,11 @@ def _pixel_data_start(how: Encoding, total: int) -> bytes:
     return tag + b"OB\x00\x00" + length
 
 
-def _dataset(cine: SimulatedCine, screen: Screen, transfer_syntax: str, how: Encoding, ratio: float) -> FileDataset:
+def _dataset(cine: AnyCine, screen: Screen, transfer_syntax: str, how: Encoding, ratio: float) -> FileDataset:
     """Everything but the pixels."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = uid.UID(_US_MULTI_FRAME)
-    meta.MediaStorageSOPInstanceUID = uid.UID(_derived(cine, "instance", transfer_syntax))
+    meta.MediaStorageSOPInstanceUID = uid.UID(_derived(cine, cine.seed, cine.number_of_frames, "instance", transfer_syntax))
     meta.TransferSyntaxUID = how.transfer_syntax_uid
     meta.ImplementationClassUID = uid.UID(derive_uid("simulator", "implementation"))
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\x00" * 128)
@@ -98,35 +98,38 @@ def _dataset(cine: SimulatedCine, screen: Screen, transfer_syntax: str, how: Enc
     return dataset
 
 
-def _patient_and_study(dataset: Dataset, cine: SimulatedCine, transfer_syntax: str) -> None:
-    dataset.PatientName = f"Simulated^{cine.kind.capitalize()}^{cine.seed}"
-    dataset.PatientID = f"SIM-{cine.kind.upper()}-{cine.seed}"
+def _patient_and_study(dataset: Dataset, cine: AnyCine, transfer_syntax: str) -> None:
+    person = cine.scan.person
+    dataset.PatientName = f"Simulated^{cine.kind.capitalize()}^{person}"
+    dataset.PatientID = f"SIM-{cine.kind.upper()}-{person}"
     dataset.PatientBirthDate = "19800101"
     dataset.PatientSex = "O"
-    dataset.StudyInstanceUID = _derived(cine, "study")
-    dataset.SeriesInstanceUID = _derived(cine, "series", transfer_syntax)
+    dataset.StudyInstanceUID = _derived(cine, *cine.scan.study, "study")
+    dataset.SeriesInstanceUID = _derived(cine, cine.seed, cine.number_of_frames, "series", transfer_syntax)
     dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = _DATE
     dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = _TIME
-    dataset.AccessionNumber = f"SIM{cine.seed}"
+    dataset.AccessionNumber = f"SIM{person}"
     dataset.StudyID = "1"
     dataset.StudyDescription = f"Simulated {cine.kind}"
     dataset.ReferringPhysicianName = ""
 
 
-def _series_and_equipment(dataset: Dataset, cine: SimulatedCine) -> None:
+def _series_and_equipment(dataset: Dataset, cine: AnyCine) -> None:
     dataset.Modality = "US"
-    dataset.SeriesNumber = 1
-    dataset.SeriesDescription = "Simulated calf, longitudinal" if cine.kind == "calf" else f"Simulated {cine.kind}"
-    dataset.BodyPartExamined = "LEG" if cine.kind == "calf" else ""
-    dataset.Laterality = "R"
+    dataset.SeriesNumber = cine.scan.instance_number
+    dataset.SeriesDescription = cine.scan.series_description
+    dataset.BodyPartExamined = cine.scan.body_part
+    dataset.Laterality = cine.scan.laterality
+    if cine.scan.anatomic_region is not None:
+        dataset.AnatomicRegionSequence = Sequence([_snomed(*cine.scan.anatomic_region)])
     dataset.Manufacturer = "Sonomyo"
     dataset.ManufacturerModelName = "Simulator"
-    dataset.DeviceSerialNumber = str(cine.seed)
-    dataset.SoftwareVersions = SIMULATOR_VERSION
+    dataset.DeviceSerialNumber = str(cine.scan.person)
+    dataset.SoftwareVersions = cine.truth.simulator_version
 
 
-def _image(dataset: Dataset, cine: SimulatedCine, how: Encoding, ratio: float) -> None:
-    dataset.InstanceNumber = 1
+def _image(dataset: Dataset, cine: AnyCine, how: Encoding, ratio: float) -> None:
+    dataset.InstanceNumber = cine.scan.instance_number
     dataset.PatientOrientation = ""
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]
     dataset.BurnedInAnnotation = "YES"
@@ -146,7 +149,7 @@ def _image(dataset: Dataset, cine: SimulatedCine, how: Encoding, ratio: float) -
     dataset.HighBit, dataset.PixelRepresentation = 7, 0
 
 
-def _region(cine: SimulatedCine, screen: Screen) -> Dataset:
+def _region(cine: AnyCine, screen: Screen) -> Dataset:
     """The sector as one calibrated tissue region (PS3.3 C.8.5.5)."""
     region = Dataset()
     region.RegionSpatialFormat = _REGION_TISSUE_2D
@@ -163,10 +166,16 @@ def _region(cine: SimulatedCine, screen: Screen) -> Dataset:
     return region
 
 
-def _burned_in(cine: SimulatedCine) -> tuple[str, ...]:
+def _burned_in(cine: AnyCine) -> tuple[str, ...]:
     settings = ("FR 25", "D 4.6", "G 62", "DR 60", "MSK", cine.truth.device[:12])
-    return (f"SIMULATED^{cine.kind.upper()}^{cine.seed}", "02/01/2026  10:15:00", *settings)
+    return (f"SIMULATED^{cine.kind.upper()}^{cine.scan.person}", "02/01/2026  10:15:00", *settings)
 
 
-def _derived(cine: SimulatedCine, *what: str) -> str:
-    return derive_uid("simulator", SIMULATOR_VERSION, cine.kind, cine.seed, cine.number_of_frames, *what)
+def _snomed(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", meaning
+    return code
+
+
+def _derived(cine: AnyCine, *what: str | int) -> str:
+    return derive_uid("simulator", cine.truth.simulator_version, cine.kind, *what)

@@ -76,9 +76,7 @@ class Subject:
 def draw_subject(seed: int) -> Subject:
     """The same seed gives the same person."""
     random = np.random.default_rng([seed, 1])
-    return Subject(
-        name=f"calf-{seed:06d}", anatomy=_draw_anatomy(random), echoes=_draw_echoes(random), fields=_draw_fields(random)
-    )
+    return Subject(name=f"calf-{seed:06d}", anatomy=_draw_anatomy(random), echoes=draw_echoes(random), fields=draw_fields(random))
 
 
 def _draw_anatomy(random: np.random.Generator) -> Anatomy:
@@ -104,7 +102,8 @@ def _draw_anatomy(random: np.random.Generator) -> Anatomy:
     )
 
 
-def _draw_echoes(random: np.random.Generator) -> Echoes:
+def draw_echoes(random: np.random.Generator) -> Echoes:
+    """Of one person."""
     draw = random.uniform
     return Echoes(
         streak_gain=float(np.exp(draw(np.log(20), np.log(160)))),
@@ -116,7 +115,8 @@ def _draw_echoes(random: np.random.Generator) -> Echoes:
     )
 
 
-def _draw_fields(random: np.random.Generator) -> Fields:
+def draw_fields(random: np.random.Generator) -> Fields:
+    """Of one person."""
     matrix = _smooth_noise(random, (1024, 512), (3.5, 16))
     streak = _smooth_noise(random, (1024, 512), (random.uniform(1.2, 2.0), random.uniform(16, 30)))
     slow = _smooth_noise(random, (256, 256), (2, 5))

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from simulator.subject import ACROSS_MM, ALONG_MM, SLOW_ACROSS_MM, SLOW_ALONG_MM, Anatomy, Floats, Subject
+from simulator.subject import ACROSS_MM, ALONG_MM, SLOW_ACROSS_MM, SLOW_ALONG_MM, Anatomy, Echoes, Fields, Floats, Subject
 
 Mask = npt.NDArray[np.bool_]
 
-_SKIN_MM = 1.2
+SKIN_MM = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +98,21 @@ def lay_out(subject: Subject, posture: Posture, grid: Grid) -> Tissue:
     upper, lower = np.abs(y - superficial) < half, np.abs(y - deep) < 1.1 * half
     belly = (y >= superficial + half) & (y <= deep - 1.1 * half)
     across, along, slope = _material(anatomy, posture, grid)
-    texture = _sample(fields.texture, across, along, ACROSS_MM, ALONG_MM)
-    streaks = _sample(fields.streaks, across, along, ACROSS_MM, ALONG_MM)
+    texture = sample(fields.texture, across, along, ACROSS_MM, ALONG_MM)
+    streaks = sample(fields.streaks, across, along, ACROSS_MM, ALONG_MM)
     streaks = streaks * np.exp(-((slope / echoes.angle_scale_deg) ** 2))
     echogenicity = texture * np.where(belly, 1 + echoes.streak_gain * streaks, 1 + 0.4 * echoes.streak_gain * streaks)
     echogenicity = np.where(y > deep, 0.6 * echogenicity, echogenicity)
-    echogenicity = np.where(y < superficial, _fat(subject, x, y), echogenicity)
-    echogenicity = np.where(y < _SKIN_MM, 5.0, echogenicity)
+    echogenicity = np.where(y < superficial, fat(fields, echoes, x, y), echogenicity)
+    echogenicity = np.where(y < SKIN_MM, 5.0, echogenicity)
     third = _third_line(anatomy, deep, y, half)
-    patches = _sample(fields.slow, y * 0 + 3, x - posture.slide_mm, SLOW_ACROSS_MM, SLOW_ALONG_MM)
+    patches = sample(fields.slow, y * 0 + 3, x - posture.slide_mm, SLOW_ACROSS_MM, SLOW_ALONG_MM)
     broken = 0.5 + 0.5 * np.clip(1 + patches, 0.2, 2)
     lines = upper | lower | third
     echogenicity = np.where(lines, echoes.aponeurosis * broken, echogenicity).astype(np.float32)
-    scatter = _scatterers(fields.real, across, along) + 1j * _scatterers(fields.imaginary, across, along)
+    scatter = scatterers(fields.real, across, along) + 1j * scatterers(fields.imaginary, across, along)
     scatter = scatter * np.sqrt(echogenicity) + np.where(lines, np.sqrt(echoes.specular * echoes.aponeurosis * broken), 0)
-    drawn = _sample(fields.fascicles, across, along, ACROSS_MM, ALONG_MM) > 0.45
+    drawn = sample(fields.fascicles, across, along, ACROSS_MM, ALONG_MM) > 0.45
     return Tissue(scatter.astype(np.complex64), upper | lower, drawn & belly, belly, third)
 
 
@@ -144,11 +144,10 @@ def _material(anatomy: Anatomy, posture: Posture, grid: Grid) -> tuple[Floats, F
     return across.astype(np.float32), along.astype(np.float32), slope.astype(np.float32)
 
 
-def _fat(subject: Subject, x: Floats, y: Floats) -> Floats:
+def fat(fields: Fields, echoes: Echoes, x: Floats, y: Floats) -> Floats:
     """Dark lobules between bright septa that run nearly along the skin."""
-    fields, echoes = subject.fields, subject.echoes
     wavy = y + 0.6 * np.sin(x / 7.0) + 0.05 * x
-    septa = _sample(fields.streaks, wavy, x + 0 * y, 0.12, 0.35)
+    septa = sample(fields.streaks, wavy, x + 0 * y, 0.12, 0.35)
     return np.asarray(echoes.fat * (1 + echoes.septum_gain * np.clip(septa - 0.3, 0, None)), np.float32)
 
 
@@ -158,11 +157,12 @@ def _third_line(anatomy: Anatomy, deep: Floats, y: Floats, half: float) -> Mask:
     return np.asarray(np.abs(y - deep - anatomy.second_muscle_mm) < half)
 
 
-def _scatterers(field: Floats, across: Floats, along: Floats) -> Floats:
-    return _sample(field, across, along, ACROSS_MM * 1.2, ACROSS_MM * 1.2)
+def scatterers(field: Floats, across: Floats, along: Floats) -> Floats:
+    """One part, real or imaginary, of the scatterers at material coordinates in mm."""
+    return sample(field, across, along, ACROSS_MM * 1.2, ACROSS_MM * 1.2)
 
 
-def _sample(field: Floats, across: Floats, along: Floats, across_mm: float, along_mm: float) -> Floats:
+def sample(field: Floats, across: Floats, along: Floats, across_mm: float, along_mm: float) -> Floats:
     """Linear interpolation in a field that wraps round."""
     places = np.stack(np.broadcast_arrays(across / across_mm, along / along_mm))
     return np.asarray(ndimage.map_coordinates(field, places, order=1, mode="grid-wrap"), np.float32)

@@ -9,8 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from simulator.calf import simulate_calf
-from simulator.cine import Truth
+from simulator.calf import CalfTruth, simulate_calf
 from simulator.dicom import screen_frames, write_cine
 from simulator.encode import TRANSFER_SYNTAXES, TransferSyntax
 from simulator.write import simulate
@@ -60,7 +59,7 @@ def test_simulate_equal_seeds_give_equal_files(tmp_path: Path) -> None:
     second = list(simulate("calf", tmp_path / "b", 2, 7, "jpeg", number_of_frames=2))
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     assert first[0].read_bytes() != first[1].read_bytes()
-    truth = Truth.model_validate_json((tmp_path / "a" / "calf_000007.truth.json").read_text())
+    truth = CalfTruth.model_validate_json((tmp_path / "a" / "calf_000007.truth.json").read_text())
     assert truth.seed == 7
     assert len(truth.pennation_deg) == 2
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from service.core.cine import Box
 from service.core.preprocess import model_input, model_labels, place
-from simulator.calf import simulate_calf
-from simulator.cine import SIMULATOR_VERSION, SimulatedFrame
+from simulator.calf import CALF_VERSION, CalfFrame, simulate_calf
 from simulator.device import DeviceGroup
 from simulator.nuisance import simulate_nuisance
 from training.muscle_segmentation.real import Bytes, Labelled
@@ -26,7 +25,7 @@ def load_or_simulate(cache: Path, frames: int, negatives: int, processes: int = 
     """Frames of a third as many subjects, each on its own device, then frames without a muscle; every head is labelled."""
     if frames == 0:
         return []
-    kept = cache / f"simulated-{SIMULATOR_VERSION}-{frames}-{negatives}.pickle"
+    kept = cache / f"simulated-{CALF_VERSION}-{frames}-{negatives}.pickle"
     if not kept.exists():
         made = _simulate(frames, negatives, processes)
         cache.mkdir(parents=True, exist_ok=True)
@@ -60,7 +59,7 @@ def _simulate(frames: int, negatives: int, processes: int) -> list[Labelled]:
         return made + list(pool.map(labelled_negative, empty, chunksize=4))
 
 
-def _labelled(frame: SimulatedFrame, name: str, device: str, random: np.random.Generator) -> Labelled:
+def _labelled(frame: CalfFrame, name: str, device: str, random: np.random.Generator) -> Labelled:
     box = _crop(frame, random)
     placement = place(box)
     image = model_input(frame.sector, placement)
@@ -71,7 +70,7 @@ def _labelled(frame: SimulatedFrame, name: str, device: str, random: np.random.G
     return Labelled(name, device, image, targets, weights, placement, has_aponeurosis=True, has_fascicle=True)
 
 
-def _crop(frame: SimulatedFrame, random: np.random.Generator) -> Box:
+def _crop(frame: CalfFrame, random: np.random.Generator) -> Box:
     """Another depth and width setting; the belly stays in the picture."""
     height, width = frame.sector.shape
     lowest = int(np.flatnonzero(frame.masks.aponeurosis.any(1))[-1])
