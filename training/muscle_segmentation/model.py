@@ -23,7 +23,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 SERVED_NETWORK = "subpixel-unet"
 
 
-class ServedSegmentation(nn.Module):  # type: ignore[misc, unused-ignore]
+class ServedSegmentation(nn.Module):
     """What Triton serves: uint8 frames in, uint8 probabilities x 255 out, 0 in the padding."""
 
     def __init__(self, network: nn.Module) -> None:

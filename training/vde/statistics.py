@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -16,6 +17,16 @@ def bootstrap_interval(labels: Labels, scores: Floats, statistic: Statistic, lev
     """Of one statistic of (labels, scores), each (people,); draws without both labels are drawn again."""
     values = [statistic(labels[drawn], scores[drawn]) for drawn in resamples(labels)]
     return _percentiles(np.array(values), level)
+
+
+def scored(scores: Floats, called: Floats) -> dict[str, tuple[Statistic, Floats]]:
+    """What a table tells of people's scores and calls (1 for pain): each statistic and the values that it takes."""
+    return {
+        "auc": (roc_auc_score, scores),
+        "accuracy": (accuracy_score, called),
+        "sensitivity": (recall_score, called),
+        "specificity": (_specificity, called),
+    }
 
 
 def paired_interval(
@@ -35,6 +46,10 @@ def resamples(labels: Labels, draws: int = _DRAWS, seed: int = 0) -> list[npt.ND
         if len(np.unique(labels[drawn])) > 1:
             found.append(drawn)
     return found
+
+
+def _specificity(labels: Labels, called: Floats) -> float:
+    return float(recall_score(labels, called, pos_label=0))
 
 
 def _percentiles(values: Floats, level: float) -> tuple[float, float]:

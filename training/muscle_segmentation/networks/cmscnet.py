@@ -15,7 +15,7 @@ _GROUPS = 4
 _GATE = 0.5
 
 
-class CMSCNet(nn.Module):  # type: ignore[misc, unused-ignore]
+class CMSCNet(nn.Module):
     """Grey frames (B, 1, H, W) float, 0 in the padding, to logits (B, outputs, H, W); H and W are multiples of 16."""
 
     def __init__(self, *, outputs: int, widths: tuple[int, ...] = _WIDTHS) -> None:
@@ -49,7 +49,7 @@ class CMSCNet(nn.Module):  # type: ignore[misc, unused-ignore]
         return self.head(x)  # type: ignore[no-any-return, unused-ignore]
 
 
-class DenseAtrous(nn.Module):  # type: ignore[misc, unused-ignore]
+class DenseAtrous(nn.Module):
     """Four chains of dilated convolutions that share their kernels, added to what came in (Gu et al. 2019, CE-Net)."""
 
     def __init__(self, width: int) -> None:
@@ -65,7 +65,7 @@ class DenseAtrous(nn.Module):  # type: ignore[misc, unused-ignore]
         return x + torch.stack([functional.relu(branch) for branch in branches]).sum(0)
 
 
-class Reconstruction(nn.Module):  # type: ignore[misc, unused-ignore]
+class Reconstruction(nn.Module):
     """Spatial, then channel reconstruction (Li, Wen and He 2023, SCConv): what says little is traded between halves."""
 
     def __init__(self, width: int) -> None:

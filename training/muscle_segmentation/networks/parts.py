@@ -27,7 +27,7 @@ def convolutions(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*convolution(inputs, outputs), *convolution(outputs, outputs))
 
 
-class PatchEmbedding(nn.Module):  # type: ignore[misc, unused-ignore]
+class PatchEmbedding(nn.Module):
     """Overlapping patches of 3 x 3, half as many along each axis (Valanarasu and Patel 2022)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -40,7 +40,7 @@ class PatchEmbedding(nn.Module):  # type: ignore[misc, unused-ignore]
         return self.norm(self.project(x))  # type: ignore[no-any-return, unused-ignore]
 
 
-class ShiftedMlp(nn.Module):  # type: ignore[misc, unused-ignore]
+class ShiftedMlp(nn.Module):
     """Tokenised MLP of UNeXt: channels shifted along W, a layer, a depthwise convolution, shifted along H, a layer; added."""
 
     def __init__(self, width: int) -> None:

@@ -16,7 +16,7 @@ from training.muscle_segmentation.networks.parts import convolutions, standardis
 _WIDTHS = (24, 48, 80, 112)
 
 
-class SubPixelUNet(nn.Module):  # type: ignore[misc, unused-ignore]
+class SubPixelUNet(nn.Module):
     """Grey frames (B, 1, H, W) float, 0 in the padding, to logits (B, outputs, H, W); H and W are multiples of 16."""
 
     def __init__(self, *, outputs: int, widths: tuple[int, ...] = _WIDTHS) -> None:
@@ -44,7 +44,7 @@ class SubPixelUNet(nn.Module):  # type: ignore[misc, unused-ignore]
         return functional.pixel_shuffle(self.head(x), 2)  # (B, 3, 256, 256)
 
 
-class _Context(nn.Module):  # type: ignore[misc, unused-ignore]
+class _Context(nn.Module):
     """Dilated convolutions at the coarsest level, summed: fascicles and aponeuroses are longer than a plain kernel sees."""
 
     def __init__(self, width: int) -> None:

@@ -9,7 +9,7 @@ from training.muscle_segmentation.networks.parts import convolutions, standardis
 _LEVELS = 5
 
 
-class UNet(nn.Module):  # type: ignore[misc, unused-ignore]
+class UNet(nn.Module):
     """Grey frames (B, 1, H, W) float, 0 in the padding, to logits (B, outputs, H, W); H and W are multiples of 16."""
 
     def __init__(self, *, width: int, outputs: int) -> None:

@@ -8,7 +8,7 @@ from training.muscle_segmentation.networks.parts import PatchEmbedding, ShiftedM
 _WIDTHS = (16, 24, 48, 64, 96)
 
 
-class UNeXt(nn.Module):  # type: ignore[misc, unused-ignore]
+class UNeXt(nn.Module):
     """Grey frames (B, 1, H, W) float, 0 in the padding, to logits (B, outputs, H, W); H and W are multiples of 32."""
 
     def __init__(self, *, outputs: int, widths: tuple[int, ...] = _WIDTHS) -> None:

@@ -1,0 +1,180 @@
+"""The protocol: `python -m training.vde.crossvalidate --data COHORT [COHORT ...] --runs DIR`.
+
+A cohort is a folder of DICOM cines and `cohort.csv`. People are split into four folds, stratified by label; every encoder is
+trained without labels inside each fold, on the training people alone; one classifier for all turns features into a person's
+score. With one cohort intervals are over people, with several the spread is over cohorts. What is trained is not trained again.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+
+from service.core.clips import ClipShape
+from training.vde.classify import Clips, fit
+from training.vde.data import Cohort, load_cohort
+from training.vde.model import VdeConfig
+from training.vde.pretrain import METHODS, Schedule, describe, encode, pretrain
+from training.vde.report import write_report
+from training.vde.statistics import Floats, Labels, bootstrap_interval, paired_interval, scored
+from training.vde.texture import texture_features
+from training.vde.transfer import transfer_features, transferred
+
+ALL_METHODS = (*METHODS, "transfer", "texture")
+#: Which sites of people in pain take part; people without pain take part with all theirs.
+ANALYSES = {"latent and active": ("control", "latent", "active"), "latent only": ("control", "latent")}
+_FOLDS = 4
+
+
+def main() -> None:
+    """Train what is missing, then write table, curves and map."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="a folder a cohort")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--methods", nargs="+", choices=ALL_METHODS, default=list(ALL_METHODS))
+    parser.add_argument("--steps", type=int, default=Schedule().steps)
+    parser.add_argument("--permutations", type=int, default=20, help="of the labels, on the VDE's latents")
+    parser.add_argument("--full", action="store_true", help="the large configuration; wants a GPU")
+    parser.add_argument("--title", default="crossvalidation", help="name of the files that are written")
+    arguments = parser.parse_args()
+    config = VdeConfig.full() if arguments.full else VdeConfig()
+    schedule = Schedule(steps=arguments.steps)
+    cohorts = {
+        folder.name: _of_cohort(folder, config, schedule, arguments.methods, arguments.runs, arguments.permutations)
+        for folder in arguments.data
+    }
+    result = {"protocol": describe(config, schedule) | {"folds": _FOLDS}, "cohorts": cohorts}
+    write_report(result, arguments.runs, arguments.title)
+
+
+def _of_cohort(
+    folder: Path, config: VdeConfig, schedule: Schedule, methods: list[str], runs: Path, permutations: int
+) -> dict[str, Any]:
+    cohort = load_cohort(folder, ClipShape(frames=config.frames, size=config.size))
+    names, labels = cohort.subjects()
+    folds = [test for _, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(names, labels)]
+    features = {m: fold_features(m, cohort, folds, config, schedule, runs / folder.name) for m in methods}
+    analyses = {title: {m: _scores(features[m], cohort, folds, kept) for m in methods} for title, kept in ANALYSES.items()}
+    found: dict[str, Any] = {
+        "people": len(names),
+        "in_pain": int(labels.sum()),
+        "clips": len(cohort.clips),
+        "labels": labels.tolist(),
+        "analyses": {title: {m: _summary(labels, s) for m, s in by_method.items()} for title, by_method in analyses.items()},
+        "between_analyses": {m: _paired(labels, analyses, m) for m in methods},
+    }
+    combined = {m: s["scores"] for m, s in analyses["latent and active"].items()}
+    if "vde" in methods:
+        found["vde_minus"] = {m: _difference(labels, combined["vde"], combined[m]) for m in methods if m != "vde"}
+        found["permuted_auc"] = _permuted(features["vde"], cohort, folds, permutations)
+        found["map"] = _map(features["vde"], cohort, folds)
+    return found
+
+
+def fold_features(
+    method: str, cohort: Cohort, folds: list[npt.NDArray[np.int64]], config: VdeConfig, schedule: Schedule, runs: Path
+) -> list[npt.NDArray[np.floating]]:
+    """For each fold the features (N, F) of all clips, by an encoder that saw the training people's alone; kept in `runs`."""
+    if method in METHODS:
+        return [_pretrained(method, cohort, test, number, config, schedule, runs) for number, test in enumerate(folds)]
+    kept = runs / f"{method}-{config.size}.npy"
+    if not kept.exists():
+        runs.mkdir(parents=True, exist_ok=True)
+        same = texture_features(cohort.clips) if method == "texture" else _transfer(config, cohort, runs.parent)
+        np.save(kept, same)
+    return [np.load(kept)] * len(folds)
+
+
+def _transfer(config: VdeConfig, cohort: Cohort, runs: Path) -> npt.NDArray[np.floating]:
+    return transfer_features(transferred(config, runs), cohort.clips)
+
+
+def _pretrained(
+    method: str,
+    cohort: Cohort,
+    test: npt.NDArray[np.int64],
+    number: int,
+    config: VdeConfig,
+    schedule: Schedule,
+    runs: Path,
+) -> npt.NDArray[np.floating]:
+    out = runs / f"{method}-{config.size}-{schedule.steps}-fold-{number}"
+    kept = out / "latents.npy"
+    if not kept.exists():
+        names, _ = cohort.subjects()
+        encoder = pretrain(method, config, cohort, ~np.isin(cohort.subject, names[test]), schedule, out)
+        np.save(kept, encode(encoder, cohort.clips))
+    return np.asarray(np.load(kept))
+
+
+def _scores(
+    features: list[npt.NDArray[np.floating]], cohort: Cohort, folds: list[npt.NDArray[np.int64]], site_types: tuple[str, ...]
+) -> dict[str, Floats]:
+    """Each person's score and call, by the fold that did not train on them."""
+    names, labels = cohort.subjects()
+    scores, called = np.zeros(len(names)), np.zeros(len(names))
+    taking_part = np.isin(cohort.site_type, site_types)
+    for number, test in enumerate(folds):
+        clips = Clips(features[number], cohort.video, cohort.subject, cohort.label)
+        is_test = np.isin(cohort.subject, names[test])
+        classifier = fit(clips.only(taking_part & ~is_test))
+        tested = clips.only(taking_part & is_test)
+        place = np.searchsorted(names, tested.people()[0])
+        scores[place] = classifier.of_people(tested)
+        called[place] = scores[place] > classifier.threshold
+    assert len(scores) == len(labels)  # noqa: S101 - everybody is tested once
+    return {"scores": scores, "called": called}
+
+
+def _summary(labels: Labels, outcome: dict[str, Floats]) -> dict[str, Any]:
+    found: dict[str, Any] = {"scores": np.round(outcome["scores"], 4).tolist()}
+    for name, (statistic, values) in scored(outcome["scores"], outcome["called"]).items():
+        low, high = bootstrap_interval(labels, values, statistic)
+        found[name] = {"value": float(statistic(labels, values)), "low": low, "high": high}
+    return found
+
+
+def _paired(labels: Labels, analyses: dict[str, dict[str, dict[str, Floats]]], method: str) -> dict[str, float]:
+    """AUC with active sites less AUC without, the same people in each draw."""
+    both, latent = (analyses[title][method]["scores"] for title in ANALYSES)
+    return _difference(labels, both, latent)
+
+
+def _difference(labels: Labels, ours: Floats, theirs: Floats) -> dict[str, float]:
+    low, high = paired_interval(labels, ours, theirs, roc_auc_score)
+    value = float(roc_auc_score(labels, ours) - roc_auc_score(labels, theirs))
+    return {"value": value, "low": low, "high": high, "level": 0.90}
+
+
+def _permuted(
+    features: list[npt.NDArray[np.floating]], cohort: Cohort, folds: list[npt.NDArray[np.int64]], permutations: int
+) -> list[float]:
+    """AUC with the people's labels shuffled: about 0.5, or something leaks."""
+    names, labels = cohort.subjects()
+    found = []
+    for seed in range(permutations):
+        shuffled = np.random.default_rng([seed, 7]).permutation(labels)
+        label_of = dict(zip(names.tolist(), shuffled.tolist(), strict=True))
+        told = replace(cohort, label=np.array([label_of[name] for name in cohort.subject.tolist()]))
+        if all(len(np.unique(shuffled[np.setdiff1d(np.arange(len(names)), test)])) > 1 for test in folds):
+            found.append(float(roc_auc_score(shuffled, _scores(features, told, folds, ANALYSES["latent and active"])["scores"])))
+    return found
+
+
+def _map(features: list[npt.NDArray[np.floating]], cohort: Cohort, folds: list[npt.NDArray[np.int64]]) -> dict[str, Any]:
+    """The first fold's mean latent of each person on the two main axes of its training people."""
+    names, _ = cohort.subjects()
+    mean = np.array([features[0][cohort.subject == name].mean(0) for name in names])
+    train = np.setdiff1d(np.arange(len(names)), folds[0])
+    centre = mean[train].mean(0)
+    _, _, axes = np.linalg.svd(mean[train] - centre, full_matrices=False)
+    return {"points": np.round((mean - centre) @ axes[:2].T, 4).tolist(), "held_out": folds[0].tolist()}
+
+
+if __name__ == "__main__":
+    main()

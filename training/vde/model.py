@@ -1,0 +1,191 @@
+"""The Video Diffusion Encoder: a spatiotemporal encoder whose latent conditions a diffusion denoiser of another clip's frames.
+
+After the paper that the project is named after, whose layers are not public; the design follows DiffAE (Preechakul 2022: a
+semantic latent conditions a denoiser through adaptive group norms) and SODA (Hudson 2023: a tight latent of one view, another
+view as the target). Only the encoder is served.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: Standardised intensities beyond this are speckle's rare peaks.
+_LARGEST = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VdeConfig:
+    """Sizes of encoder and denoiser. The default is for processors; `full()` is for a GPU."""
+
+    frames: int = 16
+    size: int = 64
+    widths: tuple[int, int, int, int] = (16, 32, 64, 128)
+    latent: int = 128
+    denoiser_widths: tuple[int, int] = (32, 64)
+    #: So many frames of the target clip are denoised.
+    denoised_frames: int = 4
+    #: A denoiser pixel is a square of so many, moved into the channels.
+    unshuffle: int = 4
+    diffusion_steps: int = 1000
+    min_snr_gamma: float = 5.0
+
+    @classmethod
+    def full(cls) -> "VdeConfig":
+        """96 x 96, twice as wide, all frames denoised."""
+        return cls(size=96, widths=(24, 48, 96, 192), latent=256, denoiser_widths=(96, 192), denoised_frames=16)
+
+
+class Encoder(nn.Module):
+    """Clips (B, 1, T, S, S), uint8 or float in 0 to 255, 0 in the padding, to latents (B, latent); rivals have it too."""
+
+    def __init__(self, config: VdeConfig) -> None:
+        super().__init__()
+        first, *rest = config.widths
+        self.stem = nn.Sequential(nn.Conv3d(1, first, (3, 5, 5), 2, (1, 2, 2), bias=False), nn.GroupNorm(8, first), nn.SiLU())
+        stages: list[nn.Module] = [ResidualStage(first, first, (1, 1, 1))]
+        for inner, outer, stride in zip(config.widths, rest, ((2, 2, 2), (2, 2, 2), (1, 2, 2)), strict=False):
+            stages.append(ResidualStage(inner, outer, stride))
+        self.stages = nn.Sequential(*stages)
+        self.to_latent = nn.Linear(2 * config.widths[-1], config.latent)
+        self.norm = nn.LayerNorm(config.latent)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Latents (B, latent)."""
+        return self.pooled(self.features(standardise(clip)))
+
+    def features(self, standardised: Tensor) -> Tensor:
+        """(B, widths[-1], T / 8, S / 16, S / 16)."""
+        found: Tensor = self.stages(self.stem(standardised))
+        return found
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Mean and spread over time and place, then the latent."""
+        flat = features.flatten(2)
+        mean = flat.mean(2)
+        spread = ((flat - mean[..., None]).square().mean(2) + 1e-5).sqrt()
+        latent: Tensor = self.norm(self.to_latent(torch.cat([mean, spread], 1)))
+        return latent
+
+
+class ResidualStage(nn.Module):
+    """A factored 3-D convolution (space, then time) beside a shortcut."""
+
+    def __init__(self, inner: int, outer: int, stride: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.space = nn.Conv3d(inner, outer, (1, 3, 3), (1, *stride[1:]), (0, 1, 1), bias=False)
+        self.first_norm = nn.GroupNorm(8, outer)
+        self.time = nn.Conv3d(outer, outer, (3, 1, 1), (stride[0], 1, 1), (1, 0, 0), bias=False)
+        self.second_norm = nn.GroupNorm(8, outer)
+        self.shortcut = nn.Identity() if inner == outer else nn.Conv3d(inner, outer, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, outer, T / stride, H / stride, W / stride)."""
+        inside = functional.silu(self.first_norm(self.space(x)))
+        return functional.silu(self.second_norm(self.time(inside)) + self.shortcut(x))
+
+
+class Denoiser(nn.Module):
+    """A two-level U-Net over single frames, unshuffled, that gives the clean frames; time and latent enter every block."""
+
+    def __init__(self, config: VdeConfig) -> None:
+        super().__init__()
+        channels = config.unshuffle**2
+        narrow, wide = config.denoiser_widths
+        told = 128
+        self.time = nn.Sequential(nn.Linear(64, told), nn.SiLU(), nn.Linear(told, told))
+        self.from_latent = nn.Linear(config.latent, told)
+        self.enter = nn.Conv2d(channels, narrow, 3, padding=1)
+        self.down = ConditionedBlock(narrow, narrow, told)
+        self.shrink = nn.Conv2d(narrow, wide, 3, 2, 1)
+        self.middle = ConditionedBlock(wide, wide, told)
+        self.grow = nn.Conv2d(wide, narrow, 3, padding=1)
+        self.up = ConditionedBlock(2 * narrow, narrow, told)
+        self.leave = nn.Conv2d(narrow, channels, 3, padding=1)
+        self.unshuffle = config.unshuffle
+
+    def forward(self, noisy: Tensor, noise_level: Tensor, latent: Tensor) -> Tensor:
+        """Noisy frames (B, F, S, S), their levels in 0 to 1 (B,), latents (B, latent): clean frames (B, F, S, S)."""
+        batch, frames = noisy.shape[:2]
+        told = self.time(_waves(noise_level)) + self.from_latent(latent)
+        told = told.repeat_interleave(frames, 0)
+        x = self.enter(functional.pixel_unshuffle(noisy.reshape(batch * frames, 1, *noisy.shape[2:]), self.unshuffle))
+        high = self.down(x, told)
+        low = self.middle(self.shrink(high), told)
+        grown = self.grow(functional.interpolate(low, scale_factor=2.0, mode="nearest"))
+        clean = functional.pixel_shuffle(self.leave(self.up(torch.cat([grown, high], 1), told)), self.unshuffle)
+        return clean.reshape(noisy.shape)
+
+
+class ConditionedBlock(nn.Module):
+    """Two convolutions; what is told scales and shifts the normalised channels between them (adaptive group norm)."""
+
+    def __init__(self, inner: int, outer: int, told: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inner, outer, 3, padding=1)
+        self.norm = nn.GroupNorm(8, outer)
+        self.scale_and_shift = nn.Linear(told, 2 * outer)
+        self.second = nn.Conv2d(outer, outer, 3, padding=1)
+        self.shortcut = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        """(B, outer, H, W)."""
+        scale, shift = self.scale_and_shift(told)[..., None, None].chunk(2, 1)
+        inside = functional.silu(self.norm(self.first(x)) * (1 + scale) + shift)
+        changed: Tensor = self.second(inside) + self.shortcut(x)
+        return changed
+
+
+class VideoDiffusionEncoder(nn.Module):
+    """Encoder and denoiser together, for training."""
+
+    def __init__(self, config: VdeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.denoiser = Denoiser(config)
+
+    def loss(self, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
+        """How well some frames of `target` are found under noise when the latent of `source`, another window, is told.
+
+        Both (B, 1, T, S, S). The clean frames are predicted; their squared error is weighted by min-SNR (Hang 2023); noise
+        levels are logit-normal, thickest in the middle (Esser 2024).
+        """
+        config = self.config
+        picked = torch.randperm(config.frames, generator=generator)[: config.denoised_frames]
+        clean = standardise(target)[:, 0, picked]
+        level = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean.device)
+        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+        kept = cosine_schedule(level)  # share of the signal's power
+        noisy = kept.sqrt()[:, None, None, None] * clean + (1 - kept).sqrt()[:, None, None, None] * noise
+        found = self.denoiser(noisy, level, self.encoder(source))
+        # For clean-frame prediction min-SNR weighting is min(SNR, gamma); divided by gamma it stays below 1.
+        weight = (kept / (1 - kept)).clamp(max=config.min_snr_gamma) / config.min_snr_gamma
+        return (weight * (found - clean).square().mean((1, 2, 3))).mean()
+
+
+def standardise(clip: Tensor) -> Tensor:
+    """(B, 1, T, S, S) in 0 to 255 to mean 0 and spread 1 over what is not padding, clipped at 3; padding stays 0.
+
+    Of the whole clip at once, so that gain and contrast of a scanner go and movement stays.
+    """
+    values = clip.float()
+    inside = (values > 0).float()
+    count = inside.sum((2, 3, 4), keepdim=True).clamp(min=1.0)
+    mean = (values * inside).sum((2, 3, 4), keepdim=True) / count
+    spread = (((values - mean) * inside).square().sum((2, 3, 4), keepdim=True) / count).sqrt()
+    return ((values - mean) / (spread + 1e-3)).clamp(-_LARGEST, _LARGEST) * inside
+
+
+def cosine_schedule(level: Tensor) -> Tensor:
+    """Share of the signal's power at noise levels from 0 to 1 (Nichol 2021), never quite 0 or 1."""
+    return torch.cos((level + 0.008) / 1.008 * math.pi / 2).square().clamp(1e-4, 1 - 1e-4)
+
+
+def _waves(level: Tensor) -> Tensor:
+    """Sines and cosines of a noise level (B,) to (B, 64)."""
+    rates = torch.exp(torch.linspace(0, math.log(1000.0), 32, device=level.device))
+    angles = level[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
