@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from service.core.compose import Software, compose
+from service.core.compose import Gaps, Software, compose
 from service.core.findings import (
     AnalysisUsed,
     CalibrationUsed,
@@ -149,13 +149,18 @@ def quality(sop_instance_uid: str = "2.25.1", value: float = 100 * 58 / 60) -> F
 
 
 def calf_report(
-    *, study: StudyHeader | None = None, findings: Sequence[Finding] | None = None, previous: Report | None = None
+    *,
+    study: StudyHeader | None = None,
+    findings: Sequence[Finding] | None = None,
+    previous: Report | None = None,
+    gaps: Gaps | None = None,
 ) -> Report:
     number = 1 if previous is None else previous.version + 1
     return compose(
         report_id=ReportID(f"00000000-0000-4000-8000-{number:012}"),
         study=study or header(),
         findings=cine_findings() if findings is None else findings,
+        gaps=gaps or Gaps(),
         previous=previous,
         created_at=CREATED_AT,
         software=SOFTWARE,

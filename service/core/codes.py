@@ -147,11 +147,16 @@ PENNATION_EXCURSION = _private("PENNATION-EXC", "Rise of the pennation angle fro
 THICKNESS_EXCURSION = _private("THICKNESS-EXC", "Change of thickness from rest to peak")
 FASCICLE_EXCURSION = _private("FASCICLE-EXC", "Shortening of the fascicles from rest to peak")
 SHORTENING_VELOCITY = _private("SHORTENING-VEL", "Greatest shortening velocity of the fascicles")
+# Myofascial pain: the meanings say what such a number is worth
+MYOFASCIAL_PAIN = _private("MYOFASCIAL-PAIN", "Myofascial pain, simulation-trained, not validated in people")
+MYOFASCIAL_PAIN_OF_STUDY = _private("MYOFASCIAL-STUDY", "Of all cines: pain, simulation-trained, not validated in people")
+NEAREST_TRAINING_CASES = _private("NEAREST-CASES", "Most similar training cases, simulated")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
 SUPERFICIAL_APONEUROSIS = _private("SUPERFICIAL-LINE", "Superficial aponeurosis")
 DEEP_APONEUROSIS = _private("DEEP-LINE", "Deep aponeurosis")
+DRIVES_THE_SCORE = _private("DRIVES-SCORE", "Part of the picture that drives the score")
 
 #: The code of each finding name that the report fixes.
 FINDING_CODES = {
@@ -171,6 +176,9 @@ FINDING_CODES = {
     "thickness_excursion": THICKNESS_EXCURSION,
     "fascicle_excursion": FASCICLE_EXCURSION,
     "shortening_velocity": SHORTENING_VELOCITY,
+    "myofascial_pain_probability": MYOFASCIAL_PAIN,
+    "myofascial_pain_probability_of_study": MYOFASCIAL_PAIN_OF_STUDY,
+    "nearest_training_cases": NEAREST_TRAINING_CASES,
     "image_quality": IMAGE_QUALITY,
     "not_measured": NOT_MEASURED,
 }
@@ -189,6 +197,8 @@ STANDARD_PARENTS = {
     DEEP_APONEUROSIS_ANGLE.value: ANGLE,
     FASCICLE_LENGTH.value: LENGTH,
     ECHO_INTENSITY.value: ECHOGENICITY,
+    MYOFASCIAL_PAIN.value: PROBABILITY,
+    MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }
 
 #: The code of each line label that evidence carries.
@@ -196,6 +206,7 @@ LINE_CODES = {
     "superficial_aponeurosis": SUPERFICIAL_APONEUROSIS,
     "deep_aponeurosis": DEEP_APONEUROSIS,
     "fascicle": FASCICLE,
+    "drives_the_score": DRIVES_THE_SCORE,
 }
 
 

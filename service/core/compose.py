@@ -9,6 +9,7 @@ from datetime import datetime
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
+from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED, study_finding
 from service.core.report import Comparison, Provenance, Report, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
@@ -19,6 +20,7 @@ _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_
 _FLAG_SENTENCES = {
     "square_pixels_assumed": "Angles assume square pixels, for the image carries no scale.",
     "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
+    SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }
 
@@ -63,6 +65,8 @@ def compose(
     Equal arguments give an equal report.
     """
     version = 1 if previous is None else previous.version + 1
+    together = None if gaps.identity_hold else study_finding(findings)
+    findings = [*findings, *filter(None, [together])]
     held = (_HELD,) if gaps.identity_hold else ()
     return Report(
         report_id=report_id,
@@ -153,7 +157,8 @@ def _headline(finding: Finding) -> str:
     value = finding.value
     text = quantity(value, finding.unit) if isinstance(value, float) else str(value)
     spread = f" ({quantity_range(*finding.range, finding.unit)})" if finding.range else ""
-    return f"{label(finding.name).lower()} {text}{spread}"
+    worth = f" ({NOT_VALIDATED})" if SIMULATION_TRAINED in finding.flags else ""
+    return f"{label(finding.name).lower()} {text}{spread}{worth}"
 
 
 def _basis(measured: Sequence[Finding]) -> str:

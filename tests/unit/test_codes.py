@@ -52,7 +52,13 @@ def test_private_code_values_are_unique() -> None:
 
 
 def test_private_measurement_has_a_standard_parent_where_there_is_one() -> None:
-    without = {"not_measured", "contraction_count", "shortening_velocity", "fascicle_extrapolated_share"}
+    without = {
+        "not_measured",
+        "contraction_count",
+        "shortening_velocity",
+        "fascicle_extrapolated_share",
+        "nearest_training_cases",
+    }
     measured = {name: code for name, code in codes.FINDING_CODES.items() if name not in without}
     private = {code.value for code in measured.values() if codes.is_private(code)}
     assert private == set(codes.STANDARD_PARENTS)

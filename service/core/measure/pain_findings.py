@@ -1,0 +1,245 @@
+"""The windows of a cine, scored, become the findings of myofascial pain; those of several cines become the study's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.core import codes, wording
+from service.core.cine import Cine
+from service.core.clips import Clip
+from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, FindingSite, Interval, ModelUsed, Polyline, Series
+from service.core.identifiers import derive_uid
+from service.core.preprocess import Placement
+
+NAME = "myofascial_pain_probability"
+STUDY_NAME = "myofascial_pain_probability_of_study"
+#: Stands with every such number, in code and text.
+SIMULATION_TRAINED = "simulation_trained"
+NOT_VALIDATED = "simulation-trained, not validated in people"
+
+Floats = npt.NDArray[np.float64]
+
+_LEVEL = 0.9
+_EVEN = 0.5
+#: A cine is like those trained on when at least this share of its windows is.
+_SMALLEST_KNOWN_SHARE = 0.5
+#: Squares are outlined that drive the score at least this share of what the strongest does.
+_DRIVING_SHARE = 0.5
+_DRIVES = "drives_the_score"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """DICOM frame numbers, logits (first the classifier's, then its bootstrap copies'), distance from the training windows."""
+
+    frame_numbers: tuple[int, ...]
+    logits: Floats
+    #: 1 is the limit.
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The most similar training cases: cosine similarity, and whether they were with pain."""
+
+    similarity: tuple[float, ...]
+    with_pain: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PainFindings:
+    """All that one cine's windows say."""
+
+    cine: Cine
+    placement: Placement
+    analysis: AnalysisUsed
+    windows: tuple[Window, ...]
+    encoder: ModelUsed
+    classifier: ModelUsed
+
+    def is_known(self) -> bool:
+        """Whether enough windows are like what the network was trained on."""
+        return self._known_share() >= _SMALLEST_KNOWN_SHARE
+
+    def probability(self) -> float:
+        """Of myofascial pain, from the mean logit over the windows."""
+        return _probability(float(self._logits()[0]))
+
+    def speaks_for_pain(self) -> bool:
+        """Whether pain is at least as probable as none."""
+        return self.probability() >= _EVEN
+
+    def all(self, driving: Clip, drives: Floats, cases: Cases) -> tuple[Finding, ...]:
+        """Probability, nearest cases, image quality. `drives` (squares, squares) is how much each square holds the score up."""
+        return (self._probability_finding(driving, drives), self._cases(cases), self._image_quality())
+
+    def unlike(self) -> Finding:
+        """Of a cine that lies outside what was trained on."""
+        distance = float(np.median([window.distance for window in self.windows]))
+        return Finding(
+            **self._common("not_measured", codes.NOT_MEASURED),
+            kind=FindingKind.NOT_MEASURED,
+            flags=("out_of_distribution",),
+            text=(
+                "Not measured: the cine is unlike the upper trapezius cines that the network was trained on"
+                f" ({distance:.1f} times the distance that is allowed): other anatomy, another way of scanning, or no contact."
+            ),
+            evidence=self._evidence(),
+        )
+
+    def _probability_finding(self, driving: Clip, drives: Floats) -> Finding:
+        logits = self._logits()
+        low, high = (_probability(float(limit)) for limit in np.quantile(logits[1:], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]))
+        value = self.probability()
+        interval = Interval(low=min(low, value), high=max(high, value), level=_LEVEL)
+        frames = tuple(dict.fromkeys(driving.frame_numbers))
+        stated = f"{wording.number(value, '1')} ({100 * _LEVEL:.0f} % {wording.quantity_range(interval.low, interval.high, '1')})"
+        direction = "speak most for it" if self.speaks_for_pain() else "speak most against it"
+        return Finding(
+            **self._common(NAME, codes.FINDING_CODES[NAME]),
+            kind=FindingKind.MEASUREMENT,
+            value=value,
+            unit="1",
+            probability=value,
+            interval=interval,
+            flags=(SIMULATION_TRAINED,),
+            text=f"Probability of myofascial pain {stated}, {NOT_VALIDATED}; frames {frames[0]} to {frames[-1]} {direction}.",
+            evidence=self._evidence(frames, self._squares(driving, drives if self.speaks_for_pain() else -drives)),
+            series=self._series(),
+        )
+
+    def _cases(self, cases: Cases) -> Finding:
+        least, most = min(cases.similarity), max(cases.similarity)
+        return Finding(
+            **self._common("nearest_training_cases", codes.FINDING_CODES["nearest_training_cases"]),
+            kind=FindingKind.QUALITY,
+            value=most,
+            unit="1",
+            text=(
+                f"Of the {len(cases.with_pain)} training cases most like this cine (cosine similarity {least:.2f} to {most:.2f}),"
+                f" all simulated, {sum(cases.with_pain)} were with myofascial pain."
+            ),
+            evidence=self._evidence(),
+        )
+
+    def _image_quality(self) -> Finding:
+        share = self._known_share()
+        counted = f"Of {len(self.windows)} windows, {sum(w.distance <= 1 for w in self.windows)} are like those trained on."
+        return Finding(
+            **self._common("image_quality", codes.IMAGE_QUALITY),
+            kind=FindingKind.QUALITY,
+            value=100 * share,
+            unit="%",
+            flags=() if share == 1 else ("windows_out_of_distribution",),
+            text=counted,
+            evidence=self._evidence(),
+        )
+
+    def _logits(self) -> Floats:
+        """Mean over the windows, of the classifier and of each copy."""
+        return np.asarray(np.mean([window.logits for window in self.windows], axis=0))
+
+    def _known_share(self) -> float:
+        return sum(window.distance <= 1 for window in self.windows) / len(self.windows)
+
+    def _series(self) -> Series:
+        """Of each frame the probability by the mean logit of the windows that it lies in."""
+        total, count = np.zeros(self.cine.number_of_frames + 1), np.zeros(self.cine.number_of_frames + 1)
+        for window in self.windows:
+            between = slice(window.frame_numbers[0], window.frame_numbers[-1] + 1)
+            total[between] += window.logits[0]
+            count[between] += 1
+        numbers = range(1, self.cine.number_of_frames + 1)
+        return Series(
+            time_seconds=tuple(self.cine.time_axis.at(number) for number in numbers),
+            values=tuple(round(_probability(total[n] / count[n]), 4) if count[n] else None for n in numbers),
+            unit="1",
+        )
+
+    def _squares(self, driving: Clip, drives: Floats) -> tuple[Polyline, ...]:
+        """Outlines, on the window's middle frame, of the squares that matter most; none where none does."""
+        strongest = float(drives.max())
+        if strongest <= 0:
+            return ()
+        side = self.placement.size / len(drives)
+        frame = driving.frame_numbers[len(driving.frame_numbers) // 2]
+        chosen = np.argwhere(drives >= _DRIVING_SHARE * strongest)
+        return tuple(
+            Polyline(label=_DRIVES, frame=frame, points=self._outline(row * side, column * side, side)) for row, column in chosen
+        )
+
+    def _outline(self, top: float, left: float, side: float) -> tuple[tuple[float, float], ...]:
+        """A closed square of model pixels, cut to the sector, as (column, row) of the stored frame."""
+        place, box = self.placement, self.cine.region.box
+        x = np.clip([left, left + side], place.left, place.left + place.width) - 0.5
+        y = np.clip([top, top + side], place.top, place.top + place.height) - 0.5
+        corners = np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1]), (x[0], y[0])])
+        stored = place.to_region(corners) + np.array([box.x0, box.y0])
+        return tuple((round(float(column), 2), round(float(row), 2)) for column, row in stored)
+
+    def _common(self, name: str, code: object) -> dict[str, object]:
+        return {
+            "finding_id": derive_uid(self.cine.sop_instance_uid, self.analysis.name, self.analysis.version, name),
+            "name": name,
+            "analysis": self.analysis,
+            "code": code,
+            "site": FindingSite(code=codes.TRAPEZIUS_MUSCLE, laterality=self.cine.laterality),
+            "model": self.encoder if name == "image_quality" else self.classifier,
+        }
+
+    def _evidence(self, frames: tuple[int, ...] = (), lines: tuple[Polyline, ...] = ()) -> Evidence:
+        return Evidence(
+            sop_instance_uid=self.cine.sop_instance_uid,
+            frames=frames,
+            region_index=self.cine.region.index,
+            time_seconds=tuple(self.cine.time_axis.at(number) for number in frames),
+            lines=lines,
+            pixel_sha256=self.cine.pixel_sha256(),
+        )
+
+
+def study_finding(findings: Sequence[Finding]) -> Finding | None:
+    """The probability of all cines of a study together; None unless several were measured.
+
+    Cines count alike: their logits are averaged, and so are the ends of their intervals, for what makes one cine's classifier
+    uncertain makes all so.
+    """
+    measured = [finding for finding in findings if finding.name == NAME and finding.interval is not None]
+    if len(measured) < 2:  # noqa: PLR2004 - one cine is no several
+        return None
+    value = _together([float(str(finding.value)) for finding in measured])
+    limits = [finding.interval for finding in measured if finding.interval is not None]
+    interval = Interval(
+        low=_together([limit.low for limit in limits]), high=_together([limit.high for limit in limits]), level=limits[0].level
+    )
+    first = measured[0]
+    sides = {finding.site.laterality for finding in measured if finding.site is not None}
+    uids = [finding.evidence.sop_instance_uid for finding in measured]
+    stated = (
+        f"{wording.number(value, '1')} ({100 * interval.level:.0f} % {wording.quantity_range(interval.low, interval.high, '1')})"
+    )
+    return first.model_copy(
+        update={
+            "finding_id": derive_uid(*uids, first.analysis.name, first.analysis.version, STUDY_NAME),
+            "name": STUDY_NAME,
+            "code": codes.FINDING_CODES[STUDY_NAME],
+            "site": FindingSite(code=codes.TRAPEZIUS_MUSCLE, laterality="bilateral" if len(sides) > 1 else sides.pop()),
+            "value": value,
+            "probability": value,
+            "interval": interval,
+            "text": f"Probability of myofascial pain, {len(measured)} cines together, {stated}, {NOT_VALIDATED}.",
+            "evidence": first.evidence.model_copy(update={"lines": ()}),
+            "series": None,
+        }
+    )
+
+
+def _probability(logit: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
+
+
+def _together(probabilities: Sequence[float]) -> float:
+    clipped = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    return _probability(float(np.mean(np.log(clipped / (1 - clipped)))))
