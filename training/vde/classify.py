@@ -65,7 +65,7 @@ def fit(clips: Clips, seed: int = 0) -> Classifier:
     inner = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(names, labels))
     scores = {strength: _out_of_fold(clips, names, inner, strength) for strength in _STRENGTHS}
     best = min(_STRENGTHS, key=lambda strength: log_loss(labels, 1 / (1 + np.exp(-scores[strength]))))
-    return _fit(clips, best, threshold=_youden(labels, scores[best]))
+    return fit_with(clips, best, threshold=_youden(labels, scores[best]))
 
 
 def mean_over_people(logits: Floats, clips: Clips) -> Floats:
@@ -81,16 +81,18 @@ def mean_over_people(logits: Floats, clips: Clips) -> Floats:
 def _out_of_fold(clips: Clips, names: npt.NDArray[np.str_], inner: list[tuple[Floats, Floats]], strength: float) -> Floats:
     scores = np.zeros(len(names))
     for train, test in inner:
-        fitted = _fit(clips.only(np.isin(clips.subject, names[train])), strength)
+        fitted = fit_with(clips.only(np.isin(clips.subject, names[train])), strength)
         scores[test] = fitted.of_people(clips.only(np.isin(clips.subject, names[test])))
     return scores
 
 
-def _fit(clips: Clips, strength: float, threshold: float = 0.0) -> Classifier:
+def fit_with(clips: Clips, strength: float, times: npt.NDArray[np.int64] | None = None, *, threshold: float = 0.0) -> Classifier:
+    """With a strength that is known already; `times` (N,) says how often each clip's person counts."""
     mean, spread = clips.features.mean(0), clips.features.std(0) + 1e-6
     _, person, counts = np.unique(clips.subject, return_inverse=True, return_counts=True)
     model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-    model.fit((clips.features - mean) / spread, clips.label, sample_weight=len(clips.label) / len(counts) / counts[person])
+    weight = len(clips.label) / len(counts) / counts[person] * (1 if times is None else times)
+    model.fit((clips.features - mean) / spread, clips.label, sample_weight=weight)
     return Classifier(mean, spread, np.asarray(model.coef_[0], np.float64), float(model.intercept_[0]), strength, threshold)
 
 

@@ -28,7 +28,7 @@ from training.vde.transfer import transfer_features, transferred
 ALL_METHODS = (*METHODS, "transfer", "texture")
 #: Which sites of people in pain take part; people without pain take part with all theirs.
 ANALYSES = {"latent and active": ("control", "latent", "active"), "latent only": ("control", "latent")}
-_FOLDS = 4
+FOLDS = 4
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         folder.name: _of_cohort(folder, config, schedule, arguments.methods, arguments.runs, arguments.permutations)
         for folder in arguments.data
     }
-    result = {"protocol": describe(config, schedule) | {"folds": _FOLDS}, "cohorts": cohorts}
+    result = {"protocol": describe(config, schedule) | {"folds": FOLDS}, "cohorts": cohorts}
     write_report(result, arguments.runs, arguments.title)
 
 
@@ -57,7 +57,7 @@ def _of_cohort(
 ) -> dict[str, Any]:
     cohort = load_cohort(folder, ClipShape(frames=config.frames, size=config.size))
     names, labels = cohort.subjects()
-    folds = [test for _, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(names, labels)]
+    folds = [test for _, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(names, labels)]
     features = {m: fold_features(m, cohort, folds, config, schedule, runs / folder.name) for m in methods}
     analyses = {title: {m: _scores(features[m], cohort, folds, kept) for m in methods} for title, kept in ANALYSES.items()}
     found: dict[str, Any] = {

@@ -1,0 +1,132 @@
+"""Put encoder and classifier into the model repository: `python -m training.vde.export --data COHORT --runs DIR`.
+
+The encoder is trained on all people of the cohort; the classifier is calibrated on the folds of `training.vde.crossvalidate`:
+what that has trained is not trained again. `--version 2` writes beside version 1, for shadow mode.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, SHAPE
+from training.vde.card import model_card
+from training.vde.classify import Clips
+from training.vde.crossvalidate import FOLDS, fold_features
+from training.vde.data import load_cohort
+from training.vde.held_out import evaluate
+from training.vde.model import VdeConfig
+from training.vde.pretrain import METHODS, Schedule, encode, pretrain
+from training.vde.served import ServedClassifier, ServedEncoder, calibrate, people_folds
+
+_OPSET = 18
+_LARGEST_DIFFERENCE = 1e-4
+
+
+def main() -> None:
+    """Train on everybody, calibrate, export, compare with torch, evaluate what was exported, write both folders."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the cohort")
+    parser.add_argument("--runs", type=Path, required=True, help="where crossvalidate left its runs")
+    parser.add_argument("--method", choices=sorted(METHODS), default="vde")
+    parser.add_argument("--steps", type=int, default=Schedule().steps)
+    parser.add_argument("--version", type=int, default=1)
+    parser.add_argument("--evidence", choices=("simulated", "real"), default="simulated", help="what the cohort is")
+    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="cohorts whose people are in no training")
+    parser.add_argument("--without", type=Path, nargs="*", default=[], help="folders of DICOM cines that show no trapezius")
+    parser.add_argument("--to", type=Path, default=Path("model_repository"))
+    arguments = parser.parse_args()
+    config, schedule = VdeConfig(), Schedule(steps=arguments.steps)
+    cohort = load_cohort(arguments.data, SHAPE)
+    runs = arguments.runs / arguments.data.name
+    everybody = np.ones(len(cohort.clips), np.bool_)
+    encoder = pretrain(arguments.method, config, cohort, everybody, schedule, runs / f"{arguments.method}-{schedule.steps}-all")
+    clips = Clips(encode(encoder, cohort.clips), cohort.video, cohort.subject, cohort.label)
+    folds = people_folds(clips, FOLDS)
+    features = fold_features(arguments.method, cohort, folds, config, schedule, runs)
+    calibration = calibrate(features, clips, folds)
+    classifier = ServedClassifier(clips, calibration=calibration)
+    paths = [arguments.to / model.model_name / str(arguments.version) / "model.onnx" for model in (ENCODER, CLASSIFIER)]
+    export(ServedEncoder(encoder).eval(), torch.from_numpy(cohort.clips[:2]), paths[0], ["clip"], ["latent"])
+    export(classifier.eval(), torch.from_numpy(clips.features[:2]), paths[1], ["latent"], [o.name for o in CLASSIFIER.outputs])
+    off = [
+        largest_difference(ServedEncoder(encoder), paths[0], cohort.clips),
+        largest_difference(classifier, paths[1], clips.features),
+    ]
+    if max(off) > _LARGEST_DIFFERENCE:
+        raise SystemExit(f"ONNX Runtime differs from torch by {max(off):.1e}")
+    facts = {
+        "method": arguments.method,
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+        "people": len(clips.people()[0]),
+        "steps": schedule.steps,
+        "difference": max(off),
+        "calibration": [calibration.slope, calibration.offset],
+        "evidence": arguments.evidence,
+        "data": arguments.data.name,
+    }
+    figures = evaluate(paths[0], paths[1], arguments.held_out, arguments.without)
+    _write_folders(arguments.to, arguments.version, facts, figures, arguments.runs)
+
+
+def export(network: nn.Module, example: torch.Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:
+    """One file, the batch free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".writing.onnx")
+    names = {name: {0: "batch"} for name in (*inputs, *outputs)}
+    torch.onnx.export(
+        network,
+        (example,),
+        str(aside),
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_axes=names,
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    onnx.checker.check_model(onnx.load(str(aside)), full_check=True)
+    aside.replace(path)
+
+
+def largest_difference(network: nn.Module, path: Path, examples: npt.NDArray[np.generic]) -> float:
+    """Between ONNX Runtime and torch, of all outputs, on some of the examples in batches of 1 and 3."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    drawn, largest = np.random.default_rng(0).choice(len(examples), 12, replace=False), 0.0
+    for batch in (drawn[:1], drawn[1:4], drawn[4:7], drawn[7:]):
+        with torch.inference_mode():
+            wanted = network(torch.from_numpy(examples[batch]))
+        found = session.run(None, {taken.name: examples[batch]})
+        pairs = zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
+        largest = max(largest, *(float(np.abs(one - other.numpy()).max()) for one, other in pairs))
+    return largest
+
+
+def _write_folders(to: Path, version: int, facts: dict[str, object], figures: dict[str, object], runs: Path) -> None:
+    table = next((path.read_text() for path in sorted(runs.glob("*.md"))), "")
+    for model in (ENCODER, CLASSIFIER):
+        folder = to / model.model_name
+        versions = sorted(int(path.parent.name) for path in folder.glob("*/model.onnx"))
+        digests = {number: hashlib.sha256((folder / str(number) / "model.onnx").read_bytes()).hexdigest() for number in versions}
+        (folder / "config.pbtxt").write_text(_config(model.model_name, digests, str(facts["evidence"])))
+        (folder / "model_card.md").write_text(model_card(model.model_name, digests, facts, figures, table))
+        print(f"{folder}: version {version}, SHA-256 {digests[version]}")
+    print(json.dumps(figures, indent=1))
+
+
+def _config(model_name: str, digests: dict[int, str], evidence: str) -> str:
+    parameters = [f'parameters {{ key: "weights_sha256_{n}" value: {{ string_value: "{d}" }} }}' for n, d in digests.items()]
+    template = Template((Path(__file__).parent / f"{model_name}.pbtxt.template").read_text())
+    return template.substitute(versions=", ".join(map(str, digests)), parameters="\n".join(parameters), evidence=evidence)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What the exported files do on people and pictures that no training saw, through the service's own analysis."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from PIL import Image
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from service.adapters.cine_decoder import FileCineReader
+from service.core.analyses.analysis import ModelSpec, Tensors
+from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, MyofascialPain
+from service.core.cine import Box, Cine, Frame, Pixels
+from service.core.findings import Finding, ModelUsed
+from service.core.measure.pain_findings import NAME, study_finding
+from service.errors import SonomyoError
+from simulator.write import COHORT_FILE
+from training.vde.statistics import bootstrap_interval, scored
+
+_ALTERED_CINES = 24
+_MARGIN = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Both files in ONNX Runtime, as the analysis asks for them."""
+
+    sessions: dict[str, onnxruntime.InferenceSession]
+
+    @classmethod
+    def opened(cls, encoder: Path, classifier: Path) -> "Networks":
+        """On the processor."""
+        paths = {ENCODER.model_name: encoder, CLASSIFIER.model_name: classifier}
+        return cls({n: onnxruntime.InferenceSession(str(p), providers=["CPUExecutionProvider"]) for n, p in paths.items()})
+
+    def infer(self, model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
+        """Lazy, in order."""
+        session, names = self.sessions[model.model_name], [output.name for output in model.outputs]
+        for batch in batches:
+            yield dict(zip(names, session.run(names, dict(batch)), strict=True))
+
+    def probability(self, cine: Cine) -> Finding | None:
+        """The finding, or None where the analysis abstains."""
+        try:
+            findings = MyofascialPain().analyse(cine, self.infer, _described)
+        except SonomyoError:
+            return None
+        return next((finding for finding in findings if finding.name == NAME), None)
+
+
+def evaluate(encoder: Path, classifier: Path, cohorts: list[Path], without: list[Path]) -> dict[str, Any]:
+    """Of each cohort discrimination, calibration and false refusals; of cines without a trapezius, how many are measured."""
+    networks, reader = Networks.opened(encoder, classifier), FileCineReader()
+    try:
+        found = {folder.name: _cohort(networks, reader, folder) for folder in cohorts}
+        measured = {folder.name: _measured(networks, reader, sorted(folder.glob("*.dcm"))) for folder in without}
+        changes = _changes(networks, reader, sorted(cohorts[0].glob("*.dcm"))[:_ALTERED_CINES]) if cohorts else {}
+    finally:
+        reader.close()
+    return {"held_out": found, "without_trapezius": measured, "largest_change_of_probability": changes}
+
+
+def _cohort(networks: Networks, reader: FileCineReader, folder: Path) -> dict[str, Any]:
+    with (folder / COHORT_FILE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    findings: dict[str, list[Finding]] = {row["subject"]: [] for row in rows}
+    for row in rows:
+        with reader.open(folder / row["file"]) as cine:
+            if (finding := networks.probability(cine)) is not None:
+                findings[row["subject"]].append(finding)
+    label_of = {row["subject"]: int(row["label"] == "mps") for row in rows}
+    answered = [subject for subject, found in findings.items() if found]
+    labels = np.array([label_of[subject] for subject in answered])
+    return {
+        "people": len(label_of),
+        "people_answered": len(answered),
+        "cines": len(rows),
+        "cines_refused": len(rows) - sum(map(len, findings.values())),
+        **_figures(labels, np.array([_of_study(findings[subject]) for subject in answered])),
+    }
+
+
+def _of_study(findings: list[Finding]) -> float:
+    together = study_finding(findings) or findings[0]
+    return float(str(together.value))
+
+
+def _figures(labels: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]) -> dict[str, Any]:
+    called = (probability >= 0.5).astype(np.float64)
+    found: dict[str, Any] = {}
+    for name, (statistic, values) in scored(probability, called).items():
+        low, high = bootstrap_interval(labels, values, statistic)
+        found[name] = {"value": float(statistic(labels, values)), "low": low, "high": high}
+    base = np.full(len(labels), labels.mean())
+    found["brier"] = float(brier_score_loss(labels, probability))
+    found["brier_of_the_base_rate"] = float(brier_score_loss(labels, base))
+    assert found["auc"]["value"] == roc_auc_score(labels, probability)  # noqa: S101 - one statistic, one name
+    return found
+
+
+def _measured(networks: Networks, reader: FileCineReader, paths: list[Path]) -> dict[str, int]:
+    measured = 0
+    for path in paths:
+        with reader.open(path) as cine:
+            measured += networks.probability(cine) is not None
+    return {"cines": len(paths), "measured": measured}
+
+
+def _changes(networks: Networks, reader: FileCineReader, paths: list[Path]) -> dict[str, float]:
+    """The most that the probability of one of these cines moves when nothing about the muscle does."""
+    alterations: dict[str, Callable[[Cine], Cine]] = {
+        "same file again": lambda cine: cine,
+        "brightness x 1.15 + 8": partial(_altered, change=_brighter),
+        "JPEG again, quality 70": partial(_altered, change=_encoded),
+        "3 % of the sector cut off": _cropped,
+    }
+    largest = dict.fromkeys(alterations, 0.0)
+    for path in paths:
+        with reader.open(path) as cine:
+            plain = networks.probability(cine)
+            for name, alter in alterations.items():
+                other = networks.probability(alter(cine))
+                if plain is not None and other is not None:
+                    largest[name] = max(largest[name], abs(float(str(plain.value)) - float(str(other.value))))
+    return largest
+
+
+def _altered(cine: Cine, change: Callable[[Pixels], Pixels]) -> Cine:
+    return replace(cine, frames=lambda: (Frame(frame.number, change(frame.pixels)) for frame in cine.frames()))
+
+
+def _brighter(pixels: Pixels) -> Pixels:
+    return np.asarray(np.clip(pixels.astype(np.float32) * 1.15 + 8, 0, 255), np.uint8)
+
+
+def _encoded(pixels: Pixels) -> Pixels:
+    written = BytesIO()
+    Image.fromarray(pixels).save(written, "JPEG", quality=70)
+    return np.asarray(Image.open(written))
+
+
+def _cropped(cine: Cine) -> Cine:
+    box = cine.region.box
+    x, y = round(_MARGIN * box.width), round(_MARGIN * box.height)
+    region = replace(cine.region, box=Box(box.x0 + x, box.y0 + y, box.x1 - x, box.y1 - y))
+    frames = partial(_inner, cine, x, y)
+    return replace(cine, region=region, frames=frames)
+
+
+def _inner(cine: Cine, x: int, y: int) -> Iterator[Frame]:
+    for frame in cine.frames():
+        yield Frame(
+            frame.number, np.ascontiguousarray(frame.pixels[y : frame.pixels.shape[0] - y, x : frame.pixels.shape[1] - x])
+        )
+
+
+def _described(model: ModelSpec) -> ModelUsed:
+    return ModelUsed(name=model.model_name, version=model.model_version, sha256="0" * 64, evidence="simulated")
