@@ -142,7 +142,16 @@ class Service:
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
+            shadow_models=self._shadow_models(),
         )
+
+    def _shadow_models(self) -> Mapping[str, str]:
+        """Raises InputRejected naming the setting and a model that no analysis uses."""
+        known = {model.model_name for model in self.models}
+        if unknown := sorted(set(self.settings.shadow_models) - known):
+            said = f"no analysis uses a model {', '.join(unknown)}; those in use: {', '.join(sorted(known))}"
+            raise InputRejected(f"setting SONOMYO_SHADOW_MODELS: {said}", reason="invalid_setting")
+        return self.settings.shadow_models
 
     def _lazy_server(self) -> InferenceServer:
         from service.adapters.triton import LazyInferenceServer

@@ -6,7 +6,7 @@ waiting job never looks at the study before the change that it was deferred for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from service.core.analyses.analysis import Analysis, ModelSpec
 from service.core.comparison import compare
@@ -26,6 +26,7 @@ from service.ports import (
     InstanceStore,
     ReceivedInstance,
     RenderedObject,
+    ShadowAnalysis,
     StoredAnalysis,
     StoredInstance,
     StudyState,
@@ -33,6 +34,8 @@ from service.ports import (
     UnitOfWorkFactory,
 )
 
+#: States of an analysis that has findings, were they only that nothing can be measured.
+_ENDED_WELL = ("done", "rejected")
 #: Renders one kind of object from a report and the instances that it rests on.
 Renderer = Callable[[Report, Sequence[StoredInstance]], RenderedObject]
 
@@ -52,6 +55,8 @@ class Flow:
     rules: RoutingRules
     stable_age_seconds: float
     software: Software
+    #: Versions of models, by name, that run beside the served ones; what they say is kept and never sent.
+    shadow_models: Mapping[str, str] = field(default_factory=dict)
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
@@ -102,6 +107,30 @@ class Flow:
             opened = unit.analyses.get(instance_id, analysis_name)
         if opened is not None and opened.state == "queued":
             self._close(replace(opened, state="failed", failure=reason), instance)
+
+    def shadow_analysis(self, instance_id: int, analysis_name: str) -> None:
+        """Run the models in shadow on an instance that was analysed, and keep what they say beside what is reported.
+
+        Raises Unavailable, ModelContractError.
+        """
+        versions = self._in_shadow(analysis_name)
+        with self.units() as unit:
+            instance = unit.instances.get(instance_id)
+            served = unit.analyses.get(instance_id, analysis_name)
+        if not versions or served is None or served.state not in _ENDED_WELL:
+            return
+        made = self._run(self._analysis(analysis_name), instance, replace(served, model_versions=versions))
+        with self.units() as unit:
+            unit.shadows.save(
+                ShadowAnalysis(
+                    instance_id=instance_id,
+                    analysis_name=analysis_name,
+                    analysis_version=made.analysis_version,
+                    model_versions=versions,
+                    findings=made.findings,
+                    served_findings=served.findings,
+                )
+            )
 
     def request_report(self, study_instance_uid: str) -> None:
         """The report is wanted as soon as the analyses are done. Raises NotFound."""
@@ -269,6 +298,12 @@ class Flow:
         except KeyError as error:
             raise NotFound(f"There is no analysis named {name}; the routing rules and this version disagree.") from error
 
+    def _in_shadow(self, analysis_name: str) -> dict[str, str]:
+        """Versions of the models of one analysis that run in shadow; empty for one that this version does not have."""
+        analysis = self.analyses.get(analysis_name)
+        names = {model.model_name for model in analysis.models} if analysis is not None else set()
+        return {name: version for name, version in self.shadow_models.items() if name in names}
+
     def _check_pinned(self, model_versions: Mapping[str, str]) -> None:
         used = {spec.model_name: spec for analysis in self.analyses.values() for spec in analysis.models}
         for name, version in model_versions.items():
@@ -310,6 +345,8 @@ class Flow:
             if asked is not None and asked.model_versions != outcome.model_versions:
                 return  # other models were asked for meanwhile, and their job waits
             unit.analyses.close(outcome)
+            if outcome.state in _ENDED_WELL and self._in_shadow(outcome.analysis_name):
+                unit.jobs.shadow_analysis(outcome.instance_id, outcome.analysis_name)
             if study.completion_requested or study.unfinished_analyses <= 1:
                 unit.jobs.complete_study(study_instance_uid, after_seconds=0)
 

@@ -71,6 +71,19 @@ class StoredAnalysis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowAnalysis:
+    """One row of `shadow_analyses`: what models in shadow mode made of an instance beside what is reported of it."""
+
+    instance_id: int
+    analysis_name: str
+    analysis_version: str
+    #: Of the models in shadow, by name.
+    model_versions: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    served_findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedObject:
     """One object that we made: rendered once, its bytes kept and re-sent as they are."""
 
@@ -161,6 +174,9 @@ class JobQueue(Protocol):
     def analyse_instance(self, instance_id: int, analysis_name: str) -> None:
         """Analyse one instance."""
 
+    def shadow_analysis(self, instance_id: int, analysis_name: str) -> None:
+        """Run the models in shadow on one instance, once nothing else waits."""
+
     def complete_study(self, study_instance_uid: str, *, after_seconds: float) -> None:
         """Look whether the study is complete, after a delay."""
 
@@ -213,6 +229,13 @@ class AnalysisRows(Protocol):
 
     def of_study(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
         """The analyses of the study's current instances, oldest instance first."""
+
+
+class ShadowRows(Protocol):
+    """Rows of `shadow_analyses`."""
+
+    def save(self, shadow: ShadowAnalysis) -> None:
+        """Insert, or replace what the same models made of the same instance before."""
 
 
 class StudyRows(Protocol):
@@ -289,6 +312,7 @@ class UnitOfWork(Protocol):
 
     instances: InstanceRows
     analyses: AnalysisRows
+    shadows: ShadowRows
     studies: StudyRows
     reports: ReportRows
     outbox: OutboxRows

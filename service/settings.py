@@ -228,6 +228,8 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     destinations: tuple[DestinationSettings, ...] = ()
+    #: Model name -> version that runs beside the served one; what it says is kept and compared, never reported or sent.
+    shadow_models: dict[str, Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]] = {}
     #: Routing rules (TOML); without it the built-in rules serve.
     routing_file: Path | None = None
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from service.access import AuditEntry
 from service.core.findings import Value
 from service.core.report import Report
+from service.core.shadow import ShadowComparison
 from service.ports import RenderedObject, StoredInstance
 
 
@@ -364,3 +365,6 @@ class OperationViews(Protocol):
 
     def counters(self) -> Counters:
         """Figures for monitoring."""
+
+    def shadow_comparisons(self) -> tuple[ShadowComparison, ...]:
+        """Models in shadow against the served ones, over all instances that both have seen."""

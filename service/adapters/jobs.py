@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 ANALYSE_INSTANCE = "sonomyo.analyse_instance"
+SHADOW_ANALYSIS = "sonomyo.shadow_analysis"
 COMPARE_PIXELS = "sonomyo.compare_pixels"
 COMPLETE_STUDY = "sonomyo.complete_study"
 COMPOSE_REPORT = "sonomyo.compose_report"
@@ -19,6 +20,7 @@ DELIVER_REPORT = "sonomyo.deliver_report"
 QUEUES = {
     ANALYSE_INSTANCE: "analysis",
     COMPARE_PIXELS: "analysis",
+    SHADOW_ANALYSIS: "shadow",
     COMPLETE_STUDY: "flow",
     COMPOSE_REPORT: "flow",
     DELIVER_REPORT: "delivery",
@@ -46,6 +48,11 @@ class PostgresJobQueue:
         """Analyse one instance."""
         # No queueing lock: a second run of the same analysis finds its row no longer `queued` and ends.
         self._task(ANALYSE_INSTANCE).defer(instance_id=instance_id, analysis_name=analysis_name)
+
+    def shadow_analysis(self, instance_id: int, analysis_name: str) -> None:
+        """Run the models in shadow on one instance."""
+        lock = f"shadow:{instance_id}:{analysis_name}"
+        self._defer(SHADOW_ANALYSIS, {"instance_id": instance_id, "analysis_name": analysis_name}, queueing_lock=lock)
 
     def compare_pixels(self, instance_id: int) -> None:
         """Compare the decoded pixels of a conflict with the current instance's."""

@@ -9,7 +9,9 @@ from service.access import AuditEntry
 from service.adapters import cursors
 from service.adapters.job_queries import STATE_OF_J
 from service.adapters.postgres import vendor_errors_translated
-from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow, ReportRow
+from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow, ReportRow, ShadowAnalysisRow
+from service.core.findings import Finding
+from service.core.shadow import ShadowComparison, ShadowPair, compare_shadow
 from service.errors import NotFound
 from service.views import AssociationPage, AssociationView, AuditPage, Counters, DeliveryPage, DeliveryState, DeliveryView
 
@@ -22,6 +24,7 @@ _COUNTS = {
     "deliveries": "SELECT destination, state, count(*) FROM deliveries GROUP BY 1, 2",
     "associations": "SELECT outcome, count(*) FROM associations GROUP BY 1",
 }
+_READ_AT_ONCE = 200
 _OLDEST_WAITING = """
     SELECT coalesce(extract(epoch FROM now() - min(coalesce(j.scheduled_at, e.at))), 0)
     FROM procrastinate_jobs j JOIN procrastinate_events e ON e.job_id = j.id AND e.type = 'deferred'
@@ -93,6 +96,12 @@ class PostgresOperationViews:
             waiting = float(connection.execute(text(_OLDEST_WAITING)).scalar_one())
         return Counters.model_validate({**counted, "oldest_waiting_job_seconds": waiting})
 
+    def shadow_comparisons(self) -> tuple[ShadowComparison, ...]:
+        """A few rows in memory at a time."""
+        rows = select(ShadowAnalysisRow.__table__).execution_options(yield_per=_READ_AT_ONCE)
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            return compare_shadow(map(_shadow_pair, connection.execute(rows).mappings()))
+
 
 def select_deliveries() -> Select[Any]:
     """The columns of a `DeliveryView`."""
@@ -111,6 +120,15 @@ def _association(row: RowMapping) -> AssociationView:
     closed = row["closed_at"]
     duration = None if closed is None else (closed - row["opened_at"]).total_seconds()
     return AssociationView(association_id=row["id"], duration_seconds=duration, **shown)
+
+
+def _shadow_pair(row: RowMapping) -> ShadowPair:
+    return ShadowPair(
+        analysis_name=row["analysis_name"],
+        model_versions=row["model_versions"],
+        served=tuple(Finding.model_validate(finding) for finding in row["served_findings"]),
+        shadow=tuple(Finding.model_validate(finding) for finding in row["findings"]),
+    )
 
 
 def _next(rows: Sequence[RowMapping], limit: int) -> str | None:

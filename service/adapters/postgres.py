@@ -19,6 +19,7 @@ from service.adapters.instance_rows import PostgresInstanceRows
 from service.adapters.jobs import PostgresJobQueue
 from service.adapters.outbox_rows import PostgresOutboxRows
 from service.adapters.report_rows import PostgresReportRows
+from service.adapters.shadow_rows import PostgresShadowRows
 from service.adapters.study_rows import PostgresStudyRows
 from service.errors import SonomyoError, Unavailable
 from service.ports import (
@@ -27,6 +28,7 @@ from service.ports import (
     JobQueue,
     OutboxRows,
     ReportRows,
+    ShadowRows,
     StudyRows,
     UnitOfWork,
 )
@@ -89,6 +91,7 @@ class PostgresUnitOfWork:
             self._session.connection()
         self.instances: InstanceRows = PostgresInstanceRows(session=self._session)
         self.analyses: AnalysisRows = PostgresAnalysisRows(session=self._session)
+        self.shadows: ShadowRows = PostgresShadowRows(session=self._session)
         self.studies: StudyRows = PostgresStudyRows(session=self._session)
         self.reports: ReportRows = PostgresReportRows(session=self._session)
         self.outbox: OutboxRows = PostgresOutboxRows(session=self._session)

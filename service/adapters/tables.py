@@ -170,6 +170,21 @@ class AnalysisRow(Row):
     )
 
 
+class ShadowAnalysisRow(Row):
+    """What models in shadow mode made of one instance, and what was reported of it then; no report ever reads this."""
+
+    __tablename__ = "shadow_analyses"
+
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id"), primary_key=True)
+    analysis_name: Mapped[str] = mapped_column(primary_key=True)
+    #: Of the models in shadow: model name -> version.
+    model_versions: Mapped[dict[str, Any]] = mapped_column(primary_key=True)
+    analysis_version: Mapped[str]
+    findings: Mapped[list[Any]]
+    served_findings: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class ReportRow(Row):
     """One immutable version of a study's report; a trigger refuses UPDATE and DELETE."""
 

@@ -13,7 +13,15 @@ from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, 
 from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Job, Status
 
-from service.adapters.jobs import ANALYSE_INSTANCE, COMPARE_PIXELS, COMPLETE_STUDY, COMPOSE_REPORT, DELIVER_REPORT, QUEUES
+from service.adapters.jobs import (
+    ANALYSE_INSTANCE,
+    COMPARE_PIXELS,
+    COMPLETE_STUDY,
+    COMPOSE_REPORT,
+    DELIVER_REPORT,
+    QUEUES,
+    SHADOW_ANALYSIS,
+)
 from service.errors import InputRejected, ModelContractError, NotFound, SonomyoError, Unavailable
 from service.flow import Flow
 
@@ -104,6 +112,7 @@ def make_worker_app(*, flow: Flow, steps: Steps, database_url: str, maximum_atte
     _add_delivery(app, flow, steps, RetryByClass(DELIVERY_ATTEMPTS))
 
     _add_step(app, COMPARE_PIXELS, flow.compare_pixels, steps, retry)
+    _add_step(app, SHADOW_ANALYSIS, flow.shadow_analysis, steps, retry)
     _add_step(app, COMPLETE_STUDY, flow.complete_study, steps, retry)
     _add_step(app, COMPOSE_REPORT, flow.compose_report, steps, retry)
     return app
@@ -186,7 +195,11 @@ async def _run(
 ) -> None:
     wanted = set(queues or QUEUES.values())
     loop = asyncio.get_running_loop()
-    groups = [(sorted(wanted & {"analysis"}), concurrency), (sorted(wanted - {"analysis"}), 4)]
+    groups = [
+        (sorted(wanted & {"analysis"}), concurrency),
+        (sorted(wanted & {"shadow"}), 1),
+        (sorted(wanted - {"analysis", "shadow"}), 4),
+    ]
     async with app.open_async():
         tasks = [asyncio.create_task(_work(app, names, count)) for names, count in groups if names]
         tasks.append(asyncio.create_task(_recover_stalled(flow, app, maximum_attempts)))

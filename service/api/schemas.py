@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from service.access import Role
 from service.core.findings import Value
 from service.core.report import Report
+from service.core.shadow import ShadowComparison
 
 
 class ProblemDetails(Value):
@@ -85,6 +86,12 @@ class ModelStates(Value):
     """Every model that an analysis needs."""
 
     models: tuple[ModelState, ...]
+
+
+class ShadowComparisons(Value):
+    """Models in shadow mode against the served ones."""
+
+    comparisons: tuple[ShadowComparison, ...]
 
 
 class DestinationState(Value):

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("migrate")(migrate_command)
     app.command("models")(models_command)
+    app.command("shadow")(shadow_command)
     app.command("doctor")(doctor_command)
     app.command("backup")(backup_command)
     app.command("restore")(restore_command)
@@ -53,6 +54,20 @@ def models_command(context: typer.Context) -> None:
             )
         except SonomyoError as error:
             table.add_row(spec.model_name, spec.model_version, "", "", "", f"no: {error}")
+    _console().print(table)
+
+
+def shadow_command(context: typer.Context) -> None:
+    """Models in shadow mode against the served ones: shadow less served, over the instances that both measured."""
+    from service.adapters.operation_queries import PostgresOperationViews
+
+    table = Table("Analysis", "In shadow", "Quantity", "Both", "Only served", "Only shadow", "Mean difference", "SD", "Largest")
+    for row in PostgresOperationViews(engine=Service(context.obj).engine).shadow_comparisons():
+        versions = ", ".join(f"{name} {version}" for name, version in row.model_versions.items())
+        counts = (str(row.both), str(row.only_served), str(row.only_shadow))
+        numbers = (row.mean_difference, row.sd_of_differences, row.largest_absolute_difference)
+        shown = ("" if number is None else f"{number:.3g} {row.unit}" for number in numbers)
+        table.add_row(row.analysis, versions, row.name, *counts, *shown)
     _console().print(table)
 
 

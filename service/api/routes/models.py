@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from service.api.dependencies import Model, Parts, Viewer
-from service.api.schemas import ModelState, ModelStates, problem_responses
+from service.api.schemas import ModelState, ModelStates, ShadowComparisons, problem_responses
 from service.errors import SonomyoError
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"], responses=problem_responses(401, 403, 429, 503))
@@ -14,6 +14,13 @@ def list_models(parts: Parts, principal: Viewer) -> ModelStates:
     """Model, version, weights, evidence and readiness."""
     del principal
     return ModelStates(models=tuple(_state(model) for model in parts.models))
+
+
+@router.get("/shadow")
+def compare_shadow_models(parts: Parts, principal: Viewer) -> ShadowComparisons:
+    """What models in shadow mode say beside the served ones; no report holds any of it."""
+    del principal
+    return ShadowComparisons(comparisons=parts.operations.shadow_comparisons())
 
 
 def _state(model: Model) -> ModelState:
