@@ -48,7 +48,7 @@ openapi: setup ## Write openapi/openapi.json anew
 model: setup ## Train and export the model again: DATA=folder of labelled frames; hours on a few cores, torch beside the service
 	@[ -n "$(DATA)" ] || { echo 'model: set DATA to the folder of labelled frames (training/muscle_segmentation says which)' >&2; exit 2; }
 	@[ -x .cache/train/bin/python ] || $(BIN)/python -m venv .cache/train
-	.cache/train/bin/python -m pip install --quiet -r training/requirements.txt
+	.cache/train/bin/python -m pip install --quiet -c constraints.txt -e . -r training/requirements.txt
 	.cache/train/bin/python -m training.muscle_segmentation.train --data "$(DATA)" --out training/runs/muscle_segmentation $(ARGS)
 	.cache/train/bin/python -m training.muscle_segmentation.evaluate --data "$(DATA)" --run training/runs/muscle_segmentation
 	.cache/train/bin/python -m training.muscle_segmentation.export --run training/runs/muscle_segmentation

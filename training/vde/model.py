@@ -79,7 +79,8 @@ class ResidualStage(nn.Module):
         self.first_norm = nn.GroupNorm(8, outer)
         self.time = nn.Conv3d(outer, outer, (3, 1, 1), (stride[0], 1, 1), (1, 0, 0), bias=False)
         self.second_norm = nn.GroupNorm(8, outer)
-        self.shortcut = nn.Identity() if inner == outer else nn.Conv3d(inner, outer, 1, stride, bias=False)
+        is_alike = inner == outer and stride == (1, 1, 1)
+        self.shortcut = nn.Identity() if is_alike else nn.Conv3d(inner, outer, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, outer, T / stride, H / stride, W / stride)."""

@@ -27,7 +27,6 @@ METHODS: dict[str, Callable[[VdeConfig], nn.Module]] = {
     "videomae": VideoMae,
     "jepa": Jepa,
 }
-_SAVE_EVERY = 100
 _ENCODED_AT_ONCE = 64
 
 
@@ -43,6 +42,7 @@ class Schedule:
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.99
     seed: int = 0
+    save_every: int = 100
 
 
 def pretrain(
@@ -72,7 +72,7 @@ def pretrain(
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         _follow(average, network.encoder, min(schedule.keep, (1 + step) / (10 + step)))
-        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == schedule.steps:
+        if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
             _save(parts, step + 1, out / "last.pt")
             _log(out, {"step": step + 1, "loss": round(float(loss.detach()), 4), "seconds": round(time.monotonic() - begun)})
     return average

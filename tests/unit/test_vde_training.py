@@ -1,0 +1,144 @@
+"""Training of the Video Diffusion Encoder; runs where torch is, in the training environment."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
+pytest.importorskip("sklearn", reason="scikit-learn is only in the training environment (training/requirements.txt)")
+
+import torch
+
+from service.core.clips import ClipShape
+from training.vde import pretrain as pretraining
+from training.vde.augment import jitter
+from training.vde.classify import Clips, fit, mean_over_people
+from training.vde.data import Cohort, load_cohort
+from training.vde.model import Encoder, VdeConfig, standardise
+from training.vde.pretrain import METHODS, Schedule, encode, pretrain
+from training.vde.served import ServedClassifier
+
+TINY = VdeConfig(frames=16, size=32, widths=(8, 8, 16, 16), latent=16, denoiser_widths=(8, 16))
+
+
+def noise(count: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(1, 255, (count, 16, 32, 32), dtype=np.uint8)
+
+
+def small_cohort() -> Cohort:
+    """Four people, two videos each, two clips a video; the odd ones are in pain."""
+    person = np.repeat(np.arange(4), 4)
+    return Cohort(
+        clips=noise(16),
+        video=np.repeat(np.arange(8), 2),
+        subject=np.array([f"p{i}" for i in person]),
+        label=person % 2,
+        site_type=np.where(person % 2, "latent", "control"),
+    )
+
+
+def test_standardise_takes_gain_and_offset_away_and_leaves_padding() -> None:
+    clip = torch.from_numpy(noise(2)[:, None]).float()
+    clip[..., :8, :] = 0
+    inside = clip > 0
+    brighter = torch.where(inside, 0.5 * clip + 20, clip)
+    assert torch.allclose(standardise(clip), standardise(brighter), atol=2e-3)
+    assert not standardise(clip)[~inside].any()
+
+
+def test_jitter_changes_each_clip_in_its_own_way_and_is_the_same_by_seed() -> None:
+    clip = torch.from_numpy(noise(1)[:, None]).repeat(2, 1, 1, 1, 1)
+    looks = [jitter(clip, torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(looks[0], looks[1])
+    assert not torch.allclose(looks[0][0], looks[0][1])
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_method_learns_something_of_a_tiny_cohort(method: str, tmp_path: Path) -> None:
+    cohort = small_cohort()
+    pretrain(method, TINY, cohort, np.ones(16, np.bool_), Schedule(steps=2, batch=4), tmp_path)
+    before, after = Encoder(TINY), pretrain(method, TINY, cohort, np.ones(16, np.bool_), Schedule(steps=4, batch=4), tmp_path)
+    assert encode(after, cohort.clips).shape == (16, 16)
+    assert not np.allclose(encode(before, cohort.clips), encode(after, cohort.clips))
+
+
+def test_pretraining_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cohort, everybody = small_cohort(), np.ones(16, np.bool_)
+    schedule = Schedule(steps=4, batch=4, save_every=2)
+    whole = pretrain("vde", TINY, cohort, everybody, schedule, tmp_path / "whole")
+    save = pretraining._save
+
+    def save_and_die(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretraining, "_save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain("vde", TINY, cohort, everybody, schedule, tmp_path / "cut")
+    monkeypatch.undo()
+    resumed = pretrain("vde", TINY, cohort, everybody, schedule, tmp_path / "cut")
+    assert np.allclose(encode(whole, cohort.clips), encode(resumed, cohort.clips), atol=1e-6)
+
+
+def test_pretraining_never_reads_a_clip_that_was_not_chosen(tmp_path: Path) -> None:
+    cohort = small_cohort()
+    chosen = cohort.subject != "p3"
+    other = replace(cohort, clips=np.where(chosen[:, None, None, None], cohort.clips, noise(16, seed=9)))
+    trained = [
+        pretrain("simclr", TINY, one, chosen, Schedule(steps=2, batch=4), tmp_path / str(number))
+        for number, one in enumerate((cohort, other))
+    ]
+    assert np.array_equal(encode(trained[0], noise(3, seed=5)), encode(trained[1], noise(3, seed=5)))
+
+
+def test_mean_over_people_weighs_videos_alike_however_long_they_are() -> None:
+    clips = Clips(
+        features=np.zeros((4, 1)), video=np.array([0, 0, 0, 1]), subject=np.array(["a"] * 4), label=np.array([1, 1, 1, 1])
+    )
+    assert mean_over_people(np.array([1.0, 1.0, 1.0, 5.0]), clips).tolist() == [3.0]
+
+
+def separable(people: int = 12, clips: int = 3) -> Clips:
+    random = np.random.default_rng(0)
+    label = np.repeat(np.arange(people) % 2, clips)
+    features = random.standard_normal((people * clips, 16)) + 2.0 * label[:, None] * (np.arange(16) == 0)
+    return Clips(
+        features.astype(np.float32),
+        video=np.repeat(np.arange(people), clips),
+        subject=np.repeat([f"p{i:02d}" for i in range(people)], clips),
+        label=label,
+    )
+
+
+def test_classifier_tells_people_apart_by_what_differs() -> None:
+    clips = separable()
+    classifier = fit(clips)
+    called = classifier.of_people(clips) > classifier.threshold
+    assert (called == (clips.people()[1] == 1)).mean() >= 0.9
+    assert np.abs(classifier.weights).argmax() == 0
+
+
+def test_served_classifier_gives_the_classifiers_logits_its_copies_and_the_nearest_cases() -> None:
+    clips = separable()
+    served = ServedClassifier(clips)
+    with torch.inference_mode():
+        logits, distance, similarity, case_label = served(torch.from_numpy(clips.features))
+    assert np.allclose(logits[:, 0].numpy(), fit(clips).logits(clips.features), atol=1e-4)
+    assert logits.shape == (36, 101)
+    assert float(logits.std(1).min()) > 0
+    assert (distance <= 1).float().mean() > 0.9
+    assert torch.all(similarity[:, :-1] >= similarity[:, 1:])
+    assert set(np.unique(case_label.numpy())) <= {0.0, 1.0}
+
+
+def test_cohort_table_that_is_wrong_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").touch()
+    (tmp_path / "cohort.csv").write_text("file,subject,label,site_type,side\na.dcm,p1,healthy,latent,left\n")
+    with pytest.raises(SystemExit, match="line 2: label is mps or control"):
+        load_cohort(tmp_path, ClipShape())
+    (tmp_path / "cohort.csv").write_text("file,subject,label\n")
+    with pytest.raises(SystemExit, match="site_type, side are missing"):
+        load_cohort(tmp_path, ClipShape())
