@@ -16,7 +16,7 @@ import onnxruntime
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary
+from training.muscle_segmentation.evaluate import constant_angle, interval, load_network, predict, summary
 from training.muscle_segmentation.export import export
 from training.muscle_segmentation.folds import Folds, fold_named
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters
@@ -24,6 +24,8 @@ from training.muscle_segmentation.real import Labelled, load_real
 from training.muscle_segmentation.scores import Score, score
 from training.muscle_segmentation.simulated import load_or_simulate
 from training.muscle_segmentation.train import Schedule, train
+
+Scores = list[Score]
 
 _SIZE = 256
 _TIMED_FRAMES = 60
@@ -49,6 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
     parser.add_argument("--runs", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=sorted(NETWORKS))
+    parser.add_argument("--reference", help="the network that others are compared with image by image; the last by default")
     parser.add_argument("--folds", nargs="+", default=["image-0"], help="image-0 to image-4, or device- and a device's name")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--crop", type=int, default=0, help="side of the window that a training step sees; 0 is the whole frame")
@@ -57,9 +60,11 @@ def main() -> None:
     parser.add_argument("--simulated-frames", type=int, default=1200)
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     arguments = parser.parse_args()
+    arguments.reference = arguments.reference or arguments.networks[-1]
     images = load_real(arguments.data)
     simulated = load_or_simulate(arguments.runs, arguments.simulated_frames, arguments.negatives)
-    rows = {name: _row(name, images, simulated, arguments) for name in arguments.networks}
+    made = {name: _row(name, images, simulated, arguments) for name in arguments.networks}
+    rows = {name: row | {"less_reference": _less(scores, made[arguments.reference][1])} for name, (row, scores) in made.items()}
     (arguments.runs / f"{arguments.title}.json").write_text(json.dumps(rows, indent=1) + "\n")
     (arguments.runs / f"{arguments.title}.md").write_text(table(rows))
     print(table(rows))
@@ -93,13 +98,19 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     for title, key in (("GMAC a frame", "giga_multiply_accumulates"), ("ms a frame, one core", "milliseconds_on_one_core")):
         lines.append(f"|{title}|" + "|".join(f"{row['cost'][key]:.2f}" for row in rows.values()) + "|")
     for kind in ("image", "device"):
-        for title, key in _ROWS:
+        for title, key in _ROWS if any(kind in row["scores"] for row in rows.values()) else ():
             cells = [_cell(row["scores"].get(kind, {}).get(key)) for row in rows.values()]
             lines.append(f"|{kind} folds: {title}|" + "|".join(cells) + "|")
+    for title in next(iter(rows.values()))["less_reference"]:
+        cells = [_cell(row["less_reference"][title]) for row in rows.values()]
+        lines.append(f"|{title} less the reference's, same images|" + "|".join(cells) + "|")
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, images: list[Labelled], simulated: list[Labelled], arguments: argparse.Namespace) -> dict[str, Any]:
+def _row(
+    name: str, images: list[Labelled], simulated: list[Labelled], arguments: argparse.Namespace
+) -> tuple[dict[str, Any], Scores]:
+    """For the table, and image by image."""
     scores: dict[str, list[Score]] = {"image": [], "device": []}
     run = arguments.runs
     for fold in arguments.folds:
@@ -111,7 +122,26 @@ def _row(name: str, images: list[Labelled], simulated: list[Labelled], arguments
             (run / "done").touch()
         scores[fold.partition("-")[0]] += score_fold(load_network(run / "last.pt"), images, fold_named(images, fold))
     summaries = {kind: summary(found) for kind, found in scores.items() if found}
-    return {"folds": arguments.folds, "scores": summaries, "cost": cost(load_network(run / "last.pt"), run / "model.onnx")}
+    row = {"folds": arguments.folds, "scores": summaries, "cost": cost(load_network(run / "last.pt"), run / "model.onnx")}
+    return row, [score for found in scores.values() for score in found]
+
+
+def _less(scores: Scores, reference: Scores) -> dict[str, Any]:
+    """How much higher this network scores than the reference on the same images, with an interval over clusters."""
+    pairs = list(zip(scores, reference, strict=True))
+    differences = {
+        "aponeurosis Dice": [(_dice_difference(one.aponeurosis_iou, other.aponeurosis_iou), one.cluster) for one, other in pairs],
+        "fascicle Dice": [(_minus(one.fascicle_dice, other.fascicle_dice), one.cluster) for one, other in pairs],
+    }
+    return {name: interval(values) for name, values in differences.items()}
+
+
+def _dice_difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else 2 * one / (1 + one) - 2 * other / (1 + other)
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _milliseconds(onnx: Path) -> float:

@@ -98,21 +98,21 @@ def summary(scores: list[Score]) -> dict[str, object]:
     return {
         "images": len(scores),
         "clusters": len({s.cluster for s in scores}),
-        "aponeurosis_iou": _interval([(s.aponeurosis_iou, s.cluster) for s in scores]),
-        "belly_iou": _interval([(s.belly_iou, s.cluster) for s in scores]),
-        "line_error_pixels_median": _interval(found, median=True),
+        "aponeurosis_iou": interval([(s.aponeurosis_iou, s.cluster) for s in scores]),
+        "belly_iou": interval([(s.belly_iou, s.cluster) for s in scores]),
+        "line_error_pixels_median": interval(found, median=True),
         "lines_found": None if not lines else len(found) / len(lines),
-        "both_lines_within_3_pixels": _interval(near),
-        "aponeurosis_dice": _interval([(_dice(s.aponeurosis_iou), s.cluster) for s in scores]),
-        "belly_dice": _interval([(_dice(s.belly_iou), s.cluster) for s in scores]),
-        "fascicle_f1_at_2_pixels": _interval([(s.fascicle_f1, s.cluster) for s in scores]),
-        "fascicle_dice": _interval([(s.fascicle_dice, s.cluster) for s in scores]),
-        "fascicle_cldice": _interval([(s.fascicle_cldice, s.cluster) for s in scores]),
-        "angle_mae_deg": _interval([(s.angle_error_deg, s.cluster) for s in labelled]),
+        "both_lines_within_3_pixels": interval(near),
+        "aponeurosis_dice": interval([(_dice(s.aponeurosis_iou), s.cluster) for s in scores]),
+        "belly_dice": interval([(_dice(s.belly_iou), s.cluster) for s in scores]),
+        "fascicle_f1_at_2_pixels": interval([(s.fascicle_f1, s.cluster) for s in scores]),
+        "fascicle_dice": interval([(s.fascicle_dice, s.cluster) for s in scores]),
+        "fascicle_cldice": interval([(s.fascicle_cldice, s.cluster) for s in scores]),
+        "angle_mae_deg": interval([(s.angle_error_deg, s.cluster) for s in labelled]),
         "angle_answered": _share([s.angle_error_deg is not None for s in labelled]),
-        "analysis_angle_mae_deg": _interval([(s.analysis_angle_error_deg, s.cluster) for s in labelled]),
+        "analysis_angle_mae_deg": interval([(s.analysis_angle_error_deg, s.cluster) for s in labelled]),
         "analysis_angle_answered": _share([s.analysis_angle_error_deg is not None for s in labelled]),
-        "constant_angle_mae_deg": _interval([(s.constant_angle_error_deg, s.cluster) for s in labelled]),
+        "constant_angle_mae_deg": interval([(s.constant_angle_error_deg, s.cluster) for s in labelled]),
     }
 
 
@@ -152,7 +152,8 @@ def _share(answers: Sequence[bool]) -> float | None:
     return sum(answers) / len(answers) if answers else None
 
 
-def _interval(values: Sequence[tuple[float | None, int]], *, median: bool = False) -> dict[str, float | int] | None:
+def interval(values: Sequence[tuple[float | None, int]], *, median: bool = False) -> dict[str, float | int] | None:
+    """Of (value, cluster) pairs, over whole clusters; pairs without a value are left out. None where none has one."""
     known = [(value, cluster) for value, cluster in values if value is not None]
     if not known:
         return None
