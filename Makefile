@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 DATA ?=
 
-.PHONY: help setup demo test check format e2e bench openapi model clean
+.PHONY: help setup demo test check format e2e bench openapi training model clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,10 +45,12 @@ bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop
 openapi: setup ## Write openapi/openapi.json anew
 	$(BIN)/python -m service.commands.openapi
 
-model: setup ## Train and export the model again: DATA=folder of labelled frames; hours on a few cores, torch beside the service
-	@[ -n "$(DATA)" ] || { echo 'model: set DATA to the folder of labelled frames (training/muscle_segmentation says which)' >&2; exit 2; }
+training: setup ## The environment that models are trained in: torch beside the service
 	@[ -x .cache/train/bin/python ] || $(BIN)/python -m venv .cache/train
 	.cache/train/bin/python -m pip install --quiet -c constraints.txt -e . -r training/requirements.txt
+
+model: training ## Train and export the model again: DATA=folder of labelled frames; hours on a few cores, torch beside the service
+	@[ -n "$(DATA)" ] || { echo 'model: set DATA to the folder of labelled frames (training/muscle_segmentation says which)' >&2; exit 2; }
 	.cache/train/bin/python -m training.muscle_segmentation.train --data "$(DATA)" --out training/runs/muscle_segmentation $(ARGS)
 	.cache/train/bin/python -m training.muscle_segmentation.evaluate --data "$(DATA)" --run training/runs/muscle_segmentation
 	.cache/train/bin/python -m training.muscle_segmentation.export --run training/runs/muscle_segmentation
