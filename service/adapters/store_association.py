@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
 from pynetdicom.presentation import build_context
 
 from service.core.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -105,10 +105,10 @@ class _ShortQueue(queue.Queue[Any]):
 def _refusal(association: Association) -> SonomyoError:
     if association.rejected_contexts:
         return _no_context()
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        why = answer.reason_str if answer is not None else "no reason"
-        return Unavailable(f"The peer rejected the association: {why}.", reason="association_rejected")
+    answer = association.acceptor.primitive if association.is_rejected else association.dul.peek_next_pdu()
+    # A rejection that comes before pynetdicom looks whether it is connected is taken for no connection, and stays in the queue.
+    if isinstance(answer, A_ASSOCIATE) and answer.result:
+        return Unavailable(f"The peer rejected the association: {answer.reason_str}.", reason="association_rejected")
     return Unavailable("The peer cannot be reached, or ended the association at once.", reason="no_association")
 
 
