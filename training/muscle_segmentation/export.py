@@ -51,6 +51,8 @@ def main() -> None:
         raise SystemExit(f"int8 differs from fp32 by {difference:.2f} of 255 in the mean")
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     tables = json.loads((arguments.run / "evaluation.json").read_text())
+    kept = {"fp32_sha256": hashlib.sha256(FP32.read_bytes()).hexdigest(), "weights_sha256": digest, **tables}
+    (arguments.results / "segmentation.json").write_text(json.dumps(kept, indent=1) + "\n")
     checkpoint = torch.load(arguments.run / "last.pt", weights_only=True)
     facts = {
         "digest": digest,

@@ -12,7 +12,7 @@ from scipy import ndimage
 from training.muscle_segmentation.real import HELD_OUT_DEVICE, Labelled
 
 #: Correlation of small pictures above which two images count as frames of one video.
-_NEAR_DUPLICATE = 0.72
+NEAR_DUPLICATE = 0.72
 _VALIDATION_SHARE = 0.18
 
 
@@ -83,8 +83,8 @@ def _fold(images: Sequence[Labelled], validation: Sequence[int], device: Sequenc
 
 def near_duplicate_clusters(images: Sequence[npt.NDArray[np.uint8]]) -> list[int]:
     """Cluster number of each image: connected parts of the graph 'correlation of the two small pictures is high'."""
-    pictures = np.stack([_small(image) for image in images])
-    alike = pictures @ pictures.T > _NEAR_DUPLICATE
+    pictures = np.stack([small(image) for image in images])
+    alike = pictures @ pictures.T > NEAR_DUPLICATE
     clusters = list(range(len(images)))
     for i, j in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
         a, b = _root(clusters, int(i)), _root(clusters, int(j))
@@ -104,7 +104,7 @@ def _draw_validation(images: Sequence[Labelled], members: dict[int, list[int]], 
     return drawn
 
 
-def _small(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def small(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """64 x 64, without slow changes of brightness, of unit length."""
     grey = image.astype(np.float64).reshape(64, 4, 64, 4).mean((1, 3))
     detail = ndimage.gaussian_filter(grey, 0.8) - ndimage.gaussian_filter(grey, 6)
