@@ -9,12 +9,15 @@ from datetime import datetime
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
-from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED, study_finding
+from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED, STUDY_NAME, study_finding
 from service.core.report import Comparison, Provenance, Report, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
 _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
+
+#: Findings that rest on several cines.
+_OF_ALL_CINES = frozenset({STUDY_NAME})
 
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
@@ -100,9 +103,16 @@ def analysed_cines(findings: Iterable[Finding]) -> tuple[AnalysedCine, ...]:
     """Findings grouped by instance and analysis, in order of first appearance."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
+        if finding.name in _OF_ALL_CINES:
+            continue
         groups.setdefault((finding.evidence.sop_instance_uid, finding.analysis.name), []).append(finding)
     numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uid for uid, _ in groups), start=1)}
     return tuple(AnalysedCine(numbers[uid], uid, name, tuple(members)) for (uid, name), members in groups.items())
+
+
+def of_all_cines(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What several cines of the study say together, which belongs to none of them."""
+    return tuple(finding for finding in findings if finding.name in _OF_ALL_CINES)
 
 
 def _impression(findings: Sequence[Finding]) -> str:
@@ -110,7 +120,8 @@ def _impression(findings: Sequence[Finding]) -> str:
     if not cines:
         return "Nothing was measured: no instance of this study could be analysed."
     several = len({cine.number for cine in cines}) > 1
-    return "\n".join(_prefix(cine, several=several) + _sentence(cine) for cine in cines)
+    together = [_of_all(finding) for finding in of_all_cines(findings)]
+    return "\n".join((*together, *(_prefix(cine, several=several) + _sentence(cine) for cine in cines)))
 
 
 def _prefix(cine: AnalysedCine, *, several: bool) -> str:
@@ -126,6 +137,11 @@ def _sentence(cine: AnalysedCine) -> str:
         return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."
     values = "; ".join(_headline(finding) for finding in measured)
     return " ".join(filter(None, [f"{subject}: {values}." if values else f"{subject}:", _basis(measured), *stated]))
+
+
+def _of_all(finding: Finding) -> str:
+    subject = ", ".join(filter(None, (label(finding.analysis.name), site_text(finding.site))))
+    return f"All cines together: {subject}: {_headline(finding)}."
 
 
 def _reason(text: str) -> str:

@@ -6,7 +6,7 @@ from service.core.findings import Finding, FindingSite
 from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
-_DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0}
+_DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0, "{ratio}": 2}
 _SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %"}
 
 

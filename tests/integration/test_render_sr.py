@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import highdicom.sr as hd
 import pytest
@@ -11,11 +12,13 @@ from pydicom import Dataset, dcmread
 from service.core import codes
 from service.core.findings import Polyline
 from service.core.instance import InstanceAttributes
+from service.core.measure.pain_findings import NOT_VALIDATED
 from service.core.render.sr import render_sr
 from service.core.report import RESEARCH_USE, Report, object_uid
 from service.errors import InputRejected
 from tests.analysed_contraction import SOP_INSTANCE_UID, contraction_findings
 from tests.calf_report import FRAMES, calf_report, cine_findings, header, instance, not_measured, quality
+from tests.trapezius_parts import analyse, networks, spot_cine
 
 RETIRED_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3"
 RETIRED_SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.6"
@@ -273,3 +276,21 @@ def test_sr_without_an_instance_of_the_evidence_is_refused() -> None:
 def test_sr_of_another_sop_class_is_refused() -> None:
     with pytest.raises(InputRejected):
         render_sr(calf_report(), [instance()], sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11")
+
+
+def test_sr_of_several_cines_says_what_they_say_together_and_that_it_was_not_validated() -> None:
+    first = analyse(spot_cine("1.2.826.0.1.1"), networks(offset=-1.0))
+    second = analyse(spot_cine("1.2.826.0.1.2", side="right"), networks(offset=3.0))
+    report = calf_report(findings=[*first.values(), *second.values()])
+    sources = [replace(instance(), sop_instance_uid=f"1.2.826.0.1.{number}") for number in (1, 2)]
+    together, *cines = measurement_groups(read(report, sources))
+    (value,) = [item for item in items(together, "MYOFASCIAL-STUDY") if not has_derivation(item)]
+    found = {finding.name: finding.value for finding in report.findings}
+    assert float(value.MeasuredValueSequence[0].NumericValue) == pytest.approx(found["myofascial_pain_probability_of_study"])
+    assert NOT_VALIDATED in value.ConceptNameCodeSequence[0].CodeMeaning
+    assert len([item for item in together.ContentSequence if item.ValueType == "IMAGE"]) == 2
+    assert all(not items(group, "MYOFASCIAL-STUDY") for group in cines)
+
+
+def has_derivation(measurement: Dataset) -> bool:
+    return any(item.ConceptNameCodeSequence[0].CodeValue == "121401" for item in measurement.get("ContentSequence", ()))

@@ -1,90 +1,24 @@
 """The analysis through its public door: a cine and two networks' answers in, findings out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from service.core.analyses.analysis import ModelSpec, Tensors
-from service.core.analyses.myofascial_pain import CASES, CLASSIFIER, ENCODER, LATENT, LOGITS, MyofascialPain
-from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
+from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, MyofascialPain
 from service.core.compose import Gaps
-from service.core.findings import Finding, FindingKind, ModelUsed
+from service.core.findings import FindingKind
 from service.core.measure.pain_findings import NOT_VALIDATED, study_finding
 from service.errors import NotMeasurable
 from tests.calf_report import calf_report
-
-BRIGHT = 200
-
-
-def spot_cine(uid: str = "1.2.3", *, bright_frames: Sequence[int] = (), frames: int = 40, side: str | None = "left") -> Cine:
-    """12.5 frames a second of noise; in some frames the upper left square is bright."""
-    noise = np.random.default_rng(0).integers(20, 60, (64, 64), dtype=np.uint8)
-
-    def pixels(number: int) -> Pixels:
-        frame = noise.copy()
-        if number in bright_frames:
-            frame[:16, :16] = BRIGHT
-        return frame
-
-    return Cine(
-        sop_instance_uid=uid,
-        number_of_frames=frames,
-        rows=84,
-        columns=104,
-        region=Region(1, Box(30, 10, 94, 74), Calibration(0.5, 0.5, "regions"), "the tissue region"),
-        time_axis=TimeAxis(tuple(index * 0.08 for index in range(frames)), "FrameTime"),
-        frames=lambda: (Frame(number, pixels(number)) for number in range(1, frames + 1)),
-        picture=lambda number: np.stack([np.pad(pixels(number), ((10, 10), (30, 10)))] * 3, axis=-1),
-        pixel_sha256=lambda: "0" * 64,
-        laterality=side,  # type: ignore[arg-type]
-    )
-
-
-def networks(*, distance: float = 0.5, gain: float = 0.02, offset: float = 0.0) -> Callable[..., Iterator[Tensors]]:
-    """The latent holds the mean grey of the upper left square; the logit rises with it, copies spread evenly round it."""
-
-    def infer(model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
-        for batch in batches:
-            yield encode(batch["clip"]) if model is ENCODER else classify(batch["latent"])
-
-    def encode(clip: npt.NDArray[np.generic]) -> Tensors:
-        assert clip.dtype == np.uint8
-        assert clip.shape[1:] == ENCODER.inputs[0].shape
-        latent = np.zeros((len(clip), LATENT), np.float32)
-        latent[:, 0] = clip[:, :, :16, :16].mean((1, 2, 3))
-        return {"latent": latent}
-
-    def classify(latent: npt.NDArray[np.generic]) -> Tensors:
-        assert latent.dtype == np.float32
-        logit = gain * (latent[:, :1].astype(np.float32) - 100) + offset
-        return {
-            "logits": (logit + np.r_[0, np.linspace(-1, 1, LOGITS - 1)]).astype(np.float32),
-            "distance": np.full((len(latent), 1), distance, np.float32),
-            "similarity": np.tile(np.linspace(0.9, 0.8, CASES, dtype=np.float32), (len(latent), 1)),
-            "case_label": np.tile(np.array([1, 1, 0, 1, 0], np.float32), (len(latent), 1)),
-        }
-
-    return infer
-
-
-def described(model: ModelSpec) -> ModelUsed:
-    return ModelUsed(name=model.model_name, version="1", sha256="cd" * 32, evidence="simulated")
-
-
-def analyse(cine: Cine, infer: Callable[..., Iterator[Tensors]]) -> dict[str, Finding]:
-    findings = MyofascialPain(clips_per_batch=3).analyse(cine, infer, described)
-    assert len({finding.finding_id for finding in findings}) == len(findings)
-    return {finding.name: finding for finding in findings}
+from tests.trapezius_parts import analyse, networks, spot_cine
 
 
 def test_cine_gives_a_probability_with_interval_series_and_the_window_that_drives_it() -> None:
     found = analyse(spot_cine(bright_frames=range(25, 41)), networks())
     pain = found["myofascial_pain_probability"]
     assert pain.kind is FindingKind.MEASUREMENT
-    assert pain.unit == "1"
+    assert pain.unit == "{ratio}"
     assert isinstance(pain.value, float)
     assert pain.value == pain.probability
     assert pain.interval is not None
@@ -169,6 +103,10 @@ def test_study_of_several_cines_gets_one_probability_between_theirs() -> None:
     assert together.site.laterality == "bilateral"
     report = calf_report(findings=(low, high))
     assert [finding.name for finding in report.findings][-1] == "myofascial_pain_probability_of_study"
+    first, *of_cines = report.impression.splitlines()
+    assert first.startswith("All cines together: Myofascial pain, trapezius muscle, bilateral")
+    assert NOT_VALIDATED in first
+    assert [line[:6] for line in of_cines] == ["Cine 1", "Cine 2"]
 
 
 def test_study_of_one_cine_or_of_two_patients_gets_no_probability_of_its_own() -> None:

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 _LEVEL = 0.9
 _EVEN = 0.5
+_UNIT = "{ratio}"
 #: A cine is like those trained on when at least this share of its windows is.
 _SMALLEST_KNOWN_SHARE = 0.5
 #: Squares are outlined that drive the score at least this share of what the strongest does.
@@ -95,17 +96,19 @@ class PainFindings:
         value = self.probability()
         interval = Interval(low=min(low, value), high=max(high, value), level=_LEVEL)
         frames = tuple(dict.fromkeys(driving.frame_numbers))
-        stated = f"{wording.number(value, '1')} ({100 * _LEVEL:.0f} % {wording.quantity_range(interval.low, interval.high, '1')})"
         direction = "speak most for it" if self.speaks_for_pain() else "speak most against it"
         return Finding(
             **self._common(NAME, codes.FINDING_CODES[NAME]),
             kind=FindingKind.MEASUREMENT,
             value=value,
-            unit="1",
+            unit=_UNIT,
             probability=value,
             interval=interval,
             flags=(SIMULATION_TRAINED,),
-            text=f"Probability of myofascial pain {stated}, {NOT_VALIDATED}; frames {frames[0]} to {frames[-1]} {direction}.",
+            text=(
+                f"Probability of myofascial pain {_stated(value, interval)}, {NOT_VALIDATED};"
+                f" frames {frames[0]} to {frames[-1]} {direction}."
+            ),
             evidence=self._evidence(frames, self._squares(driving, drives if self.speaks_for_pain() else -drives)),
             series=self._series(),
         )
@@ -116,7 +119,7 @@ class PainFindings:
             **self._common("nearest_training_cases", codes.FINDING_CODES["nearest_training_cases"]),
             kind=FindingKind.QUALITY,
             value=most,
-            unit="1",
+            unit=_UNIT,
             text=(
                 f"Of the {len(cases.with_pain)} training cases most like this cine (cosine similarity {least:.2f} to {most:.2f}),"
                 f" all simulated, {sum(cases.with_pain)} were with myofascial pain."
@@ -145,17 +148,20 @@ class PainFindings:
         return sum(window.distance <= 1 for window in self.windows) / len(self.windows)
 
     def _series(self) -> Series:
-        """Of each frame the probability by the mean logit of the windows that it lies in."""
-        total, count = np.zeros(self.cine.number_of_frames + 1), np.zeros(self.cine.number_of_frames + 1)
+        """Of each frame the probability by the mean logit of the windows that it lies in, at the ends of the nearest one."""
+        frames = self.cine.number_of_frames
+        total, count = np.zeros(frames + 1), np.zeros(frames + 1)
         for window in self.windows:
             between = slice(window.frame_numbers[0], window.frame_numbers[-1] + 1)
             total[between] += window.logits[0]
             count[between] += 1
-        numbers = range(1, self.cine.number_of_frames + 1)
+        covered = np.flatnonzero(count)
+        numbers = range(1, frames + 1)
+        scores = np.interp(numbers, covered, total[covered] / count[covered])
         return Series(
             time_seconds=tuple(self.cine.time_axis.at(number) for number in numbers),
-            values=tuple(round(_probability(total[n] / count[n]), 4) if count[n] else None for n in numbers),
-            unit="1",
+            values=tuple(round(_probability(score), 4) for score in scores.tolist()),
+            unit=_UNIT,
         )
 
     def _squares(self, driving: Clip, drives: Floats) -> tuple[Polyline, ...]:
@@ -214,12 +220,9 @@ def study_finding(findings: Sequence[Finding]) -> Finding | None:
     interval = Interval(
         low=_together([limit.low for limit in limits]), high=_together([limit.high for limit in limits]), level=limits[0].level
     )
-    first = measured[0]
+    first, stated = measured[0], f"{_stated(value, interval)}, {NOT_VALIDATED}"
     sides = {finding.site.laterality for finding in measured if finding.site is not None}
     uids = [finding.evidence.sop_instance_uid for finding in measured]
-    stated = (
-        f"{wording.number(value, '1')} ({100 * interval.level:.0f} % {wording.quantity_range(interval.low, interval.high, '1')})"
-    )
     return first.model_copy(
         update={
             "finding_id": derive_uid(*uids, first.analysis.name, first.analysis.version, STUDY_NAME),
@@ -229,11 +232,16 @@ def study_finding(findings: Sequence[Finding]) -> Finding | None:
             "value": value,
             "probability": value,
             "interval": interval,
-            "text": f"Probability of myofascial pain, {len(measured)} cines together, {stated}, {NOT_VALIDATED}.",
+            "text": f"Probability of myofascial pain, {len(measured)} cines together: {stated}.",
             "evidence": first.evidence.model_copy(update={"lines": ()}),
             "series": None,
         }
     )
+
+
+def _stated(value: float, interval: Interval) -> str:
+    spread = wording.quantity_range(interval.low, interval.high, _UNIT)
+    return f"{wording.number(value, _UNIT)} ({100 * interval.level:.0f} % {spread})"
 
 
 def _probability(logit: float) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from service.core.compose import AnalysedCine, analysed_cines
+from service.core.compose import AnalysedCine, analysed_cines, of_all_cines
 from service.core.findings import Contraction, Finding, FindingKind, ModelUsed
 from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.page import templates
@@ -52,6 +52,7 @@ def render_html(report: Report, pictures: Mapping[str, bytes]) -> str:
             banner=RESEARCH_USE,
             impression=report.impression.splitlines(),
             cines=cines,
+            together=[finding.text for finding in of_all_cines(report.findings)],
             several=len({cine.number for cine in cines}) > 1,
             comparisons=_comparisons(report.comparisons),
             created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
@@ -185,9 +186,12 @@ def _plot_key(cine: AnalysedCine) -> str:
     series = [finding.series for finding in _plotted(cine) if finding.series is not None]
     keys = {
         "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(one.smoothed for one in series),
-        "Light band: the interval of the value.": any(finding.interval and finding.series for finding in _plotted(cine)),
+        "Light band: the interval of the value.": any(
+            finding.interval and finding.series and finding.series.smoothed for finding in _plotted(cine)
+        ),
         "Crosses: impossible frames, left out.": any(one.left_out for one in series),
-        "Ring: the frame that shows this measurement best. Dashed: the summarising value.": True,
+        "Ring: the frame that shows this measurement best.": True,
+        "Dashed: the summarising value.": any(finding.statistic for finding in _plotted(cine)),
     }
     return " ".join(key for key, applies in keys.items() if applies)
 

@@ -13,6 +13,8 @@ from service.core.wording import label, quantity, symbol
 _WIDTH, _PANEL_HEIGHT, _GAP = 560.0, 130.0, 38.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 22.0, 40.0
 _TICKS = 4
+#: The scale of a probability is the whole one, lest a small change look like a large one.
+_PROBABILITIES = [0.0, 0.25, 0.5, 0.75, 1.0]
 #: With more contractions than this their marks carry no words.
 _MOST_NAMED = 4
 #: Words at a mark keep this far from the edges of the drawing.
@@ -141,7 +143,7 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
     used = _used(series)
     low, high = _around(finding, series)
     scaled = [value for value in (*used, *series.smoothed, *low, *high) if value is not None] or [*filter(None, series.values)]
-    ticks = nice_ticks(min(scaled), max(scaled), _TICKS)
+    ticks = _PROBABILITIES if finding.probability is not None else nice_ticks(min(scaled), max(scaled), _TICKS)
     place = _Place(axis, top, top + _PANEL_HEIGHT, ticks[0], ticks[-1])
     points = place.points(used)
     curve = place.points(series.smoothed) if series.smoothed else points

@@ -6,7 +6,8 @@ planar region is one SCOORD and readers draw what stands there. Series stay in t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import highdicom.sr as hd
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.sr.codedict import codes as dictionary
 from pydicom.uid import UltrasoundMultiFrameImageStorage
 
 from service.core import codes
-from service.core.compose import AnalysedCine, analysed_cines, is_measured
+from service.core.compose import AnalysedCine, analysed_cines, is_measured, of_all_cines
 from service.core.findings import Code, Finding, Polyline
 from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
@@ -69,7 +70,7 @@ def _container(name: hd.CodedConcept, items: Sequence[hd.ContentItem]) -> hd.Con
 def measurement_groups(report: Report, instances: Sequence[InstanceAttributes]) -> list[Group]:
     """All groups of the report, cine by cine; a report without findings gets one group that says so. `instances`: not empty."""
     known = {instance.sop_instance_uid: instance for instance in instances}
-    groups: list[Group] = []
+    groups: list[Group] = [_together_group(report, finding, known) for finding in of_all_cines(report.findings)]
     for cine in analysed_cines(report.findings):
         instance = known[cine.sop_instance_uid]
         groups.append(_cine_group(report, cine, instance))
@@ -100,6 +101,20 @@ def _cine_group(report: Report, cine: AnalysedCine, instance: InstanceAttributes
         )
     group[0].ContentSequence.extend(_statements(cine))
     return group
+
+
+def _together_group(report: Report, finding: Finding, known: Mapping[str, InstanceAttributes]) -> Group:
+    """What several cines say together: a group without a region, its sources the cines of that analysis."""
+    cines = [cine for cine in analysed_cines(report.findings) if cine.analysis_name == finding.analysis.name]
+    alone = replace(cines[0], findings=(finding,))
+    uid = derive_uid("tracking", report.study.study_instance_uid, finding.name)
+    return hd.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.TrackingIdentifier(uid=uid, identifier=label(finding.name)),
+        algorithm_id=_algorithm(alone),
+        finding_sites=_finding_sites(alone),
+        measurements=_measurements(finding),
+        source_images=[_source_image(known[cine.sop_instance_uid], _frames(cine)) for cine in cines],
+    )
 
 
 def _tracking(report: Report, cine: AnalysedCine, part: str) -> hd.TrackingIdentifier:

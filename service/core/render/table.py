@@ -5,7 +5,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from service.core.compose import AnalysedCine, analysed_cines
+from service.core.compose import AnalysedCine, analysed_cines, of_all_cines
 from service.core.findings import Finding, FindingKind
 from service.core.report import RESEARCH_USE, Report
 from service.core.wording import frames_measured, label, number, says_more_than_its_value, symbol
@@ -16,6 +16,7 @@ def report_table(report: Report) -> RenderableType:
     cines = [cine for cine in analysed_cines(report.findings) if any(map(_is_row, cine.findings))]
     title = f"Report, version {report.version}, {report.status}"
     parts: list[RenderableType] = [Panel(Text(report.impression), title=title, title_align="left")]
+    parts.extend(Text(finding.text) for finding in of_all_cines(report.findings))
     for cine in cines:
         parts.append(_table(cine, len(cines)))
         parts.extend(Text(finding.text) for finding in cine.findings if says_more_than_its_value(finding))
