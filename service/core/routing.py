@@ -51,6 +51,7 @@ class RoutingRule(_Value):
     body_parts: tuple[str, ...] = ()
     none_of_body_parts: tuple[str, ...] = ()
     anatomic_region_codes: tuple[str, ...] = ()
+    none_of_anatomic_region_codes: tuple[str, ...] = ()
     manufacturers: tuple[str, ...] = ()
 
 
@@ -188,14 +189,15 @@ def _not_wished(rule: RoutingRule, attributes: InstanceAttributes, called_ae_tit
         return f"it has {frames} frame(s) and the rule asks for at least {rule.minimum_frames}"
     if rule.called_ae_titles and (called_ae_title or "").strip() not in rule.called_ae_titles:
         return "it was not sent to one of the AE titles that the rule lists"
-    if _among(attributes.body_part_examined, rule.none_of_body_parts):
-        return "its Body Part Examined is one that the rule leaves out"
+    body_part, region = attributes.body_part_examined, attributes.anatomic_region_code
     wishes = (
-        ("Body Part Examined", rule.body_parts, attributes.body_part_examined),
-        ("Anatomic Region code", rule.anatomic_region_codes, attributes.anatomic_region_code),
-        ("Manufacturer", rule.manufacturers, attributes.manufacturer),
+        ("Body Part Examined", rule.body_parts, rule.none_of_body_parts, body_part),
+        ("Anatomic Region code", rule.anatomic_region_codes, rule.none_of_anatomic_region_codes, region),
+        ("Manufacturer", rule.manufacturers, (), attributes.manufacturer),
     )
-    for name, wished, value in wishes:
+    for name, wished, left_out, value in wishes:
+        if _among(value, left_out):
+            return f"its {name} is one that the rule leaves out"
         if wished and not _among(value, wished):
             return f"its {name} is {'absent' if value is None else 'not one that the rule lists'}"
     return None

@@ -9,7 +9,8 @@ from pathlib import Path
 import pydicom
 
 from tests.durability import processes_of
-from tests.e2e.test_main_path import calf, send
+from tests.e2e.sending import send
+from tests.e2e.test_main_path import calf
 from tests.peers import peer
 from tests.running import RunningService, poll
 

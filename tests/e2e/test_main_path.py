@@ -15,77 +15,17 @@ import httpx2
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
-from pynetdicom import AE
 
 from simulator.encode import TransferSyntax
 from simulator.write import simulate
 from tests.e2e.orthanc import running_orthanc
+from tests.e2e.sending import findings, send, send_by_pynetdicom, study_of
 from tests.e2e.transcoding import TRANSCODINGS, transcode
 from tests.peers import peer
 from tests.running import RunningService, poll
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 DCIODVFY = Path(sys.executable).parent / "dciodvfy"
-
-
-#: storescu proposes a compressed syntax only when told to.
-OPTIONS = {
-    "1.2.840.10008.1.2": "-xi",
-    "1.2.840.10008.1.2.1": "-xe",
-    "1.2.840.10008.1.2.2": "-xb",
-    "1.2.840.10008.1.2.4.50": "-xy",
-    "1.2.840.10008.1.2.4.51": "-xx",
-    "1.2.840.10008.1.2.4.70": "-xs",
-    "1.2.840.10008.1.2.4.80": "-xt",
-    "1.2.840.10008.1.2.4.81": "-xu",
-    "1.2.840.10008.1.2.4.90": "-xv",
-    "1.2.840.10008.1.2.4.91": "-xw",
-    "1.2.840.10008.1.2.4.100": "-xm",
-    "1.2.840.10008.1.2.4.102": "-xn",
-    "1.2.840.10008.1.2.4.103": "-xl",
-    "1.2.840.10008.1.2.4.107": "-x4",
-    "1.2.840.10008.1.2.5": "-xr",
-}
-#: What storescu has no option for, it takes from a file of settings.
-CONFIGURATION = """[[TransferSyntaxes]]
-[Only]
-TransferSyntax1 = {syntax}
-[[PresentationContexts]]
-[Cine]
-PresentationContext1 = {sop_class}\\Only
-[[Profiles]]
-[Default]
-PresentationContexts = Cine
-"""
-
-
-def send(service: RunningService, path: Path) -> None:
-    """Send by DCMTK's storescu, in the syntax that the file is stored in."""
-    meta = pydicom.dcmread(path, stop_before_pixels=True).file_meta
-    options = options_for(path, meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID)
-    command = [peer("/usr/bin/storescu"), *options, "-aec", "SONOMYO", "127.0.0.1", str(service.dicom_port), str(path)]
-    sent = subprocess.run(command, check=False, capture_output=True, text=True, env={"TCP_NODELAY": "1", "PATH": "/usr/bin"})
-    assert sent.returncode == 0, sent.stderr
-
-
-def options_for(path: Path, syntax: str, sop_class: str) -> list[str]:
-    if syntax in OPTIONS:
-        return [OPTIONS[syntax]]
-    configuration = path.with_suffix(".cfg")
-    configuration.write_text(CONFIGURATION.format(syntax=syntax, sop_class=sop_class), encoding="ascii")
-    return ["-xf", str(configuration), "Default"]
-
-
-def send_by_pynetdicom(service: RunningService, path: Path) -> None:
-    """For a syntax that Debian's DCMTK does not know."""
-    data_set = pydicom.dcmread(path)
-    entity = AE("STRANGER")
-    entity.add_requested_context(data_set.SOPClassUID, data_set.file_meta.TransferSyntaxUID)
-    association = entity.associate("127.0.0.1", service.dicom_port, ae_title="SONOMYO")
-    try:
-        assert association.send_c_store(data_set).Status == 0
-    finally:
-        association.release()
 
 
 def calf(folder: Path, *, seed: int, transfer_syntax: TransferSyntax = "jpeg", number_of_frames: int = 20) -> Path:
@@ -100,14 +40,6 @@ def renamed(path: Path) -> Path:
     data_set.StudyInstanceUID, data_set.SeriesInstanceUID = generate_uid(), generate_uid()
     data_set.save_as(path)
     return path
-
-
-def study_of(path: Path) -> str:
-    return str(pydicom.dcmread(path, stop_before_pixels=True).StudyInstanceUID)
-
-
-def findings(report: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [finding for finding in report["findings"] if finding["name"] == name]
 
 
 def test_calf_cine_sent_by_c_store_is_reported_near_its_truth_within_thirty_seconds(

@@ -31,7 +31,8 @@ CINE = InstanceAttributes(
 
 
 def decide(attributes: InstanceAttributes, called: str | None = None, rules: RoutingRules | None = None) -> RoutingDecision:
-    (decision,) = select_analyses(attributes, called, rules or RoutingRules())
+    """On muscle architecture, the first rule."""
+    decision = select_analyses(attributes, called, rules or RoutingRules())[0]
     assert decision.analysis_name == "muscle_architecture"
     return decision
 
@@ -160,3 +161,21 @@ def test_reason_left_out_says_once_what_several_rules_say_and_each_that_differs(
 
 def test_reason_left_out_of_what_the_rules_would_select_today_blames_the_rules_of_its_day() -> None:
     assert reason_left_out(select_analyses(CINE, None, RoutingRules())) == "no routing rule selected it when it came"
+
+
+def test_rules_by_anatomic_region_send_one_muscle_to_one_analysis_and_the_rest_to_another() -> None:
+    rules = RoutingRules(
+        rules=(
+            RoutingRule(analysis="muscle_architecture", none_of_anatomic_region_codes=("31764008",)),
+            RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=("31764008",)),
+        )
+    )
+
+    def selected(**changes: object) -> list[str]:
+        attributes = replace(CINE, **changes)  # type: ignore[arg-type]
+        return [one.analysis_name for one in select_analyses(attributes, None, rules) if one.selected]
+
+    assert selected(anatomic_region_code="31764008") == ["myofascial_pain"]
+    assert selected(anatomic_region_code="31764008", number_of_frames=1) == []
+    assert selected(anatomic_region_code="30608006") == ["muscle_architecture"]
+    assert selected() == ["muscle_architecture"]
