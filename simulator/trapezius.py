@@ -60,8 +60,10 @@ class Nodule(BaseModel):
         return float(np.pi / 4 * self.axes_mm[0] * self.axes_mm[1] / 100)
 
 
-class TrapeziusTruth(Truth):
-    """What is known of one cine."""
+class Signs(BaseModel):
+    """What one place of one person's muscle shows, as far as it tells anything about pain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Label
     site_type: SiteType
@@ -73,18 +75,15 @@ class TrapeziusTruth(Truth):
     distractors: tuple[Nodule, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """One place of one person's muscle, as far as it tells anything about pain."""
+class Site(Signs):
+    """A place and its signs."""
 
     person: int
     number: int
-    label: Label
-    site_type: SiteType
-    side: Side
-    disorder: float
-    nodules: tuple[Nodule, ...]
-    distractors: tuple[Nodule, ...]
+
+
+class TrapeziusTruth(Truth, Signs):
+    """What is known of one cine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,12 +215,7 @@ def _truth(seed: int, site: Site, device: Device, mm_per_pixel: float) -> Trapez
         subject=f"trapezius-{site.person:06d}",
         device=device.name,
         mm_per_pixel=mm_per_pixel,
-        label=site.label,
-        site_type=site.site_type,
-        side=site.side,
-        disorder=site.disorder,
-        nodules=site.nodules,
-        distractors=site.distractors,
+        **site.model_dump(include=set(Signs.model_fields)),
     )
 
 

@@ -97,6 +97,8 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     lines.append("|parameters, million|" + "|".join(f"{row['cost']['parameters'] / 1e6:.2f}" for row in rows.values()) + "|")
     for title, key in (("GMAC a frame", "giga_multiply_accumulates"), ("ms a frame, one core", "milliseconds_on_one_core")):
         lines.append(f"|{title}|" + "|".join(f"{row['cost'][key]:.2f}" for row in rows.values()) + "|")
+    gained = [100 * row["degrees_gained_on_a_constant"] / row["cost"]["milliseconds_on_one_core"] for row in rows.values()]
+    lines.append("|degrees gained on a constant per 100 ms|" + "|".join(f"{one:.1f}" for one in gained) + "|")
     for kind in ("image", "device"):
         for title, key in _ROWS if any(kind in row["scores"] for row in rows.values()) else ():
             cells = [_cell(row["scores"].get(kind, {}).get(key)) for row in rows.values()]
@@ -122,8 +124,23 @@ def _row(
             (run / "done").touch()
         scores[fold.partition("-")[0]] += score_fold(load_network(run / "last.pt"), images, fold_named(images, fold))
     summaries = {kind: summary(found) for kind, found in scores.items() if found}
-    row = {"folds": arguments.folds, "scores": summaries, "cost": cost(load_network(run / "last.pt"), run / "model.onnx")}
-    return row, [score for found in scores.values() for score in found]
+    every = [score for found in scores.values() for score in found]
+    return {
+        "folds": arguments.folds,
+        "scores": summaries,
+        "degrees_gained_on_a_constant": _gained(every),
+        "cost": cost(load_network(run / "last.pt"), run / "model.onnx"),
+    }, every
+
+
+def _gained(scores: Scores) -> float:
+    """How much nearer the analysis' angle is than a constant, on average; an image that is not answered gains nothing."""
+    gains = [
+        0.0 if s.analysis_angle_error_deg is None else (s.constant_angle_error_deg or 0.0) - s.analysis_angle_error_deg
+        for s in scores
+        if s.angle_is_labelled
+    ]
+    return round(float(np.mean(gains)), 4) if gains else 0.0
 
 
 def _less(scores: Scores, reference: Scores) -> dict[str, Any]:

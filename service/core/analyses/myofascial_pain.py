@@ -130,7 +130,7 @@ class MyofascialPain:
         """The training cases most like the whole cine, whose latent is the mean of its windows'."""
         (answer,) = infer(CLASSIFIER, [{"latent": latent[None].astype(np.float32)}])
         similarity, labels = answer["similarity"][0].astype(np.float64), answer["case_label"][0].astype(np.float64)
-        return Cases(tuple(similarity.tolist()), tuple(bool(label > 0.5) for label in labels))  # noqa: PLR2004 - 0 or 1
+        return Cases(tuple(similarity.tolist()), tuple(labels.astype(np.bool_).tolist()))
 
     def _driven_by(self, clip: Clip, infer: Infer) -> npt.NDArray[np.float64]:
         """By how much the window's logit falls when each square of the picture is covered up: (squares, squares)."""

@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 _LEVEL = 0.9
 _EVEN = 0.5
+#: One cine alone needs no second number.
+_SEVERAL = 2
 _UNIT = "{ratio}"
 #: A cine is like those trained on when at least this share of its windows is.
 _SMALLEST_KNOWN_SHARE = 0.5
@@ -213,7 +215,7 @@ def study_finding(findings: Sequence[Finding]) -> Finding | None:
     uncertain makes all so.
     """
     measured = [finding for finding in findings if finding.name == NAME and finding.interval is not None]
-    if len(measured) < 2:  # noqa: PLR2004 - one cine is no several
+    if len(measured) < _SEVERAL:
         return None
     value = _together([float(str(finding.value)) for finding in measured])
     limits = [finding.interval for finding in measured if finding.interval is not None]
