@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 pytest.importorskip("sklearn", reason="scikit-learn is only in the training environment (training/requirements.txt)")
 
 import torch
+from sklearn.metrics import recall_score, roc_auc_score
 
 from service.core.clips import ClipShape
 from tests.running import poll
@@ -22,6 +23,7 @@ from training.vde.data import Cohort, load_cohort
 from training.vde.model import Encoder, VdeConfig, standardise
 from training.vde.pretrain import METHODS, Schedule, encode, pretrain
 from training.vde.served import ServedClassifier
+from training.vde.statistics import auc, figures, once, resamples
 
 TINY = VdeConfig(frames=16, size=32, widths=(8, 8, 16, 16), latent=16, denoiser_widths=(8, 16))
 
@@ -141,3 +143,15 @@ def test_cohort_table_that_is_wrong_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "cohort.csv").write_text("file,subject,label\n")
     with pytest.raises(SystemExit, match="site_type, side are missing"):
         load_cohort(tmp_path, ClipShape())
+
+
+def test_statistics_are_scikit_learns_in_every_draw() -> None:
+    random = np.random.default_rng(0)
+    labels, scores = np.arange(30) % 3 // 2, random.standard_normal(30).round(1)
+    counts = resamples(labels, 20)
+    drawn = [np.repeat(np.arange(30), times) for times in counts]
+    assert np.allclose(auc(labels, scores, counts), [roc_auc_score(labels[d], scores[d]) for d in drawn])
+    assert once(auc, labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    called = (scores > 0).astype(np.float64)
+    assert figures(labels, scores, called)["specificity"]["value"] == recall_score(labels, called, pos_label=0)
+    assert figures(labels, scores, called)["sensitivity"]["value"] == recall_score(labels, called)

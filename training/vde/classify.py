@@ -88,11 +88,12 @@ def _out_of_fold(clips: Clips, names: npt.NDArray[np.str_], inner: list[tuple[Fl
 
 def fit_with(clips: Clips, strength: float, times: npt.NDArray[np.int64] | None = None, *, threshold: float = 0.0) -> Classifier:
     """With a strength that is known already; `times` (N,) says how often each clip's person counts."""
-    mean, spread = clips.features.mean(0), clips.features.std(0) + 1e-6
+    features = clips.features.astype(np.float64)
+    mean, spread = features.mean(0), features.std(0) + 1e-6
     _, person, counts = np.unique(clips.subject, return_inverse=True, return_counts=True)
     model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
     weight = len(clips.label) / len(counts) / counts[person] * (1 if times is None else times)
-    model.fit((clips.features - mean) / spread, clips.label, sample_weight=weight)
+    model.fit((features - mean) / spread, clips.label, sample_weight=weight)
     return Classifier(mean, spread, np.asarray(model.coef_[0], np.float64), float(model.intercept_[0]), strength, threshold)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from service.core.clips import ClipShape
@@ -21,7 +20,7 @@ from training.vde.data import Cohort, load_cohort
 from training.vde.model import VdeConfig
 from training.vde.pretrain import METHODS, Schedule, describe, encode, pretrain
 from training.vde.report import write_report
-from training.vde.statistics import Floats, Labels, bootstrap_interval, paired_interval, scored
+from training.vde.statistics import Floats, Labels, auc, difference, figures, once
 from training.vde.texture import texture_features
 from training.vde.transfer import transfer_features, transferred
 
@@ -70,7 +69,7 @@ def _of_cohort(
     }
     combined = {m: s["scores"] for m, s in analyses["latent and active"].items()}
     if "vde" in methods:
-        found["vde_minus"] = {m: _difference(labels, combined["vde"], combined[m]) for m in methods if m != "vde"}
+        found["vde_minus"] = {m: difference(auc, labels, combined["vde"], combined[m]) for m in methods if m != "vde"}
         found["permuted_auc"] = _permuted(features["vde"], cohort, folds, permutations)
         found["map"] = _map(features["vde"], cohort, folds)
     return found
@@ -132,23 +131,16 @@ def _scores(
 
 
 def _summary(labels: Labels, outcome: dict[str, Floats]) -> dict[str, Any]:
-    found: dict[str, Any] = {"scores": np.round(outcome["scores"], 4).tolist()}
-    for name, (statistic, values) in scored(outcome["scores"], outcome["called"]).items():
-        low, high = bootstrap_interval(labels, values, statistic)
-        found[name] = {"value": float(statistic(labels, values)), "low": low, "high": high}
-    return found
+    return {
+        "scores": np.round(outcome["scores"], 4).tolist(),
+        **figures(labels, outcome["scores"], outcome["called"]),
+    }
 
 
 def _paired(labels: Labels, analyses: dict[str, dict[str, dict[str, Floats]]], method: str) -> dict[str, float]:
     """AUC with active sites less AUC without, the same people in each draw."""
     both, latent = (analyses[title][method]["scores"] for title in ANALYSES)
-    return _difference(labels, both, latent)
-
-
-def _difference(labels: Labels, ours: Floats, theirs: Floats) -> dict[str, float]:
-    low, high = paired_interval(labels, ours, theirs, roc_auc_score)
-    value = float(roc_auc_score(labels, ours) - roc_auc_score(labels, theirs))
-    return {"value": value, "low": low, "high": high, "level": 0.90}
+    return difference(auc, labels, both, latent)
 
 
 def _permuted(
@@ -162,7 +154,8 @@ def _permuted(
         label_of = dict(zip(names.tolist(), shuffled.tolist(), strict=True))
         told = replace(cohort, label=np.array([label_of[name] for name in cohort.subject.tolist()]))
         if all(len(np.unique(shuffled[np.setdiff1d(np.arange(len(names)), test)])) > 1 for test in folds):
-            found.append(float(roc_auc_score(shuffled, _scores(features, told, folds, ANALYSES["latent and active"])["scores"])))
+            scores = _scores(features, told, folds, ANALYSES["latent and active"])["scores"]
+            found.append(once(auc, shuffled, scores))
     return found
 
 

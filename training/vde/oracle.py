@@ -8,14 +8,13 @@ import argparse
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from simulator.trapezius import SITES_A_PERSON, TRAPEZIUS_VERSION, Site, draw_site
 from training.vde.cohorts import ORACLE
-from training.vde.statistics import bootstrap_interval
+from training.vde.statistics import auc, with_interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,10 +28,10 @@ def main() -> None:
     people = range(arguments.first_person, arguments.first_person + arguments.people)
     for title, with_active in (("latent and active sites", True), ("latent sites only", False)):
         labels, scores = oracle(people, with_active=with_active)
-        low, high = bootstrap_interval(labels, scores, roc_auc_score)
+        found = with_interval(auc, labels, scores)
         print(
             f"simulator {TRAPEZIUS_VERSION}, {len(people)} people, {title}: "
-            f"AUC {roc_auc_score(labels, scores):.3f} (95 % {low:.3f} to {high:.3f})"
+            f"AUC {found['value']:.3f} (95 % {found['low']:.3f} to {found['high']:.3f})"
         )
 
 

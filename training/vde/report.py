@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 from sklearn.metrics import roc_curve
 
 _STATISTICS = ("auc", "accuracy", "sensitivity", "specificity")
@@ -38,7 +39,7 @@ def table(result: dict[str, Any]) -> str:
     """One row a way of making features, for each analysis; then the comparisons."""
     cohorts = list(result["cohorts"].values())
     people = sum(cohort["people"] for cohort in cohorts)
-    spread = "95 % over people" if len(cohorts) == 1 else f"mean, SD over {len(cohorts)} cohorts"
+    spread = "95 % over people" if len(cohorts) == 1 else f"mean, SD over {len(cohorts)} cohorts (95 % of the mean, Student's t)"
     lines = [f"Simulated unless the cohort is yours: {len(cohorts)} cohort(s), {people} people; {spread}.", ""]
     for analysis in cohorts[0]["analyses"]:
         lines += [f"|{analysis}|" + "|".join(_STATISTICS) + "|", "|---" * (len(_STATISTICS) + 1) + "|"]
@@ -51,7 +52,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _comparisons(cohorts: list[dict[str, Any]]) -> list[str]:
-    lines = ["|AUC, paired over people|difference (90 %)|", "|---|---|"]
+    lines = [f"|difference of AUC, {'90 %, paired over people' if len(cohorts) == 1 else 'paired over cohorts'}|", "|---|---|"]
     if "vde_minus" in cohorts[0]:
         lines += [
             f"|vde - {rival}|" + _cell([c["vde_minus"][rival] for c in cohorts], signed=True) + "|"
@@ -70,8 +71,9 @@ def _cell(found: list[dict[str, float]], *, signed: bool = False) -> str:
     shape = "+.3f" if signed else ".3f"
     if len(found) == 1:
         return f"{found[0]['value']:{shape}} ({found[0]['low']:{shape}} to {found[0]['high']:{shape}})"
-    values = [one["value"] for one in found]
-    return f"{np.mean(values):{shape}}, {np.std(values, ddof=1):.3f}"
+    values = np.array([one["value"] for one in found])
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():{shape}}, {values.std(ddof=1):.3f} ({values.mean() - half:{shape}} to {values.mean() + half:{shape}})"
 
 
 def _curves(axes: Axes, result: dict[str, Any]) -> None:

@@ -126,8 +126,7 @@ def _copies(training: Clips, strength: float) -> list[Classifier]:
     """The same regression on people drawn with replacement; one drawn twice counts twice."""
     names, labels = training.people()
     copies = []
-    for drawn in resamples(labels, LOGITS - 1):
-        times = np.bincount(drawn, minlength=len(names))
+    for times in resamples(labels, LOGITS - 1):
         weight = times[np.searchsorted(names, training.subject)]
         copies.append(fit_with(training.only(weight > 0), strength, weight[weight > 0]))
     return copies
