@@ -14,13 +14,14 @@ BRIGHT = 200
 
 
 def spot_cine(uid: str = "1.2.3", *, bright_frames: Sequence[int] = (), frames: int = 40, side: str | None = "left") -> Cine:
-    """12.5 frames a second of noise; in some frames the upper left square is bright."""
+    """12.5 frames a second of noise between two fasciae; in some frames the upper left of the muscle is bright."""
     noise = np.random.default_rng(0).integers(20, 60, (64, 64), dtype=np.uint8)
+    noise[[7, 8, 55, 56]] = 250
 
     def pixels(number: int) -> Pixels:
         frame = noise.copy()
         if number in bright_frames:
-            frame[:16, :16] = BRIGHT
+            frame[12:24, :16] = BRIGHT
         return frame
 
     return Cine(

@@ -1,7 +1,8 @@
 """From a cine to the clips that a video network takes: the one function for training and for serving.
 
-The scanned sector is found and letterboxed as for every network, frames are taken at a fixed rate by the cine's own time axis,
-and a window of so many frames slides over them. Intensities are standardised inside the network, over what is not padding.
+The scanned sector is found as for every network, frames are taken at a fixed rate by the cine's own time axis, and a window of so
+many frames slides over them; in each the muscle between its fasciae is found and straightened. Intensities are standardised
+inside the network.
 """
 
 from collections import deque
@@ -12,10 +13,13 @@ from itertools import chain, islice
 import numpy as np
 import numpy.typing as npt
 
-from service.core.cine import Cine, Frame, Pixels, TimeAxis
-from service.core.preprocess import Placement, find_sector, model_input, place
+from service.core.cine import Box, Cine, Frame, Pixels, TimeAxis
+from service.core.muscle_strip import Strip, find_strip
+from service.core.preprocess import find_sector
 from service.errors import NotMeasurable
 
+#: Changes whenever equal cines would give other clips: networks and caches belong to one version.
+CLIPS_VERSION = "2"
 #: The sector is found from so many frames at the start of the cine.
 _SECTOR_FRAMES = 4
 #: A frame may be shown for so long a share of the clip rate's step too often; below, a clip would show stills.
@@ -39,21 +43,33 @@ class ClipShape:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One window: DICOM frame numbers (one may stand twice) and pixels (frames, size, size) uint8, 0 in the padding."""
+    """One window: DICOM frame numbers (one may stand twice), pixels (frames, size, size) uint8, and where the muscle lies."""
 
     frame_numbers: tuple[int, ...]
     pixels: Pixels
+    strip: Strip
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedClips:
-    """The clips of one cine, made when asked for, and where its sector lies in them."""
+class Clips:
+    """The clips of one cine, made when asked for."""
 
-    placement: Placement
-    clips: Iterator[Clip]
+    def __init__(self, sector: Box, windows: Iterator[tuple[Frame, ...]], size: int) -> None:
+        self.sector = sector
+        #: Windows so far in which no muscle between two fasciae was found; they give no clip.
+        self.without_muscle = 0
+        self._windows, self._size = windows, size
+
+    def __iter__(self) -> Iterator[Clip]:
+        for window in self._windows:
+            strip = find_strip([frame.pixels for frame in window], self.sector, self._size)
+            if strip is None:
+                self.without_muscle += 1
+            else:
+                pixels = np.stack([strip.straighten(frame.pixels) for frame in window])
+                yield Clip(tuple(frame.number for frame in window), pixels, strip)
 
 
-def clips_of(cine: Cine, shape: ClipShape) -> PlacedClips:
+def clips_of(cine: Cine, shape: ClipShape) -> Clips:
     """All whole windows in order; no more than one is kept in memory.
 
     Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`.
@@ -63,8 +79,8 @@ def clips_of(cine: Cine, shape: ClipShape) -> PlacedClips:
     first = list(islice(frames, _SECTOR_FRAMES))
     if not first:
         raise NotMeasurable("The cine has no frame that can be decoded.", reason="no_frames")
-    placement = place(find_sector([frame.pixels for frame in first]), shape.size)
-    return PlacedClips(placement, _windows(chain(first, frames), wanted, placement, shape))
+    sector = find_sector([frame.pixels for frame in first])
+    return Clips(sector, _windows(chain(first, frames), wanted, shape), shape.size)
 
 
 def frames_at_rate(time_axis: TimeAxis, shape: ClipShape) -> npt.NDArray[np.int64]:
@@ -94,22 +110,21 @@ def frames_at_rate(time_axis: TimeAxis, shape: ClipShape) -> npt.NDArray[np.int6
     return np.where(ticks - seconds[later - 1] < seconds[later] - ticks, later - 1, later)
 
 
-def _windows(frames: Iterator[Frame], wanted: npt.NDArray[np.int64], placement: Placement, shape: ClipShape) -> Iterator[Clip]:
-    ticks = _ticks(frames, wanted, placement)
-    window: deque[tuple[int, Pixels]] = deque(maxlen=shape.frames)
-    for count, tick in enumerate(ticks, start=1):
-        window.append(tick)
+def _windows(frames: Iterator[Frame], wanted: npt.NDArray[np.int64], shape: ClipShape) -> Iterator[tuple[Frame, ...]]:
+    window: deque[Frame] = deque(maxlen=shape.frames)
+    for count, frame in enumerate(_ticks(frames, wanted), start=1):
+        window.append(frame)
         if count >= shape.frames and (count - shape.frames) % shape.stride == 0:
-            yield Clip(tuple(number for number, _ in window), np.stack([pixels for _, pixels in window]))
+            yield tuple(window)
 
 
-def _ticks(frames: Iterator[Frame], wanted: npt.NDArray[np.int64], placement: Placement) -> Iterator[tuple[int, Pixels]]:
-    """Each wanted frame's number and network input, as often as it is wanted."""
-    index, number, pixels = -1, 0, np.empty(0, np.uint8)
-    for place_of_frame in wanted.tolist():
-        if place_of_frame != index:
-            frame = next(islice(frames, place_of_frame - index - 1, None), None)
-            if frame is None:
-                return
-            index, number, pixels = place_of_frame, frame.number, model_input(frame.pixels, placement)
-        yield number, pixels
+def _ticks(frames: Iterator[Frame], wanted: npt.NDArray[np.int64]) -> Iterator[Frame]:
+    """Each wanted frame, as often as it is wanted."""
+    index, frame = -1, None
+    for place in wanted.tolist():
+        if place != index:
+            frame = next(islice(frames, place - index - 1, None), None)
+            index = place
+        if frame is None:
+            return
+        yield frame

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.adapters.cine_decoder import FileCineReader
-from service.core.clips import ClipShape, clips_of
+from service.core.clips import CLIPS_VERSION, ClipShape, clips_of
 from service.errors import SonomyoError
 from simulator.write import COHORT_FILE
 
@@ -86,9 +86,12 @@ def _make(rows: list[_Row], shape: ClipShape, processes: int) -> Cohort:
 def _clips_of_row(reader: FileCineReader, shape: ClipShape, row: _Row) -> npt.NDArray[np.uint8]:
     try:
         with reader.open(row.path) as cine:
-            return np.stack([clip.pixels for clip in clips_of(cine, shape).clips])
+            clips = [clip.pixels for clip in clips_of(cine, shape)]
     except SonomyoError as error:
         raise SystemExit(f"{row.path.name}: {error}") from error
+    if not clips:
+        raise SystemExit(f"{row.path.name}: no muscle between two fasciae was found in any part of the cine; leave it out")
+    return np.stack(clips)
 
 
 def _keep(cohort: Cohort, path: Path) -> None:
@@ -121,4 +124,4 @@ def _checked(path: Path, table: "csv.DictReader[str]") -> Iterator[_Row]:
 
 
 def _fingerprint(table: Path, shape: ClipShape) -> str:
-    return hashlib.sha256(table.read_bytes() + repr(shape).encode()).hexdigest()[:16]
+    return hashlib.sha256(table.read_bytes() + f"{CLIPS_VERSION} {shape}".encode()).hexdigest()[:16]

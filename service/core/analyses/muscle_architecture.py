@@ -55,7 +55,7 @@ class MuscleArchitecture:
         prepared = prepare(cine)
         measured = tuple(self.measure(prepared, infer(MODEL, self.inputs(prepared))))
         # After the frames have streamed: while they do, a picture would need a decoder of its own.
-        refuse_colour(cine, prepared.placement)
+        refuse_colour(cine, prepared.placement.box)
         findings = ArchitectureFindings(
             cine=cine,
             placement=prepared.placement,

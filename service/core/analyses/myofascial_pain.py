@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tensors, TensorSpec
 from service.core.cine import Cine, Pixels
-from service.core.clips import Clip, ClipShape, PlacedClips, clips_of
+from service.core.clips import Clip, Clips, ClipShape, clips_of
 from service.core.findings import AnalysisUsed, Finding
 from service.core.measure.colour import refuse_colour
 from service.core.measure.pain_findings import Cases, PainFindings, Window
@@ -70,10 +70,10 @@ class _Watched:
             self.highest = (score, clip)
 
     def extreme(self, *, highest: bool) -> Clip:
-        """The window that speaks most for pain, or against it. Raises NotMeasurable (`cine_too_short`) without any."""
+        """The window that speaks most for pain, or against it. Raises LookupError without any."""
         found = self.highest if highest else self.lowest
         if found is None:
-            raise NotMeasurable("The cine's frames end before the first window does.", reason="cine_too_short")
+            raise LookupError("no window was watched")
         return found[1]
 
 
@@ -89,15 +89,16 @@ class MyofascialPain:
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
         """Findings of one cine; what is unlike anything trained on gives one finding, `not_measured`.
 
-        Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`, `colour_overlay`.
+        Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`, `colour_overlay`, `no_muscle`.
         """
-        placed = clips_of(cine, SHAPE)
-        watched = self._watch(placed, infer)
-        watched.extreme(highest=True)
-        refuse_colour(cine, placed.placement)
+        clips = clips_of(cine, SHAPE)
+        watched = self._watch(clips, infer)
+        refuse_colour(cine, clips.sector)
+        if not watched.windows:
+            raise _without_window(clips)
         findings = PainFindings(
             cine=cine,
-            placement=placed.placement,
+            without_muscle=clips.without_muscle,
             analysis=AnalysisUsed(name=self.name, version=self.version),
             windows=tuple(watched.windows),
             encoder=describe(ENCODER),
@@ -109,12 +110,12 @@ class MyofascialPain:
         cases = self._nearest(watched.latent_sum / len(watched.windows), infer)
         return findings.all(driving, self._driven_by(driving, infer), cases)
 
-    def _watch(self, placed: PlacedClips, infer: Infer) -> _Watched:
+    def _watch(self, clips: Clips, infer: Infer) -> _Watched:
         """Decoding, encoder and classifier run one behind the other, a few batches apart."""
         sent: deque[Clip] = deque()
         latents: deque[Floats] = deque()
         watched = _Watched()
-        encoded = infer(ENCODER, self._batches(placed.clips, sent))
+        encoded = infer(ENCODER, self._batches(iter(clips), sent))
         for answer in infer(CLASSIFIER, _latents(encoded, latents)):
             for row, latent in enumerate(latents.popleft()):
                 logits, distance = answer["logits"][row].astype(np.float32), float(answer["distance"][row][0])
@@ -142,6 +143,15 @@ class MyofascialPain:
         return np.asarray((logits[0] - logits[1:]).reshape(_SQUARES, _SQUARES))
 
 
+def _without_window(clips: Clips) -> NotMeasurable:
+    if not clips.without_muscle:
+        return NotMeasurable("The cine's frames end before the first window does.", reason="cine_too_short")
+    return NotMeasurable(
+        "No muscle between two fasciae was found in any part of the cine: scan along the trapezius' fibres, with full contact.",
+        reason="no_muscle",
+    )
+
+
 def _latents(answers: Iterable[Tensors], kept: deque[Floats]) -> Iterator[Tensors]:
     for answer in answers:
         latent = answer["latent"].astype(np.float32, copy=False)
@@ -155,13 +165,10 @@ def _in_parts(clips: Pixels, size: int) -> Iterator[Tensors]:
 
 
 def _covered(pixels: Pixels) -> Iterator[Pixels]:
-    """The window with one square after the other at the mean of what is not padding."""
-    inside = pixels > 0
-    mean = np.uint8(round(float(pixels[inside].mean()))) if inside.any() else np.uint8(1)
-    side = pixels.shape[-1] // _SQUARES
+    """The window with one square after the other at its mean."""
+    mean, side = np.uint8(round(float(pixels.mean()))), pixels.shape[-1] // _SQUARES
     for row in range(_SQUARES):
         for column in range(_SQUARES):
             covered = pixels.copy()
-            square = np.s_[:, row * side : (row + 1) * side, column * side : (column + 1) * side]
-            covered[square] = np.where(inside[square], mean, 0)
+            covered[:, row * side : (row + 1) * side, column * side : (column + 1) * side] = mean
             yield covered

@@ -3,7 +3,6 @@
 import numpy as np
 
 from service.core.cine import Box, Cine, Pixels
-from service.core.preprocess import Placement
 from service.errors import NotMeasurable
 
 #: Flow comes and goes with the pulse: so many frames are looked at, from the first to the last.
@@ -38,11 +37,11 @@ def _is_one_hue(colours: Pixels) -> bool:
     return bool(np.abs(np.mean(hue / np.abs(hue))) >= _ONE_HUE)
 
 
-def refuse_colour(cine: Cine, placement: Placement) -> None:
-    """Raises NotMeasurable (`colour_overlay`) when colour lies over the sector in one of the frames looked at."""
+def refuse_colour(cine: Cine, sector: Box) -> None:
+    """Raises NotMeasurable (`colour_overlay`) when colour lies over the sector of the region in one of the frames looked at."""
     if not cine.is_colour:
         return
-    region, sector = cine.region.box, placement.box
+    region = cine.region.box
     box = Box(region.x0 + sector.x0, region.y0 + sector.y0, region.x0 + sector.x1, region.y0 + sector.y1)
     for number in sorted({round(place) for place in np.linspace(1, cine.number_of_frames, _FRAMES)}):
         if has_colour_overlay(cine.picture(number), box):

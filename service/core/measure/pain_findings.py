@@ -11,7 +11,7 @@ from service.core.cine import Cine
 from service.core.clips import Clip
 from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, FindingSite, Interval, ModelUsed, Polyline, Series
 from service.core.identifiers import derive_uid
-from service.core.preprocess import Placement
+from service.core.muscle_strip import Strip
 
 NAME = "myofascial_pain_probability"
 STUDY_NAME = "myofascial_pain_probability_of_study"
@@ -31,6 +31,7 @@ _SMALLEST_KNOWN_SHARE = 0.5
 #: Squares are outlined that drive the score at least this share of what the strongest does.
 _DRIVING_SHARE = 0.5
 _DRIVES = "drives_the_score"
+_POINTS_A_SIDE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class PainFindings:
     """All that one cine's windows say."""
 
     cine: Cine
-    placement: Placement
+    #: Windows in which no muscle was found; they count as unlike those trained on.
+    without_muscle: int
     analysis: AnalysisUsed
     windows: tuple[Window, ...]
     encoder: ModelUsed
@@ -131,7 +133,9 @@ class PainFindings:
 
     def _image_quality(self) -> Finding:
         share = self._known_share()
-        counted = f"Of {len(self.windows)} windows, {sum(w.distance <= 1 for w in self.windows)} are like those trained on."
+        counted = f"Of {self._all()} windows, {sum(w.distance <= 1 for w in self.windows)} are like those trained on."
+        if self.without_muscle:
+            counted += f" In {self.without_muscle} no muscle between two fasciae was found."
         return Finding(
             **self._common("image_quality", codes.IMAGE_QUALITY),
             kind=FindingKind.QUALITY,
@@ -147,7 +151,10 @@ class PainFindings:
         return np.asarray(np.mean([window.logits for window in self.windows], axis=0))
 
     def _known_share(self) -> float:
-        return sum(window.distance <= 1 for window in self.windows) / len(self.windows)
+        return sum(window.distance <= 1 for window in self.windows) / self._all()
+
+    def _all(self) -> int:
+        return len(self.windows) + self.without_muscle
 
     def _series(self) -> Series:
         """Of each frame the probability by the mean logit of the windows that it lies in, at the ends of the nearest one."""
@@ -171,20 +178,20 @@ class PainFindings:
         strongest = float(drives.max())
         if strongest <= 0:
             return ()
-        side = self.placement.size / len(drives)
+        side = driving.strip.size / len(drives)
         frame = driving.frame_numbers[len(driving.frame_numbers) // 2]
         chosen = np.argwhere(drives >= _DRIVING_SHARE * strongest)
-        return tuple(
-            Polyline(label=_DRIVES, frame=frame, points=self._outline(row * side, column * side, side)) for row, column in chosen
-        )
+        outlines = (self._outline(driving.strip, row * side, column * side, side) for row, column in chosen)
+        return tuple(Polyline(label=_DRIVES, frame=frame, points=outline) for outline in outlines)
 
-    def _outline(self, top: float, left: float, side: float) -> tuple[tuple[float, float], ...]:
-        """A closed square of model pixels, cut to the sector, as (column, row) of the stored frame."""
-        place, box = self.placement, self.cine.region.box
-        x = np.clip([left, left + side], place.left, place.left + place.width) - 0.5
-        y = np.clip([top, top + side], place.top, place.top + place.height) - 0.5
-        corners = np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1]), (x[0], y[0])])
-        stored = place.to_region(corners) + np.array([box.x0, box.y0])
+    def _outline(self, strip: Strip, top: float, left: float, side: float) -> tuple[tuple[float, float], ...]:
+        """A square of the straightened muscle, closed, as (column, row) of the stored frame: it bends with the fasciae."""
+        x = np.linspace(left, left + side, _POINTS_A_SIDE) - 0.5
+        y = np.array([top, top + side]) - 0.5
+        above, below = (np.stack([x, np.full_like(x, row)], axis=-1) for row in y)
+        around = np.concatenate([above, below[::-1], above[:1]])
+        box = self.cine.region.box
+        stored = strip.to_region(around) + np.array([box.x0, box.y0])
         return tuple((round(float(column), 2), round(float(row), 2)) for column, row in stored)
 
     def _common(self, name: str, code: object) -> dict[str, object]:
