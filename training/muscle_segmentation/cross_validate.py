@@ -2,12 +2,14 @@
 
 One column a network: what it costs (parameters, multiply-accumulates, milliseconds a frame on one core), and how good it is on
 images whose near-duplicates it never saw and on devices it never saw. A run that is there already is not trained again.
+`--checkpoints NETWORK=RUN ...` compares what `train` left on its validation images, and trains nothing.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +58,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--crop", type=int, default=0, help="side of the window that a training step sees; 0 is the whole frame")
     parser.add_argument("--start-from", type=Path, help="a checkpoint that saw no real frame, to begin each fold with")
+    parser.add_argument(
+        "--checkpoints", nargs="+", type=_checkpoint, default=[], help="NETWORK=RUN, trained on the fold `served`"
+    )
     parser.add_argument("--title", default="table", help="name of the two files that are written")
     parser.add_argument("--simulated-frames", type=int, default=1200)
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     arguments = parser.parse_args()
-    arguments.reference = arguments.reference or arguments.networks[-1]
     images = load_real(arguments.data)
-    simulated = load_or_simulate(arguments.runs, arguments.simulated_frames, arguments.negatives)
-    made = {name: _row(name, images, simulated, arguments) for name in arguments.networks}
+    if arguments.checkpoints:
+        made = {name: _row(images, {"served": run}) for name, run in arguments.checkpoints}
+    else:
+        simulated = load_or_simulate(arguments.runs, arguments.simulated_frames, arguments.negatives)
+        made = {name: _row(images, _trained(name, images, simulated, arguments)) for name in arguments.networks}
+    arguments.reference = arguments.reference or list(made)[-1]
     rows = {name: row | {"less_reference": _less(scores, made[arguments.reference][1])} for name, (row, scores) in made.items()}
     (arguments.runs / f"{arguments.title}.json").write_text(json.dumps(rows, indent=1) + "\n")
     (arguments.runs / f"{arguments.title}.md").write_text(table(rows))
@@ -109,12 +117,16 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(
-    name: str, images: list[Labelled], simulated: list[Labelled], arguments: argparse.Namespace
-) -> tuple[dict[str, Any], Scores]:
-    """For the table, and image by image."""
-    scores: dict[str, list[Score]] = {"image": [], "device": []}
-    run = arguments.runs
+def _checkpoint(argument: str) -> tuple[str, Path]:
+    name, _, run = argument.partition("=")
+    if name not in NETWORKS or not (Path(run) / "last.pt").exists():
+        raise argparse.ArgumentTypeError(f"{argument}: one of {', '.join(sorted(NETWORKS))}, =, a folder with last.pt")
+    return name, Path(run)
+
+
+def _trained(name: str, images: list[Labelled], simulated: list[Labelled], arguments: argparse.Namespace) -> dict[str, Path]:
+    """The run of each fold."""
+    runs = {}
     for fold in arguments.folds:
         run = arguments.runs / f"{arguments.title}-{name}-{fold.replace(' ', '-')}-{arguments.steps}"
         if not (run / "done").exists():
@@ -122,11 +134,22 @@ def _row(
             schedule = Schedule(network=name, fold=fold, steps=steps, warm_up=warm_up, crop=arguments.crop)
             train(images, simulated, schedule, run, start_from=arguments.start_from)
             (run / "done").touch()
-        scores[fold.partition("-")[0]] += score_fold(load_network(run / "last.pt"), images, fold_named(images, fold))
+        runs[fold] = run
+    return runs
+
+
+def _row(images: list[Labelled], runs: dict[str, Path]) -> tuple[dict[str, Any], Scores]:
+    """For the table, and image by image. Of the fold `served` only the validation images count: networks are chosen on them."""
+    scores: dict[str, list[Score]] = {"image": [], "device": []}
+    for fold, run in runs.items():
+        folds = fold_named(images, fold)
+        tested = replace(folds, held_out_device=()) if fold == "served" else folds
+        scores["device" if fold.startswith("device") else "image"] += score_fold(load_network(run / "last.pt"), images, tested)
+    run = list(runs.values())[-1]
     summaries = {kind: summary(found) for kind, found in scores.items() if found}
     every = [score for found in scores.values() for score in found]
     return {
-        "folds": arguments.folds,
+        "folds": list(runs),
         "scores": summaries,
         "degrees_gained_on_a_constant": _gained(every),
         "cost": cost(load_network(run / "last.pt"), run / "model.onnx"),

@@ -25,12 +25,14 @@ class VdeConfig:
     widths: tuple[int, int, int, int] = (16, 32, 64, 128)
     latent: int = 128
     denoiser_widths: tuple[int, int] = (32, 64)
-    #: So many frames of the target clip are denoised.
+    #: So many frames of the target clip are denoised, and of each a square with sides of this share.
     denoised_frames: int = 4
+    denoised_share: float = 0.5
+    #: Mean of the logit of the noise level: above 0, more than half of the power is noise in most draws.
+    noise_logit: float = 0.5
     #: A denoiser pixel is a square of so many, moved into the channels.
     unshuffle: int = 4
-    diffusion_steps: int = 1000
-    min_snr_gamma: float = 5.0
+    min_snr_gamma: float = 1.0
 
     @classmethod
     def full(cls) -> "VdeConfig":
@@ -49,24 +51,29 @@ class Encoder(nn.Module):
         for inner, outer, stride in zip(config.widths, rest, ((2, 2, 2), (2, 2, 2), (1, 2, 2)), strict=False):
             stages.append(ResidualStage(inner, outer, stride))
         self.stages = nn.Sequential(*stages)
-        self.to_latent = nn.Linear(2 * config.widths[-1], config.latent)
+        self.to_latent = nn.Linear(2 * (first + sum(config.widths)), config.latent)
         self.norm = nn.LayerNorm(config.latent)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Latents (B, latent)."""
-        return self.pooled(self.features(standardise(clip)))
+        return self.latent(self.levels(standardise(clip)))
 
-    def features(self, standardised: Tensor) -> Tensor:
-        """(B, widths[-1], T / 8, S / 16, S / 16)."""
-        found: Tensor = self.stages(self.stem(standardised))
+    def levels(self, standardised: Tensor) -> list[Tensor]:
+        """What the stem and each stage make of clips; the last is (B, widths[-1], T / 8, S / 16, S / 16)."""
+        found = [self.stem(standardised)]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
         return found
 
-    def pooled(self, features: Tensor) -> Tensor:
-        """Mean and spread over time and place, then the latent."""
-        flat = features.flatten(2)
-        mean = flat.mean(2)
-        spread = ((flat - mean[..., None]).square().mean(2) + 1e-5).sqrt()
-        latent: Tensor = self.norm(self.to_latent(torch.cat([mean, spread], 1)))
+    def latent(self, levels: list[Tensor]) -> Tensor:
+        """Mean and spread of every level over time and place: the course of fibres shows in the fine ones."""
+        pooled = []
+        for level in levels:
+            flat = level.flatten(2)
+            mean = flat.mean(2)
+            spread = ((flat - mean[..., None]).square().mean(2) + 1e-5).sqrt()
+            pooled += [mean, spread]
+        latent: Tensor = self.norm(self.to_latent(torch.cat(pooled, 1)))
         return latent
 
 
@@ -149,15 +156,14 @@ class VideoDiffusionEncoder(nn.Module):
         self.denoiser = Denoiser(config)
 
     def loss(self, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-        """How well some frames of `target` are found under noise when the latent of `source`, another window, is told.
+        """How well a piece of some frames of `target` is found under noise when the latent of `source`, another window, is told.
 
-        Both (B, 1, T, S, S). The clean frames are predicted; their squared error is weighted by min-SNR (Hang 2023); noise
-        levels are logit-normal, thickest in the middle (Esser 2024).
+        Both (B, 1, T, S, S). A piece hardly says what tissue it is from, so the latent has to. The clean frames are predicted;
+        their squared error is weighted by min-SNR (Hang 2023); noise levels are logit-normal (Esser 2024).
         """
         config = self.config
-        picked = torch.randperm(config.frames, generator=generator)[: config.denoised_frames]
-        clean = standardise(target)[:, 0, picked]
-        level = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean.device)
+        clean = self._piece(standardise(target)[:, 0], generator)
+        level = torch.sigmoid(config.noise_logit + torch.randn(len(clean), generator=generator)).to(clean.device)
         noise = torch.randn(clean.shape, generator=generator).to(clean.device)
         kept = cosine_schedule(level)  # share of the signal's power
         noisy = kept.sqrt()[:, None, None, None] * clean + (1 - kept).sqrt()[:, None, None, None] * noise
@@ -165,6 +171,14 @@ class VideoDiffusionEncoder(nn.Module):
         # For clean-frame prediction min-SNR weighting is min(SNR, gamma); divided by gamma it stays below 1.
         weight = (kept / (1 - kept)).clamp(max=config.min_snr_gamma) / config.min_snr_gamma
         return (weight * (found - clean).square().mean((1, 2, 3))).mean()
+
+    def _piece(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, T, S, S) to (B, F, P, P), at one place in all clips."""
+        config = self.config
+        picked = torch.randperm(config.frames, generator=generator)[: config.denoised_frames]
+        side = round(config.denoised_share * config.size)
+        top, left = torch.randint(config.size - side + 1, (2,), generator=generator).tolist()
+        return frames[:, picked, top : top + side, left : left + side]
 
 
 def standardise(clip: Tensor) -> Tensor:

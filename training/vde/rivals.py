@@ -44,6 +44,7 @@ class VideoMae(nn.Module):
         super().__init__()
         self.encoder = Encoder(config)
         wide, narrow = config.widths[-1], config.widths[-2]
+        self.from_latent = nn.Linear(config.latent, wide)
         # From (T / 8, S / 16, S / 16) to one vector a tube of 2 frames x 8 x 8 pixels.
         self.decoder = nn.Sequential(
             nn.ConvTranspose3d(wide, narrow, (4, 2, 2), (4, 2, 2)),
@@ -56,7 +57,9 @@ class VideoMae(nn.Module):
         del target
         clip = standardise(source)
         hidden = tubes_hidden(clip, _MASKED, generator)  # (B, S / 8, S / 8)
-        drawn = self.decoder(self.encoder.features(clip * (1 - _spread_out(hidden, clip))))
+        levels = self.encoder.levels(clip * (1 - _spread_out(hidden, clip)))
+        told = self.from_latent(self.encoder.latent(levels))[:, :, None, None, None]
+        drawn = self.decoder(levels[-1] + told)
         patches = _patches(clip)
         patches = (patches - patches.mean(1, keepdim=True)) / (patches.var(1, keepdim=True) + 1e-4).sqrt()
         wrong = (drawn - patches).square().mean(1)  # (B, T / 2, S / 8, S / 8)
@@ -75,22 +78,24 @@ class Jepa(nn.Module):
         self.predictor = nn.Sequential(
             nn.Conv3d(wide + 1, wide, 3, padding=1), nn.GroupNorm(8, wide), nn.SiLU(), nn.Conv3d(wide, wide, 3, padding=1)
         )
+        self.to_other = nn.Sequential(nn.Linear(config.latent, config.latent), nn.SiLU(), nn.Linear(config.latent, config.latent))
         self.keep = keep
 
     def loss(self, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-        """Smooth L1 at hidden places of the feature map, and of the pooled latent of the other window."""
+        """Smooth L1 at hidden places of the feature map, and of the latent of the other window."""
         self._follow()
         clip = standardise(source)
         hidden = tubes_hidden(clip, _JEPA_MASKED, generator, tube=2 * _TUBE)
-        found = self.encoder.features(clip * (1 - _spread_out(hidden, clip)))
+        levels = self.encoder.levels(clip * (1 - _spread_out(hidden, clip)))
+        found = levels[-1]
         where = hidden[:, None, None].expand(-1, 1, found.shape[2], -1, -1)
         predicted = self.predictor(torch.cat([found, where], 1))
         with torch.no_grad():
-            wanted = functional.layer_norm(self.slow.features(clip).movedim(1, -1), (found.shape[1],)).movedim(-1, 1)
+            wanted = functional.layer_norm(self.slow.levels(clip)[-1].movedim(1, -1), (found.shape[1],)).movedim(-1, 1)
             other = self.slow(target)
         wrong = functional.smooth_l1_loss(predicted, wanted, reduction="none").mean(1)
         local = (wrong * where[:, 0]).sum() / where.sum().clamp(min=1)
-        return local + functional.smooth_l1_loss(self.encoder.pooled(predicted), other)
+        return local + functional.smooth_l1_loss(self.to_other(self.encoder.latent(levels)), other)
 
     def _follow(self) -> None:
         with torch.no_grad():
