@@ -49,8 +49,20 @@ def test_standardise_takes_gain_and_offset_away_and_leaves_padding() -> None:
     clip[..., :8, :] = 0
     inside = clip > 0
     brighter = torch.where(inside, 0.5 * clip + 20, clip)
-    assert torch.allclose(standardise(clip), standardise(brighter), atol=2e-3)
+    assert torch.allclose(standardise(clip), standardise(brighter), atol=0.1)  # of a spread of 1
     assert not standardise(clip)[~inside].any()
+
+
+def test_standardise_leaves_what_is_flat_but_for_the_last_bit_nearly_flat() -> None:
+    flat = 100 + torch.from_numpy(noise(1)[:, None] % 2).float()
+    assert standardise(flat).abs().max() < 0.5
+
+
+def test_standardise_takes_depth_gain_away() -> None:
+    clip = torch.from_numpy(noise(1)[:, None]).float() / 2
+    deep = clip * torch.linspace(0.5, 1.5, 32)[:, None]
+    assert (standardise(clip) - standardise(deep)).abs().mean() < 0.2
+    assert (clip - deep).abs().mean() > 10
 
 
 def test_jitter_changes_each_clip_in_its_own_way_and_is_the_same_by_seed() -> None:

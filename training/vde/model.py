@@ -14,6 +14,9 @@ from torch.nn import functional
 
 #: Standardised intensities beyond this are speckle's rare peaks.
 _LARGEST = 3.0
+#: Side of the square that a pixel is compared with, about a quarter of the muscle's thickness; and grey levels that are flat.
+_SQUARE = 17
+_LEAST_SPREAD = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +49,9 @@ class Encoder(nn.Module):
     def __init__(self, config: VdeConfig) -> None:
         super().__init__()
         first, *rest = config.widths
-        self.stem = nn.Sequential(nn.Conv3d(1, first, (3, 5, 5), 2, (1, 2, 2), bias=False), nn.GroupNorm(8, first), nn.SiLU())
+        self.stem = nn.Sequential(nn.Conv3d(1, first, 5, (4, 2, 2), 2, bias=False), nn.GroupNorm(8, first), nn.SiLU())
         stages: list[nn.Module] = [ResidualStage(first, first, (1, 1, 1))]
-        for inner, outer, stride in zip(config.widths, rest, ((2, 2, 2), (2, 2, 2), (1, 2, 2)), strict=False):
+        for inner, outer, stride in zip(config.widths, rest, ((2, 2, 2), (1, 2, 2), (1, 2, 2)), strict=False):
             stages.append(ResidualStage(inner, outer, stride))
         self.stages = nn.Sequential(*stages)
         self.to_latent = nn.Linear(2 * (first + sum(config.widths)), config.latent)
@@ -182,16 +185,25 @@ class VideoDiffusionEncoder(nn.Module):
 
 
 def standardise(clip: Tensor) -> Tensor:
-    """(B, 1, T, S, S) in 0 to 255 to mean 0 and spread 1 over what is not padding, clipped at 3; padding stays 0.
+    """(B, 1, T, S, S) in 0 to 255, 0 outside, to mean 0 and spread 1 in a square round each pixel, clipped at 3; outside stays 0.
 
-    Of the whole clip at once, so that gain and contrast of a scanner go and movement stays.
+    Gain, its change with depth, and contrast go; the course of fibres and what is darker than its surroundings stay (local
+    contrast normalisation, Jarrett 2009).
     """
     values = clip.float()
     inside = (values > 0).float()
-    count = inside.sum((2, 3, 4), keepdim=True).clamp(min=1.0)
-    mean = (values * inside).sum((2, 3, 4), keepdim=True) / count
-    spread = (((values - mean) * inside).square().sum((2, 3, 4), keepdim=True) / count).sqrt()
-    return ((values - mean) / (spread + 1e-3)).clamp(-_LARGEST, _LARGEST) * inside
+    share = _box_mean(inside).clamp(min=1e-3)
+    away = (values - _box_mean(values * inside) / share) * inside
+    spread = (_box_mean(away.square()) / share).sqrt()
+    return (away / (spread + _LEAST_SPREAD)).clamp(-_LARGEST, _LARGEST)
+
+
+def _box_mean(values: Tensor) -> Tensor:
+    """Over a square in each picture (..., S, S); what lies beyond the picture does not count. Two products with a band matrix."""
+    place = torch.arange(values.shape[-1], device=values.device)
+    near = ((place[:, None] - place).abs() <= _SQUARE // 2).float()
+    weights = near / near.sum(1, keepdim=True)
+    return weights @ values @ weights.T
 
 
 def cosine_schedule(level: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ _ENCODED_AT_ONCE = 64
 class Schedule:
     """How long and how fast; equal for all methods."""
 
-    steps: int = 600
+    steps: int = 1200
     batch: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 0.01

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.core.cine import Box
-from service.core.preprocess import model_input, place
+from service.core.muscle_strip import Strip, find_strip
 from simulator.calf import simulate_calf
 from simulator.nuisance import simulate_nuisance
 from training.vde.model import VdeConfig, standardise
@@ -105,15 +105,18 @@ def _pretext(size: int) -> tuple[npt.NDArray[np.uint8], Floats]:
         cine = simulate_calf(seed, mm_per_pixel=0.3)
         truth = cine.truth
         for moment in np.random.default_rng(seed).choice(60, _MOMENTS, replace=False).tolist():
-            frames.append(_placed(cine.make(moment).sector, size))
+            frames.append(_straightened(cine.make(moment).sector, size))
             known = (truth.thickness_mm[moment] - 18, truth.pennation_deg[moment] - 22, truth.fascicle_length_mm[moment] - 50)
             targets.append((1.0, known[0] / 4, known[1] / 6, known[2] / 15))
     for seed in range(_SEEDS, _SEEDS + _WITHOUT):
-        frames.append(_placed(simulate_nuisance(seed), size))
+        frames.append(_straightened(simulate_nuisance(seed), size))
         targets.append((0.0, 0.0, 0.0, 0.0))
     return np.stack(frames), np.asarray(targets, np.float32)
 
 
-def _placed(sector: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+def _straightened(sector: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """As clips are made; what has no two fasciae is taken whole."""
     height, width = sector.shape
-    return model_input(sector, place(Box(0, 0, width, height), size))
+    box = Box(0, 0, width, height)
+    whole = Strip(box, np.zeros(size, np.float32), np.full(size, height, np.float32))
+    return (find_strip([sector], box, size) or whole).straighten(sector)
