@@ -32,8 +32,8 @@ class SimulatedCohort:
         return range(first, first + SITES_A_PERSON * self.people)
 
 
-#: For trying code and simulator; no figure is reported on them.
-DEVELOPMENT = SimulatedCohort("development", 1, 24)
+#: Encoders, training and preprocessing were chosen on them; no figure is reported.
+DEVELOPMENT = SimulatedCohort("development", 400_001, 96)
 #: Twenty of the size of the paper's.
 SMALL = tuple(SimulatedCohort(f"small-{number:02d}", 100_001 + 24 * number, 24) for number in range(20))
 MEDIUM = SimulatedCohort("medium", 200_001, 200)
@@ -41,7 +41,7 @@ LARGE = SimulatedCohort("large", 200_001, 400)
 #: Only parameters, no pictures.
 ORACLE = SimulatedCohort("oracle", 300_001, 2400)
 #: For the served model alone: never in any fold.
-HELD_OUT = SimulatedCohort("held-out", 400_001, 96)
+HELD_OUT = SimulatedCohort("held-out", 600_001, 96)
 HELD_OUT_DEVICE = SimulatedCohort("held-out-device", 500_001, 48, "held-out")
 
 COHORTS = {cohort.name: cohort for cohort in (DEVELOPMENT, *SMALL, MEDIUM, LARGE, HELD_OUT, HELD_OUT_DEVICE)}
