@@ -1,8 +1,8 @@
 """From a cine to the clips that a video network takes: the one function for training and for serving.
 
 The scanned sector is found as for every network, frames are taken at a fixed rate by the cine's own time axis, and a window of so
-many frames slides over them; in each the muscle between its fasciae is found and straightened. Intensities are standardised
-inside the network.
+many frames slides over them; in each the muscle between its fasciae is found and straightened, in one strip or in several side by
+side. Intensities are standardised inside the network.
 """
 
 from collections import deque
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from service.core.cine import Box, Cine, Frame, Pixels, TimeAxis
-from service.core.muscle_strip import Strip, find_strip
+from service.core.muscle_strip import Strip, find_strips
 from service.core.preprocess import find_sector
 from service.errors import NotMeasurable
 
 #: Changes whenever equal cines would give other clips: networks and caches belong to one version.
-CLIPS_VERSION = "2"
+CLIPS_VERSION = "3"
 #: The sector is found from so many frames at the start of the cine.
 _SECTOR_FRAMES = 4
 #: A frame may be shown for so long a share of the clip rate's step too often; below, a clip would show stills.
@@ -43,7 +43,7 @@ class ClipShape:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One window: DICOM frame numbers (one may stand twice), pixels (frames, size, size) uint8, and where the muscle lies."""
+    """A strip of one window: DICOM frame numbers (one may stand twice), pixels (frames, size, size) uint8, where it lies."""
 
     frame_numbers: tuple[int, ...]
     pixels: Pixels
@@ -61,16 +61,15 @@ class Clips:
 
     def __iter__(self) -> Iterator[Clip]:
         for window in self._windows:
-            strip = find_strip([frame.pixels for frame in window], self.sector, self._size)
-            if strip is None:
-                self.without_muscle += 1
-            else:
-                pixels = np.stack([strip.straighten(frame.pixels) for frame in window])
-                yield Clip(tuple(frame.number for frame in window), pixels, strip)
+            numbers = tuple(frame.number for frame in window)
+            strips = find_strips([frame.pixels for frame in window], self.sector, self._size)
+            self.without_muscle += not strips
+            for strip in strips:
+                yield Clip(numbers, np.stack([strip.straighten(frame.pixels) for frame in window]), strip)
 
 
 def clips_of(cine: Cine, shape: ClipShape) -> Clips:
-    """All whole windows in order; no more than one is kept in memory.
+    """Those of all whole windows in order; no more than one window is kept in memory.
 
     Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`.
     """

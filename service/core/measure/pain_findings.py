@@ -133,9 +133,9 @@ class PainFindings:
 
     def _image_quality(self) -> Finding:
         share = self._known_share()
-        counted = f"Of {self._all()} windows, {sum(w.distance <= 1 for w in self.windows)} are like those trained on."
+        counted = f"Of {self._all()} views of the muscle, {sum(w.distance <= 1 for w in self.windows)} are like those trained on."
         if self.without_muscle:
-            counted += f" In {self.without_muscle} no muscle between two fasciae was found."
+            counted += f" In {self.without_muscle}, 1.2 s each, no muscle between two fasciae was found."
         return Finding(
             **self._common("image_quality", codes.IMAGE_QUALITY),
             kind=FindingKind.QUALITY,
