@@ -124,9 +124,9 @@ def _tensor(frame: Pixels) -> float:
     return tensor_angle_deg(frame[box.y0 : box.y1, box.x0 : box.x1])
 
 
-def analyse(cine: Cine, infer: Infer) -> tuple[Finding, ...]:
-    """The analysis by its public door."""
-    used = ModelUsed(name="muscle_segmentation", version="1", sha256="", evidence="real")
+def analyse(cine: Cine, infer: Infer, weights_sha256: str = "") -> tuple[Finding, ...]:
+    """The analysis by its public door; findings have intervals where the weights are said to be those of the calibration."""
+    used = ModelUsed(name="muscle_segmentation", version="1", sha256=weights_sha256, evidence="real")
     return MuscleArchitecture().analyse(cine, infer, lambda _: used)
 
 

@@ -17,6 +17,7 @@ from bench.labelled_images import cine_of
 from service.core.analyses.analysis import Infer
 from service.core.cine import Calibration, Cine, TimeAxis
 from service.core.findings import Contraction, Finding
+from service.core.measure.intervals import load_calibration
 from service.core.measure.smoothing import BAND_DEVIATIONS
 from simulator.calf import CalfCine, CalfTruth, simulate_calf
 from simulator.device import DeviceGroup
@@ -47,7 +48,9 @@ def excursions(subjects: int, first_seed: int, infer: Infer) -> list[Excursion]:
 
 def _of_subject(seed: int, group: DeviceGroup, infer: Infer) -> Iterator[Excursion]:
     calf = simulate_calf(seed, device_group=group)
-    findings = {finding.name: finding for finding in analyse(_cine(calf), infer)}
+    # An interval, whatever weights the table was made with: `shares` takes the noise between frames out of it.
+    calibrated = load_calibration().weights_sha256
+    findings = {finding.name: finding for finding in analyse(_cine(calf), infer, calibrated)}
     count = findings.get("contraction_count")
     if count is None or not count.contractions:
         return

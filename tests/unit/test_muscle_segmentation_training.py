@@ -13,6 +13,7 @@ from training.muscle_segmentation.losses import LossWeights, segmentation_loss  
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters  # noqa: E402
 from training.muscle_segmentation.networks.parts import standardised  # noqa: E402
 from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet  # noqa: E402
+from training.muscle_segmentation.networks.unext import UNeXt  # noqa: E402
 from training.muscle_segmentation.train import as_batch, train_step  # noqa: E402
 
 
@@ -40,6 +41,21 @@ def test_network_of_any_name_gives_three_maps_of_the_same_size(name: str) -> Non
 def test_cmscnet_has_a_tenth_of_the_reference_parameters() -> None:
     share = number_of_parameters(NETWORKS["cmscnet"]()) / number_of_parameters(NETWORKS["unet-64"]())
     assert share == pytest.approx(0.1, abs=0.005)
+
+
+def test_unext_maps_are_the_head_and_then_bilinear_interpolation() -> None:
+    network, features = UNeXt(outputs=3, widths=(4, 6, 8, 11, 12)).eval(), torch.randn(2, 4, 24, 16)
+    with torch.inference_mode():
+        wanted = torch.nn.functional.interpolate(network.head(features), scale_factor=2.0, mode="bilinear")
+        torch.testing.assert_close(network.maps(features), wanted, rtol=0.0, atol=1e-5)
+
+
+def test_checkpoint_that_names_no_network_is_the_one_from_before_there_were_several(tmp_path: Path) -> None:
+    from training.muscle_segmentation.evaluate import load_network  # noqa: PLC0415
+    from training.muscle_segmentation.train import save  # noqa: PLC0415
+
+    save(NETWORKS["subpixel-unet"](), tmp_path / "last.pt", [{"steps": 900}])
+    assert isinstance(load_network(tmp_path / "last.pt").network, SubPixelUNet)
 
 
 def test_standardised_ignores_the_padding() -> None:
@@ -80,15 +96,19 @@ def test_network_overfits_one_batch(batch: tuple[Any, Any, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of the exporter that writes one plain file
-def test_export_gives_the_maps_of_torch(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:Constant folding:UserWarning")  # of group norm, padding
+@pytest.mark.parametrize("network", [SubPixelUNet(outputs=3, widths=(8, 12, 16, 24)), UNeXt(outputs=3, widths=(4, 6, 8, 11, 12))])
+def test_export_gives_the_maps_of_torch(network: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     from training.muscle_segmentation.export import export, largest_difference  # noqa: PLC0415
 
-    torch.manual_seed(0)
-    served = ServedSegmentation(SubPixelUNet(outputs=3, widths=(8, 12, 16, 24))).eval()
+    served = ServedSegmentation(network).eval()
     export(served, tmp_path / "model.onnx")
+    capfd.readouterr()
     assert largest_difference(served, tmp_path / "model.onnx") <= 1
+    # A wrong shape in the file makes the runtime warn in every frame, and allocate anew.
+    assert "Shape mismatch" not in capfd.readouterr().err
 
 
 def test_served_maps_are_zero_in_the_padding() -> None:

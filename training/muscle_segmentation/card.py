@@ -62,6 +62,7 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         labels="aponeurosis, fascicle, muscle_belly, in this order",
         digest=facts["digest"],
         parameters=f"{facts['parameters']:,}",
+        operations=f"{facts['giga_multiply_accumulates']:.2f}",
         evidence_remark=", with simulated frames added in training" if share else "",
         simulated=_SIMULATED.format(share=share) if share else "none.",
         real_negatives=_REAL_NEGATIVES if stages[-1].get("real_negatives") else "",

@@ -11,7 +11,7 @@ from PIL import Image
 
 from training.muscle_segmentation.folds import Folds, split
 from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
-from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, ServedSegmentation
+from training.muscle_segmentation.model import NETWORKS, UNNAMED_NETWORK, ServedSegmentation
 from training.muscle_segmentation.real import Bytes, Labelled, load_real, load_without_muscle
 from training.muscle_segmentation.scores import Score, bootstrap, score
 from training.muscle_segmentation.simulated import TEST_NEGATIVE_SEEDS, TEST_SEEDS, labelled_frames, labelled_negative
@@ -42,7 +42,7 @@ def main() -> None:
 def load_network(checkpoint: Path) -> ServedSegmentation:
     """The network of a checkpoint as it is served, ready to infer."""
     kept = torch.load(checkpoint, weights_only=True)
-    network = NETWORKS[kept["stages"][-1].get("network", SERVED_NETWORK)]()
+    network = NETWORKS[kept["stages"][-1].get("network", UNNAMED_NETWORK)]()
     network.load_state_dict(kept["weights"])
     served = ServedSegmentation(network)
     served.eval()

@@ -13,7 +13,7 @@ import torch
 
 from training.muscle_segmentation.card import model_card, triton_config
 from training.muscle_segmentation.evaluate import load_network
-from training.muscle_segmentation.model import LABELS, ServedSegmentation, number_of_parameters
+from training.muscle_segmentation.model import LABELS, ServedSegmentation, giga_multiply_accumulates, number_of_parameters
 from training.muscle_segmentation.quantise import SERVED_RECIPE, Images, calibration_images, quantise
 from training.muscle_segmentation.served_figures import served_figures
 
@@ -57,6 +57,7 @@ def main() -> None:
     facts = {
         "digest": digest,
         "parameters": number_of_parameters(network),
+        "giga_multiply_accumulates": giga_multiply_accumulates(network),
         "stages": checkpoint["stages"],
         "remark": arguments.remark,
         "served": served_figures(digest, arguments.results),

@@ -4,15 +4,17 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from training.muscle_segmentation.networks.cmscnet import CMSCNet
 from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet
 from training.muscle_segmentation.networks.unet import UNet
 from training.muscle_segmentation.networks.unext import UNeXt
 
+_SIZE = 256
 #: Order of the output channels; the same as model_repository/muscle_segmentation/labels.txt.
 LABELS = ("aponeurosis", "fascicle", "muscle_belly")
-#: The reference, the one after the paper, and three that could be served.
+#: The reference, the one after the paper, and three that could be served; `docs/benchmarks.md` says how one was chosen.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "unet-64": lambda: UNet(width=64, outputs=len(LABELS)),
     "unet-16": lambda: UNet(width=16, outputs=len(LABELS)),
@@ -21,6 +23,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "subpixel-unet": lambda: SubPixelUNet(outputs=len(LABELS)),
 }
 SERVED_NETWORK = "subpixel-unet"
+#: Of checkpoints from before several networks were compared, whose stages name none.
+UNNAMED_NETWORK = "subpixel-unet"
 
 
 class ServedSegmentation(nn.Module):
@@ -41,3 +45,11 @@ class ServedSegmentation(nn.Module):
 def number_of_parameters(network: nn.Module) -> int:
     """Trainable weights."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def giga_multiply_accumulates(network: nn.Module) -> float:
+    """Of one 256 x 256 frame."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        network(torch.full((1, 1, _SIZE, _SIZE), 60, dtype=torch.uint8))
+    return float(counter.get_total_flops() / 2e9)

@@ -45,6 +45,9 @@ class ShiftedMlp(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        # Numbers, not `tensor_split`: of that the exporter writes a wrong shape, at which ONNX Runtime warns in every frame.
+        least, more = divmod(width, len(_SHIFTS))
+        self.groups = [least + (number < more) for number in range(len(_SHIFTS))]
         self.norm = nn.GroupNorm(1, width)
         self.across = nn.Conv2d(width, width, 1)
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
@@ -52,15 +55,15 @@ class ShiftedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) to the same."""
-        y = self.across(_shifted(self.norm(x), 3))
+        y = self.across(_shifted(self.norm(x), 3, self.groups))
         y = functional.gelu(self.depthwise(y))
-        return x + self.down(_shifted(y, 2))  # type: ignore[no-any-return, unused-ignore]
+        return x + self.down(_shifted(y, 2, self.groups))  # type: ignore[no-any-return, unused-ignore]
 
 
-def _shifted(x: Tensor, axis: int) -> Tensor:
-    """Five groups of channels moved by -2 to 2 along an axis, zeros moving in; pads and slices, which every runtime knows."""
+def _shifted(x: Tensor, axis: int, sizes: list[int]) -> Tensor:
+    """Groups of channels moved by -2 to 2 along an axis, zeros moving in; pads and slices, which every runtime knows."""
     reach = max(_SHIFTS)
     size = x.shape[axis]
     padded = functional.pad(x, (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach))
-    groups = torch.tensor_split(padded, len(_SHIFTS), 1)
+    groups = torch.split(padded, sizes, 1)
     return torch.cat([group.narrow(axis, reach + by, size) for group, by in zip(groups, _SHIFTS, strict=True)], 1)
