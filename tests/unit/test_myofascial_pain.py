@@ -45,8 +45,8 @@ def test_cine_outlines_the_square_that_drives_the_score_in_stored_pixels() -> No
     (square,) = evidence.lines
     assert square.label == "drives_the_score"
     assert square.frame in evidence.frames
-    assert square.points[0] == square.points[-1] == (29.5, pytest.approx(22, abs=0.5))
-    assert square.points[5] == (45.5, pytest.approx(32, abs=0.8))
+    assert square.points[0] == square.points[-1] == pytest.approx((29.5, 22), abs=0.5)
+    assert square.points[5] == pytest.approx((45.5, 32), abs=0.8)
 
 
 def test_cine_without_two_fasciae_is_refused_with_the_reason() -> None:
