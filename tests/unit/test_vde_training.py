@@ -19,7 +19,7 @@ from service.core.clips import ClipShape
 from tests.running import poll
 from training.vde.augment import jitter
 from training.vde.classify import Clips, fit, mean_over_people
-from training.vde.data import Cohort, load_cohort
+from training.vde.data import Cohort, load_cohort, runs_of
 from training.vde.model import Encoder, VdeConfig, standardise
 from training.vde.pretrain import METHODS, Schedule, encode, pretrain
 from training.vde.served import ServedClassifier
@@ -167,3 +167,12 @@ def test_statistics_are_scikit_learns_in_every_draw() -> None:
     called = (scores > 0).astype(np.float64)
     assert figures(labels, scores, called)["specificity"]["value"] == recall_score(labels, called, pos_label=0)
     assert figures(labels, scores, called)["sensitivity"]["value"] == recall_score(labels, called)
+
+
+def test_runs_of_a_cohort_whose_table_changed_are_others(tmp_path: Path) -> None:
+    table = tmp_path / "cohort.csv"
+    folders = []
+    for text in ("file,subject\na.dcm,p1\n", "file,subject\nb.dcm,p1\n"):
+        table.write_text(text)
+        folders.append(runs_of(tmp_path, ClipShape(), tmp_path / "runs"))
+    assert folders[0] != folders[1] != runs_of(tmp_path, ClipShape(size=96), tmp_path / "runs")

@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from service.core.clips import ClipShape
 from training.vde.classify import Clips, fit
-from training.vde.data import Cohort, load_cohort
+from training.vde.data import Cohort, load_cohort, runs_of
 from training.vde.model import VdeConfig
 from training.vde.pretrain import METHODS, Schedule, describe, encode, pretrain
 from training.vde.report import write_report
@@ -54,10 +54,11 @@ def main() -> None:
 def _of_cohort(
     folder: Path, config: VdeConfig, schedule: Schedule, methods: list[str], runs: Path, permutations: int
 ) -> dict[str, Any]:
-    cohort = load_cohort(folder, ClipShape(frames=config.frames, size=config.size))
+    shape = ClipShape(frames=config.frames, size=config.size)
+    cohort, kept = load_cohort(folder, shape), runs_of(folder, shape, runs)
     names, labels = cohort.subjects()
     folds = [test for _, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(names, labels)]
-    features = {m: fold_features(m, cohort, folds, config, schedule, runs / folder.name) for m in methods}
+    features = {m: fold_features(m, cohort, folds, config, schedule, kept) for m in methods}
     analyses = {title: {m: _scores(features[m], cohort, folds, kept) for m in methods} for title, kept in ANALYSES.items()}
     found: dict[str, Any] = {
         "people": len(names),

@@ -66,6 +66,11 @@ def load_cohort(folder: Path, shape: ClipShape, processes: int = 2) -> Cohort:
         return Cohort(*(stored[field.name] for field in fields(Cohort)))
 
 
+def runs_of(folder: Path, shape: ClipShape, runs: Path) -> Path:
+    """Where what is trained on a cohort lies: other cines, another table or other clips have a folder of their own."""
+    return runs / f"{folder.name}-{_fingerprint(folder / COHORT_FILE, shape)[:8]}"
+
+
 def _make(rows: list[_Row], shape: ClipShape, processes: int) -> Cohort:
     reader = FileCineReader(spares=processes)
     try:

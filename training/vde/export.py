@@ -21,7 +21,7 @@ from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, SHAPE
 from training.vde.card import model_card
 from training.vde.classify import Clips
 from training.vde.crossvalidate import FOLDS, fold_features
-from training.vde.data import load_cohort
+from training.vde.data import load_cohort, runs_of
 from training.vde.held_out import evaluate
 from training.vde.model import VdeConfig
 from training.vde.pretrain import METHODS, Schedule, encode, pretrain
@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config, schedule = VdeConfig(), Schedule(steps=arguments.steps)
     cohort = load_cohort(arguments.data, SHAPE)
-    runs = arguments.runs / arguments.data.name
+    runs = runs_of(arguments.data, SHAPE, arguments.runs)
     everybody = np.ones(len(cohort.clips), np.bool_)
     encoder = pretrain(arguments.method, config, cohort, everybody, schedule, runs / f"{arguments.method}-{schedule.steps}-all")
     clips = Clips(encode(encoder, cohort.clips), cohort.video, cohort.subject, cohort.label)

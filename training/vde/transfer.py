@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.core.cine import Box
+from service.core.clips import CLIPS_VERSION
 from service.core.muscle_strip import Strip, find_strips
 from simulator.calf import simulate_calf
 from simulator.nuisance import simulate_nuisance
@@ -58,7 +59,7 @@ class _Stage(nn.Module):
 
 def transferred(config: VdeConfig, runs: Path) -> FrameResNet:
     """The network after its pretext, trained once and kept in `runs`."""
-    network, kept = FrameResNet(config), runs / f"pretext-{config.size}.pt"
+    network, kept = FrameResNet(config), runs / f"pretext-{config.size}-clips-{CLIPS_VERSION}.pt"
     if not kept.exists():
         runs.mkdir(parents=True, exist_ok=True)
         _train(network, config)
