@@ -55,10 +55,10 @@ def _of_cohort(
     folder: Path, config: VdeConfig, schedule: Schedule, methods: list[str], runs: Path, permutations: int
 ) -> dict[str, Any]:
     shape = ClipShape(frames=config.frames, size=config.size)
-    cohort, kept = load_cohort(folder, shape), runs_of(folder, shape, runs)
+    cohort, own_runs = load_cohort(folder, shape), runs_of(folder, shape, runs)
     names, labels = cohort.subjects()
     folds = [test for _, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(names, labels)]
-    features = {m: fold_features(m, cohort, folds, config, schedule, kept) for m in methods}
+    features = {m: fold_features(m, cohort, folds, config, schedule, own_runs) for m in methods}
     analyses = {title: {m: _scores(features[m], cohort, folds, kept) for m in methods} for title, kept in ANALYSES.items()}
     found: dict[str, Any] = {
         "people": len(names),
