@@ -57,6 +57,17 @@ def test_cine_without_two_fasciae_is_refused_with_the_reason() -> None:
     assert refused.value.reason == "no_muscle"
 
 
+def test_cine_whose_probe_was_lifted_for_a_while_says_so_in_its_quality() -> None:
+    noise = np.random.default_rng(0).integers(10, 90, (64, 64), dtype=np.uint8)
+    scanned = list(spot_cine().frames())
+    lifted = replace(spot_cine(), frames=lambda: iter([*(Frame(n, noise) for n in range(1, 17)), *scanned[16:]]))
+    quality = analyse(lifted, networks())["image_quality"]
+    assert "Windows without a muscle between two fasciae: 1." in quality.text
+    assert "windows_out_of_distribution" in quality.flags
+    assert isinstance(quality.value, float)
+    assert 50 < quality.value < 100
+
+
 def test_cine_says_everywhere_that_nobody_was_examined_to_make_it() -> None:
     found = analyse(spot_cine(), networks())
     pain = found["myofascial_pain_probability"]

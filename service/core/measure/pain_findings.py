@@ -133,9 +133,10 @@ class PainFindings:
 
     def _image_quality(self) -> Finding:
         share = self._known_share()
-        counted = f"Of {self._all()} views of the muscle, {sum(w.distance <= 1 for w in self.windows)} are like those trained on."
+        known = sum(window.distance <= 1 for window in self.windows)
+        counted = f"Of {len(self.windows)} views of the muscle, {known} are like those trained on."
         if self.without_muscle:
-            counted += f" In {self.without_muscle}, 1.2 s each, no muscle between two fasciae was found."
+            counted += f" Windows without a muscle between two fasciae: {self.without_muscle}."
         return Finding(
             **self._common("image_quality", codes.IMAGE_QUALITY),
             kind=FindingKind.QUALITY,
