@@ -39,12 +39,12 @@ class Device:
         return SPEED_OF_SOUND_MM_PER_US / self.frequency_mhz * self.f_number
 
 
-def draw_device(seed: int, group: DeviceGroup = "common") -> Device:
-    """The same seed and group give the same scanner."""
+def draw_device(seed: int, group: DeviceGroup = "common", *, higher: float = 1.0) -> Device:
+    """The same seed and group give the same scanner; `higher` multiplies the frequency, for a probe of what lies shallow."""
     random = np.random.default_rng([seed, 2, 0 if group == "common" else 1])
     draw = random.uniform
     is_common = group == "common"
-    frequency = draw(6.0, 10.0) if is_common else draw(4.8, 5.8)
+    frequency = higher * (draw(6.0, 10.0) if is_common else draw(4.8, 5.8))
     return Device(
         name=f"linear-{frequency:.1f}MHz-{group}-{seed:06d}",
         frequency_mhz=frequency,

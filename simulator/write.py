@@ -9,11 +9,13 @@ from simulator.cine import AnyCine
 from simulator.dicom import write_cine
 from simulator.encode import TransferSyntax
 from simulator.trapezius import TrapeziusTruth, simulate_trapezius
+from simulator.wrist import simulate_wrist
 
 _CALF_FRAMES = 60
 _KINDS: dict[str, Callable[[int, int | None], AnyCine]] = {
     "calf": lambda seed, frames: simulate_calf(seed, frames or _CALF_FRAMES),
     "trapezius": simulate_trapezius,
+    "wrist": simulate_wrist,
 }
 COHORT_FILE = "cohort.csv"
 

@@ -1,6 +1,7 @@
 """A cine of a trapezius as far as the analysis goes, and two networks whose answers follow one square of the picture."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ from service.core.findings import Finding, ModelUsed
 BRIGHT = 200
 
 
-def spot_cine(uid: str = "1.2.3", *, bright_frames: Sequence[int] = (), frames: int = 40, side: str | None = "left") -> Cine:
+def spot_cine(
+    uid: str = "1.2.3", *, bright_frames: Sequence[int] = (), frames: int = 40, side: Literal["left", "right"] | None = "left"
+) -> Cine:
     """12.5 frames a second of noise between two fasciae; in some frames the upper left of the muscle is bright."""
     noise = np.random.default_rng(0).integers(20, 60, (64, 64), dtype=np.uint8)
     noise[[7, 8, 55, 56]] = 250
@@ -34,7 +37,7 @@ def spot_cine(uid: str = "1.2.3", *, bright_frames: Sequence[int] = (), frames: 
         frames=lambda: (Frame(number, pixels(number)) for number in range(1, frames + 1)),
         picture=lambda number: np.stack([np.pad(pixels(number), ((10, 10), (30, 10)))] * 3, axis=-1),
         pixel_sha256=lambda: "0" * 64,
-        laterality=side,  # type: ignore[arg-type]
+        laterality=side,
     )
 
 

@@ -99,7 +99,7 @@ def find_strips(frames: Sequence[Pixels], sector: Box, size: int) -> tuple[Strip
 
 def _parts(sector: Box, height: float) -> Iterator[Box]:
     """Columns of the sector for each strip, evenly spread; one that is too wide for the sector is all of it."""
-    width = min(round(_ASPECT * height), sector.width)
+    width = min(max(1, round(_ASPECT * height)), sector.width)
     count = max(1, math.ceil(sector.width / width - _LOST))
     spare = sector.width - width
     for number in range(count):

@@ -1,27 +1,35 @@
 """The segmentation network: shapes, learning at all, and the exported file giving the same maps. Skipped without torch."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
+pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
 
-from training.muscle_segmentation.augment import augment  # noqa: E402
-from training.muscle_segmentation.losses import LossWeights, segmentation_loss  # noqa: E402
-from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters  # noqa: E402
-from training.muscle_segmentation.networks.parts import standardised  # noqa: E402
-from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet  # noqa: E402
-from training.muscle_segmentation.networks.unext import UNeXt  # noqa: E402
-from training.muscle_segmentation.train import as_batch, train_step  # noqa: E402
+import torch
+from torch import nn
+
+from training.muscle_segmentation.augment import augment
+from training.muscle_segmentation.evaluate import load_network, predict
+from training.muscle_segmentation.export import export, largest_difference
+from training.muscle_segmentation.losses import LossWeights, segmentation_loss
+from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters
+from training.muscle_segmentation.networks.parts import standardised
+from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet
+from training.muscle_segmentation.networks.unext import UNeXt
+from training.muscle_segmentation.simulated import labelled_frames
+from training.muscle_segmentation.teacher import filled_in
+from training.muscle_segmentation.train import as_batch, save, train_step
 
 
 @pytest.fixture(scope="module")
 def batch() -> tuple[Any, Any, Any]:
     """Two simulated frames of one subject."""
-    from training.muscle_segmentation.simulated import labelled_frames  # noqa: PLC0415
-
     return as_batch(labelled_frames(77, count=2))
 
 
@@ -51,9 +59,6 @@ def test_unext_maps_are_the_head_and_then_bilinear_interpolation() -> None:
 
 
 def test_checkpoint_that_names_no_network_is_the_one_from_before_there_were_several(tmp_path: Path) -> None:
-    from training.muscle_segmentation.evaluate import load_network  # noqa: PLC0415
-    from training.muscle_segmentation.train import save  # noqa: PLC0415
-
     save(NETWORKS["subpixel-unet"](), tmp_path / "last.pt", [{"steps": 900}])
     assert isinstance(load_network(tmp_path / "last.pt").network, SubPixelUNet)
 
@@ -86,6 +91,22 @@ def test_augment_keeps_labels_on_the_structures(batch: tuple[Any, Any, Any]) -> 
     assert set(known.unique().tolist()) <= {0.0, 1.0}
 
 
+def test_teacher_fills_in_what_has_no_label_and_nothing_else() -> None:
+    (frame,) = labelled_frames(78, count=1)
+    unlabelled = frame.weights.copy()
+    unlabelled[1] = 0
+    torch.manual_seed(0)
+    teacher = ServedSegmentation(SubPixelUNet(outputs=3, widths=(8, 12, 16, 24))).eval()
+    (filled,) = filled_in([replace(frame, weights=unlabelled)], teacher)
+    (maps,) = predict(teacher, [frame])
+    inside = frame.image > 0
+    assert np.array_equal(filled.targets[1][inside], maps[1][inside])
+    labelled = unlabelled > 0
+    assert np.array_equal(filled.targets[labelled], frame.targets[labelled])
+    assert filled.weights[:, inside].all()
+    assert not filled.weights[:, ~inside].any()
+
+
 def test_network_overfits_one_batch(batch: tuple[Any, Any, Any]) -> None:
     torch.manual_seed(0)
     network = SubPixelUNet(outputs=3, widths=(12, 16, 24, 32)).train()
@@ -97,13 +118,12 @@ def test_network_overfits_one_batch(batch: tuple[Any, Any, Any]) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of the exporter that writes one plain file
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:Constant folding:UserWarning")  # of group norm, padding
-@pytest.mark.parametrize("network", [SubPixelUNet(outputs=3, widths=(8, 12, 16, 24)), UNeXt(outputs=3, widths=(4, 6, 8, 11, 12))])
-def test_export_gives_the_maps_of_torch(network: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    from training.muscle_segmentation.export import export, largest_difference  # noqa: PLC0415
-
-    served = ServedSegmentation(network).eval()
+@pytest.mark.parametrize(
+    "made", [partial(SubPixelUNet, outputs=3, widths=(8, 12, 16, 24)), partial(UNeXt, outputs=3, widths=(4, 6, 8, 11, 12))]
+)
+def test_export_gives_the_maps_of_torch(made: Callable[[], nn.Module], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    served = ServedSegmentation(made()).eval()
     export(served, tmp_path / "model.onnx")
     capfd.readouterr()
     assert largest_difference(served, tmp_path / "model.onnx") <= 1

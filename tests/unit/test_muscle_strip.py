@@ -80,6 +80,13 @@ def test_strip_of_a_sector_narrower_than_the_picture_is_made_wider() -> None:
     assert strip.straighten(frame).shape == (SIZE, SIZE)
 
 
+def test_find_strips_of_a_sector_of_a_few_rows_takes_no_part_without_width() -> None:
+    for lower in (85, 88, 92):
+        for strip in find_strips([scanned(82, lower)], Box(10, 80, 310, 80 + 2 * (lower - 80)), SIZE):
+            assert strip.part.width >= 1
+            assert strip.straighten(scanned(82, lower)).shape == (SIZE, SIZE)
+
+
 @pytest.mark.parametrize("lines", [(), (120.0,)])
 def test_find_strips_without_two_lines_finds_none(lines: tuple[float, ...]) -> None:
     frame = speckle()

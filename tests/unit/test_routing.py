@@ -1,6 +1,7 @@
 """Routing decisions and their reasons."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,8 +62,8 @@ def test_ultrasound_image_of_any_class_is_selected(sop_class_uid: str, frames: i
         ({"image_type": ("ORIGINAL", "PRIMARY", "", "0008")}, "0008"),
     ],
 )
-def test_instance_that_is_no_b_mode_image_is_not_selected_and_says_why(changes: dict[str, object], word: str) -> None:
-    decision = decide(replace(CINE, **changes))  # type: ignore[arg-type]
+def test_instance_that_is_no_b_mode_image_is_not_selected_and_says_why(changes: dict[str, Any], word: str) -> None:
+    decision = decide(replace(CINE, **changes))
     assert not decision.selected
     assert word in decision.why
 
@@ -77,8 +78,8 @@ def test_instance_that_is_no_b_mode_image_is_not_selected_and_says_why(changes: 
         ({"image_type": ("ORIGINAL", "PRIMARY", "", "0000")}, "unstated mode"),
     ],
 )
-def test_b_mode_evidence_is_named(changes: dict[str, object], word: str) -> None:
-    decision = decide(replace(CINE, **changes))  # type: ignore[arg-type]
+def test_b_mode_evidence_is_named(changes: dict[str, Any], word: str) -> None:
+    decision = decide(replace(CINE, **changes))
     assert decision.selected
     assert word in decision.why
 
@@ -171,8 +172,8 @@ def test_rules_by_anatomic_region_send_one_muscle_to_one_analysis_and_the_rest_t
         )
     )
 
-    def selected(**changes: object) -> list[str]:
-        attributes = replace(CINE, **changes)  # type: ignore[arg-type]
+    def selected(**changes: Any) -> list[str]:
+        attributes = replace(CINE, **changes)
         return [one.analysis_name for one in select_analyses(attributes, None, rules) if one.selected]
 
     assert selected(anatomic_region_code="31764008") == ["myofascial_pain"]

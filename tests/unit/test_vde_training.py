@@ -25,7 +25,7 @@ from training.vde.pretrain import METHODS, Schedule, encode, pretrain
 from training.vde.served import ServedClassifier
 from training.vde.statistics import auc, figures, once, resamples
 
-TINY = VdeConfig(frames=16, size=32, widths=(8, 8, 16, 16), latent=16, denoiser_widths=(8, 16))
+TINY = VdeConfig(frames=16, size=32, widths=(8, 8, 16, 16), bottleneck=16, denoiser_widths=(8, 16))
 
 
 def noise(count: int, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -77,7 +77,7 @@ def test_method_learns_something_of_a_tiny_cohort(method: str, tmp_path: Path) -
     cohort = small_cohort()
     pretrain(method, TINY, cohort, np.ones(16, np.bool_), Schedule(steps=2, batch=4), tmp_path)
     before, after = Encoder(TINY), pretrain(method, TINY, cohort, np.ones(16, np.bool_), Schedule(steps=4, batch=4), tmp_path)
-    assert encode(after, cohort.clips).shape == (16, 16)
+    assert encode(after, cohort.clips).shape == (16, after.latent)
     assert not np.allclose(encode(before, cohort.clips), encode(after, cohort.clips))
 
 

@@ -88,6 +88,7 @@ def _commands(stages: Sequence[Mapping[str, Any]]) -> str:
         words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
         words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
         words += ["--without-muscle USGRA/train"] if stage.get("real_negatives") else []
+        words += ["--teacher TEACHER/last.pt"] if stage.get("is_taught") else []
         lines.append(" ".join(words))
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from training.muscle_segmentation.networks.unext import UNeXt
 _SIZE = 256
 #: Order of the output channels; the same as model_repository/muscle_segmentation/labels.txt.
 LABELS = ("aponeurosis", "fascicle", "muscle_belly")
-#: The reference, the one after the paper, and three that could be served; `docs/benchmarks.md` says how one was chosen.
+#: The reference, a narrow one like it, the one after the paper, and two that could be served: ADR 0018 says how one was chosen.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "unet-64": lambda: UNet(width=64, outputs=len(LABELS)),
     "unet-16": lambda: UNet(width=16, outputs=len(LABELS)),

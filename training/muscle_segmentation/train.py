@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from training.muscle_segmentation.augment import augment
+from training.muscle_segmentation.evaluate import load_network
 from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.losses import LossWeights, segmentation_loss
-from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, number_of_parameters
+from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, ServedSegmentation, number_of_parameters
 from training.muscle_segmentation.real import Labelled, load_real, load_without_muscle
 from training.muscle_segmentation.simulated import load_or_simulate
+from training.muscle_segmentation.teacher import filled_in
 
 #: Image, targets and weights, as `augment` describes them.
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -46,6 +48,8 @@ class Schedule:
     #: Weight of positive pixels, and Tversky's weight of false positives, of the fascicle head.
     fascicle_positive: float = 5.0
     fascicle_false_positive: float = 0.3
+    #: Whether another network's maps stood in for missing labels.
+    is_taught: bool = False
 
     def balance(self) -> LossWeights:
         """The weights of the losses, head by head."""
@@ -76,6 +80,7 @@ def main() -> None:
     parser.add_argument("--fascicle-positive", type=float, default=Schedule().fascicle_positive)
     parser.add_argument("--fascicle-false-positive", type=float, default=Schedule().fascicle_false_positive)
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
+    parser.add_argument("--teacher", type=Path, help="a checkpoint of the same fold; its maps stand in for missing labels")
     arguments = parser.parse_args()
     schedule = Schedule(
         network=arguments.network,
@@ -88,11 +93,20 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         fascicle_positive=arguments.fascicle_positive,
         fascicle_false_positive=arguments.fascicle_false_positive,
+        is_taught=arguments.teacher is not None,
     )
     added = load_or_simulate(arguments.out.parent, arguments.simulated_frames, arguments.negatives)
     if arguments.without_muscle:
         added += load_without_muscle(arguments.without_muscle)
-    train(load_real(arguments.data), added, schedule, arguments.out, start_from=arguments.start_from, stop_at=arguments.stop_at)
+    train(
+        load_real(arguments.data),
+        added,
+        schedule,
+        arguments.out,
+        start_from=arguments.start_from,
+        stop_at=arguments.stop_at,
+        teacher=load_network(arguments.teacher) if arguments.teacher else None,
+    )
 
 
 def train(
@@ -103,6 +117,7 @@ def train(
     *,
     start_from: Path | None = None,
     stop_at: int | None = None,
+    teacher: ServedSegmentation | None = None,
 ) -> None:
     """A network on the training images of a fold, from nothing or from an earlier checkpoint; the folder gets log and weights.
 
@@ -110,6 +125,8 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     real = [images[i] for i in fold_named(images, schedule.fold).train]
+    if teacher is not None:
+        real = filled_in(real, teacher)
     torch.manual_seed(schedule.seed)
     network, stages = NETWORKS[schedule.network](), []
     if start_from:

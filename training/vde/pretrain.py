@@ -34,7 +34,7 @@ _ENCODED_AT_ONCE = 64
 class Schedule:
     """How long and how fast; equal for all methods."""
 
-    steps: int = 1200
+    steps: int = 600
     batch: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -52,7 +52,6 @@ def pretrain(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(schedule.seed)
     network = METHODS[method](config).to(device)
-    network.encoder.to(memory_format=torch.channels_last_3d)
     average: Encoder = copy.deepcopy(network.encoder)
     average.requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
@@ -105,7 +104,7 @@ class _Pairs:
 
 
 def _look(clips: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
-    return jitter(clips, generator).to(device).contiguous(memory_format=torch.channels_last_3d)
+    return jitter(clips, generator).to(device)
 
 
 def _rate(step: int, schedule: Schedule) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.vde.model import Encoder, VdeConfig, standardise
+from training.vde.model import Bottleneck, Encoder, VdeConfig, standardise
 
 #: Side of the square that is masked in all frames at once, and the share of squares that is.
 _TUBE = 8
@@ -23,7 +23,10 @@ class SimClr(nn.Module):
     def __init__(self, config: VdeConfig, temperature: float = 0.2) -> None:
         super().__init__()
         self.encoder = Encoder(config)
-        self.head = nn.Sequential(nn.Linear(config.latent, config.latent), nn.SiLU(), nn.Linear(config.latent, 64))
+        width = config.bottleneck
+        self.head = nn.Sequential(
+            Bottleneck(self.encoder.latent, config), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 64)
+        )
         self.temperature = temperature
 
     def loss(self, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
@@ -44,7 +47,7 @@ class VideoMae(nn.Module):
         super().__init__()
         self.encoder = Encoder(config)
         wide, narrow = config.widths[-1], config.widths[-2]
-        self.from_latent = nn.Linear(config.latent, wide)
+        self.told = nn.Sequential(Bottleneck(self.encoder.latent, config), nn.Linear(config.bottleneck, wide))
         # From (T / 8, S / 16, S / 16) to one vector a tube of 2 frames x 8 x 8 pixels.
         self.decoder = nn.Sequential(
             nn.ConvTranspose3d(wide, narrow, (4, 2, 2), (4, 2, 2)),
@@ -58,7 +61,7 @@ class VideoMae(nn.Module):
         clip = standardise(source)
         hidden = tubes_hidden(clip, _MASKED, generator)  # (B, S / 8, S / 8)
         levels = self.encoder.levels(clip * (1 - _spread_out(hidden, clip)))
-        told = self.from_latent(self.encoder.latent(levels))[:, :, None, None, None]
+        told = self.told(self.encoder.pool(levels))[:, :, None, None, None]
         drawn = self.decoder(levels[-1] + told)
         patches = _patches(clip)
         patches = (patches - patches.mean(1, keepdim=True)) / (patches.var(1, keepdim=True) + 1e-4).sqrt()
@@ -78,7 +81,8 @@ class Jepa(nn.Module):
         self.predictor = nn.Sequential(
             nn.Conv3d(wide + 1, wide, 3, padding=1), nn.GroupNorm(8, wide), nn.SiLU(), nn.Conv3d(wide, wide, 3, padding=1)
         )
-        self.to_other = nn.Sequential(nn.Linear(config.latent, config.latent), nn.SiLU(), nn.Linear(config.latent, config.latent))
+        latent = self.encoder.latent
+        self.to_other = nn.Sequential(Bottleneck(latent, config), nn.SiLU(), nn.Linear(config.bottleneck, latent))
         self.keep = keep
 
     def loss(self, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
@@ -93,9 +97,10 @@ class Jepa(nn.Module):
         with torch.no_grad():
             wanted = functional.layer_norm(self.slow.levels(clip)[-1].movedim(1, -1), (found.shape[1],)).movedim(-1, 1)
             other = self.slow(target)
+            other = functional.layer_norm(other, other.shape[1:])
         wrong = functional.smooth_l1_loss(predicted, wanted, reduction="none").mean(1)
         local = (wrong * where[:, 0]).sum() / where.sum().clamp(min=1)
-        return local + functional.smooth_l1_loss(self.to_other(self.encoder.latent(levels)), other)
+        return local + functional.smooth_l1_loss(self.to_other(self.encoder.pool(levels)), other)
 
     def _follow(self) -> None:
         with torch.no_grad():

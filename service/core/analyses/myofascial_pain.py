@@ -21,7 +21,7 @@ from service.core.measure.pain_findings import Cases, PainFindings, Window
 from service.errors import NotMeasurable
 
 SHAPE = ClipShape()
-LATENT = 128
+LATENT = 512
 #: The classifier and so many copies, each fitted to people drawn with replacement.
 LOGITS = 101
 CASES = 5

@@ -46,7 +46,8 @@ class CMSCNet(nn.Module):
         for narrow, reconstruct, decode, unmix in stages:
             x = functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
             x = unmix(decode(torch.cat([x, reconstruct(skips.pop())], 1)))
-        return self.head(x)  # type: ignore[no-any-return, unused-ignore]
+        logits: Tensor = self.head(x)
+        return logits
 
 
 class DenseAtrous(nn.Module):

@@ -37,7 +37,8 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
-        return self.norm(self.project(x))  # type: ignore[no-any-return, unused-ignore]
+        embedded: Tensor = self.norm(self.project(x))
+        return embedded
 
 
 class ShiftedMlp(nn.Module):
@@ -57,7 +58,8 @@ class ShiftedMlp(nn.Module):
         """(B, width, H, W) to the same."""
         y = self.across(_shifted(self.norm(x), 3, self.groups))
         y = functional.gelu(self.depthwise(y))
-        return x + self.down(_shifted(y, 2, self.groups))  # type: ignore[no-any-return, unused-ignore]
+        moved: Tensor = x + self.down(_shifted(y, 2, self.groups))
+        return moved
 
 
 def _shifted(x: Tensor, axis: int, sizes: list[int]) -> Tensor:

@@ -29,4 +29,5 @@ class UNet(nn.Module):
             x = down(functional.max_pool2d(x, 2))
         for enlarge, up, skip in zip(self.enlarge, self.up, reversed(skips), strict=True):
             x = up(torch.cat([enlarge(x), skip], 1))
-        return self.head(x)  # type: ignore[no-any-return, unused-ignore]
+        logits: Tensor = self.head(x)
+        return logits
