@@ -1,6 +1,7 @@
 """The whole service as a user starts it: `sonomyo up` in a folder of its own, on free ports."""
 
 import os
+import random
 import secrets
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import psutil
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
+_PORTS = range(15_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,11 @@ def poll(question: Callable[[], T | None], *, timeout_seconds: float, what: str)
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, below those that the kernel gives away (32768 and up): nobody takes it by accident."""
+    for port in random.sample(_PORTS, k=50):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError(f"no free port was found in {_PORTS}")
 
 
 @contextmanager
