@@ -1,21 +1,19 @@
-"""Wrist and hand: fifteen standard planes, held well and badly, what lies between them, and whole examinations.
+"""Wrist and hand: fifteen standard planes, held well and badly, and what lies between them.
 
 A volunteer is a hand and a scanner, drawn from a seed. A picture is a plane, a pose of the probe and a moment of the pulse. What
 a picture shows is known by name for every pixel, and so is whether it is a standard plane at all.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
 
 from service.core.wrist_planes import NO_PLANE, PLANES, structure_number
 from simulator.bmode import display, received, reference_level, shown
-from simulator.cine import Scan, SimulatedCine, SimulatedFrame, Truth
+from simulator.cine import SimulatedFrame
 from simulator.device import Device, DeviceGroup, draw_device
 from simulator.nuisance import simulate_nuisance
 from simulator.subject import draw_echoes, draw_fields
@@ -29,40 +27,17 @@ WRIST_VERSION = "1.0.0"
 #: 12 to 18 MHz, as hands are scanned; the frequencies of `simulator.device` times this.
 _HIGHER = 1.8
 _ROW_MM, _COLUMN_MM, _WIDTH_MM = 0.09, 0.12, 37.2
-_MM_PER_PIXEL = 0.1
-_FRAME_TIME_MS = 66.7
-_PULSE_HZ, _PULSE = 1.1, 0.06
+MM_PER_PIXEL = 0.1
+_PULSE = 0.06
 _JITTERS = 211
 #: A picture is a plane where the way to the next one is shorter than this share, and none where it is longer than the other.
 _STILL, _BETWEEN = 0.15, 0.35
-_NAMES = tuple(plane.name for plane in PLANES)
-#: Frames of one plane in an examination: on the way to it, held, on the way from it.
-_APPROACH, _HELD, _LEAVING = 5, 14, 3
+PLANE_NAMES = tuple(plane.name for plane in PLANES)
 
 Kind = Literal["well", "badly", "between", "elsewhere"]
 Labels = npt.NDArray[np.uint8]
-
-
-class PlaneMoment(BaseModel):
-    """One frame of an examination."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    #: S1 to S15, or none.
-    plane: str
-    tilt_deg: float
-    shift_mm: float
-    turn_deg: float
-    lost_contact: float
-
-
-class WristTruth(Truth):
-    """What is known of an examination."""
-
-    frames: tuple[PlaneMoment, ...]
-    #: Of the median nerve at the proximal carpal tunnel (S11).
-    median_nerve_mm2: float
-    median_nerve_flattening: float
+#: A plane, the one that it is on the way to, and how far, 0 to 1.
+Way = tuple[str, str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +61,6 @@ class Volunteer:
     is_mirrored: bool
     #: Amplitude that is shown as white; a scanner's gain does not follow the picture.
     white: float
-
-
-WristExamination = SimulatedCine[WristFrame, WristTruth]
 
 
 def draw_volunteer(seed: int, device_group: DeviceGroup = "common") -> Volunteer:
@@ -117,7 +89,7 @@ def draw_volunteer(seed: int, device_group: DeviceGroup = "common") -> Volunteer
     )
 
 
-def wrist_frame(volunteer: Volunteer, number: int, kind: Kind, plane: str, mm_per_pixel: float = _MM_PER_PIXEL) -> WristFrame:
+def wrist_frame(volunteer: Volunteer, number: int, kind: Kind, plane: str, mm_per_pixel: float = MM_PER_PIXEL) -> WristFrame:
     """One single picture; equal arguments give equal pictures.
 
     `well` and `badly` held pictures are of `plane`; `between` lie half way to another plane, and `elsewhere` is no wrist.
@@ -128,7 +100,7 @@ def wrist_frame(volunteer: Volunteer, number: int, kind: Kind, plane: str, mm_pe
     pose = draw_pose(random, is_well_held=kind == "well" or (kind == "between" and random.random() < 0.5))
     other = str(random.choice(_neighbours(plane)))
     way = float(random.uniform(_BETWEEN, 1 - _BETWEEN)) if kind == "between" else 0.0
-    return _frame(volunteer, (plane, other, way), pose, (random.uniform(0, 1), number), mm_per_pixel)
+    return picture(volunteer, (plane, other, way), pose, (random.uniform(0, 1), number), mm_per_pixel)
 
 
 def draw_pose(random: np.random.Generator, *, is_well_held: bool) -> Pose:
@@ -147,83 +119,12 @@ def draw_pose(random: np.random.Generator, *, is_well_held: bool) -> Pose:
     )
 
 
-def simulate_wrist(
-    seed: int, number_of_frames: int | None = None, *, device_group: DeviceGroup = "common", mm_per_pixel: float = _MM_PER_PIXEL
-) -> WristExamination:
-    """One examination in one cine: the probe goes from plane to plane, S1 to S15, and stays a second at each."""
-    volunteer = draw_volunteer(seed, device_group)
-    moments = list(_examination(seed))[:number_of_frames]
-
-    def make(index: int) -> WristFrame:
-        way, pose = moments[index]
-        return _frame(volunteer, way, pose, (index * _FRAME_TIME_MS / 1000 * _PULSE_HZ, 1_000_000 + index), mm_per_pixel)
-
-    flattening = volunteer.hand.nerve_flattening
-    return SimulatedCine(
-        kind="wrist",
-        scan=Scan(
-            person=seed,
-            study=(seed,),
-            series_description="Simulated wrist and hand, fifteen planes",
-            body_part="WRIST",
-            anatomic_region=("74670003", "Wrist joint"),
-            laterality="L" if volunteer.is_mirrored else "R",
-        ),
-        number_of_frames=len(moments),
-        frame_time_ms=_FRAME_TIME_MS,
-        truth=WristTruth(
-            seed=seed,
-            simulator_version=WRIST_VERSION,
-            subject=f"wrist-{seed:06d}",
-            device=volunteer.device.name,
-            mm_per_pixel=mm_per_pixel,
-            frames=tuple(_moment(way, pose) for way, pose in moments),
-            median_nerve_mm2=round(_median_nerve_mm2(volunteer), 4),
-            median_nerve_flattening=round(flattening, 4),
-        ),
-        make=make,
-    )
-
-
-#: A plane, the one that it is on the way to, and how far, 0 to 1.
-_Way = tuple[str, str, float]
-
-
-def _examination(seed: int) -> Iterator[tuple[_Way, Pose]]:
-    """Ways and poses of all frames: the hand is unsteady at first, then still."""
-    random = np.random.default_rng([seed, 22])
-    for place, name in enumerate(_NAMES):
-        before, after = _NAMES[max(place - 1, 0)], _NAMES[min(place + 1, len(_NAMES) - 1)]
-        start, end = draw_pose(random, is_well_held=False), draw_pose(random, is_well_held=True)
-        for step in range(_APPROACH):
-            share = (step + 1) / (_APPROACH + 1)
-            yield (name, before, 0.5 * (1 - share) ** 1.5), _mixed(start, end, share)
-        for _ in range(_HELD):
-            yield (name, name, 0.0), _mixed(end, draw_pose(random, is_well_held=True), 0.15)
-        for step in range(_LEAVING):
-            yield (name, after, 0.5 * ((step + 1) / _LEAVING) ** 1.5), end
-
-
-def _mixed(one: Pose, other: Pose, share: float) -> Pose:
-    pairs = {name: getattr(one, name) + share * (getattr(other, name) - getattr(one, name)) for name in Pose.__slots__}
-    return Pose(**pairs)
-
-
-def _moment(way: _Way, pose: Pose) -> PlaneMoment:
-    return PlaneMoment(
-        plane=_shown_plane(way),
-        tilt_deg=round(pose.tilt_deg, 3),
-        shift_mm=round(pose.shift_mm, 3),
-        turn_deg=round(pose.turn_deg, 3),
-        lost_contact=round(pose.lost_contact, 3),
-    )
-
-
-def _shown_plane(way: _Way) -> str:
+def plane_of(way: Way) -> str:
+    """S1 to S15, or none on the way from one to the other."""
     return way[0] if way[2] <= _STILL else NO_PLANE
 
 
-def _frame(volunteer: Volunteer, way: _Way, pose: Pose, moment: tuple[float, int], mm_per_pixel: float) -> WristFrame:
+def picture(volunteer: Volunteer, way: Way, pose: Pose, moment: tuple[float, int], mm_per_pixel: float) -> WristFrame:
     """`moment` is the phase of the pulse and a number for the receiver's noise."""
     section = _section(volunteer.hand, volunteer.person, volunteer.grid, way, pose, moment[0])
     noise = np.random.default_rng([volunteer.seed, 23, moment[1]])
@@ -231,10 +132,10 @@ def _frame(volunteer: Volunteer, way: _Way, pose: Pose, moment: tuple[float, int
     pixels = display(envelope, volunteer.device, volunteer.white)
     mirrored = volunteer.is_mirrored
     sector = shown(pixels, volunteer.grid, mm_per_pixel, is_mirrored=mirrored)
-    return WristFrame(sector, _shown_labels(section.labels, sector.shape, is_mirrored=mirrored), _shown_plane(way), pose)
+    return WristFrame(sector, _shown_labels(section.labels, sector.shape, is_mirrored=mirrored), plane_of(way), pose)
 
 
-def _section(hand: Hand, person: Person, grid: Grid, way: _Way, pose: Pose, phase: float) -> Section:
+def _section(hand: Hand, person: Person, grid: Grid, way: Way, pose: Pose, phase: float) -> Section:
     plane, other, share = way
     shapes = [_pulsing(shape, phase) for shape in layout(plane, hand)]
     sizes = [max(0.0, 1 - 1.6 * share)] * len(shapes)
@@ -242,7 +143,7 @@ def _section(hand: Hand, person: Person, grid: Grid, way: _Way, pose: Pose, phas
         coming = layout(other, hand)
         shapes += [_pulsing(shape, phase) for shape in coming]
         sizes += [max(0.0, 1.6 * share - 0.6)] * len(coming)
-    number = _NAMES.index(plane)
+    number = PLANE_NAMES.index(plane)
     return cut(person, shapes, pose, grid, (11.0 * number, 7.0 * number), sizes)
 
 
@@ -268,8 +169,8 @@ def _shown_labels(labels: Labels, shape: tuple[int, ...], *, is_mirrored: bool) 
 
 def _neighbours(plane: str) -> list[str]:
     """Planes that a probe passes on its way."""
-    place = _NAMES.index(plane)
-    return [_NAMES[other] for other in (place - 2, place - 1, place + 1, place + 2) if 0 <= other < len(_NAMES)]
+    place = PLANE_NAMES.index(plane)
+    return [PLANE_NAMES[other] for other in (place - 2, place - 1, place + 1, place + 2) if 0 <= other < len(PLANE_NAMES)]
 
 
 def _level(seed: int, hand: Hand, person: Person, device: Device, grid: Grid, plane: str) -> float:
@@ -291,7 +192,7 @@ def _draw_hand(random: np.random.Generator, scale: float) -> Hand:
     )
 
 
-def _median_nerve_mm2(volunteer: Volunteer) -> float:
+def median_nerve_mm2(volunteer: Volunteer) -> float:
     """Area of its class at the tunnel's inlet, with the probe held as it should be: tissue that is bent changes it a little."""
     section = _section(volunteer.hand, volunteer.person, volunteer.grid, ("S11", "S11", 0.0), Pose(), 0.0)
     cells = (section.labels == structure_number("median_nerve")).sum()

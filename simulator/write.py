@@ -9,7 +9,7 @@ from simulator.cine import AnyCine
 from simulator.dicom import write_cine
 from simulator.encode import TransferSyntax
 from simulator.trapezius import TrapeziusTruth, simulate_trapezius
-from simulator.wrist import simulate_wrist
+from simulator.wrist_examination import simulate_wrist
 
 _CALF_FRAMES = 60
 _KINDS: dict[str, Callable[[int, int | None], AnyCine]] = {

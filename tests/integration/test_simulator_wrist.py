@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from service.core.wrist_planes import NO_PLANE, PLANES, STRUCTURES, Plane, structure_number
 from simulator.dicom import write_cine
-from simulator.wrist import Kind, Volunteer, WristTruth, draw_volunteer, simulate_wrist, wrist_frame
+from simulator.wrist import Kind, Volunteer, draw_volunteer, wrist_frame
+from simulator.wrist_examination import WristTruth, simulate_wrist
 from simulator.wrist_section import Pose, cut
 from simulator.wrist_shapes import Bone, Oval
 from simulator.write import simulate
@@ -94,17 +95,25 @@ def test_what_runs_along_leaves_the_picture_when_the_probe_turns(volunteer: Volu
 
 def test_examination_visits_all_planes_with_at_least_a_fifth_between_them() -> None:
     examination = simulate_wrist(11)
-    planes = [moment.plane for moment in examination.truth.frames]
+    planes = list(examination.truth.plane)
     assert len(planes) == examination.number_of_frames
-    assert set(planes) == {*(plane.name for plane in PLANES), NO_PLANE}
-    assert planes.count(NO_PLANE) / len(planes) >= 0.2
+    assert set(planes) == {*(plane.name for plane in PLANES), None}
+    assert planes.count(None) / len(planes) >= 0.2
     held = next(index for index in range(len(planes)) if planes[index : index + 10] == ["S11"] * 10)
     assert examination.make(held + 8).plane == "S11"
 
 
+def test_grade_of_an_examination_is_a_where_the_probe_is_held_still_and_worse_on_the_way() -> None:
+    examination = simulate_wrist(11)
+    grades = np.array([one or "-" for one in examination.truth.grade]).reshape(len(PLANES), -1)
+    assert (grades[:, 6:18] == "A").all()
+    assert set(grades[:, :5].ravel()) & {"B", "C"}
+    assert [one is None for one in examination.truth.grade] == [one is None for one in examination.truth.plane]
+
+
 def test_truth_of_an_examination_has_the_nerve_of_the_published_size() -> None:
     truths = [simulate_wrist(seed, 1).truth for seed in range(1, 21)]
-    assert np.mean([truth.median_nerve_mm2 for truth in truths]) == pytest.approx(8.7, abs=1.0)
+    assert np.mean([truth.median_nerve_area_mm2 for truth in truths]) == pytest.approx(8.7, abs=1.0)
     assert np.mean([truth.median_nerve_flattening for truth in truths]) == pytest.approx(2.66, abs=0.4)
 
 
@@ -120,7 +129,7 @@ def test_devices_of_both_groups_have_frequencies_of_their_own() -> None:
 def test_simulate_writes_an_examination_that_the_validator_passes(tmp_path: Path) -> None:
     (path,) = simulate("wrist", tmp_path, n=1, seed=2, transfer_syntax="jpeg", number_of_frames=3)
     truth = WristTruth.model_validate_json(path.with_suffix(".truth.json").read_text())
-    assert len(truth.frames) == 3
+    assert len(truth.plane) == len(truth.grade) == len(truth.tilt_deg) == 3
     read = pydicom.dcmread(path)
     assert read.BodyPartExamined == "WRIST"
     assert read.AnatomicRegionSequence[0].CodeValue == "74670003"

@@ -14,17 +14,18 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 import torch
 from torch import nn
 
+from training.loop import save
 from training.muscle_segmentation.augment import augment
 from training.muscle_segmentation.evaluate import load_network, predict
 from training.muscle_segmentation.export import export, largest_difference
 from training.muscle_segmentation.losses import LossWeights, segmentation_loss
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, number_of_parameters
-from training.muscle_segmentation.networks.parts import standardised
 from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet
 from training.muscle_segmentation.networks.unext import UNeXt
 from training.muscle_segmentation.simulated import labelled_frames
 from training.muscle_segmentation.teacher import filled_in
-from training.muscle_segmentation.train import as_batch, save, train_step
+from training.muscle_segmentation.train import as_batch, train_step
+from training.network_parts import standardised
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_unext_maps_are_the_head_and_then_bilinear_interpolation() -> None:
 
 
 def test_checkpoint_that_names_no_network_is_the_one_from_before_there_were_several(tmp_path: Path) -> None:
-    save(NETWORKS["subpixel-unet"](), tmp_path / "last.pt", [{"steps": 900}])
+    save({"weights": NETWORKS["subpixel-unet"]().state_dict(), "stages": [{"steps": 900}]}, tmp_path / "last.pt")
     assert isinstance(load_network(tmp_path / "last.pt").network, SubPixelUNet)
 
 

@@ -2,8 +2,6 @@
 
 import argparse
 import copy
-import json
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.loop import cosine, follow, log, save, set_rate
 from training.muscle_segmentation.augment import augment
 from training.muscle_segmentation.evaluate import load_network
 from training.muscle_segmentation.folds import fold_named
@@ -159,14 +158,17 @@ def fit(
     )
     started, losses = time.monotonic(), []
     for step, batch in zip(range(1, stop_at + 1), _batches(real, added, schedule), strict=False):
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(step, schedule)
+        set_rate(
+            optimiser,
+            cosine(step - 1, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01),
+        )
         losses.append(train_step(network, optimiser, batch, schedule.balance()))
-        _follow(average, network, min(schedule.averaging, 1 - 1 / (1 + step / 10)))
+        follow(average, network, min(schedule.averaging, 1 - 1 / (1 + step / 10)))
         if step % 50 == 0:
-            _log(out, step, losses[-50:], time.monotonic() - started)
+            loss = round(sum(losses[-50:]) / len(losses[-50:]), 4)
+            log(out, {"step": step, "loss": loss, "seconds": round(time.monotonic() - started)})
         if step % 200 == 0 or step == stop_at:
-            save(average, out / "last.pt", [*stages, asdict(schedule) | {"stopped_at": step}])
+            save({"weights": average.state_dict(), "stages": [*stages, asdict(schedule) | {"stopped_at": step}]}, out / "last.pt")
 
 
 def train_step(
@@ -183,13 +185,6 @@ def train_step(
     nn.utils.clip_grad_norm_(network.parameters(), 2.0)
     optimiser.step()
     return float(loss.detach())
-
-
-def save(network: nn.Module, path: Path, stages: list[dict[str, object]]) -> None:
-    """Written aside and renamed, so that a reader never sees half a file."""
-    aside = path.with_suffix(".writing")
-    torch.save({"weights": network.state_dict(), "stages": stages}, aside)
-    aside.replace(path)
 
 
 def as_batch(items: list[Labelled]) -> Batch:
@@ -230,30 +225,6 @@ def _chances(real: list[Labelled]) -> np.ndarray[tuple[int], np.dtype[np.float64
     devices = [item.device for item in real]
     weight = np.array([(1.0 + item.has_fascicle) / devices.count(item.device) ** 0.4 for item in real])
     return np.asarray(weight / weight.sum())
-
-
-def _rate(step: int, schedule: Schedule) -> float:
-    if step < schedule.warm_up:
-        return schedule.learning_rate * step / schedule.warm_up
-    done = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
-    return schedule.learning_rate * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * done)))
-
-
-def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
-    """Exponential moving average of the weights and of the norms' statistics."""
-    with torch.no_grad():
-        for mine, theirs in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if mine.dtype.is_floating_point:
-                mine.mul_(keep).add_(theirs, alpha=1 - keep)
-            else:
-                mine.copy_(theirs)
-
-
-def _log(out: Path, step: int, losses: list[float], seconds: float) -> None:
-    record = {"step": step, "loss": round(sum(losses) / len(losses), 4), "seconds": round(seconds)}
-    print(json.dumps(record), flush=True)
-    with (out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(record) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Training without labels: one loop for the Video Diffusion Encoder and its rivals, resumable, on processor or GPU."""
 
 import copy
-import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from training.loop import cosine, follow, log, resume, save_parts, set_rate
 from training.vde.augment import jitter
 from training.vde.data import Cohort
 from training.vde.model import Encoder, VdeConfig, VideoDiffusionEncoder
@@ -57,23 +56,25 @@ def pretrain(
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     out.mkdir(parents=True, exist_ok=True)
-    first = _resume(parts, out / "last.pt", device)
+    first = resume(parts, out / "last.pt", device)
     pairs = _Pairs(cohort, chosen)
     begun = time.monotonic()
     for step in range(first, schedule.steps):
         generator = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
         source, target = pairs.draw(schedule.batch, np.random.default_rng([schedule.seed, step]))
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(step, schedule)
+        set_rate(
+            optimiser,
+            cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.02),
+        )
         optimiser.zero_grad(set_to_none=True)
         loss = network.loss(*(_look(clips, generator, device) for clips in (source, target)), generator)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        _follow(average, network.encoder, min(schedule.keep, (1 + step) / (10 + step)))
+        follow(average, network.encoder, min(schedule.keep, (1 + step) / (10 + step)))
         if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
-            _save(parts, step + 1, out / "last.pt")
-            _log(out, {"step": step + 1, "loss": round(float(loss.detach()), 4), "seconds": round(time.monotonic() - begun)})
+            save_parts(parts, out / "last.pt", step=step + 1)
+            log(out, {"step": step + 1, "loss": round(float(loss.detach()), 4), "seconds": round(time.monotonic() - begun)})
     return average
 
 
@@ -105,41 +106,6 @@ class _Pairs:
 
 def _look(clips: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
     return jitter(clips, generator).to(device)
-
-
-def _rate(step: int, schedule: Schedule) -> float:
-    if step < schedule.warm_up:
-        return schedule.learning_rate * (step + 1) / schedule.warm_up
-    done = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
-    return schedule.learning_rate * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * done)))
-
-
-def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
-    with torch.no_grad():
-        for mine, theirs in zip(average.parameters(), network.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - keep)
-
-
-def _resume(parts: dict[str, Any], path: Path, device: torch.device) -> int:
-    """The step to go on from."""
-    if not path.exists():
-        return 0
-    stored = torch.load(path, map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(stored[name])
-    return int(stored["step"])
-
-
-def _save(parts: dict[str, Any], step: int, path: Path) -> None:
-    aside = path.with_suffix(".writing")
-    torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step}, aside)
-    aside.replace(path)
-
-
-def _log(out: Path, record: dict[str, float]) -> None:
-    print(json.dumps({"run": out.name, **record}), flush=True)
-    with (out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(record) + "\n")
 
 
 def describe(config: VdeConfig, schedule: Schedule) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.muscle_segmentation.networks.parts import PatchEmbedding, ShiftedMlp, convolution, convolutions, standardised
+from training.network_parts import PatchEmbedding, ShiftedMlp, convolution, convolutions, standardised
 
 _WIDTHS = (32, 64, 128, 160, 200)
 _GROUPS = 4

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.muscle_segmentation.networks.parts import convolutions, standardised
+from training.network_parts import convolutions, standardised
 
 #: Channels at 1/2, 1/4, 1/8 and 1/16 of the input.
 _WIDTHS = (24, 48, 80, 112)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.muscle_segmentation.networks.parts import convolutions, standardised
+from training.network_parts import convolutions, standardised
 
 _LEVELS = 5
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.muscle_segmentation.networks.parts import PatchEmbedding, ShiftedMlp, convolution, standardised
+from training.network_parts import PatchEmbedding, ShiftedMlp, convolution, standardised
 
 _WIDTHS = (16, 24, 48, 64, 96)
 _HALVES = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])

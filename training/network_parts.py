@@ -17,14 +17,51 @@ def standardised(image: Tensor) -> Tensor:
     return centred / spread
 
 
-def convolution(inputs: int, outputs: int) -> nn.Sequential:
-    """A 3 x 3 convolution with batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+def convolution(inputs: int, outputs: int, *, size: int = 3, stride: int = 1, is_activated: bool = True) -> nn.Sequential:
+    """A convolution of `size` x `size` with batch norm and, unless it is to be added to something, ReLU."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if is_activated else nn.Sequential(*layers)
 
 
 def convolutions(inputs: int, outputs: int) -> nn.Sequential:
     """Two of them."""
     return nn.Sequential(*convolution(inputs, outputs), *convolution(outputs, outputs))
+
+
+class Residual(nn.Module):
+    """Two convolutions of 3 x 3, added to what came (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(*convolution(width, width), *convolution(width, width, is_activated=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same."""
+        return functional.relu(x + self.change(x))
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, 3 x 3 and 1 x 1, added to what came; GROWTH times as many channels come out as are inside (He et al. 2016)."""
+
+    GROWTH = 4
+
+    def __init__(self, inputs: int, width: int, *, stride: int = 1) -> None:
+        super().__init__()
+        outputs = self.GROWTH * width
+        self.change = nn.Sequential(
+            *convolution(inputs, width, size=1),
+            *convolution(width, width, stride=stride),
+            *convolution(width, outputs, size=1, is_activated=False),
+        )
+        is_same = inputs == outputs and stride == 1
+        self.beside = nn.Identity() if is_same else convolution(inputs, outputs, size=1, stride=stride, is_activated=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, GROWTH * width, H / stride, W / stride)."""
+        return functional.relu(self.beside(x) + self.change(x))
 
 
 class PatchEmbedding(nn.Module):

@@ -1,0 +1,75 @@
+"""Training of the wrist networks: what they take and give, what counts in the loss, and going on where it stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
+
+import torch
+
+from service.core.wrist_planes import STRUCTURES
+from training.wrist_hand.model import CLASSES, NETWORKS, SERVED_NETWORK, ServedWristHand, giga_multiply_accumulates
+from training.wrist_hand.train import Schedule, structure_loss, train
+from training.wrist_hand.volunteers import NAMES, SIZE, Pictures
+
+SCHEDULE = Schedule(steps=4, batch=2, warm_up=1, save_every=2)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    """Six of noise, each with a bright bar that is a structure."""
+    random = np.random.default_rng(0)
+    image = random.integers(1, 120, (6, SIZE, SIZE), dtype=np.uint8)
+    structures = np.zeros_like(image)
+    structures[:, 80:110, 30:160] = 1
+    image[structures > 0] += 100
+    return Pictures(image, structures, np.arange(6, dtype=np.uint8), np.ones(6, np.bool_), np.arange(6), np.full(6, 0.2))
+
+
+def test_served_network_gives_planes_structures_and_how_sure_it_is() -> None:
+    image = torch.randint(0, 255, (2, 1, SIZE, SIZE), dtype=torch.uint8)
+    image[:, :, :20] = 0
+    with torch.inference_mode():
+        plane, number, sure = ServedWristHand(NETWORKS[SERVED_NETWORK]().eval())(image)
+    assert plane.shape == (2, len(NAMES))
+    assert plane.sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert number.shape == sure.shape == (2, SIZE, SIZE)
+    assert int(number.max()) <= len(STRUCTURES)
+    assert int(number[:, :20].max()) == int(sure[:, :20].max()) == 0
+
+
+def test_served_network_costs_less_than_a_tenth_of_the_references() -> None:
+    cost = {name: giga_multiply_accumulates(make().eval()) for name, make in NETWORKS.items()}
+    assert 10 * cost[SERVED_NETWORK] < cost["resnet-50"] + cost["hrnet-w18"]
+
+
+def test_references_have_the_published_number_of_parameters() -> None:
+    parameters = {name: sum(p.numel() for p in NETWORKS[name]().parameters()) / 1e6 for name in ("resnet-50", "hrnet-w18")}
+    assert parameters["resnet-50"] == pytest.approx(23.5, abs=0.1)
+    assert parameters["hrnet-w18"] == pytest.approx(9.6, abs=0.1)
+
+
+def test_structures_that_nobody_drew_change_no_weight(pictures: Pictures, tmp_path: Path) -> None:
+    unseen = replace(pictures, annotated=np.zeros(6, np.bool_))
+    others = replace(unseen, structures=np.full_like(pictures.structures, 7))
+    one, two = (train(given, SCHEDULE, tmp_path / str(number)) for number, given in enumerate((unseen, others)))
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+
+
+def test_structure_loss_is_least_for_the_structures_themselves() -> None:
+    structures = torch.zeros(1, 8, 8, dtype=torch.long)
+    structures[:, 2:5] = 3
+    inside = torch.ones(1, 8, 8)
+    right = 20 * torch.nn.functional.one_hot(structures, CLASSES).permute(0, 3, 1, 2).float()
+    assert float(structure_loss(right, structures, inside)) < 0.01
+    assert float(structure_loss(right.roll(2, dims=2), structures, inside)) > 1
+
+
+def test_training_that_was_stopped_ends_with_the_same_weights(pictures: Pictures, tmp_path: Path) -> None:
+    whole = train(pictures, SCHEDULE, tmp_path / "whole")
+    train(pictures, SCHEDULE, tmp_path / "stopped", stop_at=2)
+    again = train(pictures, SCHEDULE, tmp_path / "stopped")
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))

@@ -1,0 +1,140 @@
+"""Train a network for planes, structures or both: `python -m training.wrist_hand.train --data DIR --out RUN`; resumable."""
+
+import argparse
+import copy
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from training.frame_changes import Moves, draw_grid, moved, seen_by_another_scanner
+from training.loop import cosine, follow, log, resume, save_parts, set_rate
+from training.wrist_hand.model import NETWORKS, SERVED_NETWORK
+from training.wrist_hand.volunteers import SPLITS, Pictures, load
+
+#: A probe on a hand is turned little: more would make a badly held picture out of a well held one.
+_MOVES = Moves(rotation_deg=8.0, scale=(0.8, 1.25), aspect=0.1, shift=0.08)
+_SMOOTHED = 0.05
+#: Of what has no name, in the cross-entropy: most of a picture is.
+_NAMELESS = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast; equal for all networks that are compared."""
+
+    network: str = SERVED_NETWORK
+    steps: int = 4000
+    batch: int = 32
+    learning_rate: float = 2e-3
+    warm_up: int = 200
+    weight_decay: float = 1e-3
+    #: Of the moving average of the weights, which is what is used.
+    keep: float = 0.998
+    seed: int = 20261122
+    save_every: int = 100
+
+
+def main() -> None:
+    """Read the arguments, load the pictures, train."""
+    usual = Schedule()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="where training.wrist_hand.volunteers left its pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: log, checkpoint")
+    parser.add_argument("--network", choices=sorted(NETWORKS), default=usual.network)
+    parser.add_argument("--steps", type=int, default=usual.steps)
+    parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
+    parser.add_argument("--batch", type=int, default=usual.batch)
+    parser.add_argument("--seed", type=int, default=usual.seed)
+    arguments = parser.parse_args()
+    schedule = Schedule(network=arguments.network, steps=arguments.steps, batch=arguments.batch, seed=arguments.seed)
+    train(load(SPLITS["train"], arguments.data), schedule, arguments.out, stop_at=arguments.stop_at)
+
+
+def train(pictures: Pictures, schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Module:
+    """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one."""
+    torch.manual_seed(schedule.seed)
+    network = NETWORKS[schedule.network]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+    network.train()
+    average = copy.deepcopy(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    parts = {"network": network, "average": average, "optimiser": optimiser}
+    out.mkdir(parents=True, exist_ok=True)
+    first, begun, losses = resume(parts, out / "last.pt"), time.monotonic(), []
+    last = min(schedule.steps, stop_at or schedule.steps)
+    for step in range(first, last):
+        # What a layer drops is drawn from torch's own state: set in every step, a stop changes nothing.
+        generator = torch.manual_seed(schedule.seed * 1_000_003 + step)
+        chosen = np.random.default_rng([schedule.seed, step]).choice(len(pictures.plane), schedule.batch, replace=False)
+        set_rate(
+            optimiser,
+            cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01),
+        )
+        losses.append(train_step(network, optimiser, pictures, chosen, generator))
+        follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
+        if (step + 1) % schedule.save_every == 0 or step + 1 == last:
+            save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule))
+            recent = losses[-schedule.save_every :]
+            seconds = round(time.monotonic() - begun)
+            log(out, {"step": step + 1, "loss": round(sum(recent) / len(recent), 4), "seconds": seconds})
+    return average
+
+
+def train_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    pictures: Pictures,
+    chosen: np.ndarray[tuple[int], np.dtype[np.int64]],
+    generator: Generator,
+) -> float:
+    """One step on the chosen pictures; gives the loss."""
+    image = torch.from_numpy(pictures.image[chosen])[:, None].float()
+    drawn = torch.from_numpy(pictures.structures[chosen])[:, None].float()
+    grid = draw_grid(image, _MOVES, generator)
+    image, inside = seen_by_another_scanner(image, grid, generator)
+    structures = (moved(drawn, grid, "nearest") * inside)[:, 0].long()
+    optimiser.zero_grad(set_to_none=True)
+    plane_logits, structure_logits = network(image.contiguous(memory_format=torch.channels_last))
+    losses = []
+    if plane_logits is not None:
+        plane = torch.from_numpy(pictures.plane[chosen].astype(np.int64))
+        losses.append(functional.cross_entropy(plane_logits, plane, label_smoothing=_SMOOTHED))
+    annotated = torch.from_numpy(pictures.annotated[chosen])
+    if structure_logits is not None and annotated.any():
+        losses.append(structure_loss(structure_logits[annotated], structures[annotated], inside[annotated, 0]))
+    loss = torch.stack(losses).sum()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def structure_loss(logits: Tensor, structures: Tensor, inside: Tensor) -> Tensor:
+    """Cross-entropy and Dice over the structures in the batch. (B, C, H, W), numbers (B, H, W), 1 where there is picture."""
+    weight = torch.ones(logits.shape[1])
+    weight[0] = _NAMELESS
+    entropy = functional.cross_entropy(logits, structures, weight=weight, reduction="none")
+    present = torch.unique(structures)
+    present = present[present > 0]
+    probability = torch.softmax(logits, 1)[:, present] * inside[:, None]
+    wanted = (structures[:, None] == present[None, :, None, None]).to(probability.dtype)
+    overlap = (probability * wanted).sum((0, 2, 3))
+    dice = (2 * overlap + 1) / (probability.sum((0, 2, 3)) + wanted.sum((0, 2, 3)) + 1)
+    return (entropy * inside).sum() / inside.sum() + (1 - dice).mean()
+
+
+def load_network(run: Path) -> tuple[nn.Module, Schedule]:
+    """The trained network of a run, ready to be asked."""
+    stored = torch.load(run / "last.pt", weights_only=True)
+    schedule = Schedule(**stored["schedule"])
+    network = NETWORKS[schedule.network]()
+    network.load_state_dict(stored["average"])
+    return network.eval(), schedule
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Which simulated volunteers are for what, fixed before anything was trained on any; and their pictures as arrays, made once.
+
+`python -m training.wrist_hand.volunteers --out DIR` makes those that are missing. The pictures are cropped and letterboxed by the
+service's own functions.
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from service.core.cine import Box
+from service.core.preprocess import Placement, model_input, place
+from service.core.wrist_planes import NO_PLANE, PLANES
+from simulator.device import DeviceGroup
+from simulator.wrist import WRIST_VERSION, Kind, Volunteer, WristFrame, draw_volunteer, wrist_frame
+
+Bytes = npt.NDArray[np.uint8]
+
+#: Side of the square that the networks take, pixels.
+SIZE = 192
+#: Pictures of each plane: held well, held badly, half way to another plane; and of no wrist at all, of each volunteer.
+_OF_A_PLANE: tuple[tuple[Kind, int], ...] = (("well", 3), ("badly", 2), ("between", 1))
+_ELSEWHERE = 5
+#: Share of the pictures whose structures are drawn, as in the paper.
+_ANNOTATED = 0.4
+#: The examiner's settings of depth and width leave out up to so much of the picture.
+_CROPPED = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Volunteers, each a hand of its own under a scanner of its own."""
+
+    name: str
+    seeds: range
+    device_group: DeviceGroup = "common"
+
+
+SPLITS = {
+    split.name: split
+    for split in (
+        Split("train", range(1_001, 1_141)),
+        Split("validation", range(1_201, 1_221)),
+        Split("test", range(1_301, 1_341)),
+        Split("held-out-device", range(1_401, 1_441), "held-out"),
+    )
+}
+NAMES = (NO_PLANE, *(plane.name for plane in PLANES))
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """N pictures of one volunteer or of several."""
+
+    #: (N, S, S), 0 in the padding.
+    image: Bytes
+    #: (N, S, S), the number of the structure at each pixel.
+    structures: Bytes
+    #: (N,), index into NAMES.
+    plane: Bytes
+    #: (N,), whether a person drew the structures.
+    annotated: npt.NDArray[np.bool_]
+    #: (N,), seed.
+    volunteer: npt.NDArray[np.int64]
+    #: (N,), millimetres a pixel of the model.
+    mm_per_pixel: npt.NDArray[np.float64]
+
+
+def main() -> None:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--splits", nargs="+", choices=sorted(SPLITS), default=list(SPLITS))
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    for name in arguments.splits:
+        print(f"{name}: {len(load(SPLITS[name], arguments.out, arguments.processes).plane)} pictures", flush=True)
+
+
+def load(split: Split, folder: Path, processes: int = 2) -> Pictures:
+    """All pictures of a split in order of volunteers."""
+    kept = folder / f"wrist-{WRIST_VERSION}-{SIZE}" / split.device_group
+    kept.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in split.seeds if not (kept / f"{seed}.npz").exists()]
+    if missing:
+        with ProcessPoolExecutor(processes) as pool:
+            list(pool.map(partial(_keep, folder=kept, device_group=split.device_group), missing))
+    return joined([_read(kept / f"{seed}.npz") for seed in split.seeds])
+
+
+def pictures_of(seed: int, device_group: DeviceGroup = "common") -> Pictures:
+    """Of one volunteer: every plane held well and badly, between planes, elsewhere; a fifth and more shows no plane."""
+    volunteer = draw_volunteer(seed, device_group)
+    wanted = [(kind, name) for name in NAMES[1:] for kind, count in _OF_A_PLANE for _ in range(count)]
+    wanted += [("elsewhere", NAMES[1])] * _ELSEWHERE
+    random = np.random.default_rng([seed, 30])
+    shown = [_shown(volunteer, number, kind, name, random) for number, (kind, name) in enumerate(wanted)]
+    return Pictures(
+        image=np.stack([image for image, *_ in shown]),
+        structures=np.stack([structures for _, structures, *_ in shown]),
+        plane=np.array([NAMES.index(frame.plane) for *_, frame, _ in shown], np.uint8),
+        annotated=random.random(len(shown)) < _ANNOTATED,
+        volunteer=np.full(len(shown), seed),
+        mm_per_pixel=np.array([mm for *_, mm in shown]),
+    )
+
+
+def joined(parts: list[Pictures]) -> Pictures:
+    """One behind the other."""
+    return Pictures(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pictures)))
+
+
+def _shown(
+    volunteer: Volunteer, number: int, kind: Kind, plane: str, random: np.random.Generator
+) -> tuple[Bytes, Bytes, WristFrame, float]:
+    mm_per_pixel = 0.1
+    frame = wrist_frame(volunteer, number, kind, plane, mm_per_pixel)
+    placement = place(_crop(frame.sector.shape, random), SIZE)
+    along, _ = placement.region_pixels_per_model_pixel()
+    return model_input(frame.sector, placement), _labels(frame.labels, placement), frame, mm_per_pixel * along
+
+
+def _crop(shape: tuple[int, ...], random: np.random.Generator) -> Box:
+    """Another depth and width setting."""
+    height, width = shape
+    left, right, below = (random.uniform(0, _CROPPED) for _ in range(3))
+    return Box(round(left * width), 0, width - round(right * width), height - round(below * height))
+
+
+def _labels(labels: Bytes, placement: Placement) -> Bytes:
+    """Each model pixel has the structure of the nearest pixel."""
+    box = placement.box
+    cut = Image.fromarray(np.ascontiguousarray(labels[box.y0 : box.y1, box.x0 : box.x1]))
+    square = np.zeros((placement.size, placement.size), np.uint8)
+    resized = np.asarray(cut.resize((placement.width, placement.height), Image.Resampling.NEAREST))
+    square[placement.top : placement.top + placement.height, placement.left : placement.left + placement.width] = resized
+    return square
+
+
+def _keep(seed: int, folder: Path, device_group: DeviceGroup) -> None:
+    """Written aside and renamed, so that a reader never sees half a file."""
+    made, path = pictures_of(seed, device_group), folder / f"{seed}.npz"
+    aside = path.with_suffix(".writing.npz")
+    np.savez_compressed(aside, **{field.name: getattr(made, field.name) for field in fields(Pictures)})
+    aside.replace(path)
+
+
+def _read(path: Path) -> Pictures:
+    with np.load(path, allow_pickle=False) as stored:
+        return Pictures(*(stored[field.name] for field in fields(Pictures)))
+
+
+if __name__ == "__main__":
+    main()
