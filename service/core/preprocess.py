@@ -101,6 +101,13 @@ def model_labels(mask: npt.NDArray[np.bool_], placement: Placement) -> Pixels:
     return _padded(resample(np.asarray(mask, np.uint8) * np.uint8(255), placement), placement)
 
 
+def model_numbers(numbers: Pixels, placement: Placement) -> Pixels:
+    """A map of classes (H, W) under the same placement: each pixel of (size, size) has the class of the nearest one."""
+    box = placement.box
+    cut = Image.fromarray(np.ascontiguousarray(numbers[box.y0 : box.y1, box.x0 : box.x1]))
+    return _padded(np.asarray(cut.resize((placement.width, placement.height), Image.Resampling.NEAREST)), placement)
+
+
 def resample(pixels: Pixels, placement: Placement) -> Pixels:
     """The sector of (H, W) uint8 at model resolution (placement.height, placement.width), by area when it shrinks."""
     box = placement.box

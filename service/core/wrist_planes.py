@@ -40,6 +40,9 @@ STRUCTURES = (
     "joint_space",
     "pulley",
 )
+#: Their surface is bright, and throws a shadow.
+BONES = frozenset(STRUCTURES[: STRUCTURES.index("abductor_pollicis_longus")])
+TENDONS = frozenset(name for name in STRUCTURES if name.startswith(("abductor", "extensor", "flexor")))
 Orientation = Literal["transverse", "longitudinal"]
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from service.core.cine import Box
-from service.core.preprocess import Placement, model_input, place
+from service.core.preprocess import model_input, model_numbers, place
 from service.core.wrist_planes import NO_PLANE, PLANES
 from simulator.device import DeviceGroup
 from simulator.wrist import WRIST_VERSION, Kind, Volunteer, WristFrame, draw_volunteer, wrist_frame
@@ -123,7 +122,7 @@ def _shown(
     frame = wrist_frame(volunteer, number, kind, plane, mm_per_pixel)
     placement = place(_crop(frame.sector.shape, random), SIZE)
     along, _ = placement.region_pixels_per_model_pixel()
-    return model_input(frame.sector, placement), _labels(frame.labels, placement), frame, mm_per_pixel * along
+    return model_input(frame.sector, placement), model_numbers(frame.labels, placement), frame, mm_per_pixel * along
 
 
 def _crop(shape: tuple[int, ...], random: np.random.Generator) -> Box:
@@ -131,16 +130,6 @@ def _crop(shape: tuple[int, ...], random: np.random.Generator) -> Box:
     height, width = shape
     left, right, below = (random.uniform(0, _CROPPED) for _ in range(3))
     return Box(round(left * width), 0, width - round(right * width), height - round(below * height))
-
-
-def _labels(labels: Bytes, placement: Placement) -> Bytes:
-    """Each model pixel has the structure of the nearest pixel."""
-    box = placement.box
-    cut = Image.fromarray(np.ascontiguousarray(labels[box.y0 : box.y1, box.x0 : box.x1]))
-    square = np.zeros((placement.size, placement.size), np.uint8)
-    resized = np.asarray(cut.resize((placement.width, placement.height), Image.Resampling.NEAREST))
-    square[placement.top : placement.top + placement.height, placement.left : placement.left + placement.width] = resized
-    return square
 
 
 def _keep(seed: int, folder: Path, device_group: DeviceGroup) -> None:

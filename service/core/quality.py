@@ -1,0 +1,38 @@
+"""How good a picture is, in one vocabulary for every analysis: a grade, and the faults that decided it.
+
+Grades are those of Tang (Radiology 2026): A is as it should be, B is usable with one fault or two, C is not. A and B together
+are a standard picture.
+"""
+
+from collections.abc import Collection
+from enum import StrEnum
+
+from service.core.findings import Value
+
+_FAULTS_OF_B = 2
+
+
+class Grade(StrEnum):
+    """From good to bad."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+class Fault(Value):
+    """One thing that is wrong with a picture."""
+
+    #: A stable word for programs.
+    reason: str
+    #: A clause for people, which says what to do about it where that is known.
+    text: str
+    #: Enough by itself for a C.
+    is_grave: bool = False
+
+
+def grade_of(faults: Collection[Fault]) -> Grade:
+    """A without faults, B with one or two, C with more or with a grave one."""
+    if any(fault.is_grave for fault in faults) or len(faults) > _FAULTS_OF_B:
+        return Grade.C
+    return Grade.B if faults else Grade.A
