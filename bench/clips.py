@@ -24,7 +24,8 @@ from bench.labelled_images import Reading, set_3_readings, shared_folder
 from bench.small_multiples import Panel, write_small_multiples
 from service.adapters.cine_decoder import FileCineReader
 from service.core.analyses.analysis import Infer, Tensors
-from service.core.analyses.muscle_architecture import MuscleArchitecture, Prepared
+from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.analyses.prepared import Prepared
 from service.core.findings import Finding, ModelUsed, Series
 from service.core.measure.architecture import FrameArchitecture
 from service.core.measure.architecture_findings import QUANTITIES

@@ -24,7 +24,8 @@ from bench.bare_loop import MODEL, TRITON_PACKAGES, open_network
 from bench.labelled_images import TEST_SEEDS, Labelled, shared_folder, simulated, timtrack
 from service.core.analyses.analysis import Infer
 from service.core.analyses.muscle_architecture import MODEL as ASKED
-from service.core.analyses.muscle_architecture import MuscleArchitecture, prepare
+from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.analyses.prepared import prepare
 from service.core.measure import intervals
 from service.core.measure.architecture import FrameArchitecture
 from service.core.measure.intervals import Calibration

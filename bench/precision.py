@@ -24,7 +24,8 @@ from bench.accuracy import Answers, analyse, error_of_each, inferring, interval,
 from bench.bare_loop import FRAMES_PER_BATCH, MODEL, ROOT, TRITON_PACKAGES, Network
 from bench.ingest import machine
 from bench.labelled_images import Labelled, shared_folder, simulated, timtrack, without_muscle
-from service.core.analyses.muscle_architecture import MuscleArchitecture, prepare
+from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.analyses.prepared import prepare
 from service.core.cine import Pixels
 from service.embedded.triton_repository import BF16_FLAGS, processor_flags, usable_cores
 from service.errors import NotMeasurable

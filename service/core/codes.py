@@ -84,6 +84,7 @@ SKELETAL_MUSCLE = _sct("127954009", "Skeletal muscle")
 MUSCLE_OF_LOWER_LIMB = _sct("102292000", "Muscle of lower limb")
 MUSCLE_OF_UPPER_LIMB = _sct("30608006", "Muscle of upper limb")
 TRAPEZIUS_MUSCLE = _sct("31764008", "Trapezius muscle")
+WRIST_JOINT = _sct("74670003", "Wrist joint")
 GASTROCNEMIUS = _mdc("7:920", "Musculus gastrocnemius")
 GASTROCNEMIUS_LATERAL_HEAD = _mdc("7:924", "Musculus gastrocnemius Caput laterale")
 GASTROCNEMIUS_MEDIAL_HEAD = _mdc("7:928", "Musculus gastrocnemius Caput mediale")
@@ -129,6 +130,7 @@ UNITS = {
 ANGLE = _sct("1483009", "Angle")
 LENGTH = _sct("410668003", "Length")
 AREA = _sct("42798000", "Area")
+RATIO = _sct("118586006", "Ratio")
 THICKNESS = Code(scheme="LN", value="59089-3", meaning="Thickness")
 ECHOGENICITY = _dcm("110849", "Echogenicity")
 
@@ -151,6 +153,11 @@ SHORTENING_VELOCITY = _private("SHORTENING-VEL", "Greatest shortening velocity o
 MYOFASCIAL_PAIN = _private("MYOFASCIAL-PAIN", "Myofascial pain, simulation-trained, not validated in people")
 MYOFASCIAL_PAIN_OF_STUDY = _private("MYOFASCIAL-STUDY", "Of all cines: pain, simulation-trained, not validated in people")
 NEAREST_TRAINING_CASES = _private("NEAREST-CASES", "Most similar training cases, simulated")
+# Wrist and hand
+STANDARD_PLANE = _private("STANDARD-PLANE", "Standard plane of wrist and hand")
+MEDIAN_NERVE_AREA = _private("NERVE-AREA", "Cross-sectional area of the median nerve")
+MEDIAN_NERVE_FLATTENING = _private("NERVE-FLATTENING", "Flattening of the median nerve, long over short axis")
+MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
@@ -179,6 +186,9 @@ FINDING_CODES = {
     "myofascial_pain_probability": MYOFASCIAL_PAIN,
     "myofascial_pain_probability_of_study": MYOFASCIAL_PAIN_OF_STUDY,
     "nearest_training_cases": NEAREST_TRAINING_CASES,
+    "standard_plane": STANDARD_PLANE,
+    "median_nerve_area": MEDIAN_NERVE_AREA,
+    "median_nerve_flattening": MEDIAN_NERVE_FLATTENING,
     "image_quality": IMAGE_QUALITY,
     "not_measured": NOT_MEASURED,
 }
@@ -197,6 +207,8 @@ STANDARD_PARENTS = {
     DEEP_APONEUROSIS_ANGLE.value: ANGLE,
     FASCICLE_LENGTH.value: LENGTH,
     ECHO_INTENSITY.value: ECHOGENICITY,
+    MEDIAN_NERVE_AREA.value: AREA,
+    MEDIAN_NERVE_FLATTENING.value: RATIO,
     MYOFASCIAL_PAIN.value: PROBABILITY,
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }
@@ -207,6 +219,7 @@ LINE_CODES = {
     "deep_aponeurosis": DEEP_APONEUROSIS,
     "fascicle": FASCICLE,
     "drives_the_score": DRIVES_THE_SCORE,
+    "median_nerve": MEDIAN_NERVE,
 }
 
 

@@ -1,21 +1,18 @@
 """Muscle architecture: aponeuroses, thickness, pennation, fascicle length and echo intensity, by frame and over time."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from dataclasses import dataclass
 
 import numpy as np
 
 from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tensors, TensorSpec
-from service.core.cine import Cine, Frame, Pixels
+from service.core.analyses.prepared import Prepared, prepare
+from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Finding
 from service.core.measure.architecture import FrameArchitecture, measure_frame
 from service.core.measure.architecture_findings import ArchitectureFindings
 from service.core.measure.colour import refuse_colour
-from service.core.measure.plane import Scale, scale_of
-from service.core.preprocess import MODEL_SIZE, Placement, find_sector, model_input, place
-from service.errors import NotMeasurable
+from service.core.preprocess import MODEL_SIZE
 
 MODEL = ModelSpec(
     model_name="muscle_segmentation",
@@ -24,18 +21,6 @@ MODEL = ModelSpec(
     outputs=(TensorSpec("masks", "UINT8", (3, MODEL_SIZE, MODEL_SIZE)),),
     max_batch_size=8,
 )
-#: The sector is found from so many frames at the start of the cine.
-_SECTOR_FRAMES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """One cine on its way to the model: `sent` holds the batches that are not answered yet, so memory stays flat."""
-
-    placement: Placement
-    scale: Scale
-    frames: Iterator[Frame]
-    sent: deque[tuple[tuple[int, ...], Pixels]] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +52,8 @@ class MuscleArchitecture:
         return findings.all()
 
     def inputs(self, prepared: Prepared) -> Iterator[Tensors]:
-        """Batches of frames as the model takes them, made when asked for."""
-        while batch := list(islice(prepared.frames, self.frames_per_batch)):
-            images = np.stack([model_input(frame.pixels, prepared.placement) for frame in batch])  # (B, S, S)
-            prepared.sent.append((tuple(frame.number for frame in batch), images))
-            yield {"image": images[:, None]}
+        """Batches of frames as the model takes them."""
+        return prepared.inputs(self.frames_per_batch)
 
     def measure(self, prepared: Prepared, outputs: Iterable[Tensors]) -> Iterator[FrameArchitecture]:
         """Each answer reduced to a frame's numbers before the next is taken."""
@@ -79,13 +61,3 @@ class MuscleArchitecture:
             numbers, images = prepared.sent.popleft()
             for number, image, masks in zip(numbers, images, answer["masks"].astype(np.uint8, copy=False), strict=True):
                 yield measure_frame(number, image, masks, prepared.placement, prepared.scale)
-
-
-def prepare(cine: Cine) -> Prepared:
-    """Find the sector in the first frames. Raises NotMeasurable (`no_frames`) for a cine without any."""
-    frames = cine.frames()
-    first = list(islice(frames, _SECTOR_FRAMES))
-    if not first:
-        raise NotMeasurable("The cine has no frame that can be decoded.", reason="no_frames")
-    placement = place(find_sector([frame.pixels for frame in first]))
-    return Prepared(placement, scale_of(cine.region.calibration, placement), chain(first, frames))

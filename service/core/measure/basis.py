@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from service.core import codes
 from service.core.cine import Cine
-from service.core.findings import AnalysisUsed, CalibrationUsed, Evidence, FindingSite, ModelUsed, Polyline
-from service.core.identifiers import derive_uid
+from service.core.findings import AnalysisUsed, Evidence, ModelUsed, Polyline
 from service.core.measure.architecture import FrameArchitecture
-from service.core.measure.plane import Floats, Scale
+from service.core.measure.grounds import evidence_of, said_by, stored_points
+from service.core.measure.plane import Scale
 from service.core.preprocess import Placement
 
 
@@ -25,16 +23,8 @@ class Basis:
     model: ModelUsed
 
     def common(self, name: str, *, of: str | None = None) -> dict[str, object]:
-        """What every finding of this cine has; its identifier is a function of the instance, the analysis and the name."""
-        parts = (self.cine.sop_instance_uid, self.analysis.name, self.analysis.version, name)
-        return {
-            "finding_id": derive_uid(*parts) if of is None else derive_uid(*parts, of),
-            "name": name,
-            "analysis": self.analysis,
-            "code": codes.FINDING_CODES[name],
-            "site": FindingSite(code=codes.SKELETAL_MUSCLE, laterality=self.cine.laterality),
-            "model": self.model,
-        }
+        """What every finding of this cine has."""
+        return said_by(name, cine=self.cine, analysis=self.analysis, model=self.model, site=codes.SKELETAL_MUSCLE, of=of)
 
     def times(self) -> tuple[float | None, ...]:
         """Of each frame, None where the cine has no time axis."""
@@ -47,21 +37,8 @@ class Basis:
 
     def evidence(self, *shown: FrameArchitecture, lines: tuple[str, ...] = ()) -> Evidence:
         """The frames that show a finding, and lines of the first of them by their labels."""
-        calibration = self.cine.region.calibration
-        return Evidence(
-            sop_instance_uid=self.cine.sop_instance_uid,
-            frames=tuple(frame.number for frame in shown),
-            region_index=self.cine.region.index,
-            calibration=CalibrationUsed(
-                mm_per_pixel_x=calibration.mm_per_pixel_x if self.scale.unit == "mm" else None,
-                mm_per_pixel_y=calibration.mm_per_pixel_y if self.scale.unit == "mm" else None,
-                source=calibration.source,
-                reason=calibration.reason,
-            ),
-            time_seconds=tuple(self.cine.time_axis.at(frame.number) for frame in shown),
-            lines=self._polylines(shown[0], lines) if shown else (),
-            pixel_sha256=self.cine.pixel_sha256(),
-        )
+        drawn = self._polylines(shown[0], lines) if shown else ()
+        return evidence_of(self.cine, tuple(frame.number for frame in shown), scale=self.scale, lines=drawn)
 
     def _polylines(self, frame: FrameArchitecture, wanted: tuple[str, ...]) -> tuple[Polyline, ...]:
         if frame.lines is None:
@@ -72,11 +49,7 @@ class Basis:
             *(("fascicle", segment) for segment in frame.lines.fascicles),
         ]
         return tuple(
-            Polyline(label=name, frame=frame.number, points=self._stored(points)) for name, points in drawn if name in wanted
+            Polyline(label=name, frame=frame.number, points=stored_points(self.cine, self.placement, points))
+            for name, points in drawn
+            if name in wanted
         )
-
-    def _stored(self, points: Floats) -> tuple[tuple[float, float], ...]:
-        """Model pixels (P, 2) to (column, row) of the stored frame."""
-        box = self.cine.region.box
-        region = self.placement.to_region(points) + np.array([box.x0, box.y0])
-        return tuple((round(float(x), 2), round(float(y), 2)) for x, y in region)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from service.core import codes, wording
 from service.core.cine import Cine
 from service.core.clips import Clip
-from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, FindingSite, Interval, ModelUsed, Polyline, Series
+from service.core.findings import AnalysisUsed, Finding, FindingKind, FindingSite, Interval, ModelUsed, Polyline, Series
 from service.core.identifiers import derive_uid
+from service.core.measure.grounds import evidence_of, said_by
 from service.core.muscle_strip import Strip
 
 NAME = "myofascial_pain_probability"
@@ -84,14 +85,14 @@ class PainFindings:
         """Of a cine that lies outside what was trained on."""
         distance = float(np.median([window.distance for window in self.windows]))
         return Finding(
-            **self._common("not_measured", codes.NOT_MEASURED),
+            **self._common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
             flags=("out_of_distribution",),
             text=(
                 "Not measured: the cine is unlike the upper trapezius cines that the network was trained on"
                 f" ({distance:.1f} times the distance that is allowed): other anatomy, another way of scanning, or no contact."
             ),
-            evidence=self._evidence(),
+            evidence=evidence_of(self.cine),
         )
 
     def _probability_finding(self, driving: Clip, drives: Floats) -> Finding:
@@ -102,7 +103,7 @@ class PainFindings:
         frames = tuple(dict.fromkeys(driving.frame_numbers))
         direction = "speak most for it" if self.speaks_for_pain() else "speak most against it"
         return Finding(
-            **self._common(NAME, codes.FINDING_CODES[NAME]),
+            **self._common(NAME),
             kind=FindingKind.MEASUREMENT,
             value=value,
             unit=_UNIT,
@@ -113,14 +114,14 @@ class PainFindings:
                 f"Probability of myofascial pain {_stated(value, interval)}, {NOT_VALIDATED};"
                 f" frames {frames[0]} to {frames[-1]} {direction}."
             ),
-            evidence=self._evidence(frames, self._squares(driving, drives if self.speaks_for_pain() else -drives)),
+            evidence=evidence_of(self.cine, frames, lines=self._squares(driving, drives if self.speaks_for_pain() else -drives)),
             series=self._series(),
         )
 
     def _cases(self, cases: Cases) -> Finding:
         least, most = min(cases.similarity), max(cases.similarity)
         return Finding(
-            **self._common("nearest_training_cases", codes.FINDING_CODES["nearest_training_cases"]),
+            **self._common("nearest_training_cases"),
             kind=FindingKind.QUALITY,
             value=most,
             unit=_UNIT,
@@ -128,7 +129,7 @@ class PainFindings:
                 f"Of the {len(cases.with_pain)} training cases most like this cine (cosine similarity {least:.2f} to {most:.2f}),"
                 f" all simulated, {sum(cases.with_pain)} were with myofascial pain."
             ),
-            evidence=self._evidence(),
+            evidence=evidence_of(self.cine),
         )
 
     def _image_quality(self) -> Finding:
@@ -138,13 +139,13 @@ class PainFindings:
         if self.without_muscle:
             counted += f" Windows without a muscle between two fasciae: {self.without_muscle}."
         return Finding(
-            **self._common("image_quality", codes.IMAGE_QUALITY),
+            **self._common("image_quality"),
             kind=FindingKind.QUALITY,
             value=100 * share,
             unit="%",
             flags=() if share == 1 else ("windows_out_of_distribution",),
             text=counted,
-            evidence=self._evidence(),
+            evidence=evidence_of(self.cine),
         )
 
     def _logits(self) -> Floats:
@@ -195,25 +196,9 @@ class PainFindings:
         stored = strip.to_region(around) + np.array([box.x0, box.y0])
         return tuple((round(float(column), 2), round(float(row), 2)) for column, row in stored)
 
-    def _common(self, name: str, code: object) -> dict[str, object]:
-        return {
-            "finding_id": derive_uid(self.cine.sop_instance_uid, self.analysis.name, self.analysis.version, name),
-            "name": name,
-            "analysis": self.analysis,
-            "code": code,
-            "site": FindingSite(code=codes.TRAPEZIUS_MUSCLE, laterality=self.cine.laterality),
-            "model": self.encoder if name == "image_quality" else self.classifier,
-        }
-
-    def _evidence(self, frames: tuple[int, ...] = (), lines: tuple[Polyline, ...] = ()) -> Evidence:
-        return Evidence(
-            sop_instance_uid=self.cine.sop_instance_uid,
-            frames=frames,
-            region_index=self.cine.region.index,
-            time_seconds=tuple(self.cine.time_axis.at(number) for number in frames),
-            lines=lines,
-            pixel_sha256=self.cine.pixel_sha256(),
-        )
+    def _common(self, name: str) -> dict[str, object]:
+        model = self.encoder if name == "image_quality" else self.classifier
+        return said_by(name, cine=self.cine, analysis=self.analysis, model=model, site=codes.TRAPEZIUS_MUSCLE)
 
 
 def study_finding(findings: Sequence[Finding]) -> Finding | None:

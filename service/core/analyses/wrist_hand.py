@@ -1,0 +1,75 @@
+"""Wrist and hand: which standard plane each frame shows and how well, the best frame of each, and the median nerve."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tensors, TensorSpec
+from service.core.analyses.prepared import Prepared, prepare
+from service.core.cine import Cine
+from service.core.findings import AnalysisUsed, Finding
+from service.core.measure.colour import refuse_colour
+from service.core.measure.wrist_findings import Moment, WristFindings
+from service.core.measure.wrist_frames import BestFrames, FrameGrader
+from service.core.wrist_planes import PLANES
+
+SIZE = 192
+MODEL = ModelSpec(
+    model_name="wrist_hand",
+    model_version="1",
+    inputs=(TensorSpec("image", "UINT8", (1, SIZE, SIZE)),),
+    outputs=(
+        TensorSpec("plane", "FP32", (1 + len(PLANES),)),
+        TensorSpec("structures", "UINT8", (SIZE, SIZE)),
+        TensorSpec("sureness", "UINT8", (SIZE, SIZE)),
+    ),
+    max_batch_size=8,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WristHand:
+    """The analysis `wrist_hand`; one cine is an examination, or a part of one."""
+
+    frames_per_batch: int = MODEL.max_batch_size
+    name: str = "wrist_hand"
+    version: str = "1.0.0"
+    models: tuple[ModelSpec, ...] = (MODEL,)
+
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
+        """Findings of one cine; one that shows no standard plane gives one finding, `not_measured`.
+
+        Raises NotMeasurable: `no_frames`, `colour_overlay`.
+        """
+        prepared = prepare(cine, SIZE)
+        moments, best = self._grade(prepared, infer(MODEL, prepared.inputs(self.frames_per_batch)))
+        # After the frames have streamed: while they do, a picture would need a decoder of its own.
+        refuse_colour(cine, prepared.placement.box)
+        findings = WristFindings(
+            cine=cine,
+            placement=prepared.placement,
+            scale=prepared.scale,
+            analysis=AnalysisUsed(name=self.name, version=self.version),
+            model=describe(MODEL),
+            moments=tuple(moments),
+            best=best,
+        )
+        return findings.all()
+
+    def _grade(self, prepared: Prepared, answers: Iterable[Tensors]) -> tuple[list[Moment], BestFrames]:
+        """Each answer reduced to a frame's grade before the next is taken; of each plane the best frame is kept."""
+        grader, best, moments = FrameGrader(prepared.placement, prepared.scale, {}), BestFrames(), []
+        for answer in answers:
+            numbers, images = prepared.sent.popleft()
+            for row, number in enumerate(numbers):
+                frame = grader.grade(
+                    number,
+                    images[row],
+                    answer["plane"][row].astype(np.float64),
+                    answer["structures"][row].astype(np.uint8, copy=False),
+                    answer["sureness"][row].astype(np.uint8, copy=False),
+                )
+                best.add(frame)
+                moments.append(Moment(number, frame.plane.name if frame.plane else None, frame.grade, frame.nerve))
+        return moments, best
