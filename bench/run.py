@@ -29,6 +29,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("ingest", (STORESCU, STORESCP, ORTHANC), (), ("--rounds", "1", "--loads", "18 MB, 1 association")),
     Benchmark("end_to_end", (TRITON,), (), ("--quick",)),
+    Benchmark("encoder", (TRITON,), (), ("--quick",)),
     Benchmark("reconcile", (), (), ("--quick",)),
     Benchmark("memory", (STORESCU, TRITON), ("--gigabytes", "2"), ("--quick",)),
 )

@@ -84,8 +84,9 @@ class Service:
     def analyses(self) -> Mapping[str, Analysis]:
         """Every analysis that this version knows, by name."""
         from service.core.analyses.muscle_architecture import MuscleArchitecture
+        from service.core.analyses.myofascial_pain import MyofascialPain
 
-        known: tuple[Analysis, ...] = (MuscleArchitecture(),)
+        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain())
         return {analysis.name: analysis for analysis in known}
 
     @cached_property

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tritonclient import grpc as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from service.adapters.triton_contract import check_answer, check_numbers, mismatches, numpy_type, unsaid, weights_key
+from service.adapters.triton_contract import check_answer, check_numbers, mismatches, numpy_type, stated, unsaid, weights_key
 from service.adapters.triton_shared_memory import Region, RegionPool, RegionRefused, is_local
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.findings import ModelUsed
@@ -94,7 +94,8 @@ class TritonInferenceServer:
             name=model.model_name,
             version=model.model_version,
             sha256=parameters[weights_key(model)].lower(),
-            evidence="real" if parameters["evidence"] == "real" else "simulated",
+            evidence="real" if stated(model, parameters, "evidence") == "real" else "simulated",
+            pretraining=stated(model, parameters, "pretraining"),
             runtime=parameters.get("runtime", f"triton {config.backend}"),
             precision=parameters.get(f"precision_{model.model_version}"),
         )

@@ -28,6 +28,11 @@ def weights_key(model: ModelSpec) -> str:
     return f"weights_sha256_{model.model_version}"
 
 
+def stated(model: ModelSpec, parameters: Mapping[str, str], key: str) -> str | None:
+    """What config.pbtxt says of this version (`key`_VERSION), or else of all versions (`key`); None where it is silent."""
+    return parameters.get(f"{key}_{model.model_version}", parameters.get(key))
+
+
 def unsaid(model: ModelSpec, parameters: Mapping[str, str]) -> list[str]:
     """Sentences that name what config.pbtxt does not say and every finding must; empty when all is there."""
     name, key, found = model.model_name, weights_key(model), []
@@ -36,7 +41,7 @@ def unsaid(model: ModelSpec, parameters: Mapping[str, str]) -> list[str]:
             f"{name}: the weights of version {model.model_version} are not known;"
             f" give their SHA-256 in config.pbtxt as parameter {key}"
         )
-    if parameters.get("evidence") not in {"simulated", "real"}:
+    if stated(model, parameters, "evidence") not in {"simulated", "real"}:
         found.append(f"{name}: give the parameter evidence in config.pbtxt as simulated or real")
     return found
 

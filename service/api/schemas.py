@@ -75,6 +75,7 @@ class ModelState(Value):
     version: str
     sha256: str | None = None
     evidence: Literal["simulated", "real"] | None = None
+    pretraining: str | None = None
     runtime: str | None = None
     precision: str | None = None
     analyses: tuple[str, ...]

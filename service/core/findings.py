@@ -127,12 +127,16 @@ class AnalysisUsed(Value):
 
 
 class ModelUsed(Value):
-    """The network behind a finding (TID 4019). `evidence` says on what its figures rest."""
+    """The network behind a finding (TID 4019).
+
+    `evidence` says on what its figures rest, `pretraining` by which method it, or what it reads, learnt without labels.
+    """
 
     name: str
     version: str
     sha256: str
     evidence: Literal["simulated", "real"]
+    pretraining: str | None = None
     runtime: str | None = None
     precision: str | None = None
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from service.core.codes import TRAPEZIUS_MUSCLE
 from service.core.instance import InstanceAttributes
 from service.errors import InputRejected
 
@@ -28,6 +29,8 @@ _OTHER_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.104": "an encapsulated document holds no image",
     "1.2.840.10008.5.1.4.1.1.77": "visible-light photographs and videos are stored but not analysed",
 }
+#: The one region whose cines go to another analysis than all others.
+_TRAPEZIUS = (TRAPEZIUS_MUSCLE.value,)
 _TISSUE = 1
 #: Bits of Image Type value 4 (PS3.3 C.8.5.6.1.1).
 _TWO_DIMENSIONAL = 0x0001
@@ -58,7 +61,10 @@ class RoutingRule(_Value):
 class RoutingRules(_Value):
     """The whole table: one rule an analysis, and the called AE titles that ask for one analysis by name."""
 
-    rules: tuple[RoutingRule, ...] = (RoutingRule(analysis="muscle_architecture"),)
+    rules: tuple[RoutingRule, ...] = (
+        RoutingRule(analysis="muscle_architecture", none_of_anatomic_region_codes=_TRAPEZIUS),
+        RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=_TRAPEZIUS),
+    )
     analysis_ae_titles: dict[str, str] = {}
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from service.embedded.postgres_files import installed_programs
 from service.embedded.processes import ChildProcess, Command
 from service.embedded.supervisor import ProcessSpec
 from service.errors import Conflict
-from tests.integration.conftest import supervised
+from tests.embedded import supervised
 from tests.running import poll
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's server runs as himself")

@@ -22,7 +22,7 @@ from service.embedded.supervisor import ProcessSpec
 from service.embedded.triton import EmbeddedTriton
 from service.embedded.triton_repository import OPENVINO_SWITCH, SELF_TEST, SELF_TEST_CONFIG, SELF_TEST_WEIGHTS, derive_repository
 from service.errors import ModelContractError, Unavailable
-from tests.integration.conftest import supervised, triton_in
+from tests.embedded import supervised, triton_in
 from tests.running import ROOT, poll
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the operating system's
@@ -217,7 +217,7 @@ def test_server_whose_supervisor_was_killed_leaves_no_process(tmp_path: Path) ->
         import threading, time
         from pathlib import Path
         from service.embedded.supervisor import ProcessSpec
-        from tests.integration.conftest import supervised, triton_in
+        from tests.embedded import supervised, triton_in
         folder = Path({str(tmp_path)!r})
         triton = triton_in(folder / "server", folder / "models")
         triton.prepare()

@@ -281,6 +281,16 @@ def test_describe_model_gives_weights_evidence_and_backend() -> None:
     assert (used.version, used.sha256, used.evidence, used.runtime) == ("1", "ab" * 32, "simulated", "triton onnxruntime")
 
 
+def test_describe_model_prefers_what_is_stated_of_its_own_version() -> None:
+    servicer = ScriptedTriton(right)
+    parameters = servicer.config.config.parameters
+    parameters["evidence_1"].string_value, parameters["evidence_2"].string_value = "real", "simulated"
+    parameters["pretraining_2"].string_value = "SimCLR"
+    with serving(servicer) as url, client_of(url) as client:
+        used = client.describe(MODEL)
+    assert (used.evidence, used.pretraining) == ("real", None)
+
+
 def test_describe_model_without_evidence_is_a_contract_error() -> None:
     servicer = ScriptedTriton(right)
     del servicer.config.config.parameters["evidence"]

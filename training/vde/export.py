@@ -7,6 +7,8 @@ what that has trained is not trained again. `--version 2` writes beside version 
 import argparse
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -24,7 +26,7 @@ from training.vde.crossvalidate import FOLDS, fold_features
 from training.vde.data import load_cohort, runs_of
 from training.vde.held_out import evaluate
 from training.vde.model import VdeConfig
-from training.vde.pretrain import METHODS, Schedule, encode, pretrain
+from training.vde.pretrain import METHOD_NAMES, METHODS, Schedule, encode, pretrain
 from training.vde.served import ServedClassifier, ServedEncoder, calibrate, people_folds
 
 _OPSET = 18
@@ -65,6 +67,7 @@ def main() -> None:
         raise SystemExit(f"ONNX Runtime differs from torch by {max(off):.1e}")
     facts = {
         "method": arguments.method,
+        "method_name": METHOD_NAMES[arguments.method],
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "people": len(clips.people()[0]),
         "steps": schedule.steps,
@@ -116,16 +119,21 @@ def _write_folders(to: Path, version: int, facts: dict[str, object], figures: di
         folder = to / model.model_name
         versions = sorted(int(path.parent.name) for path in folder.glob("*/model.onnx"))
         digests = {number: hashlib.sha256((folder / str(number) / "model.onnx").read_bytes()).hexdigest() for number in versions}
-        (folder / "config.pbtxt").write_text(_config(model.model_name, digests, str(facts["evidence"])))
+        statements = {"weights_sha256": digests[version], "evidence": facts["evidence"], "pretraining": facts["method_name"]}
+        config = folder / "config.pbtxt"
+        config.write_text(_config(model.model_name, config.read_text() if config.exists() else "", versions, version, statements))
         (folder / "model_card.md").write_text(model_card(model.model_name, digests, facts, figures, table))
         print(f"{folder}: version {version}, SHA-256 {digests[version]}")
     print(json.dumps(figures, indent=1))
 
 
-def _config(model_name: str, digests: dict[int, str], evidence: str) -> str:
-    parameters = [f'parameters {{ key: "weights_sha256_{n}" value: {{ string_value: "{d}" }} }}' for n, d in digests.items()]
+def _config(model_name: str, before: str, versions: list[int], version: int, statements: Mapping[str, object]) -> str:
+    """What is stated of this version, beside what `before` stated of the others."""
+    others = [n for n in versions if n != version]
+    kept = [line for line in before.splitlines() if any(re.match(rf'parameters {{ key: "\w+_{n}" ', line) for n in others)]
+    own = [f'parameters {{ key: "{key}_{version}" value: {{ string_value: "{text}" }} }}' for key, text in statements.items()]
     template = Template((Path(__file__).parent / f"{model_name}.pbtxt.template").read_text())
-    return template.substitute(versions=", ".join(map(str, digests)), parameters="\n".join(parameters), evidence=evidence)
+    return template.substitute(versions=", ".join(map(str, versions)), parameters="\n".join([*kept, *own]))
 
 
 if __name__ == "__main__":

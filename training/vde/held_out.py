@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -102,9 +103,10 @@ def _figures(labels: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]
 
 
 def _measured(networks: Networks, reader: FileCineReader, paths: list[Path]) -> dict[str, int]:
+    """What cannot be opened as a cine at all is not measured either."""
     measured = 0
     for path in paths:
-        with reader.open(path) as cine:
+        with suppress(SonomyoError), reader.open(path) as cine:
             measured += networks.probability(cine) is not None
     return {"cines": len(paths), "measured": measured}
 

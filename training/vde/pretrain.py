@@ -26,6 +26,13 @@ METHODS: dict[str, Callable[[VdeConfig], nn.Module]] = {
     "videomae": VideoMae,
     "jepa": Jepa,
 }
+#: As reports and model cards say it.
+METHOD_NAMES = {
+    "vde": "Video Diffusion Encoder",
+    "simclr": "SimCLR",
+    "videomae": "masked autoencoding (after VideoMAE)",
+    "jepa": "latent prediction (after JEPA)",
+}
 _ENCODED_AT_ONCE = 64
 
 

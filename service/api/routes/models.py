@@ -34,6 +34,7 @@ def _state(model: Model) -> ModelState:
         version=used.version,
         sha256=used.sha256,
         evidence=used.evidence,
+        pretraining=used.pretraining,
         runtime=used.runtime,
         precision=used.precision,
         analyses=analyses,

@@ -296,5 +296,7 @@ def _calibrations(report: Report) -> list[str]:
 
 
 def _model_text(model: ModelUsed) -> str:
-    parts = (f"{model.name} version {model.version}", model.runtime, model.precision, f"known on {model.evidence} images")
+    pretraining = model.pretraining and f"pretrained by {model.pretraining}"
+    name = f"{model.name} version {model.version}"
+    parts = (name, pretraining, model.runtime, model.precision, f"known on {model.evidence} images")
     return ", ".join(part for part in parts if part)

@@ -129,7 +129,8 @@ def _algorithm(cine: AnalysedCine) -> hd.AlgorithmIdentification:
     models = dict.fromkeys(finding.model for finding in cine.findings if finding.model is not None)
     parameters = [
         f"model {model.name} version {model.version}, sha256 {model.sha256}, evidence {model.evidence}, "
-        f"runtime {model.runtime or 'unknown'}, precision {model.precision or 'unknown'}"
+        + (f"pretraining {model.pretraining}, " if model.pretraining else "")
+        + f"runtime {model.runtime or 'unknown'}, precision {model.precision or 'unknown'}"
         for model in models
     ]
     return hd.AlgorithmIdentification(
