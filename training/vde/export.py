@@ -121,13 +121,15 @@ def _write_folders(to: Path, version: int, facts: dict[str, object], figures: di
         digests = {number: hashlib.sha256((folder / str(number) / "model.onnx").read_bytes()).hexdigest() for number in versions}
         statements = {"weights_sha256": digests[version], "evidence": facts["evidence"], "pretraining": facts["method_name"]}
         config = folder / "config.pbtxt"
-        config.write_text(_config(model.model_name, config.read_text() if config.exists() else "", versions, version, statements))
+        config.write_text(
+            configuration(model.model_name, config.read_text() if config.exists() else "", versions, version, statements)
+        )
         (folder / "model_card.md").write_text(model_card(model.model_name, digests, facts, figures, table))
         print(f"{folder}: version {version}, SHA-256 {digests[version]}")
     print(json.dumps(figures, indent=1))
 
 
-def _config(model_name: str, before: str, versions: list[int], version: int, statements: Mapping[str, object]) -> str:
+def configuration(model_name: str, before: str, versions: list[int], version: int, statements: Mapping[str, object]) -> str:
     """What is stated of this version, beside what `before` stated of the others."""
     others = [n for n in versions if n != version]
     kept = [line for line in before.splitlines() if any(re.match(rf'parameters {{ key: "\w+_{n}" ', line) for n in others)]
