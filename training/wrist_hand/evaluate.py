@@ -1,0 +1,123 @@
+"""What networks are worth on volunteers that they never saw: `python -m training.wrist_hand.evaluate --data DIR --runs RUN`.
+
+Networks stand side by side, those for planes and those for structures in columns of their own; everything is simulated. Choose on
+`validation`; `test` and `held-out-device` are looked at once a release.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from training.wrist_hand.model import giga_multiply_accumulates
+from training.wrist_hand.scores import plane_scores, structure_scores
+from training.wrist_hand.train import load_network
+from training.wrist_hand.volunteers import SIZE, SPLITS, Bytes, Pictures, load
+
+_AT_ONCE = 16
+_TIMED = 30
+
+
+def main() -> None:
+    """Scores of every run on every split, as JSON and as a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="where training.wrist_hand.volunteers left its pictures")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of training.wrist_hand.train")
+    parser.add_argument("--splits", nargs="+", choices=sorted(SPLITS), default=["validation"])
+    parser.add_argument("--output", type=Path, required=True, help="a JSON file; the table has its name, in Markdown")
+    arguments = parser.parse_args()
+    pictures = {name: load(SPLITS[name], arguments.data) for name in arguments.splits}
+    found = {run.name: evaluate(run, pictures) for run in arguments.runs}
+    arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    text = table(found)
+    arguments.output.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def evaluate(run: Path, pictures: dict[str, Pictures]) -> dict[str, Any]:
+    """Size, cost and time of a network, and its scores on each split."""
+    network, schedule = load_network(run)
+    return {
+        "network": schedule.network,
+        "steps": schedule.steps,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "giga_multiply_accumulates": giga_multiply_accumulates(network),
+        "milliseconds": milliseconds(network),
+        "splits": {name: _scores(network, shown) for name, shown in pictures.items()},
+    }
+
+
+def predict(network: nn.Module, images: Bytes) -> tuple[npt.NDArray[np.float32] | None, Bytes | None]:
+    """Of pictures (N, S, S): probabilities (N, 16) and class maps (N, S, S), where the network gives them."""
+    planes, structures = [], []
+    with torch.inference_mode():
+        for start in range(0, len(images), _AT_ONCE):
+            image = torch.from_numpy(images[start : start + _AT_ONCE])[:, None].float()
+            plane, drawn = network(image.contiguous(memory_format=torch.channels_last))
+            if plane is not None:
+                planes.append(torch.softmax(plane, 1).numpy())
+            if drawn is not None:
+                structures.append((drawn.argmax(1) * (image[:, 0] > 0.5)).to(torch.uint8).numpy())
+    return np.concatenate(planes) if planes else None, np.concatenate(structures) if structures else None
+
+
+def milliseconds(network: nn.Module) -> float:
+    """Least time of a picture on one core, in torch."""
+    image, threads, found = torch.full((1, 1, SIZE, SIZE), 60.0), torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        for _ in range(_TIMED):
+            begun = time.perf_counter()
+            network(image)
+            found.append(time.perf_counter() - begun)
+    torch.set_num_threads(threads)
+    return 1000 * min(found)
+
+
+def table(found: dict[str, Any]) -> str:
+    """A line a run and split."""
+    lines = [
+        "|run|network|parameters, M|GMAC|ms, one core|volunteers|macro-F1|calibration error|mean Dice|median nerve Dice|",
+        "|---" * 10 + "|",
+    ]
+    for name, one in found.items():
+        for split, scores in one["splits"].items():
+            planes, structures = scores.get("planes"), scores.get("structures")
+            cells = [
+                name,
+                one["network"],
+                f"{one['parameters'] / 1e6:.2f}",
+                f"{one['giga_multiply_accumulates']:.2f}",
+                f"{one['milliseconds']:.0f}",
+                f"{split}, {scores['volunteers']}",
+                _interval(planes["macro_f1"]) if planes else "",
+                f"{planes['expected_calibration_error']:.3f}" if planes else "",
+                _interval(structures["mean_dice"]) if structures else "",
+                _interval(structures["median_nerve_dice"]) if structures else "",
+            ]
+            lines.append("|" + "|".join(cells) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def _scores(network: nn.Module, shown: Pictures) -> dict[str, Any]:
+    probability, drawn = predict(network, shown.image)
+    found: dict[str, Any] = {"volunteers": len(np.unique(shown.volunteer)), "pictures": len(shown.plane)}
+    if probability is not None:
+        found["planes"] = plane_scores(shown.plane, probability, shown.volunteer)
+    if drawn is not None:
+        found["structures"] = structure_scores(shown.structures, drawn, shown.volunteer, shown.mm_per_pixel)
+    return found
+
+
+def _interval(found: dict[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+if __name__ == "__main__":
+    main()
