@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--evidence", choices=("simulated", "real"), default="simulated", help="what the cohort is")
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="cohorts whose people are in no training")
     parser.add_argument("--without", type=Path, nargs="*", default=[], help="folders of DICOM cines that show no trapezius")
+    parser.add_argument("--table", type=Path, help="what crossvalidate wrote (TITLE.md), for the card")
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
     arguments = parser.parse_args()
     config, schedule = VdeConfig(), Schedule(steps=arguments.steps)
@@ -72,12 +73,13 @@ def main() -> None:
         "people": len(clips.people()[0]),
         "steps": schedule.steps,
         "difference": max(off),
-        "calibration": [calibration.slope, calibration.offset],
+        "calibration": f"{calibration.slope:.3f} and {calibration.offset:.3f}",
         "evidence": arguments.evidence,
         "data": arguments.data.name,
     }
     figures = evaluate(paths[0], paths[1], arguments.held_out, arguments.without)
-    _write_folders(arguments.to, arguments.version, facts, figures, arguments.runs)
+    table = arguments.table.read_text(encoding="utf-8") if arguments.table else ""
+    _write_folders(arguments.to, arguments.version, facts, figures, table)
 
 
 def export(network: nn.Module, example: torch.Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:
@@ -113,8 +115,7 @@ def largest_difference(network: nn.Module, path: Path, examples: npt.NDArray[np.
     return largest
 
 
-def _write_folders(to: Path, version: int, facts: dict[str, object], figures: dict[str, object], runs: Path) -> None:
-    table = next((path.read_text() for path in sorted(runs.glob("*.md"))), "")
+def _write_folders(to: Path, version: int, facts: dict[str, object], figures: dict[str, object], table: str) -> None:
     for model in (ENCODER, CLASSIFIER):
         folder = to / model.model_name
         versions = sorted(int(path.parent.name) for path in folder.glob("*/model.onnx"))
