@@ -102,8 +102,8 @@ def _map(axes: Axes, result: dict[str, Any]) -> None:
             chosen = points[(labels == label) & (held_out == unseen)]
             said = f"{name}, {'held out' if unseen else 'seen without label'}"
             axes.scatter(chosen[:, 0], chosen[:, 1], s=26, edgecolors=ink, facecolors=face, label=said)
-    axes.set(xlabel="first main axis of the latents", ylabel="second", title="One point a person")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set(xlabel="first main axis of the latents, one point a person", ylabel="second")
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw(path: Path, draw: Callable[[Axes], None]) -> None:
