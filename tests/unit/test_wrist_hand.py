@@ -21,6 +21,10 @@ def volunteer() -> Volunteer:
     return draw_volunteer(11)
 
 
+def well(plane: str, count: int) -> list[tuple[Kind, str]]:
+    return [("well", plane)] * count
+
+
 def pictures(volunteer: Volunteer, *wanted: tuple[Kind, str]) -> list[WristFrame]:
     return [wrist_frame(volunteer, number, kind, plane, MM) for number, (kind, plane) in enumerate(wanted)]
 
@@ -86,7 +90,7 @@ def named(findings: Sequence[Finding], name: str) -> list[Finding]:
 
 
 def test_examination_gives_each_plane_its_best_frame_and_names_those_that_are_missing(volunteer: Volunteer) -> None:
-    shown = pictures(volunteer, *[("well", "S11")] * 5, *[("well", "S2")] * 6)
+    shown = pictures(volunteer, *well("S11", 5), *well("S2", 6))
     found = analyse(shown)
     planes = named(found, "standard_plane")
     assert [finding.value for finding in planes] == ["S2", "S11"]
@@ -102,7 +106,7 @@ def test_examination_gives_each_plane_its_best_frame_and_names_those_that_are_mi
 
 
 def test_nerve_is_within_a_tenth_of_its_truth_and_outlined_on_the_best_frame(volunteer: Volunteer) -> None:
-    found = analyse(pictures(volunteer, *[("well", "S11")] * 6))
+    found = analyse(pictures(volunteer, *well("S11", 6)))
     (area,), (flattening,) = named(found, "median_nerve_area"), named(found, "median_nerve_flattening")
     assert area.value == pytest.approx(median_nerve_mm2(volunteer), rel=0.1)
     assert area.unit == "mm2"
@@ -118,13 +122,13 @@ def test_nerve_is_within_a_tenth_of_its_truth_and_outlined_on_the_best_frame(vol
 
 
 def test_cine_without_a_scale_has_no_area_but_the_flattening(volunteer: Volunteer) -> None:
-    found = analyse(pictures(volunteer, *[("well", "S11")] * 3), is_calibrated=False)
+    found = analyse(pictures(volunteer, *well("S11", 3)), is_calibrated=False)
     assert named(found, "median_nerve_area") == []
     assert named(found, "median_nerve_flattening")
 
 
 def test_cine_that_shows_no_plane_is_not_measured_and_says_so(volunteer: Volunteer) -> None:
-    (finding,) = analyse(pictures(volunteer, *[("elsewhere", "S1")] * 4))
+    (finding,) = analyse(pictures(volunteer, ("elsewhere", "S1"), ("elsewhere", "S1"), ("elsewhere", "S1")))
     assert finding.kind is FindingKind.NOT_MEASURED
     assert finding.flags == ("no_standard_plane",)
 
@@ -135,7 +139,7 @@ def test_still_picture_is_graded_too(volunteer: Volunteer) -> None:
 
 
 def test_findings_have_identifiers_of_their_own_and_the_same_each_time(volunteer: Volunteer) -> None:
-    shown = pictures(volunteer, *[("well", "S11")] * 3, *[("well", "S12")] * 4)
+    shown = pictures(volunteer, *well("S11", 3), *well("S12", 4))
     first, again = analyse(shown), analyse(shown)
     assert len({finding.finding_id for finding in first}) == len(first)
     assert first == again
