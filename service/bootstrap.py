@@ -18,7 +18,7 @@ from service.adapters.instance_store import FileInstanceStore
 from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.usual_arrival import PostgresArrivals
-from service.core.analyses.analysis import Analysis, ModelSpec
+from service.core.analyses.analysis import Analysis, ModelSpec, apart
 from service.core.compose import Software
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
@@ -152,6 +152,9 @@ class Service:
         if unknown := sorted(set(self.settings.shadow_models) - known):
             said = f"no analysis uses a model {', '.join(unknown)}; those in use: {', '.join(sorted(known))}"
             raise InputRejected(f"setting SONOMYO_SHADOW_MODELS: {said}", reason="invalid_setting")
+        for analysis in self.analyses.values():
+            if alone := apart(analysis, self.settings.shadow_models):
+                raise InputRejected(f"setting SONOMYO_SHADOW_MODELS: {alone}", reason="invalid_setting")
         return self.settings.shadow_models
 
     def _lazy_server(self) -> InferenceServer:

@@ -8,7 +8,7 @@ waiting job never looks at the study before the change that it was deferred for.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from service.core.analyses.analysis import Analysis, ModelSpec
+from service.core.analyses.analysis import Analysis, ModelSpec, apart
 from service.core.comparison import compare
 from service.core.compose import Gaps, Software, compose
 from service.core.evidence import draw_evidence, not_measured
@@ -314,6 +314,9 @@ class Flow:
             if version not in served:
                 said = f"Version {version} of {name} is not served; there is {', '.join(served) or 'none'}."
                 raise InputRejected(said, reason="model_version_unknown")
+        for analysis in self.analyses.values():
+            if alone := apart(analysis, model_versions):
+                raise InputRejected(alone, reason="model_versions_apart")
         try:
             self.server.check([_pinned(used[name], model_versions) for name in model_versions])
         except ModelContractError as error:

@@ -53,23 +53,23 @@ class Clip:
 class Clips:
     """The clips of one cine, made when asked for."""
 
-    def __init__(self, sector: Box, windows: Iterator[tuple[Frame, ...]], size: int) -> None:
+    def __init__(self, sector: Box, windows: Iterator[tuple[Frame, ...]], size: int, closely: int) -> None:
         self.sector = sector
         #: Windows so far in which no muscle between two fasciae was found; they give no clip.
         self.without_muscle = 0
-        self._windows, self._size = windows, size
+        self._windows, self._size, self._closely = windows, size, closely
 
     def __iter__(self) -> Iterator[Clip]:
         for window in self._windows:
             numbers = tuple(frame.number for frame in window)
-            strips = find_strips([frame.pixels for frame in window], self.sector, self._size)
+            strips = find_strips([frame.pixels for frame in window], self.sector, self._size, closely=self._closely)
             self.without_muscle += not strips
             for strip in strips:
                 yield Clip(numbers, np.stack([strip.straighten(frame.pixels) for frame in window]), strip)
 
 
-def clips_of(cine: Cine, shape: ClipShape) -> Clips:
-    """Those of all whole windows in order; no more than one window is kept in memory.
+def clips_of(cine: Cine, shape: ClipShape, *, closely: int = 0) -> Clips:
+    """Those of all whole windows in order; no more than one window is kept in memory. `closely`: see `find_strips`.
 
     Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`.
     """
@@ -79,7 +79,7 @@ def clips_of(cine: Cine, shape: ClipShape) -> Clips:
     if not first:
         raise NotMeasurable("The cine has no frame that can be decoded.", reason="no_frames")
     sector = find_sector([frame.pixels for frame in first])
-    return Clips(sector, _windows(chain(first, frames), wanted, shape), shape.size)
+    return Clips(sector, _windows(chain(first, frames), wanted, shape), shape.size, closely)
 
 
 def frames_at_rate(time_axis: TimeAxis, shape: ClipShape) -> npt.NDArray[np.int64]:

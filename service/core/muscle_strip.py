@@ -79,8 +79,12 @@ class Strip:
         return np.clip(self.upper + share * (self.lower - self.upper), 0, self.part.height).astype(np.float64)
 
 
-def find_strips(frames: Sequence[Pixels], sector: Box, size: int) -> tuple[Strip, ...]:
-    """The muscle in the mean of a few frames (H, W) of one region, from left to right; none where no two lines stand out."""
+def find_strips(frames: Sequence[Pixels], sector: Box, size: int, *, closely: int = 0) -> tuple[Strip, ...]:
+    """The muscle in the mean of a few frames (H, W) of one region, from left to right; none where no two lines stand out.
+
+    `closely` lays so many strips, and one more, where one would do: they overlap, and their mean depends less on where the
+    sector's edge was found.
+    """
     inside = np.stack([frame[sector.y0 : sector.y1, sector.x0 : sector.x1] for frame in frames])
     mean = np.asarray(inside.mean(0, dtype=np.float32))
     response = _ridges(np.asarray(cv2.resize(mean, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32))
@@ -94,13 +98,15 @@ def find_strips(frames: Sequence[Pixels], sector: Box, size: int) -> tuple[Strip
     if gap.min() <= 0:
         return ()
     edges = (upper + _MARGIN * gap, lower - _MARGIN * gap)
-    return tuple(_strip(part, sector, edges, size) for part in _parts(sector, float(np.mean(edges[1] - edges[0]))))
+    return tuple(_strip(part, sector, edges, size) for part in _parts(sector, float(np.mean(edges[1] - edges[0])), closely))
 
 
-def _parts(sector: Box, height: float) -> Iterator[Box]:
+def _parts(sector: Box, height: float, closely: int) -> Iterator[Box]:
     """Columns of the sector for each strip, evenly spread; one that is too wide for the sector is all of it."""
     width = min(max(1, round(_ASPECT * height)), sector.width)
     count = max(1, math.ceil(sector.width / width - _LOST))
+    if closely:
+        count = closely * count + 1
     spare = sector.width - width
     for number in range(count):
         left = sector.x0 + round(spare * (number / (count - 1) if count > 1 else 0.5))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.core.analyses.analysis import apart
 from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, MyofascialPain
 from service.core.cine import Frame
 from service.core.compose import Gaps
@@ -139,3 +140,41 @@ def test_study_of_one_cine_or_of_two_patients_gets_no_probability_of_its_own() -
 
 def test_models_are_the_two_that_are_asked() -> None:
     assert MyofascialPain().models == (ENCODER, CLASSIFIER)
+
+
+def test_study_whose_cines_do_not_all_name_a_side_claims_none() -> None:
+    findings = [
+        analyse(spot_cine(uid, bright_frames=range(25, 41), side=side), networks())["myofascial_pain_probability"]
+        for uid, side in (("1.2.3", "left"), ("1.2.4", None))
+    ]
+    together = study_finding(findings)
+    assert together is not None
+    assert together.site is not None
+    assert together.site.laterality is None
+    assert together.evidence.frames == ()
+
+
+def test_cine_refused_for_windows_without_muscle_says_so_and_names_no_distance() -> None:
+    noise = np.random.default_rng(0).integers(10, 90, (64, 64), dtype=np.uint8)
+    whole = spot_cine()
+    shown = list(whole.frames())
+    lifted = replace(whole, frames=lambda: (Frame(f.number, f.pixels if f.number <= 6 else noise) for f in shown))
+    found = analyse(lifted, networks())
+    text = found["not_measured"].text
+    assert "no muscle between two fasciae was found" in text
+    assert "distance" not in text
+
+
+def test_probability_does_not_depend_on_the_side_from_which_the_muscle_is_seen() -> None:
+    cine = spot_cine(bright_frames=range(1, 41))
+    mirrored = replace(cine, frames=lambda: (Frame(f.number, np.ascontiguousarray(f.pixels[:, ::-1])) for f in cine.frames()))
+    one, other = (analyse(seen, networks())["myofascial_pain_probability"].value for seen in (cine, mirrored))
+    assert one == pytest.approx(other, abs=0.02)
+
+
+def test_another_version_of_the_encoder_is_asked_for_together_with_its_classifier() -> None:
+    alone = apart(MyofascialPain(), {"vde_encoder": "2", "muscle_segmentation": "2"})
+    assert alone is not None
+    assert "name a version of myofascial_pain too" in alone
+    assert apart(MyofascialPain(), {"vde_encoder": "2", "myofascial_pain": "2"}) is None
+    assert apart(MyofascialPain(), {"muscle_segmentation": "2"}) is None

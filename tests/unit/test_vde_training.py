@@ -14,11 +14,13 @@ pytest.importorskip("sklearn", reason="scikit-learn is only in the training envi
 
 import torch
 from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.model_selection import StratifiedKFold
 
 from service.core.clips import ClipShape
 from tests.running import poll
 from training.vde.augment import jitter
 from training.vde.classify import Clips, fit, mean_over_people
+from training.vde.crossvalidate import FOLDS, person_scores
 from training.vde.data import Cohort, load_cohort, runs_of
 from training.vde.export import configuration
 from training.vde.model import Encoder, VdeConfig, standardise
@@ -188,3 +190,31 @@ def test_export_of_a_second_version_keeps_what_is_stated_of_the_first() -> None:
     assert [line for line in stated if '_1"' in line] == [line for line in alone.splitlines() if line.startswith("parameters")]
     assert sum("real" in line for line in stated) == 1
     assert "versions: [ 1, 2 ]" in both
+
+
+def test_person_without_a_site_of_an_analysis_takes_no_part_in_it() -> None:
+    people, site_types = np.arange(24), np.where(np.arange(24) % 2, "latent", "control")
+    site_types[[1, 3, 5]] = "active"
+    cohort = Cohort(
+        clips=np.zeros((24, 1, 1, 1), np.uint8),
+        video=people,
+        subject=np.array([f"s{person:02d}" for person in people]),
+        label=people % 2,
+        site_type=site_types,
+    )
+    features = np.random.default_rng(0).standard_normal((24, 3)) + (people % 2)[:, None]
+    folds = [test for _, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(people, people % 2)]
+    latent, both = (
+        person_scores([features] * FOLDS, cohort, folds, kept)["scores"]
+        for kept in (("control", "latent"), ("control", "latent", "active"))
+    )
+    assert np.flatnonzero(np.isnan(latent)).tolist() == [1, 3, 5]
+    assert not np.isnan(both).any()
+
+
+@pytest.mark.parametrize("row", ["a.dcm,s1,control,active,left", "a.dcm,s1,mps,control,left"])
+def test_cohort_table_whose_sites_contradict_the_label_names_the_line(tmp_path: Path, row: str) -> None:
+    (tmp_path / "a.dcm").touch()
+    (tmp_path / "cohort.csv").write_text(f"file,subject,label,site_type,side\n{row}\n")
+    with pytest.raises(SystemExit, match="line 2: sites of a control"):
+        load_cohort(tmp_path, ClipShape())

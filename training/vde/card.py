@@ -5,6 +5,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+#: By what the cohort is.
+_SAID = {
+    "simulated": "No person was ever examined to make it: simulation-trained, not validated in people.",
+    "real": "Trained on people's cines, not validated in others.",
+}
+_BEST = "What can be known at best is the AUC of the simulator's own parameters, 0.88\n(`python -m training.vde.oracle`)."
+_REBUILD_COHORT = "python -m training.vde.cohorts --out COHORTS --names {data} held-out\n"
 _ROWS = ("auc", "accuracy", "sensitivity", "specificity")
 
 
@@ -15,14 +22,23 @@ def model_card(
     template = Template((Path(__file__).parent / f"{model_name}.md.template").read_text(encoding="utf-8"))
     return template.substitute(
         {name: str(value) for name, value in facts.items()},
+        said=_SAID[str(facts["evidence"])],
+        best=_BEST if facts["evidence"] == "simulated" else "",
+        rebuild=_REBUILD_COHORT.format(data=facts["data"]) if facts["evidence"] == "simulated" else "",
+        held_out_option="--held-out COHORTS/held-out" if facts["evidence"] == "simulated" else "--held-out OTHER_PEOPLE",
         versions="\n".join(f"- version {number}: SHA-256 `{digest}`" for number, digest in digests.items()),
         table=table or "The protocol has not run.",
         held_out=_held_out(figures["held_out"]),
         without="\n".join(
-            f"- {name}: {f['measured']} of {f['cines']} cines measured" for name, f in figures["without_trapezius"].items()
+            f"- {name}: " + ", ".join(f"{count} {_why(reason)}" for reason, count in outcomes.items())
+            for name, outcomes in figures["without_trapezius"].items()
         )
         or "- not measured",
-        changes="\n".join(f"- {name}: {change:.3f}" for name, change in figures["largest_change_of_probability"].items())
+        changes="\n".join(
+            f"- {name}: at most {found['largest']:.3f}, 95 % within {found['95 % within']:.3f}, {found['cines']} cines,"
+            f" {found['answered once only']} answered one way only"
+            for name, found in figures["change_of_probability"].items()
+        )
         or "- not measured",
     )
 
@@ -40,6 +56,10 @@ def _held_out(cohorts: Mapping[str, Any]) -> str:
     }
     lines.extend(f"|{name}|" + "|".join(row) + "|" for name, row in cells.items())
     return "\n".join(lines)
+
+
+def _why(reason: str) -> str:
+    return reason if reason == "measured" else f"not ({reason.replace('_', ' ')})"
 
 
 def _interval(found: Mapping[str, float]) -> str:

@@ -59,7 +59,7 @@ def _of_cohort(
     names, labels = cohort.subjects()
     folds = [test for _, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(names, labels)]
     features = {m: fold_features(m, cohort, folds, config, schedule, own_runs) for m in methods}
-    analyses = {title: {m: _scores(features[m], cohort, folds, kept) for m in methods} for title, kept in ANALYSES.items()}
+    analyses = {title: {m: person_scores(features[m], cohort, folds, kept) for m in methods} for title, kept in ANALYSES.items()}
     found: dict[str, Any] = {
         "people": len(names),
         "in_pain": int(labels.sum()),
@@ -112,12 +112,12 @@ def _pretrained(
     return np.asarray(np.load(kept))
 
 
-def _scores(
+def person_scores(
     features: list[npt.NDArray[np.floating]], cohort: Cohort, folds: list[npt.NDArray[np.int64]], site_types: tuple[str, ...]
 ) -> dict[str, Floats]:
-    """Each person's score and call, by the fold that did not train on them."""
-    names, labels = cohort.subjects()
-    scores, called = np.zeros(len(names)), np.zeros(len(names))
+    """Each person's score and call, by the fold that did not train on them; NaN for one without a clip of these sites."""
+    names, _ = cohort.subjects()
+    scores, called = np.full(len(names), np.nan), np.full(len(names), np.nan)
     taking_part = np.isin(cohort.site_type, site_types)
     for number, test in enumerate(folds):
         clips = Clips(features[number], cohort.video, cohort.subject, cohort.label)
@@ -127,21 +127,24 @@ def _scores(
         place = np.searchsorted(names, tested.people()[0])
         scores[place] = classifier.of_people(tested)
         called[place] = scores[place] > classifier.threshold
-    assert len(scores) == len(labels)  # noqa: S101 - everybody is tested once
     return {"scores": scores, "called": called}
 
 
 def _summary(labels: Labels, outcome: dict[str, Floats]) -> dict[str, Any]:
+    takes_part = ~np.isnan(outcome["scores"])
+    scores, called = outcome["scores"][takes_part], outcome["called"][takes_part]
     return {
-        "scores": np.round(outcome["scores"], 4).tolist(),
-        **figures(labels, outcome["scores"], outcome["called"]),
+        "people": int(takes_part.sum()),
+        "scores": [None if np.isnan(score) else round(score, 4) for score in outcome["scores"].tolist()],
+        **figures(labels[takes_part], scores, called),
     }
 
 
 def _paired(labels: Labels, analyses: dict[str, dict[str, dict[str, Floats]]], method: str) -> dict[str, float]:
-    """AUC with active sites less AUC without, the same people in each draw."""
+    """AUC with active sites less AUC without, of those who take part in both, the same people in each draw."""
     both, latent = (analyses[title][method]["scores"] for title in ANALYSES)
-    return difference(auc, labels, both, latent)
+    in_both = ~np.isnan(both) & ~np.isnan(latent)
+    return difference(auc, labels[in_both], both[in_both], latent[in_both])
 
 
 def _permuted(
@@ -155,7 +158,7 @@ def _permuted(
         label_of = dict(zip(names.tolist(), shuffled.tolist(), strict=True))
         told = replace(cohort, label=np.array([label_of[name] for name in cohort.subject.tolist()]))
         if all(len(np.unique(shuffled[np.setdiff1d(np.arange(len(names)), test)])) > 1 for test in folds):
-            scores = _scores(features, told, folds, ANALYSES["latent and active"])["scores"]
+            scores = person_scores(features, told, folds, ANALYSES["latent and active"])["scores"]
             found.append(once(auc, shuffled, scores))
     return found
 

@@ -121,6 +121,8 @@ def _checked(path: Path, table: "csv.DictReader[str]") -> Iterator[_Row]:
     for line, row in enumerate(table, start=2):
         if row["label"] not in _LABELS or row["site_type"] not in _SITE_TYPES:
             raise SystemExit(f"{path}, line {line}: label is mps or control, and site_type control, latent or active")
+        if (row["label"] == "control") != (row["site_type"] == "control"):
+            raise SystemExit(f"{path}, line {line}: sites of a control are control, those of mps active or latent")
         if labels.setdefault(row["subject"], row["label"]) != row["label"]:
             raise SystemExit(f"{path}, line {line}: the subject has another label above")
         if not (path.parent / row["file"]).is_file():
@@ -129,4 +131,8 @@ def _checked(path: Path, table: "csv.DictReader[str]") -> Iterator[_Row]:
 
 
 def _fingerprint(table: Path, shape: ClipShape) -> str:
-    return hashlib.sha256(table.read_bytes() + f"{CLIPS_VERSION} {shape}".encode()).hexdigest()[:16]
+    """Of the table, the sizes of the cines that it names, and how clips are made."""
+    with table.open(newline="", encoding="utf-8") as file:
+        cines = [table.parent / row["file"] for row in csv.DictReader(file)]
+    sizes = [cine.stat().st_size for cine in cines if cine.exists()]
+    return hashlib.sha256(table.read_bytes() + f"{CLIPS_VERSION} {shape} {sizes}".encode()).hexdigest()[:16]

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--evidence", choices=("simulated", "real"), default="simulated", help="what the cohort is")
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="cohorts whose people are in no training")
     parser.add_argument("--without", type=Path, nargs="*", default=[], help="folders of DICOM cines that show no trapezius")
-    parser.add_argument("--table", type=Path, help="what crossvalidate wrote (TITLE.md), for the card")
+    parser.add_argument("--title", default="crossvalidation", help="of what crossvalidate wrote, for the card")
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
     arguments = parser.parse_args()
     config, schedule = VdeConfig(), Schedule(steps=arguments.steps)
@@ -78,7 +78,8 @@ def main() -> None:
         "data": arguments.data.name,
     }
     figures = evaluate(paths[0], paths[1], arguments.held_out, arguments.without)
-    table = arguments.table.read_text(encoding="utf-8") if arguments.table else ""
+    written = arguments.runs / f"{arguments.title}.md"
+    table = written.read_text(encoding="utf-8") if written.exists() else ""
     _write_folders(arguments.to, arguments.version, facts, figures, table)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -63,7 +64,7 @@ def _comparisons(cohorts: list[dict[str, Any]]) -> list[str]:
         for method in cohorts[0]["between_analyses"]
     ]
     if permuted := [auc for cohort in cohorts for auc in cohort.get("permuted_auc", ())]:
-        lines += ["", f"Labels shuffled, {len(permuted)} times: AUC {np.mean(permuted):.3f} (SD {np.std(permuted):.3f})."]
+        lines += ["", f"Labels shuffled, {len(permuted)} times: AUC {np.mean(permuted):.3f} (SD {np.std(permuted, ddof=1):.3f})."]
     return lines
 
 
@@ -83,13 +84,20 @@ def _curves(axes: Axes, result: dict[str, Any]) -> None:
     analysis = next(iter(cohorts[0]["analyses"]))
     axes.plot([0, 1], [0, 1], color="#c9ced6", linewidth=1)
     for method in cohorts[0]["analyses"][analysis]:
-        curves = [roc_curve(c["labels"], c["analyses"][analysis][method]["scores"])[:2] for c in cohorts]
+        curves = [_curve(c["labels"], c["analyses"][analysis][method]["scores"]) for c in cohorts]
         mean = np.mean([np.interp(grid, alarms, hits) for alarms, hits in curves], axis=0)
         auc = np.mean([c["analyses"][analysis][method]["auc"]["value"] for c in cohorts])
         axes.plot(np.r_[0, grid], np.r_[0, mean], color=_INKS.get(method), linewidth=1.8, label=f"{method} {auc:.2f}")
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", title=f"{analysis} sites; AUC", xlim=(0, 1), ylim=(0, 1))
     axes.set_aspect("equal")
     axes.legend(frameon=False, loc="lower right")
+
+
+def _curve(labels: list[int], scores: list[float | None]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """False alarms and hits, of those who have a score."""
+    known = [(label, score) for label, score in zip(labels, scores, strict=True) if score is not None]
+    alarms, hits, _ = roc_curve(*zip(*known, strict=True))
+    return alarms, hits
 
 
 def _map(axes: Axes, result: dict[str, Any]) -> None:

@@ -40,6 +40,15 @@ Infer = Callable[[ModelSpec, Iterable[Tensors]], Iterator[Tensors]]
 DescribeModel = Callable[[ModelSpec], ModelUsed]
 
 
+def apart(analysis: "Analysis", versions: Mapping[str, str]) -> str | None:
+    """A sentence that names models left out while other versions are asked of those that they belong to; None without any."""
+    names = {model.model_name for model in analysis.models}
+    asked, left = names & versions.keys(), names - versions.keys()
+    if not asked or not left:
+        return None
+    return f"The models of {analysis.name} belong together: name a version of {', '.join(sorted(left))} too."
+
+
 class Analysis(Protocol):
     """One file in this folder. `analyse` is `findings(infer(model, inputs(cine)), cine)` in one form or another."""
 

@@ -44,6 +44,8 @@ CLASSIFIER = ModelSpec(
     ),
     max_batch_size=16,
 )
+#: Overlapping strips for each that training saw: where a sector's edge was found shall matter little.
+_CLOSELY = 4
 #: Squares a side in which the picture is covered up, one at a time.
 _SQUARES = 4
 
@@ -91,7 +93,7 @@ class MyofascialPain:
 
         Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`, `colour_overlay`, `no_muscle`.
         """
-        clips = clips_of(cine, SHAPE)
+        clips = clips_of(cine, SHAPE, closely=_CLOSELY)
         watched = self._watch(clips, infer)
         refuse_colour(cine, clips.sector)
         if not watched.windows:
@@ -125,7 +127,7 @@ class MyofascialPain:
     def _batches(self, clips: Iterator[Clip], sent: deque[Clip]) -> Iterator[Tensors]:
         while batch := list(islice(clips, self.clips_per_batch)):
             sent.extend(batch)
-            yield {"clip": np.stack([clip.pixels for clip in batch])}
+            yield {"clip": _both_ways(np.stack([clip.pixels for clip in batch]))}
 
     def _nearest(self, latent: npt.NDArray[np.float64], infer: Infer) -> Cases:
         """The training cases most like the whole cine, whose latent is the mean of its windows'."""
@@ -153,15 +155,22 @@ def _without_window(clips: Clips) -> NotMeasurable:
 
 
 def _latents(answers: Iterable[Tensors], kept: deque[Floats]) -> Iterator[Tensors]:
+    """Of each clip the mean of both ways: what a picture shows does not depend on the side it is seen from."""
     for answer in answers:
-        latent = answer["latent"].astype(np.float32, copy=False)
+        both = answer["latent"].astype(np.float32, copy=False)
+        latent = np.asarray((both[: len(both) // 2] + both[len(both) // 2 :]) / 2, np.float32)
         kept.append(latent)
         yield {"latent": latent}
 
 
 def _in_parts(clips: Pixels, size: int) -> Iterator[Tensors]:
     for start in range(0, len(clips), size):
-        yield {"clip": clips[start : start + size]}
+        yield {"clip": _both_ways(clips[start : start + size])}
+
+
+def _both_ways(clips: Pixels) -> Pixels:
+    """Clips (B, T, S, S), then the same as a mirror shows them."""
+    return np.concatenate([clips, clips[..., ::-1]])
 
 
 def _covered(pixels: Pixels) -> Iterator[Pixels]:

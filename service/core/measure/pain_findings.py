@@ -1,5 +1,6 @@
 """The windows of a cine, scored, become the findings of myofascial pain; those of several cines become the study's."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,13 +85,17 @@ class PainFindings:
     def unlike(self) -> Finding:
         """Of a cine that lies outside what was trained on."""
         distance = float(np.median([window.distance for window in self.windows]))
+        if distance <= 1:
+            why = f"in {self.without_muscle} of {self._all()} windows no muscle between two fasciae was found"
+        else:
+            why = f"{distance:.1f} times the distance that is allowed"
         return Finding(
             **self._common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
             flags=("out_of_distribution",),
             text=(
                 "Not measured: the cine is unlike the upper trapezius cines that the network was trained on"
-                f" ({distance:.1f} times the distance that is allowed): other anatomy, another way of scanning, or no contact."
+                f" ({why}): other anatomy, another way of scanning, or no contact."
             ),
             evidence=evidence_of(self.cine),
         )
@@ -127,15 +132,14 @@ class PainFindings:
             unit=_UNIT,
             text=(
                 f"Of the {len(cases.with_pain)} training cases most like this cine (cosine similarity {least:.2f} to {most:.2f}),"
-                f" all simulated, {sum(cases.with_pain)} were with myofascial pain."
+                f" all {self.classifier.evidence}, {sum(cases.with_pain)} were with myofascial pain."
             ),
             evidence=evidence_of(self.cine),
         )
 
     def _image_quality(self) -> Finding:
         share = self._known_share()
-        known = sum(window.distance <= 1 for window in self.windows)
-        counted = f"Of {len(self.windows)} views of the muscle, {known} are like those trained on."
+        counted = f"Of {self._all()} windows, {self._known():.0f} show a muscle like those trained on."
         if self.without_muscle:
             counted += f" Windows without a muscle between two fasciae: {self.without_muscle}."
         return Finding(
@@ -153,10 +157,16 @@ class PainFindings:
         return np.asarray(np.mean([window.logits for window in self.windows], axis=0))
 
     def _known_share(self) -> float:
-        return sum(window.distance <= 1 for window in self.windows) / self._all()
+        return self._known() / self._all()
+
+    def _known(self) -> float:
+        """Windows that are like those trained on; one that is so in some of its strips counts in part."""
+        strips = Counter(window.frame_numbers for window in self.windows)
+        known = Counter(window.frame_numbers for window in self.windows if window.distance <= 1)
+        return sum(known[numbers] / count for numbers, count in strips.items())
 
     def _all(self) -> int:
-        return len(self.windows) + self.without_muscle
+        return len({window.frame_numbers for window in self.windows}) + self.without_muscle
 
     def _series(self) -> Series:
         """Of each frame the probability by the mean logit of the windows that it lies in, at the ends of the nearest one."""
@@ -217,18 +227,19 @@ def study_finding(findings: Sequence[Finding]) -> Finding | None:
     )
     first, stated = measured[0], f"{_stated(value, interval)}, {NOT_VALIDATED}"
     sides = {finding.site.laterality for finding in measured if finding.site is not None}
+    side = "bilateral" if {"left", "right"} <= sides else sides.pop() if len(sides) == 1 else None
     uids = [finding.evidence.sop_instance_uid for finding in measured]
     return first.model_copy(
         update={
             "finding_id": derive_uid(*uids, first.analysis.name, first.analysis.version, STUDY_NAME),
             "name": STUDY_NAME,
             "code": codes.FINDING_CODES[STUDY_NAME],
-            "site": FindingSite(code=codes.TRAPEZIUS_MUSCLE, laterality="bilateral" if len(sides) > 1 else sides.pop()),
+            "site": FindingSite(code=codes.TRAPEZIUS_MUSCLE, laterality=side),
             "value": value,
             "probability": value,
             "interval": interval,
             "text": f"Probability of myofascial pain, {len(measured)} cines together: {stated}.",
-            "evidence": first.evidence.model_copy(update={"lines": ()}),
+            "evidence": first.evidence.model_copy(update={"lines": (), "frames": (), "time_seconds": ()}),
             "series": None,
         }
     )
