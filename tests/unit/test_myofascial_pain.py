@@ -143,10 +143,8 @@ def test_models_are_the_two_that_are_asked() -> None:
 
 
 def test_study_whose_cines_do_not_all_name_a_side_claims_none() -> None:
-    findings = [
-        analyse(spot_cine(uid, bright_frames=range(25, 41), side=side), networks())["myofascial_pain_probability"]
-        for uid, side in (("1.2.3", "left"), ("1.2.4", None))
-    ]
+    cines = (spot_cine("1.2.3", side="left"), spot_cine("1.2.4", side=None))
+    findings = [analyse(cine, networks())["myofascial_pain_probability"] for cine in cines]
     together = study_finding(findings)
     assert together is not None
     assert together.site is not None
