@@ -38,9 +38,13 @@ class Networks:
 
     @classmethod
     def opened(cls, encoder: Path, classifier: Path) -> "Networks":
-        """On the processor."""
+        """On the processor, one thread each: what asks runs in several."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
         paths = {ENCODER.model_name: encoder, CLASSIFIER.model_name: classifier}
-        return cls({n: onnxruntime.InferenceSession(str(p), providers=["CPUExecutionProvider"]) for n, p in paths.items()})
+        return cls(
+            {n: onnxruntime.InferenceSession(str(p), options, providers=["CPUExecutionProvider"]) for n, p in paths.items()}
+        )
 
     def infer(self, model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
         """Lazy, in order."""

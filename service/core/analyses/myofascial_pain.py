@@ -119,9 +119,9 @@ class MyofascialPain:
         watched = _Watched()
         encoded = infer(ENCODER, self._batches(iter(clips), sent))
         for answer in infer(CLASSIFIER, _latents(encoded, latents)):
-            for row, latent in enumerate(latents.popleft()):
-                logits, distance = answer["logits"][row].astype(np.float32), float(answer["distance"][row][0])
-                watched.add(sent.popleft(), latent, logits, distance)
+            logits, distances = (_mean_of_both(answer[name]) for name in ("logits", "distance"))
+            for row, latent in enumerate(_mean_of_both(latents.popleft())):
+                watched.add(sent.popleft(), latent, logits[row], float(distances[row][0]))
         return watched
 
     def _batches(self, clips: Iterator[Clip], sent: deque[Clip]) -> Iterator[Tensors]:
@@ -141,7 +141,7 @@ class MyofascialPain:
         latents: deque[Floats] = deque()
         encoded = infer(ENCODER, _in_parts(covered, self.clips_per_batch))
         answers = infer(CLASSIFIER, _latents(encoded, latents))
-        logits = np.concatenate([answer["logits"][:, 0] for answer in answers]).astype(np.float64)
+        logits = np.concatenate([_mean_of_both(answer["logits"])[:, 0] for answer in answers]).astype(np.float64)
         return np.asarray((logits[0] - logits[1:]).reshape(_SQUARES, _SQUARES))
 
 
@@ -155,10 +155,8 @@ def _without_window(clips: Clips) -> NotMeasurable:
 
 
 def _latents(answers: Iterable[Tensors], kept: deque[Floats]) -> Iterator[Tensors]:
-    """Of each clip the mean of both ways: what a picture shows does not depend on the side it is seen from."""
     for answer in answers:
-        both = answer["latent"].astype(np.float32, copy=False)
-        latent = np.asarray((both[: len(both) // 2] + both[len(both) // 2 :]) / 2, np.float32)
+        latent = answer["latent"].astype(np.float32, copy=False)
         kept.append(latent)
         yield {"latent": latent}
 
@@ -171,6 +169,12 @@ def _in_parts(clips: Pixels, size: int) -> Iterator[Tensors]:
 def _both_ways(clips: Pixels) -> Pixels:
     """Clips (B, T, S, S), then the same as a mirror shows them."""
     return np.concatenate([clips, clips[..., ::-1]])
+
+
+def _mean_of_both(rows: npt.NDArray[np.generic]) -> Floats:
+    """(2 B, ...) of clips and their mirror images to (B, ...): what a muscle shows does not depend on the side it is seen from."""
+    half = len(rows) // 2
+    return np.asarray((rows[:half].astype(np.float32) + rows[half:].astype(np.float32)) / 2, np.float32)
 
 
 def _covered(pixels: Pixels) -> Iterator[Pixels]:
