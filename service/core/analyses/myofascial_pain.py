@@ -172,7 +172,7 @@ def _both_ways(clips: Pixels) -> Pixels:
 
 
 def _mean_of_both(rows: npt.NDArray[np.generic]) -> Floats:
-    """(2 B, ...) of clips and their mirror images to (B, ...): what a muscle shows does not depend on the side it is seen from."""
+    """(2 B, ...) of clips and their mirror images to (B, ...): what a muscle shows does not depend on the side."""
     half = len(rows) // 2
     return np.asarray((rows[:half].astype(np.float32) + rows[half:].astype(np.float32)) / 2, np.float32)
 
