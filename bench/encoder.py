@@ -1,7 +1,7 @@
 """Clips a second through the encoder of myofascial pain: Triton, as a worker asks it, against bare ONNX Runtime on as many cores.
 
-`python -m bench.encoder` writes bench/results/encoder.json. Both take turns with the same clips, in batches as the analysis sends
-them, and must come to the same latents. ONNX Runtime comes from Triton's environment; the service's own has none.
+`python -m bench.encoder` writes bench/results/encoder.json. Both take turns with the same clips, in batches of
+eight, and must come to the same latents. ONNX Runtime comes from Triton's environment; the service's own has none.
 """
 
 import argparse

@@ -58,6 +58,7 @@ def main() -> None:
 def train(pictures: Pictures, schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Module:
     """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one."""
     torch.manual_seed(schedule.seed)
+    # torch's stubs have no overload of `to` with a memory format alone, and without torch there are no stubs.
     network = NETWORKS[schedule.network]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     network.train()
     average = copy.deepcopy(network)

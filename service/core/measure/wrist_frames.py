@@ -104,7 +104,7 @@ class BestFrames:
 
 
 def measure_nerve(nerve: Structure, scale: Scale) -> Nerve:
-    """Of its largest piece's pixels; axes are those of the ellipse with the same second moments."""
+    """Of all its pixels; axes are those of the ellipse with the same second moments."""
     rows, columns = np.nonzero(nerve.mask)
     spread = np.cov(np.stack([columns * scale.x, rows * scale.y]))
     shortest, longest = np.sqrt(np.maximum(np.linalg.eigvalsh(spread), 1e-9))
