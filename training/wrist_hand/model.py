@@ -21,6 +21,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "hrnet-w18": lambda: HRNet(structures=CLASSES),
 }
 SERVED_NETWORK = "shared-trunk"
+#: Those that draw structures only.
+WITHOUT_PLANES = frozenset({"hrnet-w18"})
 
 
 class ServedWristHand(nn.Module):
