@@ -58,6 +58,15 @@ def test_nerve_is_measured_as_it_is_drawn(width: float, height: float) -> None:
     assert nerve.flattening == pytest.approx(width / height, rel=0.06)
 
 
+def test_second_piece_of_nerve_changes_no_measure() -> None:
+    alone = ellipse(5.4, 2.0)
+    with_another = alone.copy()
+    with_another[20:28, 20:40] = structure_number("median_nerve")
+    measured = [measure_nerve(structures_in(n, np.full_like(n, 255))["median_nerve"], MM) for n in (alone, with_another)]
+    assert measured[0].area_mm2 == measured[1].area_mm2
+    assert measured[0].flattening == pytest.approx(measured[1].flattening)
+
+
 def test_nerve_without_a_scale_has_no_area() -> None:
     numbers = ellipse(5.4, 2.0)
     nerve = measure_nerve(structures_in(numbers, np.full_like(numbers, 255))["median_nerve"], Scale(1.0, 1.0, "{pixels}"))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from service.core.cine import Box
@@ -96,6 +97,21 @@ def test_structure_that_is_required_twice_is_missing_when_seen_once() -> None:
     structures = structures_in(numbers, np.full_like(numbers, SURE))
     base = seen()
     assert "phalanx" in missing_structures(Seen(PLANES[8], base.image, numbers, base.placement, base.scale, structures))
+
+
+def test_joint_between_two_required_pieces_is_no_interruption_and_a_third_gap_is() -> None:
+    base, phalanx = seen(), structure_number("phalanx")
+    numbers = np.zeros((SIZE, SIZE), np.uint8)
+    numbers[100:112, 20:90] = numbers[100:112, 125:175] = phalanx
+    image = np.where(numbers > 0, np.uint8(250), base.image)
+
+    def graded(image: npt.NDArray[np.uint8], numbers: npt.NDArray[np.uint8]) -> list[str]:
+        structures = structures_in(numbers, np.full_like(numbers, SURE))
+        return reasons(Seen(PLANES[8], image, numbers, base.placement, base.scale, structures))
+
+    assert "bone_interrupted" not in graded(image, numbers)
+    numbers[100:112, 40:75], image[100:112, 40:75] = 0, 60
+    assert "bone_interrupted" in graded(image, numbers)
 
 
 def test_specks_are_no_pieces() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 
 from training.muscle_segmentation.evaluate import constant_angle, interval, load_network, predict, summary
-from training.muscle_segmentation.export import export
+from training.muscle_segmentation.export import export_maps
 from training.muscle_segmentation.folds import Folds, fold_named
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, giga_multiply_accumulates, number_of_parameters
 from training.muscle_segmentation.real import Labelled, load_real
@@ -86,7 +86,7 @@ def score_fold(network: ServedSegmentation, images: Sequence[Labelled], folds: F
 
 def cost(network: ServedSegmentation, onnx: Path) -> dict[str, float]:
     """Parameters, and of one 256 x 256 frame: multiply-accumulates, and milliseconds in ONNX Runtime on one core."""
-    export(network, onnx)
+    export_maps(network, onnx)
     return {
         "parameters": number_of_parameters(network),
         "giga_multiply_accumulates": giga_multiply_accumulates(network),

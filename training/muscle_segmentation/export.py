@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
+from torch import nn
 
+from training.exporting import export, largest_difference
 from training.muscle_segmentation.card import model_card, triton_config
 from training.muscle_segmentation.evaluate import load_network
-from training.muscle_segmentation.model import LABELS, ServedSegmentation, giga_multiply_accumulates, number_of_parameters
+from training.muscle_segmentation.model import LABELS, giga_multiply_accumulates, number_of_parameters
 from training.muscle_segmentation.quantise import SERVED_RECIPE, Images, calibration_images, quantise
 from training.muscle_segmentation.served_figures import served_figures
 
 MODEL_NAME = "muscle_segmentation"
-_OPSET = 18
 _SIZE = 256
-_CHECK_BATCHES = (1, 3)
 #: Maps are bytes: rounding may differ by one between runtimes.
 _LARGEST_DIFFERENCE = 1
 #: Of int8 from fp32; whether the numbers of a report hold is for `bench.precision` to say.
@@ -41,9 +40,9 @@ def main() -> None:
     folder = arguments.to / MODEL_NAME
     (folder / "1").mkdir(parents=True, exist_ok=True)
     model = folder / "1" / "model.onnx"
-    export(network, FP32)
-    if (off := largest_difference(network, FP32)) > _LARGEST_DIFFERENCE:
-        raise SystemExit(f"ONNX Runtime differs from torch by {off} of 255")
+    export_maps(network, FP32)
+    if (off := largest_difference(network, FP32, random_pictures())) > _LARGEST_DIFFERENCE:
+        raise SystemExit(f"ONNX Runtime differs from torch by {off:.0f} of 255")
     images = list(calibration_images())
     quantise(FP32, SERVED_RECIPE, images, model)
     difference = mean_difference(FP32, model, images)
@@ -68,37 +67,16 @@ def main() -> None:
     print(f"{model}: SHA-256 {digest}, mean difference from fp32 {difference:.2f} of 255")
 
 
-def export(network: ServedSegmentation, path: Path) -> None:
-    """One file, batch free, uint8 in and out."""
-    network.eval()
-    example = torch.zeros((2, 1, _SIZE, _SIZE), dtype=torch.uint8)
-    aside = path.with_suffix(".writing.onnx")
-    torch.onnx.export(
-        network,
-        (example,),
-        str(aside),
-        input_names=["image"],
-        output_names=["masks"],
-        dynamic_axes={"image": {0: "batch"}, "masks": {0: "batch"}},
-        opset_version=_OPSET,
-        dynamo=False,
-    )
-    onnx.checker.check_model(onnx.load(str(aside)), full_check=True)
-    aside.replace(path)
+def export_maps(network: nn.Module, path: Path) -> None:
+    """In fp32."""
+    export(network, torch.from_numpy(random_pictures()[:2]), path, inputs=["image"], outputs=["masks"])
 
 
-def largest_difference(network: ServedSegmentation, path: Path) -> int:
-    """Between ONNX Runtime and torch, in steps of 1/255, on random pictures with padding."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    random, largest = np.random.default_rng(0), 0
-    for count in _CHECK_BATCHES:
-        image = random.integers(1, 256, (count, 1, _SIZE, _SIZE), dtype=np.uint8)
-        image[:, :, :, :20] = 0
-        with torch.inference_mode():
-            wanted = network(torch.from_numpy(image)).numpy().astype(np.int16)
-        masks = session.run(["masks"], {"image": image})[0].astype(np.int16)
-        largest = max(largest, int(np.abs(masks - wanted).max()))
-    return largest
+def random_pictures() -> Images:
+    """Four (4, 1, S, S) with padding, for comparing runtimes."""
+    image = np.random.default_rng(0).integers(1, 256, (4, 1, _SIZE, _SIZE), dtype=np.uint8)
+    image[:, :, :, :20] = 0
+    return image
 
 
 def mean_difference(one: Path, other: Path, images: Sequence[Images]) -> float:

@@ -13,13 +13,10 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-import numpy.typing as npt
-import onnx
-import onnxruntime
 import torch
-from torch import nn
 
 from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, SHAPE
+from training.exporting import export, largest_difference
 from training.vde.card import model_card
 from training.vde.classify import Clips
 from training.vde.crossvalidate import FOLDS, fold_features
@@ -29,8 +26,8 @@ from training.vde.model import VdeConfig
 from training.vde.pretrain import METHOD_NAMES, METHODS, Schedule, encode, pretrain
 from training.vde.served import ServedClassifier, ServedEncoder, calibrate, people_folds
 
-_OPSET = 18
 _LARGEST_DIFFERENCE = 1e-4
+_COMPARED = 12
 
 
 def main() -> None:
@@ -58,11 +55,13 @@ def main() -> None:
     calibration = calibrate(features, clips, folds)
     classifier = ServedClassifier(clips, calibration=calibration)
     paths = [arguments.to / model.model_name / str(arguments.version) / "model.onnx" for model in (ENCODER, CLASSIFIER)]
-    export(ServedEncoder(encoder).eval(), torch.from_numpy(cohort.clips[:2]), paths[0], ["clip"], ["latent"])
-    export(classifier.eval(), torch.from_numpy(clips.features[:2]), paths[1], ["latent"], [o.name for o in CLASSIFIER.outputs])
+    export(ServedEncoder(encoder).eval(), torch.from_numpy(cohort.clips[:2]), paths[0], inputs=["clip"], outputs=["latent"])
+    answers = [output.name for output in CLASSIFIER.outputs]
+    export(classifier.eval(), torch.from_numpy(clips.features[:2]), paths[1], inputs=["latent"], outputs=answers)
+    some = np.random.default_rng(0).choice(len(cohort.clips), _COMPARED, replace=False)
     off = [
-        largest_difference(ServedEncoder(encoder), paths[0], cohort.clips),
-        largest_difference(classifier, paths[1], clips.features),
+        largest_difference(ServedEncoder(encoder), paths[0], cohort.clips[some]),
+        largest_difference(classifier, paths[1], clips.features[some]),
     ]
     if max(off) > _LARGEST_DIFFERENCE:
         raise SystemExit(f"ONNX Runtime differs from torch by {max(off):.1e}")
@@ -81,39 +80,6 @@ def main() -> None:
     written = arguments.runs / f"{arguments.title}.md"
     table = written.read_text(encoding="utf-8") if written.exists() else ""
     _write_folders(arguments.to, arguments.version, facts, figures, table)
-
-
-def export(network: nn.Module, example: torch.Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:
-    """One file, the batch free."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".writing.onnx")
-    names = {name: {0: "batch"} for name in (*inputs, *outputs)}
-    torch.onnx.export(
-        network,
-        (example,),
-        str(aside),
-        input_names=inputs,
-        output_names=outputs,
-        dynamic_axes=names,
-        opset_version=_OPSET,
-        dynamo=False,
-    )
-    onnx.checker.check_model(onnx.load(str(aside)), full_check=True)
-    aside.replace(path)
-
-
-def largest_difference(network: nn.Module, path: Path, examples: npt.NDArray[np.generic]) -> float:
-    """Between ONNX Runtime and torch, of all outputs, on some of the examples in batches of 1 and 3."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (taken,) = session.get_inputs()
-    drawn, largest = np.random.default_rng(0).choice(len(examples), 12, replace=False), 0.0
-    for batch in (drawn[:1], drawn[1:4], drawn[4:7], drawn[7:]):
-        with torch.inference_mode():
-            wanted = network(torch.from_numpy(examples[batch]))
-        found = session.run(None, {taken.name: examples[batch]})
-        pairs = zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
-        largest = max(largest, *(float(np.abs(one - other.numpy()).max()) for one, other in pairs))
-    return largest
 
 
 def _write_folders(to: Path, version: int, facts: dict[str, object], figures: dict[str, object], table: str) -> None:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from training.wrist_hand.volunteers import SPLITS, Bytes, load
 
 _CELL = 16
-_STRENGTHS = (1e-4, 1e-3, 1e-2)
+_STRENGTHS = (1e-3, 1e-2, 1e-1)
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def macro_f1(plane: npt.NDArray[np.integer], called: npt.NDArray[np.integer]) ->
 
 
 def _fit(features: npt.NDArray[np.float32], plane: Bytes, strength: float) -> LogisticRegression:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200)).fit(features, plane)
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=100)).fit(features, plane)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Schedule:
     """How long and how fast; equal for all networks that are compared."""
 
     network: str = SERVED_NETWORK
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 32
     learning_rate: float = 2e-3
     warm_up: int = 200

@@ -28,8 +28,8 @@ _OF_A_PLANE: tuple[tuple[Kind, int], ...] = (("well", 3), ("badly", 2), ("betwee
 _ELSEWHERE = 5
 #: Share of the pictures whose structures are drawn, as in the paper.
 _ANNOTATED = 0.4
-#: The examiner's settings of depth and width leave out up to so much of the picture.
-_CROPPED = 0.12
+#: The examiner's settings of width and depth leave out up to so much of the picture on each side and below.
+_CROPPED_BESIDE, _CROPPED_BELOW = 0.2, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ def _shown(
 def _crop(shape: tuple[int, ...], random: np.random.Generator) -> Box:
     """Another depth and width setting."""
     height, width = shape
-    left, right, below = (random.uniform(0, _CROPPED) for _ in range(3))
+    left, right = (random.uniform(0, _CROPPED_BESIDE) for _ in range(2))
+    below = random.uniform(0, _CROPPED_BELOW)
     return Box(round(left * width), 0, width - round(right * width), height - round(below * height))
 
 

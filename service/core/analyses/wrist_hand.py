@@ -12,6 +12,7 @@ from service.core.findings import AnalysisUsed, Finding
 from service.core.measure.colour import refuse_colour
 from service.core.measure.wrist_findings import Moment, WristFindings
 from service.core.measure.wrist_frames import BestFrames, FrameGrader
+from service.core.measure.wrist_sizes import USUAL_AREAS_MM2
 from service.core.wrist_planes import PLANES
 
 SIZE = 192
@@ -59,7 +60,7 @@ class WristHand:
 
     def _grade(self, prepared: Prepared, answers: Iterable[Tensors]) -> tuple[list[Moment], BestFrames]:
         """Each answer reduced to a frame's grade before the next is taken; of each plane the best frame is kept."""
-        grader, best, moments = FrameGrader(prepared.placement, prepared.scale, {}), BestFrames(), []
+        grader, best, moments = FrameGrader(prepared.placement, prepared.scale, USUAL_AREAS_MM2), BestFrames(), []
         for answer in answers:
             numbers, images = prepared.sent.popleft()
             for row, number in enumerate(numbers):

@@ -67,7 +67,7 @@ class WristFindings:
     def _nerve(self) -> tuple[Finding, ...]:
         """Over the frames of the tunnel's inlet that are good enough; shown by the best of them."""
         shown = self.best.by_plane.get("S11")
-        usable = [moment.nerve for moment in self.moments if moment.nerve is not None and moment.grade in {Grade.A, Grade.B}]
+        usable = [nerve for moment in self.moments if (nerve := _usable(moment)) is not None]
         if shown is None or not usable:
             return ()
         areas = [nerve.area_mm2 for nerve in usable if nerve.area_mm2 is not None]
@@ -120,7 +120,7 @@ class WristFindings:
     def _series(self) -> Series:
         return Series(
             time_seconds=tuple(self.cine.time_axis.at(moment.number) for moment in self.moments),
-            values=tuple(None if moment.nerve is None else moment.nerve.area_mm2 for moment in self.moments),
+            values=tuple(None if (nerve := _usable(moment)) is None else nerve.area_mm2 for moment in self.moments),
             unit="mm2",
         )
 
@@ -128,7 +128,7 @@ class WristFindings:
         """The farthest pixel of the structure in each direction from its middle, closed, as (column, row) of the stored frame."""
         if structure is None:
             return ()
-        rows, columns = np.nonzero(structure.mask)
+        rows, columns = np.nonzero(structure.largest())
         points = np.stack([columns + structure.box[1].start, rows + structure.box[0].start], axis=1).astype(np.float64)
         around = points - points.mean(0)
         direction = np.floor((np.arctan2(around[:, 1], around[:, 0]) / (2 * np.pi) + 0.5) * _DIRECTIONS).astype(np.int64)
@@ -147,6 +147,11 @@ class WristFindings:
 
     def _evidence(self, *frames: GradedFrame, lines: tuple[Polyline, ...] = ()) -> Evidence:
         return evidence_of(self.cine, tuple(frame.number for frame in frames), scale=self.scale, lines=lines)
+
+
+def _usable(moment: Moment) -> Nerve | None:
+    """The nerve of a frame that is good enough to measure in."""
+    return moment.nerve if moment.grade in {Grade.A, Grade.B} else None
 
 
 def _known(frame: GradedFrame) -> tuple[Plane, Grade]:

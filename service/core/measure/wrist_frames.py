@@ -104,11 +104,11 @@ class BestFrames:
 
 
 def measure_nerve(nerve: Structure, scale: Scale) -> Nerve:
-    """Of all its pixels; axes are those of the ellipse with the same second moments."""
-    rows, columns = np.nonzero(nerve.mask)
+    """Of its largest piece; axes are those of the ellipse with the same second moments."""
+    rows, columns = np.nonzero(nerve.largest())
     spread = np.cov(np.stack([columns * scale.x, rows * scale.y]))
     shortest, longest = np.sqrt(np.maximum(np.linalg.eigvalsh(spread), 1e-9))
-    area = nerve.area * scale.x * scale.y if scale.unit == "mm" else None
+    area = len(rows) * scale.x * scale.y if scale.unit == "mm" else None
     return Nerve(area, float(longest / shortest))
 
 

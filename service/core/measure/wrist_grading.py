@@ -102,16 +102,21 @@ def _depth(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
 
 
 def _interrupted(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
-    bones = [structure for structure in required if structure.name in BONES]
-    if bones and np.mean([_continuity(seen.image, bone) for bone in bones]) < _CONTINUITY:
+    pieces = dict(seen.plane.required)
+    bones = [(structure, pieces[structure.name]) for structure in required if structure.name in BONES]
+    if bones and np.mean([_continuity(seen.image, bone, count) for bone, count in bones]) < _CONTINUITY:
         yield Fault(reason="bone_interrupted", text="the bone's surface is interrupted: press evenly, at a right angle to it")
 
 
-def _continuity(image: Pixels, bone: Structure) -> float:
-    """Share of the columns that the bone spans in which its surface is drawn and bright."""
+def _continuity(image: Pixels, bone: Structure, pieces: int) -> float:
+    """Share of the columns that the bone spans in which its surface is drawn and bright.
+
+    Where there have to be several pieces, the widest gaps between them are joints and do not count.
+    """
     columns = np.flatnonzero(bone.mask.any(0))
     first_rows = bone.mask.argmax(0)[columns] + bone.box[0].start
-    span = int(columns[-1] - columns[0]) + 1
+    gaps = np.sort(np.diff(columns) - 1)[::-1]
+    span = int(columns[-1] - columns[0]) + 1 - int(gaps[: pieces - 1].sum())
     reach = np.arange(-_SURFACE_REACH, _SURFACE_REACH + 1)[:, None]
     rows = np.clip(first_rows + reach, 0, image.shape[0] - 1)
     surface = image[rows, columns + bone.box[1].start].max(0)

@@ -33,6 +33,11 @@ class Structure:
         """Pixels of all its pieces."""
         return sum(self.pieces)
 
+    def largest(self) -> Mask:
+        """Its largest piece alone, cut to `box`: of what there is one of, a second piece is a mistake."""
+        labels, count = ndimage.label(self.mask)
+        return np.asarray(labels == 1 + np.bincount(labels.ravel(), minlength=count + 1)[1:].argmax())
+
     def centroid(self) -> tuple[float, float]:
         """(x, y) in model pixels."""
         rows, columns = np.nonzero(self.mask)

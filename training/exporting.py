@@ -1,0 +1,50 @@
+"""From torch to the file that Triton serves, and how far the two are apart."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+_OPSET = 18
+
+
+def export(network: nn.Module, example: torch.Tensor, path: Path, *, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """One file, the batch free; written aside and renamed, so that a server never loads half a network."""
+    network.eval()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".writing.onnx")
+    torch.onnx.export(
+        network,
+        (example,),
+        str(aside),
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    onnx.checker.check_model(onnx.load(str(aside)), full_check=True)
+    aside.replace(path)
+
+
+def differences(network: nn.Module, path: Path, examples: npt.NDArray[np.generic]) -> list[npt.NDArray[np.float64]]:
+    """Of each output, ONNX Runtime less torch, absolute; the examples are asked for alone first, then three at a time."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    apart: list[list[npt.NDArray[np.float64]]] = []
+    for batch in (examples[:1], *(examples[start : start + 3] for start in range(1, len(examples), 3))):
+        with torch.inference_mode():
+            wanted = network(torch.from_numpy(batch))
+        pairs = zip(session.run(None, {taken.name: batch}), wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
+        apart.append([np.abs(one.astype(np.float64) - other.numpy()) for one, other in pairs])
+    return [np.concatenate(parts) for parts in zip(*apart, strict=True)]
+
+
+def largest_difference(network: nn.Module, path: Path, examples: npt.NDArray[np.generic]) -> float:
+    """Of all outputs."""
+    return max(float(one.max()) for one in differences(network, path, examples))
