@@ -1,7 +1,10 @@
 """From torch to the file that Triton serves, and how far the two are apart."""
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import numpy.typing as npt
@@ -48,3 +51,18 @@ def differences(network: nn.Module, path: Path, examples: npt.NDArray[np.generic
 def largest_difference(network: nn.Module, path: Path, examples: npt.NDArray[np.generic]) -> float:
     """Of all outputs."""
     return max(float(one.max()) for one in differences(network, path, examples))
+
+
+def digests_in(folder: Path) -> dict[int, str]:
+    """SHA-256 of the weights of each version in a model's folder."""
+    weights = {int(path.parent.name): path for path in folder.glob("*/model.onnx")}
+    return {number: hashlib.sha256(weights[number].read_bytes()).hexdigest() for number in sorted(weights)}
+
+
+def configuration(template: Path, before: str, versions: Sequence[int], version: int, statements: Mapping[str, object]) -> str:
+    """Triton's: what is stated of this version, beside what the file before stated of the others."""
+    others = [n for n in versions if n != version]
+    kept = [line for line in before.splitlines() if any(re.match(rf'parameters {{ key: "\w+_{n}" ', line) for n in others)]
+    own = [f'parameters {{ key: "{key}_{version}" value: {{ string_value: "{text}" }} }}' for key, text in statements.items()]
+    made = Template(template.read_text(encoding="utf-8"))
+    return made.substitute(versions=", ".join(map(str, versions)), parameters="\n".join([*kept, *own]))

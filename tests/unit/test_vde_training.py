@@ -18,11 +18,11 @@ from sklearn.model_selection import StratifiedKFold
 
 from service.core.clips import ClipShape
 from tests.running import poll
+from training.exporting import configuration
 from training.vde.augment import jitter
 from training.vde.classify import Clips, fit, mean_over_people
 from training.vde.crossvalidate import FOLDS, person_scores
 from training.vde.data import Cohort, load_cohort, runs_of
-from training.vde.export import configuration
 from training.vde.model import Encoder, VdeConfig, standardise
 from training.vde.pretrain import METHODS, Schedule, encode, pretrain
 from training.vde.served import ServedClassifier
@@ -183,9 +183,10 @@ def test_runs_of_a_cohort_whose_table_changed_are_others(tmp_path: Path) -> None
 
 def test_export_of_a_second_version_keeps_what_is_stated_of_the_first() -> None:
     first = {"weights_sha256": "ab" * 32, "evidence": "simulated", "pretraining": "SimCLR"}
-    alone = configuration("vde_encoder", "", [1], 1, first)
+    template = Path("training/vde/vde_encoder.pbtxt.template")
+    alone = configuration(template, "", [1], 1, first)
     second = {"weights_sha256": "cd" * 32, "evidence": "real", "pretraining": "Video Diffusion Encoder"}
-    both = configuration("vde_encoder", alone, [1, 2], 2, second)
+    both = configuration(template, alone, [1, 2], 2, second)
     stated = [line for line in both.splitlines() if line.startswith("parameters")]
     assert [line for line in stated if '_1"' in line] == [line for line in alone.splitlines() if line.startswith("parameters")]
     assert sum("real" in line for line in stated) == 1

@@ -5,18 +5,14 @@ what that has trained is not trained again. `--version 2` writes beside version 
 """
 
 import argparse
-import hashlib
 import json
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 
 import numpy as np
 import torch
 
 from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, SHAPE
-from training.exporting import export, largest_difference
+from training.exporting import configuration, digests_in, export, largest_difference
 from training.vde.card import model_card
 from training.vde.classify import Clips
 from training.vde.crossvalidate import FOLDS, fold_features
@@ -28,6 +24,7 @@ from training.vde.served import ServedClassifier, ServedEncoder, calibrate, peop
 
 _LARGEST_DIFFERENCE = 1e-4
 _COMPARED = 12
+_HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -85,25 +82,21 @@ def main() -> None:
 def _write_folders(to: Path, version: int, facts: dict[str, object], figures: dict[str, object], table: str) -> None:
     for model in (ENCODER, CLASSIFIER):
         folder = to / model.model_name
-        versions = sorted(int(path.parent.name) for path in folder.glob("*/model.onnx"))
-        digests = {number: hashlib.sha256((folder / str(number) / "model.onnx").read_bytes()).hexdigest() for number in versions}
+        digests = digests_in(folder)
         statements = {"weights_sha256": digests[version], "evidence": facts["evidence"], "pretraining": facts["method_name"]}
         config = folder / "config.pbtxt"
         config.write_text(
-            configuration(model.model_name, config.read_text() if config.exists() else "", versions, version, statements)
+            configuration(
+                _HERE / f"{model.model_name}.pbtxt.template",
+                config.read_text(encoding="utf-8") if config.exists() else "",
+                list(digests),
+                version,
+                statements,
+            )
         )
         (folder / "model_card.md").write_text(model_card(model.model_name, digests, facts, figures, table))
         print(f"{folder}: version {version}, SHA-256 {digests[version]}")
     print(json.dumps(figures, indent=1))
-
-
-def configuration(model_name: str, before: str, versions: list[int], version: int, statements: Mapping[str, object]) -> str:
-    """What is stated of this version, beside what `before` stated of the others."""
-    others = [n for n in versions if n != version]
-    kept = [line for line in before.splitlines() if any(re.match(rf'parameters {{ key: "\w+_{n}" ', line) for n in others)]
-    own = [f'parameters {{ key: "{key}_{version}" value: {{ string_value: "{text}" }} }}' for key, text in statements.items()]
-    template = Template((Path(__file__).parent / f"{model_name}.pbtxt.template").read_text())
-    return template.substitute(versions=", ".join(map(str, versions)), parameters="\n".join([*kept, *own]))
 
 
 if __name__ == "__main__":

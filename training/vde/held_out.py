@@ -2,9 +2,9 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -12,63 +12,27 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from PIL import Image
 from sklearn.metrics import brier_score_loss
 
 from service.adapters.cine_decoder import FileCineReader
-from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.analyses.myofascial_pain import CLASSIFIER, ENCODER, MyofascialPain
 from service.core.cine import Box, Cine, Frame, Pixels
-from service.core.findings import Finding, ModelUsed
+from service.core.findings import Finding
 from service.core.measure.pain_findings import NAME, study_finding
 from service.errors import SonomyoError
 from simulator.write import COHORT_FILE
+from training.onnx_networks import OnnxNetworks
 from training.vde.statistics import figures
 
 _THREADS = 2
 _MARGIN = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """Both files in ONNX Runtime, as the analysis asks for them."""
-
-    sessions: dict[str, onnxruntime.InferenceSession]
-
-    @classmethod
-    def opened(cls, encoder: Path, classifier: Path) -> "Networks":
-        """On the processor, one thread each: what asks runs in several."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        paths = {ENCODER.model_name: encoder, CLASSIFIER.model_name: classifier}
-        return cls(
-            {n: onnxruntime.InferenceSession(str(p), options, providers=["CPUExecutionProvider"]) for n, p in paths.items()}
-        )
-
-    def infer(self, model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
-        """Lazy, in order."""
-        session, names = self.sessions[model.model_name], [output.name for output in model.outputs]
-        for batch in batches:
-            yield dict(zip(names, session.run(names, dict(batch)), strict=True))
-
-    def probability(self, cine: Cine) -> Finding | None:
-        """The finding, or None where the analysis abstains."""
-        return self.answer(cine)[0]
-
-    def answer(self, cine: Cine) -> tuple[Finding | None, str]:
-        """The finding and `measured`, or None and the reason."""
-        try:
-            findings = MyofascialPain().analyse(cine, self.infer, _described)
-        except SonomyoError as error:
-            return None, error.reason
-        measured = next((finding for finding in findings if finding.name == NAME), None)
-        return measured, "measured" if measured is not None else findings[0].flags[0]
-
-
 def evaluate(encoder: Path, classifier: Path, cohorts: list[Path], without: list[Path]) -> dict[str, Any]:
     """Of each cohort discrimination, calibration and false refusals; of cines without a trapezius, how many are measured."""
-    networks, reader = Networks.opened(encoder, classifier), FileCineReader(spares=_THREADS)
+    networks = OnnxNetworks.opened({ENCODER.model_name: encoder, CLASSIFIER.model_name: classifier})
+    reader = FileCineReader(spares=_THREADS)
     try:
         found = {folder.name: _cohort(networks, reader, folder) for folder in cohorts}
         measured = {folder.name: _measured(networks, reader, sorted(folder.glob("*.dcm"))) for folder in without}
@@ -78,14 +42,24 @@ def evaluate(encoder: Path, classifier: Path, cohorts: list[Path], without: list
     return {"held_out": found, "without_trapezius": measured, "change_of_probability": changes}
 
 
-def _cohort(networks: Networks, reader: FileCineReader, folder: Path) -> dict[str, Any]:
+def _answer(networks: OnnxNetworks, cine: Cine) -> tuple[Finding | None, str]:
+    """The finding and `measured`, or None and the reason."""
+    try:
+        findings = MyofascialPain().analyse(cine, networks.infer, networks.describe)
+    except SonomyoError as error:
+        return None, error.reason
+    measured = next((finding for finding in findings if finding.name == NAME), None)
+    return measured, "measured" if measured is not None else findings[0].flags[0]
+
+
+def _cohort(networks: OnnxNetworks, reader: FileCineReader, folder: Path) -> dict[str, Any]:
     with (folder / COHORT_FILE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     findings: dict[str, list[Finding]] = {row["subject"]: [] for row in rows}
 
     def probability(row: dict[str, str]) -> Finding | None:
         with reader.open(folder / row["file"]) as cine:
-            return networks.probability(cine)
+            return _answer(networks, cine)[0]
 
     with ThreadPoolExecutor(_THREADS) as pool:
         for row, finding in zip(rows, pool.map(probability, rows), strict=True):
@@ -117,20 +91,20 @@ def _figures(labels: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]
     return found
 
 
-def _measured(networks: Networks, reader: FileCineReader, paths: list[Path]) -> dict[str, int]:
+def _measured(networks: OnnxNetworks, reader: FileCineReader, paths: list[Path]) -> dict[str, int]:
     """Files by what became of them: `measured`, or why not."""
     return dict(Counter(_outcome(networks, reader, path) for path in paths))
 
 
-def _outcome(networks: Networks, reader: FileCineReader, path: Path) -> str:
+def _outcome(networks: OnnxNetworks, reader: FileCineReader, path: Path) -> str:
     try:
         with reader.open(path) as cine:
-            return networks.answer(cine)[1]
+            return _answer(networks, cine)[1]
     except SonomyoError as error:
         return error.reason
 
 
-def _changes(networks: Networks, reader: FileCineReader, paths: list[Path]) -> dict[str, dict[str, float]]:
+def _changes(networks: OnnxNetworks, reader: FileCineReader, paths: list[Path]) -> dict[str, dict[str, float]]:
     """How much the probability of a cine moves when nothing about the muscle changes, over these cines."""
     alterations: dict[str, Callable[[Cine], Cine]] = {
         "same file again": lambda cine: cine,
@@ -141,7 +115,7 @@ def _changes(networks: Networks, reader: FileCineReader, paths: list[Path]) -> d
 
     def values(path: Path) -> list[float | None]:
         with reader.open(path) as cine:
-            found = [networks.probability(one) for one in (cine, *(alter(cine) for alter in alterations.values()))]
+            found = [_answer(networks, one)[0] for one in (cine, *(alter(cine) for alter in alterations.values()))]
         return [None if finding is None else float(str(finding.value)) for finding in found]
 
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -187,7 +161,3 @@ def _inner(cine: Cine, x: int, y: int) -> Iterator[Frame]:
         yield Frame(
             frame.number, np.ascontiguousarray(frame.pixels[y : frame.pixels.shape[0] - y, x : frame.pixels.shape[1] - x])
         )
-
-
-def _described(model: ModelSpec) -> ModelUsed:
-    return ModelUsed(name=model.model_name, version=model.model_version, sha256="0" * 64, evidence="simulated")

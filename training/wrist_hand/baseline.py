@@ -16,6 +16,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from training.wrist_hand.results import keep
 from training.wrist_hand.volunteers import SPLITS, Bytes, load
 
 _CELL = 16
@@ -36,10 +37,9 @@ def main() -> None:
     best = max(scores, key=lambda strength: scores[strength])
     told = {name: load(SPLITS[name], arguments.data) for name in arguments.splits}
     f1 = {name: round(macro_f1(one.plane, fitted[best].predict(gradients(one.image))), 4) for name, one in told.items()}
-    text = json.dumps({"strength": best, "macro_f1": f1}, indent=1)
-    print(text)
+    print(json.dumps({"strength": best, "macro_f1": f1}, indent=1))
     if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+        keep(arguments.output, baseline={"strength": best, "macro_f1": f1})
 
 
 def gradients(images: Bytes) -> npt.NDArray[np.float32]:

@@ -5,7 +5,6 @@ Networks stand side by side, those for planes and those for structures in column
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from training.wrist_hand.model import giga_multiply_accumulates
+from training.wrist_hand.results import RESULTS, keep
 from training.wrist_hand.scores import plane_scores, structure_scores
 from training.wrist_hand.train import load_network
 from training.wrist_hand.volunteers import SIZE, SPLITS, Bytes, Pictures, load
@@ -30,14 +30,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="where training.wrist_hand.volunteers left its pictures")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of training.wrist_hand.train")
     parser.add_argument("--splits", nargs="+", choices=sorted(SPLITS), default=["validation"])
-    parser.add_argument("--output", type=Path, required=True, help="a JSON file; the table has its name, in Markdown")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="a JSON file; the tables have its name, in Markdown")
     arguments = parser.parse_args()
     pictures = {name: load(SPLITS[name], arguments.data) for name in arguments.splits}
     found = {run.name: evaluate(run, pictures) for run in arguments.runs}
-    arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    text = table(found)
-    arguments.output.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(text)
+    side_by_side = table(found)
+    keep(arguments.output, networks=found, table=side_by_side)
+    texts = [side_by_side, *(one_by_one(name, one) for name, one in found.items())]
+    arguments.output.with_suffix(".md").write_text("\n".join(texts), encoding="utf-8")
+    print(side_by_side)
 
 
 def evaluate(run: Path, pictures: dict[str, Pictures]) -> dict[str, Any]:
@@ -65,6 +66,16 @@ def predict(network: nn.Module, images: Bytes) -> tuple[npt.NDArray[np.float32] 
             if drawn is not None:
                 structures.append((drawn.argmax(1) * (image[:, 0] > 0.5)).to(torch.uint8).numpy())
     return np.concatenate(planes) if planes else None, np.concatenate(structures) if structures else None
+
+
+def plane_logits(network: nn.Module, images: Bytes) -> npt.NDArray[np.float32]:
+    """(N, 16) of pictures (N, S, S)."""
+    with torch.inference_mode():
+        parts = [
+            network(torch.from_numpy(images[start : start + _AT_ONCE])[:, None].float())[0].numpy()
+            for start in range(0, len(images), _AT_ONCE)
+        ]
+    return np.concatenate(parts)
 
 
 def milliseconds(network: nn.Module) -> float:
@@ -103,6 +114,29 @@ def table(found: dict[str, Any]) -> str:
             ]
             lines.append("|" + "|".join(cells) + "|")
     return "\n".join(lines) + "\n"
+
+
+def one_by_one(name: str, found: dict[str, Any]) -> str:
+    """Every plane and every structure of a run, a column a split."""
+    splits = found["splits"]
+    lines = []
+    for part, what, columns in (
+        ("planes", "planes", {"precision": "precision", "recall": "recall", "f1": "F1"}),
+        ("structures", "structures", {"dice": "Dice", "hd95_mm": "HD95, mm"}),
+    ):
+        told = {split: scores[part][what] for split, scores in splits.items() if part in scores}
+        if told:
+            heads = [f"{split}: {column}" for split in told for column in columns.values()]
+            lines += [f"|{name}: {what}|" + "|".join(heads) + "|", "|---" * (len(heads) + 1) + "|"]
+            for row in next(iter(told.values())):
+                cells = [_cell(one[row][key]) for one in told.values() for key in columns]
+                lines.append(f"|{row.replace('_', ' ')}|" + "|".join(cells) + "|")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _scores(network: nn.Module, shown: Pictures) -> dict[str, Any]:

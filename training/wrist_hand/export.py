@@ -1,0 +1,125 @@
+"""Put the trained network into the model repository: `python -m training.wrist_hand.export --data DIR --run RUN`.
+
+What `training.wrist_hand.evaluate` measured goes into the card; of it nothing is chosen here but the temperature, on validation.
+"""
+
+import argparse
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize_scalar
+from torch.nn import functional
+
+from service.core.analyses.wrist_hand import MODEL
+from simulator.wrist import WRIST_VERSION
+from training.exporting import configuration, differences, digests_in, export
+from training.wrist_hand.evaluate import plane_logits
+from training.wrist_hand.examinations import examine
+from training.wrist_hand.model import ServedWristHand, giga_multiply_accumulates
+from training.wrist_hand.results import RESULTS, keep
+from training.wrist_hand.train import Schedule, load_network
+from training.wrist_hand.volunteers import NAMES, SPLITS, Pictures, load
+
+_LARGEST_DIFFERENCE = 1e-4
+#: Share of pixels: where two structures are as probable, rounding decides.
+_LARGEST_SHARE = 1e-3
+_COMPARED = 25
+_EXAMINED = {"test": 20, "held-out-device": 20}
+_HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Calibrate, export, compare with torch, examine, write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="where training.wrist_hand.volunteers left its pictures")
+    parser.add_argument("--run", type=Path, required=True, help="folder of training.wrist_hand.train")
+    parser.add_argument("--version", type=int, default=1)
+    parser.add_argument("--to", type=Path, default=Path("model_repository"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--without-examinations", action="store_true", help="keep those that the results have")
+    arguments = parser.parse_args()
+    validation = load(SPLITS["validation"], arguments.data)
+    network, schedule = load_network(arguments.run)
+    temperature = fitted_temperature(plane_logits(network, validation.image), validation)
+    served = ServedWristHand(network, temperature).eval()
+    path = arguments.to / MODEL.model_name / str(arguments.version) / "model.onnx"
+    some = validation.image[:: len(validation.image) // _COMPARED, None]
+    outputs = [output.name for output in MODEL.outputs]
+    export(served, torch.from_numpy(some[:2]), path, inputs=["image"], outputs=outputs)
+    plane, structures, _ = differences(served, path, some)
+    off, share = float(plane.max()), float((structures > 0).mean())
+    if off > _LARGEST_DIFFERENCE or share > _LARGEST_SHARE:
+        raise SystemExit(f"ONNX Runtime differs from torch by {off:.1e} in probability and in {share:.2%} of the pixels")
+    results = keep(arguments.results)
+    if not arguments.without_examinations:
+        examined = {name: _examined(path, name, count) for name, count in _EXAMINED.items()}
+        results = keep(arguments.results, examinations=examined)
+    facts = {
+        "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
+        "operations": f"{giga_multiply_accumulates(network):.2f}",
+        "difference": f"{off:.1e}",
+        "pixels": f"{1e5 * share:.1f}",
+        "temperature": f"{temperature:.3f}",
+    }
+    _write_folder(path.parent.parent, arguments.version, facts, schedule, results)
+
+
+def fitted_temperature(logits: npt.NDArray[np.float32], shown: Pictures) -> float:
+    """What logits (N, 16) are divided by so that probabilities say how often they are right (Guo 2017)."""
+    given, plane = torch.from_numpy(logits), torch.from_numpy(shown.plane.astype(np.int64))
+
+    def surprise(log_temperature: float) -> float:
+        return float(functional.cross_entropy(given / float(np.exp(log_temperature)), plane))
+
+    return float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 2.0), method="bounded").x))
+
+
+def _examined(path: Path, name: str, count: int) -> dict[str, Any]:
+    split = SPLITS[name]
+    return examine(path, split.seeds[:count], split.device_group, threads=2)
+
+
+def _write_folder(folder: Path, version: int, facts: dict[str, str], schedule: Schedule, results: dict[str, Any]) -> None:
+    digests, config = digests_in(folder), folder / "config.pbtxt"
+    before = config.read_text(encoding="utf-8") if config.exists() else ""
+    statements = {"weights_sha256": digests[version], "evidence": "simulated"}
+    template = _HERE / "wrist_hand.pbtxt.template"
+    config.write_text(configuration(template, before, list(digests), version, statements), encoding="utf-8")
+    (folder / "labels.txt").write_text("\n".join(NAMES) + "\n", encoding="utf-8")
+    card = Template((_HERE / "wrist_hand.md.template").read_text(encoding="utf-8"))
+    text = card.substitute(
+        facts,
+        versions="\n".join(f"- version {number}: SHA-256 `{digest}`" for number, digest in digests.items()),
+        simulator=WRIST_VERSION,
+        options=f" --steps {schedule.steps} --seed {schedule.seed}" + (" --bfloat16" if schedule.in_bfloat16 else ""),
+        baseline=_baseline(results),
+        table=results["table"],
+        examinations=_examinations(results["examinations"]),
+        nerve=_nerve(results),
+    )
+    (folder / "model_card.md").write_text(text, encoding="utf-8")
+    print(f"{folder}: version {version}, SHA-256 {digests[version]}")
+
+
+def _baseline(results: dict[str, Any]) -> str:
+    told = ", ".join(f"{f1:.3f} ({name})" for name, f1 in results["baseline"]["macro_f1"].items())
+    return f"Histograms of oriented gradients with a logistic regression come to a macro-F1 of {told}."
+
+
+def _examinations(found: dict[str, dict[str, Any]]) -> str:
+    first = next(iter(found.values()))
+    lines = ["| |" + "|".join(found) + "|", "|---" * (len(found) + 1) + "|"]
+    lines += [f"|{name.replace('_', ' ')}|" + "|".join(str(one[name]) for one in found.values()) + "|" for name in first]
+    return "\n".join(lines)
+
+
+def _nerve(results: dict[str, Any]) -> str:
+    return str(results.get("real_nerves", {}).get("text", "Real pictures of nerves: not tried."))
+
+
+if __name__ == "__main__":
+    main()
