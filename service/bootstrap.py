@@ -85,8 +85,9 @@ class Service:
         """Every analysis that this version knows, by name."""
         from service.core.analyses.muscle_architecture import MuscleArchitecture
         from service.core.analyses.myofascial_pain import MyofascialPain
+        from service.core.analyses.wrist_hand import WristHand
 
-        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain())
+        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain(), WristHand())
         return {analysis.name: analysis for analysis in known}
 
     @cached_property
@@ -139,7 +140,7 @@ class Service:
             server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers={"sr": self._render_sr},
+            renderers={"sr": self._render_sr, "ko": self._render_key_objects},
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
@@ -181,6 +182,22 @@ class Service:
             content=render_sr(report, instances),
         )
 
+    def key_objects(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject | None:
+        """The best frames of the report as Key Object Selection; None where it has none."""
+        from service.core.render.key_objects import KEY_OBJECT_SELECTION, render_key_objects
+
+        content = render_key_objects(report, instances)
+        if content is None:
+            return None
+        return RenderedObject(
+            sop_instance_uid=object_uid(report.report_id, report.version, "ko"),
+            sop_class_uid=KEY_OBJECT_SELECTION,
+            kind="ko",
+            report_id=report.report_id,
+            media_type="application/dicom",
+            content=content,
+        )
+
     def close(self) -> None:
         """Close what this process made of Triton's client and the decoders; needs no call when the process is killed."""
         made = vars(self)
@@ -190,6 +207,9 @@ class Service:
 
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])
+
+    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject | None:
+        return self.key_objects(report, [instance.attributes for instance in instances])
 
 
 def _rules_of(path: Path, known: Collection[str]) -> RoutingRules:

@@ -36,8 +36,8 @@ from service.ports import (
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
-#: Renders one kind of object from a report and the instances that it rests on.
-Renderer = Callable[[Report, Sequence[StoredInstance]], RenderedObject]
+#: Renders one kind of object from a report and the instances that it rests on; None where the report has nothing for that kind.
+Renderer = Callable[[Report, Sequence[StoredInstance]], RenderedObject | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +186,10 @@ class Flow:
                 return  # all were moved to another study: there is nothing left that an object could refer to
             if not analyses and not (previous and previous.findings):
                 return  # nothing was analysed: no destination asked to be told so
-            for renderer in self.renderers.values():
-                unit.reports.save_rendered(renderer(report, instances))
-            self._open_deliveries(unit, report, held=study.identity_hold)
+            rendered = [made for render in self.renderers.values() if (made := render(report, instances)) is not None]
+            for made in rendered:
+                unit.reports.save_rendered(made)
+            self._open_deliveries(unit, report, frozenset(made.kind for made in rendered), held=study.identity_hold)
 
     def acknowledge_identity(self, study_instance_uid: str) -> None:
         """A person confirms a changed identity: the deliveries that waited for it go. Raises NotFound."""
@@ -366,9 +367,9 @@ class Flow:
             return max(self.stable_age_seconds - age, 1.0)
         return max(self.stable_age_seconds - age, 0.0)
 
-    def _open_deliveries(self, unit: UnitOfWork, report: Report, *, held: bool) -> None:
+    def _open_deliveries(self, unit: UnitOfWork, report: Report, kinds: frozenset[str], *, held: bool) -> None:
         for destination in self.destinations.values():
-            for kind in sorted(destination.kinds & self.renderers.keys()):
+            for kind in sorted(destination.kinds & kinds):
                 unit.outbox.open(report.report_id, destination.name, kind, state="held" if held else "pending")
                 if not held:
                     unit.jobs.deliver_report(report.report_id, destination.name, kind)

@@ -195,7 +195,8 @@ class DestinationSettings(Section):
     host: str
     port: Port
     ae_title: AeTitle
-    kinds: tuple[Literal["sr"], ...] = ("sr",)
+    #: `sr` the structured report, `ko` the key images of a report that has some.
+    kinds: tuple[Literal["sr", "ko"], ...] = ("sr", "ko")
     timeout_seconds: Seconds = 30.0
 
 

@@ -34,7 +34,10 @@ def plan(service: Service, file: Path, wanted: str | None) -> Plan:
 
 
 def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
-    """Write report.json, report.html and sr.dcm into `output`, which is there. Raises Unavailable, ModelContractError."""
+    """Write report.json, report.html, sr.dcm and, where there are key images, ko.dcm into `output`, which is there.
+
+    Raises Unavailable, ModelContractError.
+    """
     attributes = plan.attributes
     findings: list[Finding] = []
     picture: bytes | None = None
@@ -52,6 +55,8 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
     page = service.html(report, {} if picture is None else {attributes.sop_instance_uid: picture})
     (output / "report.html").write_text(page, encoding="utf-8")
     (output / "sr.dcm").write_bytes(service.structured_report(report, [attributes]).content)
+    if (key_objects := service.key_objects(report, [attributes])) is not None:
+        (output / "ko.dcm").write_bytes(key_objects.content)
     return report
 
 

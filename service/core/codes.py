@@ -70,6 +70,7 @@ SOURCE_IMAGE_FOR_SEGMENTATION = _dcm("121233", "Source image for segmentation")
 SOURCE_IMAGE_FOR_PROCESSING = _dcm("121322", "Source image for image processing operation")
 SEGMENTATION_DERIVATION = _dcm("113076", "Segmentation")
 BEST_IN_SET = _dcm("113013", "Best In Set")
+KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
 FOR_REPORT_ATTACHMENT = _dcm("113020", "For Report Attachment")
 
 # Where in the body (CID 4031, 3031, 244)
@@ -85,6 +86,12 @@ MUSCLE_OF_LOWER_LIMB = _sct("102292000", "Muscle of lower limb")
 MUSCLE_OF_UPPER_LIMB = _sct("30608006", "Muscle of upper limb")
 TRAPEZIUS_MUSCLE = _sct("31764008", "Trapezius muscle")
 WRIST_JOINT = _sct("74670003", "Wrist joint")
+HAND = _sct("85562004", "Hand")
+FINGER = _sct("7569003", "Finger")
+THUMB = _sct("76505004", "Thumb")
+WRIST_AND_HAND = (WRIST_JOINT, HAND, FINGER, THUMB)
+#: What a value of Body Part Examined means (PS3.16 Annex L), where a rule asks for it.
+BODY_PARTS = {"WRIST": WRIST_JOINT, "HAND": HAND, "FINGER": FINGER, "THUMB": THUMB}
 GASTROCNEMIUS = _mdc("7:920", "Musculus gastrocnemius")
 GASTROCNEMIUS_LATERAL_HEAD = _mdc("7:924", "Musculus gastrocnemius Caput laterale")
 GASTROCNEMIUS_MEDIAL_HEAD = _mdc("7:928", "Musculus gastrocnemius Caput mediale")
@@ -155,6 +162,7 @@ MYOFASCIAL_PAIN_OF_STUDY = _private("MYOFASCIAL-STUDY", "Of all cines: pain, sim
 NEAREST_TRAINING_CASES = _private("NEAREST-CASES", "Most similar training cases, simulated")
 # Wrist and hand
 STANDARD_PLANE = _private("STANDARD-PLANE", "Standard plane of wrist and hand")
+STANDARD_PLANES_OF_STUDY = _private("STANDARD-PLANES", "Of all cines: share of the fifteen standard planes found")
 MEDIAN_NERVE_AREA = _private("NERVE-AREA", "Cross-sectional area of the median nerve")
 MEDIAN_NERVE_FLATTENING = _private("NERVE-FLATTENING", "Flattening of the median nerve, long over short axis")
 MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
@@ -187,6 +195,7 @@ FINDING_CODES = {
     "myofascial_pain_probability_of_study": MYOFASCIAL_PAIN_OF_STUDY,
     "nearest_training_cases": NEAREST_TRAINING_CASES,
     "standard_plane": STANDARD_PLANE,
+    "standard_planes_of_study": STANDARD_PLANES_OF_STUDY,
     "median_nerve_area": MEDIAN_NERVE_AREA,
     "median_nerve_flattening": MEDIAN_NERVE_FLATTENING,
     "image_quality": IMAGE_QUALITY,
@@ -207,6 +216,7 @@ STANDARD_PARENTS = {
     DEEP_APONEUROSIS_ANGLE.value: ANGLE,
     FASCICLE_LENGTH.value: LENGTH,
     ECHO_INTENSITY.value: ECHOGENICITY,
+    STANDARD_PLANES_OF_STUDY.value: RATIO,
     MEDIAN_NERVE_AREA.value: AREA,
     MEDIAN_NERVE_FLATTENING.value: RATIO,
     MYOFASCIAL_PAIN.value: PROBABILITY,

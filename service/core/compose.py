@@ -9,7 +9,10 @@ from datetime import datetime
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
-from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED, STUDY_NAME, study_finding
+from service.core.measure import pain_findings, wrist_study
+from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
+from service.core.measure.wrist_findings import PLANE_NAME
+from service.core.quality import grade_in
 from service.core.report import Comparison, Provenance, Report, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
@@ -17,7 +20,9 @@ from service.core.wording import comparisons_in_short, frames_measured, label, q
 _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
 
 #: Findings that rest on several cines.
-_OF_ALL_CINES = frozenset({STUDY_NAME})
+_OF_ALL_CINES = frozenset({pain_findings.STUDY_NAME, wrist_study.STUDY_NAME})
+#: What makes them.
+_TOGETHER = (pain_findings.study_finding, wrist_study.study_finding)
 
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
@@ -68,8 +73,8 @@ def compose(
     Equal arguments give an equal report.
     """
     version = 1 if previous is None else previous.version + 1
-    together = None if gaps.identity_hold else study_finding(findings)
-    findings = [*findings, *filter(None, [together])]
+    together = [] if gaps.identity_hold else [make(findings) for make in _TOGETHER]
+    findings = [*findings, *filter(None, together)]
     held = (_HELD,) if gaps.identity_hold else ()
     return Report(
         report_id=report_id,
@@ -131,17 +136,28 @@ def _prefix(cine: AnalysedCine, *, several: bool) -> str:
 def _sentence(cine: AnalysedCine) -> str:
     subject = ", ".join(filter(None, (label(cine.analysis_name), _site(cine))))
     measured = _headlines(cine)
-    stated = [finding.text for finding in cine.findings if finding.kind is FindingKind.CLASSIFICATION]
-    if not measured and not stated:
+    stated = [_planes(cine), *(finding.text for finding in cine.findings if _is_class(finding) and finding.name != PLANE_NAME)]
+    if not measured and not any(stated):
         reasons = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
         return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."
     values = "; ".join(_headline(finding) for finding in measured)
     return " ".join(filter(None, [f"{subject}: {values}." if values else f"{subject}:", _basis(measured), *stated]))
 
 
+def _planes(cine: AnalysedCine) -> str:
+    """`Standard planes S1 (A), S2 (B).` of a cine that shows some."""
+    shown = [f"{finding.value} ({grade_in(finding.flags)})" for finding in cine.findings if finding.name == PLANE_NAME]
+    return f"Standard plane{'s' if len(shown) > 1 else ''} {', '.join(shown)}." if shown else ""
+
+
+def _is_class(finding: Finding) -> bool:
+    return finding.kind is FindingKind.CLASSIFICATION
+
+
 def _of_all(finding: Finding) -> str:
     subject = ", ".join(filter(None, (label(finding.analysis.name), site_text(finding.site))))
-    return f"All cines together: {subject}: {_headline(finding)}."
+    stated = f"{_headline(finding)}." if is_measured(finding) else finding.text
+    return f"All cines together: {subject}: {stated}"
 
 
 def _reason(text: str) -> str:
@@ -162,6 +178,11 @@ def _headlines(cine: AnalysedCine) -> list[Finding]:
     if wanted is None:
         return measured
     return sorted((finding for finding in measured if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
+
+
+def is_row(finding: Finding) -> bool:
+    """True for what a table of measurements lists; standard planes have a table of their own."""
+    return is_measured(finding) or (_is_class(finding) and finding.value is not None and finding.name != PLANE_NAME)
 
 
 def is_measured(finding: Finding) -> bool:

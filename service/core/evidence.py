@@ -6,6 +6,8 @@ from service.core.analyses.analysis import Analysis
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind
 from service.core.identifiers import derive_uid
+from service.core.measure.wrist_findings import PLANE_NAME
+from service.core.render.contact_sheet import contact_sheet
 from service.core.render.overlay import draw_lines, shown_lines
 from service.errors import SonomyoError
 
@@ -24,6 +26,12 @@ def not_measured(analysis: Analysis, sop_instance_uid: str, error: SonomyoError)
 
 
 def draw_evidence(cine: Cine, findings: Sequence[Finding]) -> bytes | None:
-    """A PNG of the frame that shows the findings best, their lines drawn over it; None when nothing was measured."""
+    """A PNG of what shows the findings best, their lines drawn over it; None when nothing was measured.
+
+    One frame, or the best frame of each standard plane side by side.
+    """
+    planes = [finding for finding in findings if finding.name == PLANE_NAME]
+    if planes:
+        return contact_sheet(cine, planes)
     lines = shown_lines(findings)
     return draw_lines(cine.picture(lines[0].frame), lines) if lines else None

@@ -19,6 +19,11 @@ class Grade(StrEnum):
     B = "B"
     C = "C"
 
+    @property
+    def flag(self) -> str:
+        """As findings carry it: `grade_a`."""
+        return f"grade_{self.value.lower()}"
+
 
 class Fault(Value):
     """One thing that is wrong with a picture."""
@@ -36,3 +41,8 @@ def grade_of(faults: Collection[Fault]) -> Grade:
     if any(fault.is_grave for fault in faults) or len(faults) > _FAULTS_OF_B:
         return Grade.C
     return Grade.B if faults else Grade.A
+
+
+def grade_in(flags: Collection[str]) -> Grade | None:
+    """The grade that a finding's flags tell; None where they tell none."""
+    return next((grade for grade in Grade if grade.flag in flags), None)

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.core.codes import TRAPEZIUS_MUSCLE
+from service.core.codes import BODY_PARTS, TRAPEZIUS_MUSCLE, WRIST_AND_HAND
 from service.core.instance import InstanceAttributes
 from service.errors import InputRejected
 
@@ -29,8 +29,9 @@ _OTHER_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.104": "an encapsulated document holds no image",
     "1.2.840.10008.5.1.4.1.1.77": "visible-light photographs and videos are stored but not analysed",
 }
-#: The one region whose cines go to another analysis than all others.
+#: Regions whose cines go to another analysis than all others.
 _TRAPEZIUS = (TRAPEZIUS_MUSCLE.value,)
+_WRIST_AND_HAND = tuple(code.value for code in WRIST_AND_HAND)
 _TISSUE = 1
 #: Bits of Image Type value 4 (PS3.3 C.8.5.6.1.1).
 _TWO_DIMENSIONAL = 0x0001
@@ -62,8 +63,9 @@ class RoutingRules(_Value):
     """The whole table: one rule an analysis, and the called AE titles that ask for one analysis by name."""
 
     rules: tuple[RoutingRule, ...] = (
-        RoutingRule(analysis="muscle_architecture", none_of_anatomic_region_codes=_TRAPEZIUS),
+        RoutingRule(analysis="muscle_architecture", none_of_anatomic_region_codes=(*_TRAPEZIUS, *_WRIST_AND_HAND)),
         RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=_TRAPEZIUS),
+        RoutingRule(analysis="wrist_hand", anatomic_region_codes=_WRIST_AND_HAND),
     )
     analysis_ae_titles: dict[str, str] = {}
 
@@ -195,7 +197,7 @@ def _not_wished(rule: RoutingRule, attributes: InstanceAttributes, called_ae_tit
         return f"it has {frames} frame(s) and the rule asks for at least {rule.minimum_frames}"
     if rule.called_ae_titles and (called_ae_title or "").strip() not in rule.called_ae_titles:
         return "it was not sent to one of the AE titles that the rule lists"
-    body_part, region = attributes.body_part_examined, attributes.anatomic_region_code
+    body_part, region = attributes.body_part_examined, _region(attributes)
     wishes = (
         ("Body Part Examined", rule.body_parts, rule.none_of_body_parts, body_part),
         ("Anatomic Region code", rule.anatomic_region_codes, rule.none_of_anatomic_region_codes, region),
@@ -207,6 +209,14 @@ def _not_wished(rule: RoutingRule, attributes: InstanceAttributes, called_ae_tit
         if wished and not _among(value, wished):
             return f"its {name} is {'absent' if value is None else 'not one that the rule lists'}"
     return None
+
+
+def _region(attributes: InstanceAttributes) -> str | None:
+    """The code of Anatomic Region Sequence, else what Body Part Examined means."""
+    if attributes.anatomic_region_code is not None:
+        return attributes.anatomic_region_code
+    meant = BODY_PARTS.get((attributes.body_part_examined or "").strip().upper())
+    return None if meant is None else meant.value
 
 
 def _among(value: str | None, listed: tuple[str, ...]) -> bool:

@@ -178,3 +178,24 @@ def test_built_in_rules_send_cines_of_the_trapezius_to_one_analysis_and_the_rest
 ) -> None:
     decisions = select_analyses(replace(CINE, **changes), None, RoutingRules())
     assert [one.analysis_name for one in decisions if one.selected] == selected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"anatomic_region_code": "74670003"},
+        {"anatomic_region_code": "85562004", "body_part_examined": "LEG"},
+        {"body_part_examined": "WRIST"},
+        {"body_part_examined": "hand"},
+    ],
+)
+@pytest.mark.parametrize("frames", [None, 300])
+def test_picture_of_wrist_or_hand_goes_to_its_own_analysis_alone(changes: dict[str, Any], frames: int | None) -> None:
+    decisions = select_analyses(replace(CINE, number_of_frames=frames, **changes), None, RoutingRules())
+    assert [decision.analysis_name for decision in decisions if decision.selected] == ["wrist_hand"]
+
+
+def test_coded_region_is_believed_before_the_body_part() -> None:
+    attributes = replace(CINE, anatomic_region_code="30021000", body_part_examined="WRIST")
+    decisions = select_analyses(attributes, None, RoutingRules())
+    assert [decision.analysis_name for decision in decisions if decision.selected] == ["muscle_architecture"]

@@ -1,88 +1,19 @@
 """The analysis through its public door: simulated pictures and the answers of a network that knows them, findings out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
-from service.core.analyses.analysis import ModelSpec, Tensors
-from service.core.analyses.wrist_hand import MODEL, SIZE, WristHand
-from service.core.cine import Box, Calibration, Cine, Frame, Region, TimeAxis
-from service.core.findings import Finding, FindingKind, ModelUsed
-from service.core.preprocess import model_numbers, place
-from service.core.wrist_planes import PLANES
-from simulator.wrist import Kind, Volunteer, WristFrame, draw_volunteer, median_nerve_mm2, wrist_frame
-
-MM = 0.1
+from service.core.findings import Finding, FindingKind
+from service.core.measure.wrist_study import checklist, study_finding
+from service.core.wrist_planes import STRUCTURES
+from simulator.wrist import Volunteer, draw_volunteer, median_nerve_mm2
+from tests.wrist_parts import analyse, pictures, well
 
 
 @pytest.fixture(scope="module")
 def volunteer() -> Volunteer:
     return draw_volunteer(11)
-
-
-def well(plane: str, count: int) -> list[tuple[Kind, str]]:
-    return [("well", plane)] * count
-
-
-def pictures(volunteer: Volunteer, *wanted: tuple[Kind, str]) -> list[WristFrame]:
-    return [wrist_frame(volunteer, number, kind, plane, MM) for number, (kind, plane) in enumerate(wanted)]
-
-
-def cine_of(shown: Sequence[WristFrame], *, is_calibrated: bool = True) -> Cine:
-    rows, columns = shown[0].sector.shape
-    scale = Calibration(MM, MM, "regions") if is_calibrated else Calibration(None, None, "none", "no region")
-    return Cine(
-        sop_instance_uid="1.2.3",
-        number_of_frames=len(shown),
-        rows=rows,
-        columns=columns,
-        region=Region(1, Box(0, 0, columns, rows), scale, "the tissue region"),
-        time_axis=TimeAxis(tuple(index / 15 for index in range(len(shown))), "FrameTime"),
-        frames=lambda: (Frame(number, one.sector) for number, one in enumerate(shown, start=1)),
-        picture=lambda number: np.stack([shown[number - 1].sector] * 3, axis=-1),
-        pixel_sha256=lambda: "0" * 64,
-        laterality="left",
-    )
-
-
-def knowing(shown: Sequence[WristFrame]) -> Callable[[ModelSpec, Iterable[Tensors]], Iterator[Tensors]]:
-    """Answers in the order of the frames, as their truth is."""
-
-    def infer(model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
-        assert model is MODEL
-        done = 0
-        for batch in batches:
-            images = batch["image"]
-            assert images.dtype == np.uint8
-            assert images.shape[1:] == MODEL.inputs[0].shape
-            mine = shown[done : done + len(images)]
-            done += len(images)
-            yield {
-                "plane": np.stack([sure_of(one.plane) for one in mine]),
-                "structures": np.stack([as_model(one) for one in mine]),
-                "sureness": np.full((len(mine), SIZE, SIZE), 240, np.uint8),
-            }
-
-    return infer
-
-
-def sure_of(plane: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    index = next((number for number, one in enumerate(PLANES, start=1) if one.name == plane), 0)
-    found = np.full(1 + len(PLANES), 0.004, np.float32)
-    found[index] = 0.94
-    return found
-
-
-def as_model(one: WristFrame) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    rows, columns = one.sector.shape
-    return model_numbers(one.labels, place(Box(0, 0, columns, rows), SIZE))
-
-
-def analyse(shown: Sequence[WristFrame], *, is_calibrated: bool = True) -> list[Finding]:
-    model = ModelUsed(name="wrist_hand", version="1", sha256="cd" * 32, evidence="simulated")
-    cine = cine_of(shown, is_calibrated=is_calibrated)
-    return list(WristHand(frames_per_batch=3).analyse(cine, knowing(shown), lambda _: model))
 
 
 def named(findings: Sequence[Finding], name: str) -> list[Finding]:
@@ -99,10 +30,25 @@ def test_examination_gives_each_plane_its_best_frame_and_names_those_that_are_mi
         assert finding.flags[0] in {"grade_a", "grade_b", "grade_c"}
         (frame,) = finding.evidence.frames
         assert shown[frame - 1].plane == finding.value
-    (checklist,) = named(found, "image_quality")
-    assert checklist.value == pytest.approx(100 * 2 / 15)
-    assert len(checklist.flags) == 13
-    assert "S5 Dorsal longitudinal wrist" in checklist.text
+        assert {line.label for line in finding.evidence.lines} <= set(STRUCTURES)
+        assert {line.frame for line in finding.evidence.lines} == {frame}
+    (quality,) = named(found, "image_quality")
+    assert quality.kind is FindingKind.QUALITY
+    assert quality.text.startswith("Of 11 frames ")
+    together = study_finding(found)
+    assert together is not None
+    assert together.value == pytest.approx(100 * 2 / 15)
+    assert len(together.flags) == 13
+    assert "S5 Dorsal longitudinal wrist" in together.text
+
+
+def test_best_picture_of_a_plane_comes_from_whichever_cine_shows_it_better(volunteer: Volunteer) -> None:
+    (good,) = named(analyse(pictures(volunteer, *well("S2", 3))), "standard_plane")
+    worse = good.model_copy(update={"flags": ("grade_c", "off_centre"), "probability": 1.0})
+    for given in ([good, worse], [worse, good]):
+        assert {tick.plane.name: tick.best for tick in checklist(given)}["S2"] is good
+    ticks = {tick.plane.name: tick for tick in checklist([good, worse])}
+    assert (ticks["S5"].best, ticks["S5"].grade) == (None, None)
 
 
 def test_nerve_is_within_a_tenth_of_its_truth_and_outlined_on_the_best_frame(volunteer: Volunteer) -> None:

@@ -1,7 +1,7 @@
 """The frames of an examination become findings: the planes that were found, the median nerve, what is missing."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,13 @@ from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, 
 from service.core.measure.grounds import evidence_of, said_by, stored_points
 from service.core.measure.plane import Scale
 from service.core.measure.wrist_frames import BestFrames, GradedFrame, Nerve
-from service.core.measure.wrist_structures import Structure
 from service.core.preprocess import Placement
 from service.core.quality import Grade
 from service.core.wrist_planes import PLANES, Plane
 
+#: Of the finding that there is one of for each plane.
+PLANE_NAME = "standard_plane"
 _NERVE = "median_nerve"
-#: Directions in which an outline is looked for.
-_DIRECTIONS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +44,23 @@ class WristFindings:
     best: BestFrames
 
     def all(self) -> tuple[Finding, ...]:
-        """The planes in order, the nerve, the checklist; without any plane one finding, `not_measured`."""
+        """The planes in order, the nerve, how good the frames are; without any plane one finding, `not_measured`."""
         if not self.best.by_plane:
             return (self._nothing(),)
         planes = [self._plane(self.best.by_plane[plane.name]) for plane in PLANES if plane.name in self.best.by_plane]
-        return (*planes, *self._nerve(), self._checklist())
+        return (*planes, *self._nerve(), self._image_quality())
 
     def _plane(self, frame: GradedFrame) -> Finding:
         plane, grade = _known(frame)
         why = "".join(f"; {fault.text}" for fault in frame.faults)
         return Finding(
-            **self._common("standard_plane", of=plane.name),
+            **self._common(PLANE_NAME, of=plane.name),
             kind=FindingKind.CLASSIFICATION,
             value=plane.name,
             probability=frame.probability,
-            flags=(f"grade_{grade.value.lower()}", *(fault.reason for fault in frame.faults)),
+            flags=(grade.flag, *(fault.reason for fault in frame.faults)),
             text=f"{plane.name} {plane.title}: grade {grade}, best in frame {frame.number}{why}.",
-            evidence=self._evidence(frame),
+            evidence=self._evidence(frame, lines=self._outlines(frame, [name for name, _ in plane.required])),
         )
 
     def _nerve(self) -> tuple[Finding, ...]:
@@ -89,22 +88,20 @@ class WristFindings:
             statistic="median",
             range=(low, high),
             text=f"{wording.label(name)} {wording.quantity(middle, unit)}{spread}{counted}, at the tunnel's inlet, {where}.",
-            evidence=self._evidence(shown, lines=self._outline(shown.structures.get(_NERVE), shown.number)),
+            evidence=self._evidence(shown, lines=self._outlines(shown, [_NERVE])),
             series=self._series() if name == "median_nerve_area" else None,
         )
 
-    def _checklist(self) -> Finding:
-        missing, found = self.best.missing(), self.best.by_plane
-        grades = Counter(_known(frame)[1] for frame in found.values())
-        counted = ", ".join(f"{grades[grade]} graded {grade}" for grade in Grade if grades[grade])
-        without = f" Missing: {', '.join(f'{plane.name} {plane.title}' for plane in missing)}." if missing else ""
+    def _image_quality(self) -> Finding:
+        grades = Counter(moment.grade for moment in self.moments)
+        counted = ", ".join(f"{grades[grade]} are graded {grade}" for grade in Grade if grades[grade])
+        without = f", {grades[None]} show no standard plane" if grades[None] else ""
         return Finding(
             **self._common("image_quality"),
             kind=FindingKind.QUALITY,
-            value=100 * len(found) / len(PLANES),
+            value=100 * (grades[Grade.A] + grades[Grade.B]) / len(self.moments),
             unit="%",
-            flags=tuple(f"missing_{plane.name.lower()}" for plane in missing),
-            text=f"Of the {len(PLANES)} standard planes {len(found)} were found, {counted}.{without}",
+            text=f"Of {len(self.moments)} frames {counted}{without}.",
             evidence=self._evidence(),
         )
 
@@ -124,22 +121,13 @@ class WristFindings:
             unit="mm2",
         )
 
-    def _outline(self, structure: Structure | None, frame: int) -> tuple[Polyline, ...]:
-        """The farthest pixel of the structure in each direction from its middle, closed, as (column, row) of the stored frame."""
-        if structure is None:
-            return ()
-        rows, columns = np.nonzero(structure.largest())
-        points = np.stack([columns + structure.box[1].start, rows + structure.box[0].start], axis=1).astype(np.float64)
-        around = points - points.mean(0)
-        direction = np.floor((np.arctan2(around[:, 1], around[:, 0]) / (2 * np.pi) + 0.5) * _DIRECTIONS).astype(np.int64)
-        far = np.hypot(around[:, 0], around[:, 1])
-        outline = [points[direction == d][far[direction == d].argmax()] for d in range(_DIRECTIONS) if (direction == d).any()]
-        return (
-            Polyline(
-                label=structure.name,
-                frame=frame,
-                points=stored_points(self.cine, self.placement, np.array([*outline, outline[0]])),
-            ),
+    def _outlines(self, frame: GradedFrame, names: Iterable[str]) -> tuple[Polyline, ...]:
+        """Of each structure that was drawn in the frame, closed, as (column, row) of the stored frame."""
+        drawn = (frame.structures[name] for name in names if name in frame.structures)
+        return tuple(
+            Polyline(label=one.name, frame=frame.number, points=stored_points(self.cine, self.placement, points))
+            for one in drawn
+            for points in one.outlines()
         )
 
     def _common(self, name: str, *, of: str | None = None) -> dict[str, object]:

@@ -11,9 +11,12 @@ from service.core.cine import Pixels
 from service.core.wrist_planes import STRUCTURES
 
 Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.float64]
 
 #: Fewer pixels than this are no piece of anything.
 _SMALLEST_PIECE = 12
+#: Of an outline's edge so many points are kept.
+_POINTS_AN_EDGE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class Structure:
         labels, count = ndimage.label(self.mask)
         return np.asarray(labels == 1 + np.bincount(labels.ravel(), minlength=count + 1)[1:].argmax())
 
+    def outlines(self) -> tuple[Points, ...]:
+        """Closed outlines (P, 2) of its pieces as (x, y) in model pixels: along the upper edge, back along the lower one."""
+        labels, count = ndimage.label(self.mask)
+        corner = np.array([self.box[1].start, self.box[0].start])
+        return tuple(_outline(labels == number) + corner for number in range(1, count + 1))
+
     def centroid(self) -> tuple[float, float]:
         """(x, y) in model pixels."""
         rows, columns = np.nonzero(self.mask)
@@ -59,3 +68,11 @@ def structures_in(numbers: Pixels, sureness: Pixels) -> Mapping[str, Structure]:
             name = STRUCTURES[number - 1]
             found[name] = Structure(name, pieces, float(sureness[box][mask].mean()) / 255, box, mask)
     return found
+
+
+def _outline(piece: Mask) -> Points:
+    columns = np.flatnonzero(piece.any(0))
+    chosen = columns[np.unique(np.linspace(0, len(columns) - 1, _POINTS_AN_EDGE).round().astype(np.int64))]
+    above, below = piece[:, chosen].argmax(0), piece.shape[0] - 1 - piece[::-1, chosen].argmax(0)
+    upper, lower = (np.stack([chosen, rows], axis=1).astype(np.float64) for rows in (above, below))
+    return np.concatenate([upper, lower[::-1], upper[:1]])

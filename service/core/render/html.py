@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from service.core.compose import AnalysedCine, analysed_cines, of_all_cines
-from service.core.findings import Contraction, Finding, FindingKind, ModelUsed
+from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
+from service.core.findings import Contraction, Finding, ModelUsed
+from service.core.measure.wrist_findings import PLANE_NAME
+from service.core.measure.wrist_study import Tick, checklist
 from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.page import templates
 from service.core.render.plot import plot_series
@@ -53,6 +55,7 @@ def render_html(report: Report, pictures: Mapping[str, bytes]) -> str:
             impression=report.impression.splitlines(),
             cines=cines,
             together=[finding.text for finding in of_all_cines(report.findings)],
+            planes=_planes(report, cines),
             several=len({cine.number for cine in cines}) > 1,
             comparisons=_comparisons(report.comparisons),
             created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
@@ -98,7 +101,7 @@ class CineView:
 
 
 def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView:
-    rows = tuple(_row(finding) for finding in cine.findings if _is_row(finding))
+    rows = tuple(_row(finding) for finding in cine.findings if is_row(finding))
     site = next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
     return CineView(
         number=cine.number,
@@ -110,7 +113,7 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView
         plot=plot_series(_plotted(cine), _contractions(cine)),
         plot_key=_plot_key(cine),
         rows=rows,
-        statements=_statements(report, cine) if rows else tuple(finding.text for finding in cine.findings),
+        statements=_statements(report, cine) if rows else _all_told(cine),
         has_interval=any(row.interval for row in rows),
         has_reference=any(row.reference for row in rows),
         has_remarks=any(row.flags for row in rows),
@@ -120,12 +123,52 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView
 def _statements(report: Report, cine: AnalysedCine) -> tuple[str, ...]:
     """What is no row, or more than a row says, and does not stand among the limitations."""
     said = "\n".join(report.limitations)
-    told = (finding for finding in cine.findings if not _is_row(finding) or says_more_than_its_value(finding))
+    told = (finding for finding in _told(cine) if not is_row(finding) or says_more_than_its_value(finding))
     return tuple(finding.text for finding in told if finding.text not in said)
 
 
-def _is_row(finding: Finding) -> bool:
-    return finding.kind in {FindingKind.MEASUREMENT, FindingKind.CLASSIFICATION} and finding.value is not None
+def _all_told(cine: AnalysedCine) -> tuple[str, ...]:
+    return tuple(finding.text for finding in _told(cine))
+
+
+def _told(cine: AnalysedCine) -> list[Finding]:
+    """All but the standard planes, which have a table."""
+    return [finding for finding in cine.findings if finding.name != PLANE_NAME]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneRow:
+    """One of the fifteen standard planes, as text; `grade` is empty for one that no cine shows."""
+
+    name: str
+    title: str
+    grade: str
+    shown_by: str
+    remarks: str
+
+
+def _planes(report: Report, cines: Sequence[CineView]) -> list[PlaneRow]:
+    """Nothing for a report that no standard plane was found in."""
+    ticks = checklist(report.findings)
+    if not any(tick.best for tick in ticks):
+        return []
+    numbers = {cine.sop_instance_uid: cine.number for cine in cines}
+    several = len(set(numbers.values())) > 1
+    return [_plane_row(tick, numbers, several=several) for tick in ticks]
+
+
+def _plane_row(tick: Tick, numbers: Mapping[str, int], *, several: bool) -> PlaneRow:
+    if tick.best is None:
+        return PlaneRow(name=tick.plane.name, title=tick.plane.title, grade="", shown_by="", remarks="not found")
+    evidence = tick.best.evidence
+    where = f"cine {numbers[evidence.sop_instance_uid]}, " if several else ""
+    return PlaneRow(
+        name=tick.plane.name,
+        title=tick.plane.title,
+        grade=str(tick.grade),
+        shown_by=f"{where}frame {evidence.frames[0]}",
+        remarks=", ".join(label(flag).lower() for flag in tick.best.flags[1:]),
+    )
 
 
 def _row(finding: Finding) -> Row:
@@ -149,6 +192,8 @@ def _span(low: float, high: float, unit: str | None) -> str:
 
 
 def _caption(cine: AnalysedCine) -> str:
+    if any(finding.name == PLANE_NAME for finding in cine.findings):
+        return "The best frame of each standard plane, with its grade and the outlines of what it has to show"
     lines = shown_lines(cine.findings)
     if not lines:
         return ""
@@ -165,6 +210,8 @@ def _caption(cine: AnalysedCine) -> str:
 
 def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
     """Name and colour of each line, in the order in which they are drawn."""
+    if any(finding.name == PLANE_NAME for finding in cine.findings):
+        return ()
     names = dict.fromkeys(line.label for line in shown_lines(cine.findings))
     return tuple((label(name), "#{:02x}{:02x}{:02x}".format(*colour_of(name))) for name in names)
 

@@ -11,12 +11,18 @@ from service.core.findings import Finding, Polyline
 from service.core.render.scoord import inside_image
 from service.core.report import RESEARCH_USE
 from service.core.wording import label
+from service.core.wrist_planes import BONES, TENDONS
 
 #: Colours that people with any colour vision tell apart (Okabe and Ito), bright on dark ultrasound; names stand beside them.
 LINE_COLOURS = {
     "superficial_aponeurosis": (86, 180, 233),
     "deep_aponeurosis": (230, 159, 0),
     "fascicle": (240, 228, 66),
+    "median_nerve": (240, 228, 66),
+    "ulnar_nerve": (240, 228, 66),
+    "ulnar_artery": (213, 94, 0),
+    **dict.fromkeys(sorted(BONES), (86, 180, 233)),
+    **dict.fromkeys(sorted(TENDONS), (230, 159, 0)),
 }
 _OTHER_COLOUR = (204, 121, 167)
 _HALO = (0, 0, 0, 170)
@@ -36,15 +42,21 @@ def shown_lines(findings: Sequence[Finding]) -> Sequence[Polyline]:
 
 def draw_lines(picture: Pixels, lines: Sequence[Polyline]) -> bytes:
     """A PNG of `picture` (rows, columns, 3) RGB with each line in its colour and its name beside it."""
+    frame = overlaid(picture, lines)
+    _write_names(frame, lines)
+    buffer = io.BytesIO()
+    frame.convert("RGB").save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def overlaid(picture: Pixels, lines: Sequence[Polyline]) -> Image.Image:
+    """RGBA, each line in its colour, nothing written."""
     frame = Image.fromarray(picture).convert("RGBA")
     layer = Image.new("RGBA", (frame.width * _SCALE, frame.height * _SCALE))
     for line in lines:
         _draw_line(ImageDraw.Draw(layer), line, stroke=max(1.5, frame.width / 400))
     frame.alpha_composite(layer.reduce(_SCALE))
-    _write_names(frame, lines)
-    buffer = io.BytesIO()
-    frame.convert("RGB").save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
+    return frame
 
 
 def colour_of(name: str) -> tuple[int, int, int]:

@@ -1,37 +1,33 @@
-"""Report -> DICOM Comprehensive 3D SR after TID 1500, or Comprehensive SR for a PACS that refuses it.
+"""Report -> DICOM Comprehensive 3D SR after TID 1500, or Comprehensive SR for a PACS that refuses it."""
 
-highdicom writes the templates; what it leaves out (identity in Unicode, order, predecessor, coding scheme, times that
-come from the report and not from the clock) is added here, so that the same report always gives the same bytes.
-"""
-
-import io
-import re
 from collections.abc import Sequence
-from datetime import datetime
 
 import highdicom.sr as hd
-from pydicom import config, dcmwrite
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from service.core import codes
-from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
-from service.core.part10 import encode_head
-from service.core.render.sr_content import coded, image_library, measurement_groups, text_item
-from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader, object_uid
+from service.core.render.document import (
+    MANUFACTURER,
+    coded,
+    complete,
+    device_observer,
+    instances_behind,
+    private_scheme,
+    reference,
+    requests,
+    series_uid,
+)
+from service.core.render.sr_content import image_library, measurement_groups, text_item
+from service.core.report import RESEARCH_USE, Report, ReportStatus, object_uid
 from service.errors import InputRejected
 
 KIND = "sr"
 COMPREHENSIVE_3D_SR = str(Comprehensive3DSRStorage)
 COMPREHENSIVE_SR = str(ComprehensiveSRStorage)
 
-_MANUFACTURER = "Sonomyo"
 _SERIES_NUMBER = 9501
-_DATE = re.compile(r"\d{8}")
-_TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")
 
 
 def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_class_uid: str = COMPREHENSIVE_3D_SR) -> bytes:
@@ -39,53 +35,29 @@ def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_cl
 
     Raises InputRejected when an instance of the evidence is missing or the SOP class is not one of the two.
     """
-    used = _used(report, instances)
+    used = instances_behind(report, instances)
     document = _document_class(sop_class_uid)(
-        evidence=[_reference(report.study, instance) for instance in used],
+        evidence=[reference(report.study, instance) for instance in used],
         content=_content(report, used)[0],
-        series_instance_uid=series_uid(report.report_id),
+        series_instance_uid=series_uid(report.report_id, KIND),
         series_number=_SERIES_NUMBER,
         series_description=f"Sonomyo report, {RESEARCH_USE.lower()}",
         sop_instance_uid=object_uid(report.report_id, report.version, KIND),
         instance_number=report.version,
-        manufacturer=_MANUFACTURER,
-        manufacturer_model_name=_MANUFACTURER,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
         device_serial_number=(report.provenance.configuration_sha256 or "none")[:16],
         software_versions=report.provenance.service_version,
         is_complete=True,
         is_final=report.status in {ReportStatus.FINAL, ReportStatus.AMENDED},
         performed_procedure_codes=[coded(codes.DIAGNOSTIC_ULTRASONOGRAPHY)],
-        requested_procedures=_requests(report.study),
+        requested_procedures=requests(report.study),
         previous_versions=_predecessors(report, sop_class_uid),
         specific_character_set="ISO_IR 192",
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    _name_classes(document, used)
-    _identify(document, report.study)
-    _date(document, report.created_at)
-    document.CodingSchemeIdentificationSequence = [_private_scheme()]
-    return _bytes(document)
-
-
-def _used(report: Report, instances: Sequence[InstanceAttributes]) -> list[InstanceAttributes]:
-    """Instances that the findings rest on, in their order."""
-    known = {instance.sop_instance_uid: instance for instance in instances}
-    used = list(dict.fromkeys(finding.evidence.sop_instance_uid for finding in report.findings))
-    if not known or not known.keys() >= set(used):
-        raise InputRejected("An instance that the report rests on is not at hand; the SR cannot refer to it.")
-    return [known[uid] for uid in used or list(known)[:1]]
-
-
-def _reference(study: StudyHeader, instance: InstanceAttributes) -> Dataset:
-    """An instance as highdicom wants it; its class, which may be a retired one, and the identity are written afterwards."""
-    reference = Dataset()
-    reference.SOPClassUID = UltrasoundMultiFrameImageStorage
-    reference.SOPInstanceUID = instance.sop_instance_uid
-    reference.SeriesInstanceUID = instance.series_instance_uid
-    reference.StudyInstanceUID = study.study_instance_uid
-    reference.PatientName = reference.PatientID = reference.PatientSex = reference.AccessionNumber = reference.StudyID = ""
-    reference.PatientBirthDate = reference.StudyDate = reference.StudyTime = None
-    return reference
+    document.CodingSchemeIdentificationSequence = [private_scheme()]
+    return complete(document, report, used)
 
 
 def _document_class(sop_class_uid: str) -> type[hd.Comprehensive3DSR]:
@@ -97,7 +69,7 @@ def _document_class(sop_class_uid: str) -> type[hd.Comprehensive3DSR]:
 
 def _content(report: Report, instances: Sequence[InstanceAttributes]) -> hd.MeasurementReport:
     content = hd.MeasurementReport(
-        observation_context=hd.ObservationContext(observer_device_context=_device(report)),
+        observation_context=hd.ObservationContext(observer_device_context=device_observer(report)),
         procedure_reported=coded(codes.DIAGNOSTIC_ULTRASONOGRAPHY),
         imaging_measurements=measurement_groups(report, instances),
     )
@@ -121,40 +93,6 @@ def _separate(container: Dataset) -> None:
             _separate(item)
 
 
-def _device(report: Report) -> hd.ObserverContext:
-    """TID 1001 and 1004: this software observed, no person did."""
-    return hd.ObserverContext(
-        observer_type=coded(codes.DEVICE),
-        observer_identifying_attributes=hd.DeviceObserverIdentifyingAttributes(
-            uid=derive_uid("device", report.provenance.service_version),
-            name=_MANUFACTURER,
-            manufacturer_name=_MANUFACTURER,
-            model_name=f"{_MANUFACTURER} {report.provenance.service_version}",
-        ),
-    )
-
-
-def _requests(study: StudyHeader) -> list[Dataset] | None:
-    """ReferencedRequestSequence (PS3.3 C.17.2): known when the modality wrote an accession number."""
-    if not study.accession_number:
-        return None
-    request = Dataset()
-    request.StudyInstanceUID = study.study_instance_uid
-    request.ReferencedStudySequence = []
-    _put(request, "AccessionNumber", study.accession_number)
-    request.PlacerOrderNumberImagingServiceRequest = ""
-    request.FillerOrderNumberImagingServiceRequest = ""
-    request.RequestedProcedureID = ""
-    request.RequestedProcedureDescription = ""
-    request.RequestedProcedureCodeSequence = []
-    return [request]
-
-
-def series_uid(report_id: str) -> str:
-    """Each version has a series of its own, for another installation must never write into ours (PS3.3 C.7.3.1)."""
-    return derive_uid("series", report_id, KIND)
-
-
 def _predecessors(report: Report, sop_class_uid: str) -> list[Dataset] | None:
     """PredecessorDocumentsSequence (PS3.3 C.17.2): the SR of the version that this one replaces."""
     if report.predecessor is None:
@@ -162,80 +100,6 @@ def _predecessors(report: Report, sop_class_uid: str) -> list[Dataset] | None:
     previous = Dataset()
     previous.SOPClassUID = sop_class_uid
     previous.SOPInstanceUID = object_uid(report.predecessor, report.version - 1, KIND)
-    previous.SeriesInstanceUID = series_uid(report.predecessor)
+    previous.SeriesInstanceUID = series_uid(report.predecessor, KIND)
     previous.StudyInstanceUID = report.study.study_instance_uid
     return [previous]
-
-
-def _name_classes(document: Dataset, used: Sequence[InstanceAttributes]) -> None:
-    classes = {instance.sop_instance_uid: instance.sop_class_uid for instance in used}
-    for study in document.CurrentRequestedProcedureEvidenceSequence:
-        for series in study.ReferencedSeriesSequence:
-            for item in series.ReferencedSOPSequence:
-                item.ReferencedSOPClassUID = classes[item.ReferencedSOPInstanceUID]
-
-
-def _identify(document: Dataset, study: StudyHeader) -> None:
-    """The identity as received, even where it breaks a rule of its VR: a PACS matches on it."""
-    _put(document, "PatientName", study.patient_name)
-    _put(document, "PatientID", study.patient_id)
-    _put(document, "PatientBirthDate", _matching(_DATE, study.patient_birth_date))
-    _put(document, "PatientSex", study.patient_sex if study.patient_sex in {"M", "F", "O"} else None)
-    _put(document, "AccessionNumber", study.accession_number)
-    _put(document, "StudyID", study.study_id)
-    _put(document, "StudyDate", _matching(_DATE, study.study_date))
-    _put(document, "StudyTime", _matching(_TIME, study.study_time))
-    _put(document, "ReferringPhysicianName", study.referring_physician_name)
-    if study.issuer_of_patient_id:
-        _put(document, "IssuerOfPatientID", study.issuer_of_patient_id)
-    if study.description:
-        _put(document, "StudyDescription", study.description)
-
-
-def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
-    return value if value and pattern.fullmatch(value) else None
-
-
-def _put(dataset: Dataset, keyword: str, value: str | None) -> None:
-    """Set one element without pydicom's checks of the value."""
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    dataset.add(DataElement(tag, dictionary_VR(tag), value or "", validation_mode=config.IGNORE))
-
-
-def _date(document: Dataset, created_at: datetime) -> None:
-    """Times of the report: those of highdicom come from the clock, but a report rendered again must give the same bytes.
-
-    In the local time of the service, as the modality's beside them are; TimezoneOffsetFromUTC would claim to hold for those too.
-    """
-    created_at = created_at.astimezone()
-    date, time = f"{created_at:%Y%m%d}", f"{created_at:%H%M%S.%f}"
-    document.ContentDate = document.InstanceCreationDate = date
-    document.ContentTime = document.InstanceCreationTime = time
-    document.ObservationDateTime = f"{created_at:%Y%m%d%H%M%S.%f%z}"
-    del document.ContributingEquipmentSequence  # highdicom names itself there, with the time of day
-
-
-def _private_scheme() -> Dataset:
-    """PS3.3 C.12.1.1.17."""
-    scheme = Dataset()
-    scheme.CodingSchemeDesignator = codes.PRIVATE_SCHEME
-    scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
-    scheme.CodingSchemeVersion = codes.PRIVATE_SCHEME_VERSION
-    scheme.CodingSchemeUID = derive_uid("coding scheme", codes.PRIVATE_SCHEME)
-    scheme.CodingSchemeResponsibleOrganization = _MANUFACTURER
-    return scheme
-
-
-def _bytes(document: Dataset) -> bytes:
-    head = encode_head(
-        sop_class_uid=document.SOPClassUID,
-        sop_instance_uid=document.SOPInstanceUID,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-    )
-    del document.file_meta
-    document.preamble = None
-    buffer = io.BytesIO()
-    dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
-    return head + buffer.getvalue()

@@ -19,16 +19,12 @@ from service.core.compose import AnalysedCine, analysed_cines, is_measured, of_a
 from service.core.findings import Code, Finding, Polyline
 from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
+from service.core.render.document import coded
 from service.core.render.scoord import Points, inside_image, outline, whole_frame
 from service.core.report import Report
 from service.core.wording import label
 
 Group = hd.MeasurementsAndQualitativeEvaluations | hd.PlanarROIMeasurementsAndQualitativeEvaluations
-
-
-def coded(code: Code) -> hd.CodedConcept:
-    """Our code as highdicom's."""
-    return hd.CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
 
 
 def text_item(name: Code, text: str) -> hd.TextContentItem:
@@ -185,7 +181,8 @@ def _statements(cine: AnalysedCine) -> list[hd.TextContentItem]:
 
 def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.ImageRegion | None:
     """The hull of the lines on the best frame; without lines the whole frame, for readers want a region beside numbers."""
-    lines = _lines(cine)
+    measured = replace(cine, findings=tuple(filter(is_measured, cine.findings)))
+    lines = _lines(measured)
     best = [clipped for line in lines if line.frame == lines[0].frame and (clipped := _clipped(line, instance)) is not None]
     if best:
         return _region(outline(best), instance, lines[0].frame)

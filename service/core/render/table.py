@@ -5,15 +5,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from service.core.compose import AnalysedCine, analysed_cines, of_all_cines
-from service.core.findings import Finding, FindingKind
+from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
+from service.core.findings import Finding
 from service.core.report import RESEARCH_USE, Report
 from service.core.wording import frames_measured, label, number, says_more_than_its_value, symbol
 
 
 def report_table(report: Report) -> RenderableType:
     """Impression, one table a cine, limitations and the banner."""
-    cines = [cine for cine in analysed_cines(report.findings) if any(map(_is_row, cine.findings))]
+    cines = [cine for cine in analysed_cines(report.findings) if any(map(is_row, cine.findings))]
     title = f"Report, version {report.version}, {report.status}"
     parts: list[RenderableType] = [Panel(Text(report.impression), title=title, title_align="left")]
     parts.extend(Text(finding.text) for finding in of_all_cines(report.findings))
@@ -32,13 +32,9 @@ def _table(cine: AnalysedCine, cines: int) -> Table:
     table.add_column("Measurement")
     for heading in ("Value", "Range", "Frames", "Shown in"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for finding in filter(_is_row, cine.findings):
+    for finding in filter(is_row, cine.findings):
         table.add_row(*(Text(cell) for cell in _cells(finding)))
     return table
-
-
-def _is_row(finding: Finding) -> bool:
-    return finding.kind in {FindingKind.MEASUREMENT, FindingKind.CLASSIFICATION} and finding.value is not None
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:

@@ -1,0 +1,69 @@
+"""The fifteen standard planes over all cines of a study: which were found, the best picture of each, and what is missing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.core import codes
+from service.core.findings import Finding, FindingKind
+from service.core.identifiers import derive_uid
+from service.core.measure.wrist_findings import PLANE_NAME
+from service.core.quality import Grade, grade_in
+from service.core.wrist_planes import PLANES, Plane
+
+STUDY_NAME = "standard_planes_of_study"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One line of the checklist; `best` is the finding of the best picture, None where no cine shows the plane."""
+
+    plane: Plane
+    best: Finding | None = None
+
+    @property
+    def grade(self) -> Grade | None:
+        """Of the best picture."""
+        return None if self.best is None else grade_in(self.best.flags)
+
+
+def checklist(findings: Sequence[Finding]) -> tuple[Tick, ...]:
+    """All fifteen, in order; of equally good pictures the surest, of those the first."""
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        if finding.name == PLANE_NAME:
+            name = str(finding.value)
+            if name not in best or _rank(finding) < _rank(best[name]):
+                best[name] = finding
+    return tuple(Tick(plane, best.get(plane.name)) for plane in PLANES)
+
+
+def study_finding(findings: Sequence[Finding]) -> Finding | None:
+    """How many of the planes were found, how good, and which are missing; None unless a cine shows one."""
+    ticks = checklist(findings)
+    found = [tick.best for tick in ticks if tick.best is not None]
+    if not found:
+        return None
+    grades = Counter(tick.grade for tick in ticks if tick.best is not None)
+    counted = ", ".join(f"{grades[grade]} graded {grade}" for grade in Grade if grades[grade])
+    missing = [tick.plane for tick in ticks if tick.best is None]
+    without = f" Missing: {', '.join(f'{plane.name} {plane.title}' for plane in missing)}." if missing else ""
+    first = found[0]
+    return first.model_copy(
+        update={
+            "finding_id": derive_uid(*(finding.finding_id for finding in found), STUDY_NAME),
+            "name": STUDY_NAME,
+            "kind": FindingKind.QUALITY,
+            "code": codes.FINDING_CODES[STUDY_NAME],
+            "value": 100 * len(found) / len(PLANES),
+            "unit": "%",
+            "probability": None,
+            "flags": tuple(f"missing_{plane.name.lower()}" for plane in missing),
+            "text": f"Of the {len(PLANES)} standard planes {len(found)} were found, {counted}.{without}",
+            "evidence": first.evidence.model_copy(update={"lines": (), "frames": (), "time_seconds": ()}),
+        }
+    )
+
+
+def _rank(finding: Finding) -> tuple[str, int, float]:
+    return grade_in(finding.flags) or Grade.C, len(finding.flags), -(finding.probability or 0.0)

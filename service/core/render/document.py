@@ -1,0 +1,171 @@
+"""What all DICOM documents that are made from a report have in common: identity, evidence, times, and the bytes.
+
+highdicom writes the templates; what it leaves out (identity in Unicode, order, coding scheme, times that come from the report
+and not from the clock) is added here, so that the same report always gives the same bytes.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+import highdicom.sr as hd
+from pydicom import config, dcmwrite
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
+
+from service.core import codes
+from service.core.findings import Code
+from service.core.identifiers import derive_uid
+from service.core.instance import InstanceAttributes
+from service.core.part10 import encode_head
+from service.core.report import Report, StudyHeader
+from service.errors import InputRejected
+
+MANUFACTURER = "Sonomyo"
+_DATE = re.compile(r"\d{8}")
+_TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")
+
+
+def coded(code: Code) -> hd.CodedConcept:
+    """Our code as highdicom's."""
+    return hd.CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=code.meaning)
+
+
+def series_uid(report_id: str, kind: str) -> str:
+    """Each version has a series of its own, for another installation must never write into ours (PS3.3 C.7.3.1)."""
+    return derive_uid("series", report_id, kind)
+
+
+def complete(document: Dataset, report: Report, used: Sequence[InstanceAttributes]) -> bytes:
+    """The identity as received, the classes of the evidence, the report's own times; then the file."""
+    _name_classes(document, used)
+    _identify(document, report.study)
+    _date(document, report.created_at)
+    return _document_bytes(document)
+
+
+def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) -> list[InstanceAttributes]:
+    """Instances that the findings rest on, in their order."""
+    known = {instance.sop_instance_uid: instance for instance in instances}
+    used = list(dict.fromkeys(finding.evidence.sop_instance_uid for finding in report.findings))
+    if not known or not known.keys() >= set(used):
+        raise InputRejected("An instance that the report rests on is not at hand; no document can refer to it.")
+    return [known[uid] for uid in used or list(known)[:1]]
+
+
+def reference(study: StudyHeader, instance: InstanceAttributes) -> Dataset:
+    """An instance as highdicom wants it; its class, which may be a retired one, and the identity are written afterwards."""
+    reference = Dataset()
+    reference.SOPClassUID = UltrasoundMultiFrameImageStorage
+    reference.SOPInstanceUID = instance.sop_instance_uid
+    reference.SeriesInstanceUID = instance.series_instance_uid
+    reference.StudyInstanceUID = study.study_instance_uid
+    reference.PatientName = reference.PatientID = reference.PatientSex = reference.AccessionNumber = reference.StudyID = ""
+    reference.PatientBirthDate = reference.StudyDate = reference.StudyTime = None
+    return reference
+
+
+def device_observer(report: Report) -> hd.ObserverContext:
+    """TID 1001 and 1004: this software observed, no person did."""
+    return hd.ObserverContext(
+        observer_type=coded(codes.DEVICE),
+        observer_identifying_attributes=hd.DeviceObserverIdentifyingAttributes(
+            uid=derive_uid("device", report.provenance.service_version),
+            name=MANUFACTURER,
+            manufacturer_name=MANUFACTURER,
+            model_name=f"{MANUFACTURER} {report.provenance.service_version}",
+        ),
+    )
+
+
+def requests(study: StudyHeader) -> list[Dataset] | None:
+    """ReferencedRequestSequence (PS3.3 C.17.2): known when the modality wrote an accession number."""
+    if not study.accession_number:
+        return None
+    request = Dataset()
+    request.StudyInstanceUID = study.study_instance_uid
+    request.ReferencedStudySequence = []
+    _put(request, "AccessionNumber", study.accession_number)
+    request.PlacerOrderNumberImagingServiceRequest = ""
+    request.FillerOrderNumberImagingServiceRequest = ""
+    request.RequestedProcedureID = ""
+    request.RequestedProcedureDescription = ""
+    request.RequestedProcedureCodeSequence = []
+    return [request]
+
+
+def private_scheme() -> Dataset:
+    """PS3.3 C.12.1.1.17."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = codes.PRIVATE_SCHEME
+    scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
+    scheme.CodingSchemeVersion = codes.PRIVATE_SCHEME_VERSION
+    scheme.CodingSchemeUID = derive_uid("coding scheme", codes.PRIVATE_SCHEME)
+    scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return scheme
+
+
+def _name_classes(document: Dataset, used: Sequence[InstanceAttributes]) -> None:
+    classes = {instance.sop_instance_uid: instance.sop_class_uid for instance in used}
+    for study in document.CurrentRequestedProcedureEvidenceSequence:
+        for series in study.ReferencedSeriesSequence:
+            for item in series.ReferencedSOPSequence:
+                item.ReferencedSOPClassUID = classes[item.ReferencedSOPInstanceUID]
+
+
+def _identify(document: Dataset, study: StudyHeader) -> None:
+    """The identity as received, even where it breaks a rule of its VR: a PACS matches on it."""
+    _put(document, "PatientName", study.patient_name)
+    _put(document, "PatientID", study.patient_id)
+    _put(document, "PatientBirthDate", _matching(_DATE, study.patient_birth_date))
+    _put(document, "PatientSex", study.patient_sex if study.patient_sex in {"M", "F", "O"} else None)
+    _put(document, "AccessionNumber", study.accession_number)
+    _put(document, "StudyID", study.study_id)
+    _put(document, "StudyDate", _matching(_DATE, study.study_date))
+    _put(document, "StudyTime", _matching(_TIME, study.study_time))
+    _put(document, "ReferringPhysicianName", study.referring_physician_name)
+    if study.issuer_of_patient_id:
+        _put(document, "IssuerOfPatientID", study.issuer_of_patient_id)
+    if study.description:
+        _put(document, "StudyDescription", study.description)
+
+
+def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
+    return value if value and pattern.fullmatch(value) else None
+
+
+def _put(dataset: Dataset, keyword: str, value: str | None) -> None:
+    """Set one element without pydicom's checks of the value."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    dataset.add(DataElement(tag, dictionary_VR(tag), value or "", validation_mode=config.IGNORE))
+
+
+def _date(document: Dataset, created_at: datetime) -> None:
+    """Times of the report: those of highdicom come from the clock, but a report rendered again must give the same bytes.
+
+    In the local time of the service, as the modality's beside them are; TimezoneOffsetFromUTC would claim to hold for those too.
+    """
+    created_at = created_at.astimezone()
+    date, time = f"{created_at:%Y%m%d}", f"{created_at:%H%M%S.%f}"
+    document.ContentDate = document.InstanceCreationDate = date
+    document.ContentTime = document.InstanceCreationTime = time
+    document.ObservationDateTime = f"{created_at:%Y%m%d%H%M%S.%f%z}"
+    del document.ContributingEquipmentSequence  # highdicom names itself there, with the time of day
+
+
+def _document_bytes(document: Dataset) -> bytes:
+    head = encode_head(
+        sop_class_uid=document.SOPClassUID,
+        sop_instance_uid=document.SOPInstanceUID,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    del document.file_meta
+    document.preamble = None
+    buffer = io.BytesIO()
+    dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
+    return head + buffer.getvalue()
