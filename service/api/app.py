@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
 from service.api import problems
@@ -19,6 +20,7 @@ from service.api.routes import admin, deliveries, health, jobs, models, reports,
 
 #: Bodies that may be as large as an upload; every other one is small.
 UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
+LIVE_PATH = "/api/v1/live"
 TITLE = "Sonomyo"
 DESCRIPTION = "Inference microservice for musculoskeletal ultrasound. Research use only, not for diagnosis."
 SIGN_IN_PAGE = """<!doctype html>
@@ -86,6 +88,8 @@ def create_app(
     app.state.services = services
     problems.install(app)
     include_routes(app, routers)
+    # Not a route of FastAPI's: what all of those depend on is made for requests that have a body and a method.
+    app.router.routes.append(WebSocketRoute(LIVE_PATH, services.live.serve))
     if static is not None:
         app.mount("/static", static)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

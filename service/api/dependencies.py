@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from service.access import AuditLog, Principal, Role, SignIns
 from service.api.events import EventFeed
 from service.api.instrumentation import Metrics
+from service.api.live import LiveRoom
 from service.api.problems import Problem
 from service.api.readiness import Readiness
 from service.api.uploads import Intake
@@ -83,6 +84,7 @@ class Services:
     readiness: Readiness
     metrics: Metrics
     events: EventFeed
+    live: LiveRoom
     models: Sequence[Model]
     destinations: Sequence[DestinationSettings]
     #: A report and the annotated frame (PNG) of each of its instances -> a whole HTML page.

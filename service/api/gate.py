@@ -94,9 +94,8 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let pass, or answer with a problem."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
         refusal = await self._refusal(connection)
@@ -146,7 +145,9 @@ def wants_page(connection: HTTPConnection) -> bool:
 
 def _foreign_origin(connection: HTTPConnection, principal: Principal) -> Response | None:
     """A session that another site's page makes the browser use is refused; SameSite alone is not trusted to."""
-    if principal.kind != "session" or connection.scope["method"] in _SAFE_METHODS:
+    # What is sent over a WebSocket changes things, and no browser asks its server before it opens one (RFC 6455 10.2).
+    method = connection.scope["method"] if connection.scope["type"] == "http" else "WEBSOCKET"
+    if principal.kind != "session" or method in _SAFE_METHODS:
         return None
     origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site", "same-origin")
     own = f"//{connection.headers.get('host', '')}"

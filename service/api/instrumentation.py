@@ -34,6 +34,8 @@ class Metrics:
             "sonomyo_http_requests", "HTTP requests answered", ("method", "route", "status"), registry=self.registry
         )
         self.seconds = Histogram("sonomyo_http_request_seconds", "Time to answer", ("route",), registry=self.registry)
+        self.live_frames = Counter("sonomyo_live_frames", "Frames that came live", ("outcome",), registry=self.registry)
+        self.live_seconds = Histogram("sonomyo_live_frame_seconds", "Time to answer a live frame", registry=self.registry)
         self.registry.register(_DatabaseCounts(counters))
 
     def exposition(self) -> bytes:

@@ -77,7 +77,7 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 429 or 503 with Retry-After, or let pass."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             buckets = self._images if scope["path"].startswith("/dicom-web/") else self._requests
             wait = buckets.take(client_of(scope))
             if wait > 0:

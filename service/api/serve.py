@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.dependencies import Services
+from service.api.live import LARGEST_MESSAGE_BYTES
 from service.api.problems import MEDIA_TYPE
 from service.errors import Conflict
 
@@ -37,7 +38,10 @@ def make_server(
     config = uvicorn.Config(
         app,
         http=type("Protocol", (DeadlineProtocol,), {"head_seconds": head_seconds}),
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        # Frames are pictures already.
+        ws_per_message_deflate=False,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -75,6 +79,11 @@ class DeadlineProtocol(H11Protocol):
         """Nothing is left to wait for."""
         self._stop_clock()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From here on the socket's own deadlines run."""
+        self._stop_clock()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         """From here keep-alive's own clock runs until the next byte."""

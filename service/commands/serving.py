@@ -23,10 +23,13 @@ from service.api.events import EventFeed
 from service.api.gate import AdministratorKey, Scheme, SessionCookie, StoredKey, session_cookie_name
 from service.api.instrumentation import Metrics
 from service.api.limits import Limits
+from service.api.live import LiveRoom
 from service.api.readiness import Readiness
 from service.api.serve import serve
 from service.bootstrap import Service, service_version
-from service.core.analyses.analysis import ModelSpec
+from service.core.analyses.analysis import ModelSpec, Tensors
+from service.core.analyses.wrist_hand import MODEL as WRIST_HAND
+from service.core.cine import Pixels
 from service.core.dataset_scan import DEFLATED_EXPLICIT
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
@@ -65,6 +68,7 @@ def make_services(service: Service) -> Services:
     """Everything behind the HTTP edge."""
     engine = service.engine
     jobs, operations = PostgresJobViews(engine=engine), PostgresOperationViews(engine=engine)
+    metrics, intake = Metrics(counters=operations.counters), _intake(service)
     return Services(
         studies=PostgresStudyViews(engine=engine),
         jobs=jobs,
@@ -72,14 +76,15 @@ def make_services(service: Service) -> Services:
         steps=service.flow,
         dead_jobs=DeadLetters(engine=engine),
         deliveries=Deliveries(engine=engine),
-        intake=_intake(service),
+        intake=intake,
         store=service.store,
         reader=service.reader,
         sign_ins=SignInLinks(engine=engine),
         audit=PostgresAuditLog(engine=engine),
         readiness=Readiness(probes=_probes(service)),
-        metrics=Metrics(counters=operations.counters),
+        metrics=metrics,
         events=EventFeed(jobs=jobs),
+        live=LiveRoom(ask=partial(_ask_live, service), intake=intake, metrics=metrics),
         models=_models(service),
         destinations=service.settings.destinations,
         render_page=service.html,
@@ -138,6 +143,11 @@ def _probes(service: Service) -> Mapping[str, Callable[[], object]]:
 
 def _describe_model(service: Service, spec: ModelSpec) -> ModelUsed:
     return service.server.describe(spec)
+
+
+def _ask_live(service: Service, image: Pixels) -> Tensors:
+    (answer,) = service.server.infer(WRIST_HAND, [{"image": image}])
+    return answer
 
 
 def _check_model(service: Service, spec: ModelSpec) -> None:

@@ -6,6 +6,7 @@ are a standard picture.
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Literal
 
 from service.core.findings import Value
 
@@ -25,6 +26,10 @@ class Grade(StrEnum):
         return f"grade_{self.value.lower()}"
 
 
+#: What an examiner can do about a picture.
+Move = Literal["left", "right", "tilt", "press", "more_depth", "less_depth"]
+
+
 class Fault(Value):
     """One thing that is wrong with a picture."""
 
@@ -34,6 +39,8 @@ class Fault(Value):
     text: str
     #: Enough by itself for a C.
     is_grave: bool = False
+    #: Which way to go, where that is known.
+    move: Move | None = None
 
 
 def grade_of(faults: Collection[Fault]) -> Grade:

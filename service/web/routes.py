@@ -2,15 +2,17 @@
 
 from datetime import UTC
 from functools import cache
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader
 
-from service.access import OpenedSession
+from service.access import OpenedSession, Role
 from service.api.dependencies import Cursor, Parts, Radiologist, Services, Uid, Viewer
 from service.api.gate import session_cookie_name
+from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.problems import Problem
 from service.api.routes.studies import present_report
 from service.core.render.html import person_name
@@ -20,6 +22,7 @@ from service.views import StudyFilter, StudyStatus
 _PAGE_SIZE = 50
 _TOKEN = Path(pattern=r"^[A-Za-z0-9_-]{20,100}$")
 _UID = Path(pattern=r"^[0-9.]{1,64}$")
+Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
 
@@ -49,6 +52,17 @@ def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid
     parts.steps.request_report(study_instance_uid)
     parts.audit.append(actor=principal.name, action="completion_requested", subject=study_instance_uid)
     return RedirectResponse(f"/studies/{study_instance_uid}", status_code=303)
+
+
+@router.get("/live")
+def live_page(principal: Viewer, study: Wanted = None, series: Wanted = None, instance: Wanted = None) -> Response:
+    """Guidance while somebody examines; with the names of an instance, from that cine."""
+    may_keep = principal.role.includes(Role.RADIOLOGIST)
+    page = _page("live.html", study=study, series=series, instance=instance, may_keep=may_keep, principal=principal)
+    # The one page that may use a camera, and shows frames that lie in the browser's own memory.
+    page.headers["content-security-policy"] = f"{CONTENT_SECURITY_POLICY}; media-src 'self' blob:"
+    page.headers["permissions-policy"] = "camera=(self), display-capture=(self), microphone=(), geolocation=()"
+    return page
 
 
 @router.get("/docs")

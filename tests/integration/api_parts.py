@@ -33,13 +33,18 @@ from service.api.events import EventFeed
 from service.api.gate import AdministratorKey, SessionCookie, StoredKey, session_cookie_name
 from service.api.instrumentation import Metrics
 from service.api.limits import Limits
+from service.api.live import LiveRoom
 from service.api.readiness import Readiness
+from service.core.analyses.analysis import Tensors
+from service.core.cine import Pixels
 from service.core.compose import Software
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
+from service.core.live import Ask
 from service.core.report import Report
 from service.core.routing import RoutingRules
 from service.dicomweb.wado import router as dicomweb
+from service.errors import Unavailable
 from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
@@ -56,6 +61,10 @@ PATIENT_NAME = "Canary^Иван"
 MODEL = ModelUsed(name="muscle_segmentation", version="1", sha256="ab" * 32, evidence="real", runtime="openvino")
 
 
+def _no_network(_: Pixels) -> Tensors:
+    raise Unavailable("There is no network.", reason="triton")
+
+
 @dataclass
 class House:
     """One app and what lies behind it."""
@@ -67,6 +76,8 @@ class House:
     secure_cookies: bool = False
     probes: dict[str, Callable[[], object]] = field(default_factory=dict)
     refusal: str | None = None
+    #: What the network answers to a live frame.
+    ask: Ask = field(default=_no_network)
     #: What this process logs meanwhile.
     log: StringIO = field(default_factory=StringIO)
 
@@ -102,14 +113,14 @@ class House:
         structlog.reset_defaults()
         self.app.state.services.readiness.close()
 
-    def client(self, token: str | None = ADMINISTRATOR_KEY) -> httpx2.Client:
+    def client(self, token: str | None = ADMINISTRATOR_KEY) -> TestClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return TestClient(self.app, headers=headers, follow_redirects=False, raise_server_exceptions=True)
 
     def key(self, role: Role) -> str:
         return self.keys.create(name="test", role=role)
 
-    def session(self, role: Role) -> httpx2.Client:
+    def session(self, role: Role) -> TestClient:
         opened = self.sign_ins.open_session(self.sign_ins.create_link(role))
         assert opened is not None
         client = self.client(None)
@@ -135,6 +146,9 @@ class House:
         with self.engine.connect() as connection:
             return connection.execute(text(statement)).all()
 
+    def _ask(self, image: Pixels) -> Tensors:
+        return self.ask(image)
+
     def _claim(self) -> tuple[int, str, dict[str, Any]] | None:
         with self.engine.begin() as connection:
             row = connection.execute(
@@ -153,6 +167,14 @@ class House:
 
     def _make_app(self) -> FastAPI:
         jobs, operations = PostgresJobViews(engine=self.engine), PostgresOperationViews(engine=self.engine)
+        metrics = Metrics(counters=operations.counters)
+        intake = UploadIntake(
+            store=self.store,
+            save=self.flow.store_instance,
+            gate=lambda: self.refusal,
+            sop_classes=STORAGE_SOP_CLASSES,
+            transfer_syntaxes=TRANSFER_SYNTAXES,
+        )
         services = Services(
             studies=PostgresStudyViews(engine=self.engine),
             jobs=jobs,
@@ -160,20 +182,15 @@ class House:
             steps=self.flow,
             dead_jobs=DeadLetters(engine=self.engine),
             deliveries=Deliveries(engine=self.engine),
-            intake=UploadIntake(
-                store=self.store,
-                save=self.flow.store_instance,
-                gate=lambda: self.refusal,
-                sop_classes=STORAGE_SOP_CLASSES,
-                transfer_syntaxes=TRANSFER_SYNTAXES,
-            ),
+            intake=intake,
             store=self.store,
             reader=self.reader,
             sign_ins=self.sign_ins,
             audit=PostgresAuditLog(engine=self.engine),
             readiness=Readiness(probes=self.probes),
-            metrics=Metrics(counters=operations.counters),
+            metrics=metrics,
             events=EventFeed(jobs=jobs),
+            live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics),
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,

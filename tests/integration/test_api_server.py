@@ -12,8 +12,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from sqlalchemy import Engine
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from service.access import Role
+from service.api.app import LIVE_PATH
 from service.api.limits import Limits
 from service.api.serve import ApiServer, make_server
 from service.errors import Conflict, InputRejected
@@ -293,3 +296,17 @@ def test_viewer_cannot_listen_for_more_than_the_roles_allow(server: ApiServer, h
     headers = {"Authorization": f"Bearer {house.key(Role.VIEWER)}"}
     with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers) as viewer:
         assert viewer.get("/api/v1/associations").status_code == 403
+
+
+def test_live_socket_outlives_the_deadline_of_a_request_head_and_ends_with_the_server(house: House) -> None:
+    with running(house) as server:
+        headers = {"Authorization": f"Bearer {ADMINISTRATOR_KEY}"}
+        with connect(f"ws://127.0.0.1:{server.port}{LIVE_PATH}", additional_headers=headers) as live:
+            live.send("{}")
+            assert json.loads(live.recv(timeout=10))["type"] == "ready"
+            with pytest.raises(TimeoutError):
+                live.recv(timeout=3 * HEAD_SECONDS)
+            assert live.ping().wait(10)
+            server.should_exit = True
+            with pytest.raises(ConnectionClosed):
+                live.recv(timeout=20)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from service.core.cine import Pixels
 from service.core.measure.plane import Scale
-from service.core.measure.wrist_grading import Seen, faults_of
+from service.core.measure.wrist_grading import Seen, faults_of, missing_structures
 from service.core.measure.wrist_structures import Structure, structures_in
 from service.core.preprocess import Placement
 from service.core.quality import Fault, Grade, grade_of
@@ -45,6 +45,8 @@ class GradedFrame:
     faults: tuple[Fault, ...]
     structures: Mapping[str, Structure]
     nerve: Nerve | None = None
+    #: Required structures that are not seen.
+    missing: tuple[str, ...] = ()
 
 
 class PlaneTracker:
@@ -81,7 +83,7 @@ class FrameGrader:
         faults = faults_of(seen, self.usual_mm2.get(plane.name, {}))
         nerve = structures.get("median_nerve") if plane.name == _INLET else None
         measured = None if nerve is None else measure_nerve(nerve, self.scale)
-        return GradedFrame(number, plane, probability, grade_of(faults), faults, structures, measured)
+        return GradedFrame(number, plane, probability, grade_of(faults), faults, structures, measured, missing_structures(seen))
 
 
 @dataclass(slots=True)

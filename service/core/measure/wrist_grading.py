@@ -14,7 +14,7 @@ from service.core.cine import Pixels
 from service.core.measure.plane import Scale
 from service.core.measure.wrist_structures import Structure
 from service.core.preprocess import Placement
-from service.core.quality import Fault
+from service.core.quality import Fault, Move
 from service.core.wrist_planes import BONES, TENDONS, Plane
 
 _SUREST = 0.7
@@ -87,8 +87,8 @@ def _off_centre(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
     across = float(np.mean([structure.centroid()[0] for structure in required]))
     beside = (across + 0.5 - seen.placement.left) / seen.placement.width - 0.5
     if abs(beside) > _CENTRAL / 2:
-        side = "left" if beside < 0 else "right"
-        yield Fault(reason="off_centre", text=f"what matters lies too far {side}: move the probe to the {side}")
+        side: Move = "left" if beside < 0 else "right"
+        yield Fault(reason="off_centre", text=f"what matters lies too far {side}: move the probe to the {side}", move=side)
 
 
 def _depth(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
@@ -96,16 +96,17 @@ def _depth(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
     first = min(structure.box[0].start for structure in required) - top
     last = max(structure.box[0].stop for structure in required) - top
     if last > _LOWEST * height and not any(structure.name in BONES for structure in required):
-        yield Fault(reason="too_shallow", text="what matters is cut off below: set more depth")
+        yield Fault(reason="too_shallow", text="what matters is cut off below: set more depth", move="more_depth")
     elif last - first < _FILLED * height:
-        yield Fault(reason="too_deep", text="what matters fills little of the picture: set less depth")
+        yield Fault(reason="too_deep", text="what matters fills little of the picture: set less depth", move="less_depth")
 
 
 def _interrupted(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
     pieces = dict(seen.plane.required)
     bones = [(structure, pieces[structure.name]) for structure in required if structure.name in BONES]
     if bones and np.mean([_continuity(seen.image, bone, count) for bone, count in bones]) < _CONTINUITY:
-        yield Fault(reason="bone_interrupted", text="the bone's surface is interrupted: press evenly, at a right angle to it")
+        text = "the bone's surface is interrupted: press evenly, at a right angle to it"
+        yield Fault(reason="bone_interrupted", text=text, move="press")
 
 
 def _continuity(image: Pixels, bone: Structure, pieces: int) -> float:
@@ -126,7 +127,8 @@ def _continuity(image: Pixels, bone: Structure, pieces: int) -> float:
 def _tilted(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
     tendons = [structure for structure in required if structure.name in TENDONS]
     if tendons and float(np.median([_contrast(seen, tendon) for tendon in tendons])) < _TENDON_CONTRAST:
-        yield Fault(reason="tendons_dark", text="tendons are as dark as what is round them: tilt the probe until they are bright")
+        text = "tendons are as dark as what is round them: tilt the probe until they are bright"
+        yield Fault(reason="tendons_dark", text=text, move="tilt")
 
 
 def _contrast(seen: Seen, tendon: Structure) -> float:

@@ -1,0 +1,320 @@
+"""Guidance over a WebSocket: frames come in, the newest is answered, what the model is too slow for is dropped.
+
+docs/live.md has the protocol. A session keeps no frame but the one that waits and those that are frozen.
+"""
+
+import asyncio
+import json
+import struct
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.concurrency import run_in_threadpool
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from service.access import Principal, Role
+from service.api.instrumentation import Metrics
+from service.api.limits import address_of
+from service.api.uploads import Intake
+from service.core.analyses.analysis import Tensors
+from service.core.cine import Box, Calibration, Pixels
+from service.core.live import Ask, LiveExamination
+from service.core.live_frames import LARGEST_SIDE, FrameFormat, decode_frame
+from service.core.render.still import LiveStudy, render_still
+from service.core.wrist_planes import PLANES
+from service.errors import InputRejected, SonomyoError
+
+MOST_SESSIONS = 4
+#: One frame; a raw one of the largest capture card has half of that.
+LARGEST_MESSAGE_BYTES = 16 << 20
+_START_SECONDS = 10.0
+#: Nothing came for so long: the cart is gone.
+_IDLE_SECONDS = 60.0
+_NUMBER = struct.Struct(">I")
+_POLICY_VIOLATION, _TRY_AGAIN_LATER, _UNSUPPORTED = 1008, 1013, 1003
+
+_log = structlog.stdlib.get_logger("sonomyo.live")
+
+
+class LiveStart(BaseModel):
+    """The first message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: FrameFormat = "jpeg"
+    #: Of raw frames.
+    rows: Annotated[int | None, Field(ge=32, le=LARGEST_SIDE)] = None
+    columns: Annotated[int | None, Field(ge=32, le=LARGEST_SIDE)] = None
+    #: Of the frames as they are sent; without it nothing is measured.
+    mm_per_pixel: Annotated[float | None, Field(gt=0, le=2)] = None
+    #: x0, y0, x1, y1: the part of the frames that the scanner's picture fills; without it all.
+    region: tuple[int, int, int, int] | None = None
+    #: Keep a frame of each plane that is shown well, as DICOM.
+    keep: bool = False
+    patient_id: Annotated[str | None, Field(max_length=64)] = None
+    accession_number: Annotated[str | None, Field(max_length=16)] = None
+    laterality: Literal["L", "R"] | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "LiveStart":
+        if self.format == "raw" and (self.rows is None or self.columns is None):
+            raise ValueError("raw frames need rows and columns")
+        if self.region is not None:
+            x0, y0, x1, y1 = self.region
+            if not (0 <= x0 < x1 and 0 <= y0 < y1):
+                raise ValueError("region is x0, y0, x1, y1 with x0 < x1 and y0 < y1")
+        return self
+
+
+@dataclass(slots=True)
+class LiveRoom:
+    """Everything that sessions share."""
+
+    #: An image (1, 1, S, S) to the network's answer. Raises Unavailable, ModelContractError.
+    ask: Callable[[Pixels], Tensors]
+    intake: Intake
+    metrics: Metrics
+    _running: int = 0
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """One examination, from the handshake to its end."""
+        principal = websocket.scope.get("state", {}).get("principal")
+        await websocket.accept()
+        if self._running >= MOST_SESSIONS:
+            await _refuse(websocket, "busy", f"{MOST_SESSIONS} examinations run already.", _TRY_AGAIN_LATER)
+            return
+        self._running += 1
+        try:
+            await self._examine(websocket, principal)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._running -= 1
+
+    async def _examine(self, websocket: WebSocket, principal: Principal | None) -> None:
+        start = await _started(websocket)
+        if start is None:
+            return
+        if start.keep and (principal is None or not principal.role.includes(Role.RADIOLOGIST)):
+            await _refuse(websocket, "role", f"To keep frames needs the role {Role.RADIOLOGIST.value}.", _POLICY_VIOLATION)
+            return
+        session = _Session(self, websocket, start)
+        await websocket.send_json({"type": "ready", "planes": [{"plane": p.name, "title": p.title} for p in PLANES]})
+        began = time.monotonic()
+        try:
+            await session.run()
+        finally:
+            _log.info(
+                "live_session",
+                principal=None if principal is None else principal.name,
+                seconds=round(time.monotonic() - began, 1),
+                frames=session.answered,
+                dropped=session.dropped,
+                kept=session.kept,
+            )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    number: int
+    payload: memoryview
+    came_at: float
+
+
+@dataclass(slots=True)
+class _Session:
+    """One socket: a task that receives, and one that answers the newest frame."""
+
+    room: LiveRoom
+    websocket: WebSocket
+    start: LiveStart
+    answered: int = 0
+    dropped: int = 0
+    kept: int = 0
+    _newest: _Waiting | None = None
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _keeping: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Until the client leaves. Raises WebSocketDisconnect."""
+        spent: dict[str, float] = {}
+        examination = LiveExamination(
+            ask=_timed(self.room.ask, spent), calibration=_calibration(self.start), region=_region(self.start)
+        )
+        study = _study(self.start)
+        answering = asyncio.create_task(self._answer(examination, study, spent))
+        receiving = asyncio.create_task(self._receive())
+        try:
+            done, _ = await asyncio.wait({answering, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (answering, receiving):
+                task.cancel()
+            await asyncio.gather(answering, receiving, *self._keeping, return_exceptions=True)
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                message = await asyncio.wait_for(self.websocket.receive_bytes(), _IDLE_SECONDS)
+            except TimeoutError:
+                await _refuse(self.websocket, "idle", f"No frame came for {_IDLE_SECONDS:.0f} s.", _TRY_AGAIN_LATER)
+                return
+            except KeyError:
+                await _refuse(self.websocket, "text", "After the first message only frames are taken.", _UNSUPPORTED)
+                return
+            if len(message) <= _NUMBER.size:
+                await _refuse(self.websocket, "frame_size", "A frame is its number, four bytes, and its bytes.", _UNSUPPORTED)
+                return
+            if self._newest is not None:
+                self.dropped += 1
+                self.room.metrics.live_frames.labels("dropped").inc()
+            (number,) = _NUMBER.unpack_from(message)
+            self._newest = _Waiting(number, memoryview(message)[_NUMBER.size :], time.perf_counter())
+            self._came.set()
+
+    async def _answer(self, examination: LiveExamination, study: LiveStudy, spent: dict[str, float]) -> None:
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            waiting, self._newest = self._newest, None
+            if waiting is None:
+                continue
+            try:
+                told, still = await run_in_threadpool(self._look, examination, study, waiting, spent)
+            except SonomyoError as error:
+                await self.websocket.send_json({"type": "problem", "number": waiting.number, **_told(error)})
+                continue
+            await self.websocket.send_text(told)
+            self.answered += 1
+            if still is not None:
+                self._keep(*still)
+
+    def _look(
+        self, examination: LiveExamination, study: LiveStudy, waiting: _Waiting, spent: dict[str, float]
+    ) -> tuple[str, tuple[str, bytes] | None]:
+        """On another thread: the message, and the plane and the file to keep, if any. Raises SonomyoError."""
+        began = time.perf_counter()
+        frame = decode_frame(waiting.payload, self.start.format, rows=self.start.rows, columns=self.start.columns)
+        if self.start.region is not None and (self.start.region[2] > frame.shape[1] or self.start.region[3] > frame.shape[0]):
+            raise InputRejected("The region goes beyond the frame.", reason="region")
+        decoded = time.perf_counter()
+        guidance = examination.see(frame)
+        ended = time.perf_counter()
+        still = None
+        if guidance.frozen is not None and self.start.keep:
+            self.kept += 1
+            still = (
+                guidance.frozen,
+                render_still(
+                    study,
+                    examination.sector(frame),
+                    number=self.kept,
+                    plane=guidance.frozen,
+                    taken_at=datetime.now(UTC),
+                ),
+            )
+        self.room.metrics.live_frames.labels("answered").inc()
+        self.room.metrics.live_seconds.observe(ended - waiting.came_at)
+        milliseconds = {
+            "waiting": began - waiting.came_at,
+            "decoding": decoded - began,
+            "network": spent["network"],
+            "grading": ended - decoded - spent["network"],
+            "total": ended - waiting.came_at,
+        }
+        head = {
+            "type": "guidance",
+            "number": waiting.number,
+            "dropped": self.dropped,
+            "milliseconds": {name: round(1000 * seconds, 1) for name, seconds in milliseconds.items()},
+        }
+        return _joined(head, guidance.model_dump_json()), still
+
+    def _keep(self, plane: str, content: bytes) -> None:
+        """Stored while the next frames are answered; the client is told when it is durable."""
+        task = asyncio.create_task(self._store(plane, content))
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    async def _store(self, plane: str, content: bytes) -> None:
+        try:
+            stored = await run_in_threadpool(_stored, self.room.intake, content, address_of(self.websocket.scope))
+        except SonomyoError as error:
+            await self.websocket.send_json({"type": "problem", "plane": plane, **_told(error)})
+            return
+        await self.websocket.send_json({"type": "stored", "plane": plane, **stored})
+
+
+async def _started(websocket: WebSocket) -> LiveStart | None:
+    """The first message; None after a refusal."""
+    try:
+        text = await asyncio.wait_for(websocket.receive_text(), _START_SECONDS)
+        return LiveStart.model_validate_json(text)
+    except (TimeoutError, KeyError):
+        said = "The first message is text: a JSON object that says what frames will come."
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+        said = f"The first message is wrong: {wrong}"
+    await _refuse(websocket, "start", said, _POLICY_VIOLATION)
+    return None
+
+
+async def _refuse(websocket: WebSocket, reason: str, detail: str, code: int) -> None:
+    await websocket.send_json({"type": "problem", "reason": reason, "detail": detail})
+    await websocket.close(code, reason)
+
+
+def _stored(intake: Intake, content: bytes, peer_address: str | None) -> dict[str, str]:
+    with intake.begin() as file:
+        file.write(content)
+        stored = file.keep(peer_address=peer_address)
+    return {
+        "study_instance_uid": stored.attributes.study_instance_uid,
+        "sop_instance_uid": stored.attributes.sop_instance_uid,
+    }
+
+
+def _timed(ask: Ask, spent: dict[str, float]) -> Ask:
+    def timed(image: Pixels) -> Tensors:
+        began = time.perf_counter()
+        answer = ask(image)
+        spent["network"] = time.perf_counter() - began
+        return answer
+
+    return timed
+
+
+def _calibration(start: LiveStart) -> Calibration:
+    mm = start.mm_per_pixel
+    return Calibration(mm, mm, "the sender", None if mm is not None else "the sender gave no scale")
+
+
+def _region(start: LiveStart) -> Box | None:
+    return None if start.region is None else Box(*start.region)
+
+
+def _study(start: LiveStart) -> LiveStudy:
+    return LiveStudy(
+        name=uuid.uuid4().hex,
+        patient_id=start.patient_id,
+        accession_number=start.accession_number,
+        laterality=start.laterality,
+        mm_per_pixel=start.mm_per_pixel,
+        is_lossy=start.format == "jpeg",
+    )
+
+
+def _told(error: SonomyoError) -> dict[str, str]:
+    return {"reason": error.reason, "detail": str(error)}
+
+
+def _joined(head: dict[str, Any], guidance: str) -> str:
+    """One JSON object of both, without parsing the second again."""
+    return json.dumps(head, separators=(",", ":"))[:-1] + "," + guidance[1:]

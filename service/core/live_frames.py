@@ -1,0 +1,42 @@
+"""Frames as a cart or a capture card sends them live, to luminance."""
+
+from typing import Literal
+
+import numpy as np
+import simplejpeg
+
+from service.core.cine import Pixels
+from service.errors import InputRejected
+
+#: Pixels along a side; a capture card gives no more.
+LARGEST_SIDE = 4096
+SMALLEST_SIDE = 32
+FrameFormat = Literal["jpeg", "raw"]
+
+
+def decode_frame(payload: bytes | memoryview, how: FrameFormat, *, rows: int | None, columns: int | None) -> Pixels:
+    """(rows, columns) uint8. Raw frames are luminance row by row; of a JPEG the header says the size.
+
+    Raises InputRejected for what is no such frame, or too large a one.
+    """
+    return _raw(payload, rows or 0, columns or 0) if how == "raw" else _jpeg(payload)
+
+
+def _raw(payload: bytes | memoryview, rows: int, columns: int) -> Pixels:
+    if len(payload) != rows * columns:
+        said = f"A raw frame of {rows} x {columns} has {rows * columns} bytes; this one has {len(payload)}."
+        raise InputRejected(said, reason="frame_size")
+    return np.frombuffer(payload, np.uint8).reshape(rows, columns)
+
+
+def _jpeg(payload: bytes | memoryview) -> Pixels:
+    data = bytes(payload)
+    try:
+        rows, columns, *_ = simplejpeg.decode_jpeg_header(data)
+        if not SMALLEST_SIDE <= min(rows, columns) <= max(rows, columns) <= LARGEST_SIDE:
+            said = f"A frame has {SMALLEST_SIDE} to {LARGEST_SIDE} pixels a side; this one is {columns} x {rows}."
+            raise InputRejected(said, reason="frame_size")
+        grey = simplejpeg.decode_jpeg(data, colorspace="GRAY", strict=True)
+    except ValueError as error:
+        raise InputRejected("The frame is no JPEG that can be read.", reason="frame_corrupt") from error
+    return np.asarray(grey, np.uint8)[..., 0]
