@@ -12,7 +12,7 @@ from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
 from service.core.measure.wrist_findings import PLANE_NAME
-from service.core.quality import grade_in
+from service.core.quality import Grade, grade_in
 from service.core.report import Comparison, Provenance, Report, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
@@ -227,10 +227,14 @@ def _left_out(reasons: Sequence[str]) -> list[str]:
 
 def _cine_limitations(cine: AnalysedCine) -> list[str]:
     not_measured = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
-    quality = [finding.text for finding in cine.findings if finding.kind is FindingKind.QUALITY and finding.flags]
+    quality = [finding.text for finding in cine.findings if _is_doubted_quality(finding)]
     flags = dict.fromkeys(flag for finding in cine.findings for flag in finding.flags)
     flagged = [_FLAG_SENTENCES[flag] for flag in flags if flag in _FLAG_SENTENCES]
     return [*not_measured, *_calibration(cine), *quality, *_missing_frames(cine), *flagged, *_time(cine)]
+
+
+def _is_doubted_quality(finding: Finding) -> bool:
+    return finding.kind is FindingKind.QUALITY and bool(set(finding.flags) - {Grade.A.flag})
 
 
 def _calibration(cine: AnalysedCine) -> list[str]:
@@ -248,7 +252,7 @@ def _missing_frames(cine: AnalysedCine) -> list[str]:
     counted = [
         1 - finding.value / 100
         for finding in cine.findings
-        if finding.kind is FindingKind.QUALITY and finding.flags and isinstance(finding.value, float) and finding.unit == "%"
+        if _is_doubted_quality(finding) and isinstance(finding.value, float) and finding.unit == "%"
     ]
     missing: dict[tuple[int, int], list[str]] = {}
     for finding in filter(is_measured, cine.findings):

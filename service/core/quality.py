@@ -53,3 +53,14 @@ def grade_of(faults: Collection[Fault]) -> Grade:
 def grade_in(flags: Collection[str]) -> Grade | None:
     """The grade that a finding's flags tell; None where they tell none."""
     return next((grade for grade in Grade if grade.flag in flags), None)
+
+
+def told(faults: Collection[Fault]) -> str:
+    """All of them as one clause."""
+    return "; ".join(fault.text for fault in faults)
+
+
+def stated(faults: Collection[Fault]) -> str:
+    """The grade as a sentence to follow others, with what decided it."""
+    because = f": {told(faults)}" if faults else ""
+    return f" Grade {grade_of(faults)}{because}."

@@ -211,7 +211,8 @@ def test_frames_that_show_nothing_are_null_counted_and_said() -> None:
     assert "some_frames_not_measured" in found["thickness"].flags
     assert "3 of 5 frames" in found["thickness"].text
     assert found["image_quality"].value == pytest.approx(60)
-    assert "no_aponeuroses" in found["image_quality"].flags
+    assert found["image_quality"].flags == ("grade_b", "no_aponeuroses")
+    assert "Grade B: fascicles were measured in 60% of the frames" in found["image_quality"].text
     assert found["thickness"].evidence.frames[0] in {1, 3, 5}
 
 
@@ -243,7 +244,7 @@ def test_input_that_is_no_muscle_gives_one_not_measured_with_the_reason(answer: 
     cine = muscle_cine([Muscle()] * 3)
     findings = MuscleArchitecture().analyse(cine, scripted([answer] * 3), described)
     assert [(finding.name, finding.kind) for finding in findings] == [("not_measured", FindingKind.NOT_MEASURED)]
-    assert findings[0].flags == (reason,)
+    assert findings[0].flags == (reason, "grade_c")
     assert findings[0].value is None
     assert findings[0].series is None
     assert findings[0].text.startswith("Not measured: ")
@@ -251,7 +252,7 @@ def test_input_that_is_no_muscle_gives_one_not_measured_with_the_reason(answer: 
 
 def test_lines_without_fascicles_in_any_frame_are_not_believed_to_be_muscle() -> None:
     (finding,) = analyse(muscle_cine([Muscle()] * 2), [only_lines()] * 2).values()
-    assert (finding.name, finding.flags) == ("not_measured", ("no_coherent_fascicles",))
+    assert (finding.name, finding.flags) == ("not_measured", ("no_coherent_fascicles", "grade_c"))
     assert "two lines were found in 2 of 2 frames" in finding.text
 
 

@@ -64,7 +64,8 @@ def test_cine_whose_probe_was_lifted_for_a_while_says_so_in_its_quality() -> Non
     lifted = replace(spot_cine(), frames=lambda: iter([*(Frame(n, noise) for n in range(1, 17)), *scanned[16:]]))
     quality = analyse(lifted, networks())["image_quality"]
     assert "Windows without a muscle between two fasciae: 1." in quality.text
-    assert "windows_out_of_distribution" in quality.flags
+    assert quality.flags == ("grade_b", "windows_without_muscle")
+    assert quality.text.endswith("Grade B: in some windows no muscle between two fasciae was found.")
     assert isinstance(quality.value, float)
     assert 50 < quality.value < 100
 
@@ -90,7 +91,7 @@ def test_cine_names_the_nearest_training_cases() -> None:
 def test_cine_unlike_the_training_cines_abstains_and_says_why() -> None:
     found = analyse(spot_cine(), networks(distance=2.5))
     assert list(found) == ["not_measured"]
-    assert found["not_measured"].flags == ("out_of_distribution",)
+    assert found["not_measured"].flags == ("out_of_distribution", "grade_c")
     assert "2.5 times" in found["not_measured"].text
 
 

@@ -29,7 +29,7 @@ class MuscleArchitecture:
 
     frames_per_batch: int = MODEL.max_batch_size
     name: str = "muscle_architecture"
-    version: str = "1.3.0"
+    version: str = "1.4.0"
     models: tuple[ModelSpec, ...] = (MODEL,)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:

@@ -85,7 +85,7 @@ class MyofascialPain:
 
     clips_per_batch: int = 8
     name: str = "myofascial_pain"
-    version: str = "1.0.0"
+    version: str = "1.1.0"
     models: tuple[ModelSpec, ...] = (ENCODER, CLASSIFIER)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:

@@ -1,21 +1,21 @@
 """The frames of a cine, measured, become the findings of muscle architecture."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from service.core import wording
 from service.core.findings import Finding, FindingKind, Interval, Series
-from service.core.measure.architecture import LARGEST_EXTRAPOLATED_SHARE, THICKNESS_AT, FrameArchitecture, Reason
+from service.core.measure.architecture import THICKNESS_AT, FrameArchitecture, Reason
+from service.core.measure.architecture_quality import cine_faults, is_mostly_extrapolated
 from service.core.measure.basis import Basis
 from service.core.measure.checks import OF_LINES, Doubt, Doubts, find_doubts
 from service.core.measure.contraction_findings import Course, contraction_findings
 from service.core.measure.intervals import load_calibration
 from service.core.measure.series import Summary, summarise
 from service.core.measure.smoothing import Smoothed, smooth
+from service.core.quality import Fault, Grade, grade_of, stated, told
 
 #: A cine shows muscle when at least this share of its frames does.
 _SMALLEST_SHARE = 0.2
@@ -122,12 +122,15 @@ class ArchitectureFindings(Basis):
         if all(frame.pennation_deg is None for frame in frames):
             return (self._no_fascicles(shown),)
         doubts = find_doubts(frames, self.seconds())
+        faults = cine_faults(frames, doubts)
+        if grade_of(faults) is Grade.C:
+            return (self._too_poor(faults),)
         measured = {quantity.name: self._measure(quantity, doubts) for quantity in QUANTITIES}
         course = Course(*(measured[name].curve for name in ("pennation_angle", "thickness", "fascicle_length")))
         return (
             *map(self._quantity, measured.values()),
             *contraction_findings(self, course),
-            self._image_quality(shown, doubts),
+            self._image_quality(shown, doubts, faults),
         )
 
     def _measure(self, quantity: Quantity, doubts: Doubts) -> _Measured:
@@ -151,7 +154,7 @@ class ArchitectureFindings(Basis):
         return Finding(
             **self.common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
-            flags=(str(reason),),
+            flags=(str(reason), Grade.C.flag),
             text=f"Not measured: no muscle between two aponeuroses was recognised {where}; mostly, {SENTENCES[reason]}.",
             evidence=self.evidence(),
         )
@@ -161,11 +164,21 @@ class ArchitectureFindings(Basis):
         return Finding(
             **self.common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
-            flags=(str(Reason.NO_FASCICLES),),
+            flags=(str(Reason.NO_FASCICLES), Grade.C.flag),
             text=(
                 f"Not measured: two lines were found in {shown} of {len(self.frames)} frames,"
                 f" but {SENTENCES[Reason.NO_FASCICLES]} in any: this may be no muscle."
             ),
+            evidence=self.evidence(),
+        )
+
+    def _too_poor(self, faults: Sequence[Fault]) -> Finding:
+        """Each fault alone could be lived with; together they leave no number to trust."""
+        return Finding(
+            **self.common("not_measured"),
+            kind=FindingKind.NOT_MEASURED,
+            flags=(*(fault.reason for fault in faults), Grade.C.flag),
+            text=f"Not measured: the cine is graded C: {told(faults)}.",
             evidence=self.evidence(),
         )
 
@@ -218,7 +231,7 @@ class ArchitectureFindings(Basis):
             evidence=self.evidence(),
         )
 
-    def _image_quality(self, shown: int, doubts: Doubts) -> Finding:
+    def _image_quality(self, shown: int, doubts: Doubts, faults: Sequence[Fault]) -> Finding:
         frames = self.frames
         reasons = Counter(frame.reason for frame in frames if frame.reason).most_common()
         doubted = Counter(doubt for found in doubts.values() for doubt in sorted(found)).most_common()
@@ -230,8 +243,8 @@ class ArchitectureFindings(Basis):
             kind=FindingKind.QUALITY,
             value=100 * shown / len(frames),
             unit="%",
-            flags=tuple(str(one) for one, _ in (*reasons, *doubted)),
-            text=measured + why + _doubted(doubted),
+            flags=(grade_of(faults).flag, *(str(one) for one, _ in (*reasons, *doubted))),
+            text=measured + why + _doubted(doubted) + stated(faults),
             evidence=self.evidence(),
         )
 
@@ -240,7 +253,6 @@ class ArchitectureFindings(Basis):
 
     def _flags(self, measured: _Measured, summary: Summary) -> tuple[str, ...]:
         quantity = measured.quantity
-        shares = [frame.extrapolated_share for frame in self.frames if frame.extrapolated_share is not None]
         is_length = quantity.name == "fascicle_length"
         flags = {
             "not_calibrated": quantity.unit == _LENGTH and self.scale.unit != "mm",
@@ -248,7 +260,7 @@ class ArchitectureFindings(Basis):
             "some_frames_not_measured": summary.measured < len(self.frames),
             "impossible_frames_left_out": bool(measured.left_out),
             "interval_from_simulation": self._interval(quantity, summary) is not None,
-            "mostly_extrapolated": is_length and bool(shares) and float(np.median(shares)) > LARGEST_EXTRAPOLATED_SHARE,
+            "mostly_extrapolated": is_length and is_mostly_extrapolated(self.frames),
         }
         return tuple(flag for flag, applies in flags.items() if applies)
 

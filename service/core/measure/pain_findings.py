@@ -14,6 +14,7 @@ from service.core.findings import AnalysisUsed, Finding, FindingKind, FindingSit
 from service.core.identifiers import derive_uid
 from service.core.measure.grounds import evidence_of, said_by
 from service.core.muscle_strip import Strip
+from service.core.quality import Fault, Grade, grade_of, stated
 
 NAME = "myofascial_pain_probability"
 STUDY_NAME = "myofascial_pain_probability_of_study"
@@ -92,7 +93,7 @@ class PainFindings:
         return Finding(
             **self._common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
-            flags=("out_of_distribution",),
+            flags=("out_of_distribution", Grade.C.flag),
             text=(
                 "Not measured: the cine is unlike the upper trapezius cines that the network was trained on"
                 f" ({why}): other anatomy, another way of scanning, or no contact."
@@ -142,15 +143,25 @@ class PainFindings:
         counted = f"Of {self._all()} windows, {self._known():.0f} show a muscle like those trained on."
         if self.without_muscle:
             counted += f" Windows without a muscle between two fasciae: {self.without_muscle}."
+        faults = self._faults()
         return Finding(
             **self._common("image_quality"),
             kind=FindingKind.QUALITY,
             value=100 * share,
             unit="%",
-            flags=() if share == 1 else ("windows_out_of_distribution",),
-            text=counted,
+            flags=(grade_of(faults).flag, *(fault.reason for fault in faults)),
+            text=counted + stated(faults),
             evidence=evidence_of(self.cine),
         )
+
+    def _faults(self) -> tuple[Fault, ...]:
+        """What is wrong with a cine that is measured all the same."""
+        unlike = any(window.distance > 1 for window in self.windows)
+        found = {
+            "windows_out_of_distribution": ("some windows are unlike what the network was trained on", unlike),
+            "windows_without_muscle": ("in some windows no muscle between two fasciae was found", self.without_muscle > 0),
+        }
+        return tuple(Fault(reason=reason, text=text) for reason, (text, applies) in found.items() if applies)
 
     def _logits(self) -> Floats:
         """Mean over the windows, of the classifier and of each copy."""

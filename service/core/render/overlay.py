@@ -18,11 +18,14 @@ LINE_COLOURS = {
     "superficial_aponeurosis": (86, 180, 233),
     "deep_aponeurosis": (230, 159, 0),
     "fascicle": (240, 228, 66),
+}
+#: Of structures of the wrist, by what they are: there are more of them than colours that people tell apart.
+STRUCTURE_COLOURS = {
+    **dict.fromkeys(sorted(BONES), (86, 180, 233)),
+    **dict.fromkeys(sorted(TENDONS), (230, 159, 0)),
     "median_nerve": (240, 228, 66),
     "ulnar_nerve": (240, 228, 66),
     "ulnar_artery": (213, 94, 0),
-    **dict.fromkeys(sorted(BONES), (86, 180, 233)),
-    **dict.fromkeys(sorted(TENDONS), (230, 159, 0)),
 }
 _OTHER_COLOUR = (204, 121, 167)
 _HALO = (0, 0, 0, 170)
@@ -61,7 +64,7 @@ def overlaid(picture: Pixels, lines: Sequence[Polyline]) -> Image.Image:
 
 def colour_of(name: str) -> tuple[int, int, int]:
     """The colour of a line by its label."""
-    return LINE_COLOURS.get(name, _OTHER_COLOUR)
+    return LINE_COLOURS.get(name) or STRUCTURE_COLOURS.get(name, _OTHER_COLOUR)
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, line: Polyline, *, stroke: float) -> None:
