@@ -32,13 +32,13 @@ class HRNet(nn.Module):
         self.structure = nn.Sequential(convolution(total, total, size=1), nn.Conv2d(total, structures, 1))
 
     def forward(self, image: Tensor) -> tuple[None, Tensor]:
-        """(B, structures, H, W), drawn at a quarter of that."""
+        """(B, structures, H, W), drawn at a quarter of that; in training half of H and W."""
         wide = self.stem(standardised(image))
         levels = [self.first(wide)]
         for stage, (lower, modules) in enumerate(zip(self.lower, self.stages, strict=True)):
             levels = modules([*levels, lower(levels[-1] if stage else wide)])
         same = [level if number == 0 else _enlarged(level, 2**number, "bilinear") for number, level in enumerate(levels)]
-        return None, _enlarged(self.structure(torch.cat(same, 1)), 4, "bilinear")
+        return None, _enlarged(self.structure(torch.cat(same, 1)), 2 if self.training else 4, "bilinear")
 
 
 class _Module(nn.Module):

@@ -7,7 +7,7 @@ from torch.nn import functional
 from training.network_parts import Residual, convolution, standardised
 
 #: Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's sides, and how many residual blocks follow each halving.
-_WIDTHS = (24, 32, 64, 112)
+_WIDTHS = (28, 40, 72, 128)
 _BLOCKS = (0, 1, 2, 3)
 _DROPPED = 0.2
 
@@ -25,16 +25,22 @@ class SharedTrunk(nn.Module):
         self.beside = nn.ModuleList(nn.Conv2d(below, width, 1) for below, width in narrower)
         self.up = nn.ModuleList(convolution(width, width) for _, width in narrower)
         self.plane = nn.Sequential(nn.Dropout(_DROPPED), nn.Linear(sum(_WIDTHS), planes))
+        # Tendons look alike: which one it is depends on the plane, which only the whole picture tells.
+        self.context = nn.Linear(sum(_WIDTHS), _WIDTHS[-1])
         self.structure = nn.Conv2d(_WIDTHS[0], structures, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, planes), and (B, structures, H, W) drawn at half of that."""
+        """(B, planes), and (B, structures, H, W) drawn at half of that; in training as drawn."""
         x, levels = standardised(image), []
         for down in self.down:
             x = down(x)
             levels.append(x)
-        plane: Tensor = self.plane(torch.cat([level.mean((2, 3)) for level in levels], 1))
+        whole = torch.cat([level.mean((2, 3)) for level in levels], 1)
+        plane: Tensor = self.plane(whole)
+        x = x + self.context(whole)[:, :, None, None]
         for beside, up, level in zip(self.beside, self.up, levels[-2::-1], strict=True):
             x = up(level + functional.interpolate(beside(x), scale_factor=2.0, mode="nearest"))
-        drawn: Tensor = functional.interpolate(self.structure(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return plane, drawn
+        drawn: Tensor = self.structure(x)
+        if self.training:
+            return plane, drawn
+        return plane, functional.interpolate(drawn, scale_factor=2.0, mode="bilinear", align_corners=False)
