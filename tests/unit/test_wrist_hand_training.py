@@ -12,7 +12,7 @@ import torch
 
 from service.core.wrist_planes import STRUCTURES
 from training.wrist_hand.model import CLASSES, NETWORKS, SERVED_NETWORK, ServedWristHand, giga_multiply_accumulates
-from training.wrist_hand.train import Schedule, structure_loss, train
+from training.wrist_hand.train import Schedule, draw, structure_loss, train
 from training.wrist_hand.volunteers import NAMES, SIZE, Pictures
 
 SCHEDULE = Schedule(steps=4, batch=2, warm_up=1, save_every=2)
@@ -73,3 +73,24 @@ def test_training_that_was_stopped_ends_with_the_same_weights(pictures: Pictures
     train(pictures, SCHEDULE, tmp_path / "stopped", stop_at=2)
     again = train(pictures, SCHEDULE, tmp_path / "stopped")
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_batch_is_mostly_of_pictures_whose_structures_are_drawn(pictures: Pictures) -> None:
+    many = Pictures(*(np.concatenate([getattr(pictures, name)] * 20) for name in Pictures.__slots__))
+    mixed = replace(many, annotated=np.arange(len(many.plane)) % 3 == 0)
+    random = np.random.default_rng(0)
+    chosen = draw(mixed, Schedule(batch=16), random)
+    assert len(set(chosen.tolist())) == 16
+    assert mixed.annotated[chosen].sum() == 12
+    alone = draw(mixed, Schedule(batch=16, network="hrnet-w18"), random)
+    assert mixed.annotated[alone].all()
+
+
+def test_structure_loss_looks_at_the_pixels_of_the_drawing() -> None:
+    structures = torch.zeros((1, 8, 8), dtype=torch.long)
+    structures[:, :4] = 1
+    logits = torch.full((1, CLASSES, 4, 4), -9.0)
+    logits[:, 1, :2] = logits[:, 0, 2:] = 9.0
+    inside = torch.ones((1, 8, 8))
+    assert float(structure_loss(logits, structures, inside)) < 0.05
+    assert float(structure_loss(logits.flip(2), structures, inside)) > 1
