@@ -6,7 +6,6 @@ their own division into train and test is kept. Whatever the network calls media
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from service.core.wrist_planes import structure_number
 from training.frame_changes import Moves, draw_grid, moved, seen_by_another_scanner
 from training.wrist_hand.evaluate import predict
 from training.wrist_hand.results import RESULTS, keep
-from training.wrist_hand.scores import with_interval
+from training.wrist_hand.scores import Indices, with_interval
 from training.wrist_hand.train import load_network, structure_loss
 from training.wrist_hand.volunteers import SIZE, Bytes
 
@@ -59,9 +58,9 @@ def nerve_dice(network: nn.Module, images: Bytes, nerves: Bytes) -> dict[str, fl
     called = np.isin(drawn, _NERVES)
     wanted = nerves > 0
 
-    def dice(chosen: np.ndarray[Any, np.dtype[np.integer]]) -> float:
-        both = np.count_nonzero(called[chosen] & wanted[chosen])
-        return float(2 * both / max(1, np.count_nonzero(called[chosen]) + np.count_nonzero(wanted[chosen])))
+    def dice(chosen: Indices) -> float:
+        one, other = called[chosen], wanted[chosen]
+        return float(2 * (one & other).sum() / max(1.0, float(one.sum() + other.sum())))
 
     return with_interval(dice, np.arange(len(images)))
 
