@@ -125,18 +125,24 @@ def _impression(findings: Sequence[Finding]) -> str:
     if not cines:
         return "Nothing was measured: no instance of this study could be analysed."
     several = len({cine.number for cine in cines}) > 1
-    together = [_of_all(finding) for finding in of_all_cines(findings)]
-    return "\n".join((*together, *(_prefix(cine, several=several) + _sentence(cine) for cine in cines)))
+    together = [_of_all(finding, several=several) for finding in of_all_cines(findings)]
+    sentences = (_prefix(cine, several=several) + _sentence(cine, several=several) for cine in cines)
+    return "\n".join((*together, *filter(None, sentences)))
 
 
 def _prefix(cine: AnalysedCine, *, several: bool) -> str:
     return f"Cine {cine.number}: " if several else ""
 
 
-def _sentence(cine: AnalysedCine) -> str:
+def _sentence(cine: AnalysedCine, *, several: bool) -> str:
     subject = ", ".join(filter(None, (label(cine.analysis_name), _site(cine))))
     measured = _headlines(cine)
-    stated = [_planes(cine), *(finding.text for finding in cine.findings if _is_class(finding) and finding.name != PLANE_NAME)]
+    stated = [
+        _planes(cine) if several else "",
+        *(finding.text for finding in cine.findings if _is_class(finding) and finding.name != PLANE_NAME),
+    ]
+    if not measured and not any(stated) and _planes(cine):
+        return ""  # of a single cine the study's checklist says it all
     if not measured and not any(stated):
         reasons = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
         return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."
@@ -154,10 +160,10 @@ def _is_class(finding: Finding) -> bool:
     return finding.kind is FindingKind.CLASSIFICATION
 
 
-def _of_all(finding: Finding) -> str:
+def _of_all(finding: Finding, *, several: bool) -> str:
     subject = ", ".join(filter(None, (label(finding.analysis.name), site_text(finding.site))))
     stated = f"{_headline(finding)}." if is_measured(finding) else finding.text
-    return f"All cines together: {subject}: {stated}"
+    return f"All cines together: {subject}: {stated}" if several else f"{subject}: {stated}"
 
 
 def _reason(text: str) -> str:

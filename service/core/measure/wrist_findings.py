@@ -8,7 +8,7 @@ import numpy as np
 
 from service.core import codes, wording
 from service.core.cine import Cine
-from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed, Polyline, Series
+from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed, Polyline
 from service.core.measure.grounds import evidence_of, said_by, stored_points
 from service.core.measure.plane import Scale
 from service.core.measure.wrist_frames import BestFrames, GradedFrame, Nerve
@@ -89,7 +89,6 @@ class WristFindings:
             range=(low, high),
             text=f"{wording.label(name)} {wording.quantity(middle, unit)}{spread}{counted}, at the tunnel's inlet, {where}.",
             evidence=self._evidence(shown, lines=self._outlines(shown, [_NERVE])),
-            series=self._series() if name == "median_nerve_area" else None,
         )
 
     def _image_quality(self) -> Finding:
@@ -112,13 +111,6 @@ class WristFindings:
             flags=("no_standard_plane",),
             text="Not measured: no frame shows one of the fifteen standard planes of wrist and hand.",
             evidence=self._evidence(),
-        )
-
-    def _series(self) -> Series:
-        return Series(
-            time_seconds=tuple(self.cine.time_axis.at(moment.number) for moment in self.moments),
-            values=tuple(None if (nerve := _usable(moment)) is None else nerve.area_mm2 for moment in self.moments),
-            unit="mm2",
         )
 
     def _outlines(self, frame: GradedFrame, names: Iterable[str]) -> tuple[Polyline, ...]:

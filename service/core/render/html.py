@@ -29,7 +29,7 @@ from service.core.wording import (
 )
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
-_PLOTTED = {"muscle_architecture": ("thickness", "pennation_angle")}
+_PLOTTED: Mapping[str, tuple[str, ...]] = {"muscle_architecture": ("thickness", "pennation_angle")}
 _STATUS = {
     ReportStatus.PRELIMINARY: "Preliminary: automated draft, not verified by a person",
     ReportStatus.FINAL: "Final: signed",
@@ -96,6 +96,9 @@ class CineView:
     rows: tuple[Row, ...]
     statements: tuple[str, ...]
     has_interval: bool
+    has_frames: bool
+    #: Several pictures in one, which need the width of the page.
+    is_wide: bool
     has_reference: bool
     has_remarks: bool
 
@@ -115,6 +118,8 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView
         rows=rows,
         statements=_statements(report, cine) if rows else _all_told(cine),
         has_interval=any(row.interval for row in rows),
+        has_frames=any(row.frames for row in rows),
+        is_wide=_is_sheet(cine),
         has_reference=any(row.reference for row in rows),
         has_remarks=any(row.flags for row in rows),
     )
@@ -192,7 +197,7 @@ def _span(low: float, high: float, unit: str | None) -> str:
 
 
 def _caption(cine: AnalysedCine) -> str:
-    if any(finding.name == PLANE_NAME for finding in cine.findings):
+    if _is_sheet(cine):
         return "The best frame of each standard plane, with its grade and the outlines of what it has to show"
     lines = shown_lines(cine.findings)
     if not lines:
@@ -208,9 +213,14 @@ def _caption(cine: AnalysedCine) -> str:
     return f"Frame {line.frame}{at}"
 
 
+def _is_sheet(cine: AnalysedCine) -> bool:
+    """Whether the picture of a cine is that of its standard planes side by side."""
+    return any(finding.name == PLANE_NAME for finding in cine.findings)
+
+
 def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
     """Name and colour of each line, in the order in which they are drawn."""
-    if any(finding.name == PLANE_NAME for finding in cine.findings):
+    if _is_sheet(cine):
         return ()
     names = dict.fromkeys(line.label for line in shown_lines(cine.findings))
     return tuple((label(name), "#{:02x}{:02x}{:02x}".format(*colour_of(name))) for name in names)
