@@ -90,6 +90,18 @@ class Contraction(Value):
     shortening_velocity_high: float | None = None
 
 
+class ShownFrame(Value):
+    """What one frame of a wrist shows: its plane with the probability, or none; its grade, and the rules that decided that."""
+
+    frame: int
+    plane: str | None
+    probability: float
+    grade: Literal["A", "B", "C"] | None = None
+    reasons: tuple[str, ...] = ()
+    #: Names of those that were drawn.
+    structures: tuple[str, ...] = ()
+
+
 class CalibrationUsed(Value):
     """The scale behind a number. `source` names the attribute, `reason` says why there is none."""
 
@@ -162,6 +174,8 @@ class Finding(Value):
     series: Series | None = None
     #: Of `contraction_count`: all of them, in order.
     contractions: tuple[Contraction, ...] = ()
+    #: Of `image_quality` of a wrist: every frame.
+    shown_frames: tuple[ShownFrame, ...] = ()
     #: What `value` summarises: "median" over frames, for example; with `range` the extremes.
     statistic: str | None = None
     range: tuple[float, float] | None = None

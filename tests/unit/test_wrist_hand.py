@@ -35,6 +35,11 @@ def test_examination_gives_each_plane_its_best_frame_and_names_those_that_are_mi
     (quality,) = named(found, "image_quality")
     assert quality.kind is FindingKind.QUALITY
     assert quality.text.startswith("Of 11 frames ")
+    assert [one.frame for one in quality.shown_frames] == list(range(1, 12))
+    last = quality.shown_frames[-1]
+    assert (last.plane, last.grade) == ("S2", planes[0].flags[0].removeprefix("grade_").upper())
+    assert {"radius", "lister_tubercle"} <= set(last.structures)
+    assert all((one.grade is None) == (one.plane is None) for one in quality.shown_frames)
     together = study_finding(found)
     assert together is not None
     assert together.value == pytest.approx(100 * 2 / 15)

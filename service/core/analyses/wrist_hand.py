@@ -72,5 +72,5 @@ class WristHand:
                     answer["sureness"][row].astype(np.uint8, copy=False),
                 )
                 best.add(frame)
-                moments.append(Moment(number, frame.plane.name if frame.plane else None, frame.grade, frame.nerve))
+                moments.append(Moment.of(frame))
         return moments, best

@@ -8,7 +8,7 @@ import numpy as np
 
 from service.core import codes, wording
 from service.core.cine import Cine
-from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed, Polyline
+from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed, Polyline, ShownFrame
 from service.core.measure.grounds import evidence_of, said_by, stored_points
 from service.core.measure.plane import Scale
 from service.core.measure.wrist_frames import BestFrames, GradedFrame, Nerve
@@ -25,10 +25,21 @@ _NERVE = "median_nerve"
 class Moment:
     """What is kept of a frame while the cine streams."""
 
-    number: int
-    plane: str | None
-    grade: Grade | None
+    shown: ShownFrame
     nerve: Nerve | None
+
+    @classmethod
+    def of(cls, frame: GradedFrame) -> "Moment":
+        """Names and numbers only."""
+        shown = ShownFrame(
+            frame=frame.number,
+            plane=None if frame.plane is None else frame.plane.name,
+            probability=round(frame.probability, 4),
+            grade=None if frame.grade is None else frame.grade.value,
+            reasons=tuple(fault.reason for fault in frame.faults),
+            structures=tuple(sorted(frame.structures)),
+        )
+        return cls(shown, frame.nerve)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +103,17 @@ class WristFindings:
         )
 
     def _image_quality(self) -> Finding:
-        grades = Counter(moment.grade for moment in self.moments)
-        counted = ", ".join(f"{grades[grade]} are graded {grade}" for grade in Grade if grades[grade])
+        grades = Counter(moment.shown.grade for moment in self.moments)
+        counted = ", ".join(f"{grades[grade.value]} are graded {grade}" for grade in Grade if grades[grade.value])
         without = f", {grades[None]} show no standard plane" if grades[None] else ""
         return Finding(
             **self._common("image_quality"),
             kind=FindingKind.QUALITY,
-            value=100 * (grades[Grade.A] + grades[Grade.B]) / len(self.moments),
+            value=100 * (grades["A"] + grades["B"]) / len(self.moments),
             unit="%",
             text=f"Of {len(self.moments)} frames {counted}{without}.",
             evidence=self._evidence(),
+            shown_frames=tuple(moment.shown for moment in self.moments),
         )
 
     def _nothing(self) -> Finding:
@@ -131,7 +143,7 @@ class WristFindings:
 
 def _usable(moment: Moment) -> Nerve | None:
     """The nerve of a frame that is good enough to measure in."""
-    return moment.nerve if moment.grade in {Grade.A, Grade.B} else None
+    return moment.nerve if moment.shown.grade in {"A", "B"} else None
 
 
 def _known(frame: GradedFrame) -> tuple[Plane, Grade]:
