@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 from sqlalchemy import Engine, text
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from service.access import Role
 from service.adapters.access import ApiKeys, SignInLinks
@@ -276,5 +276,5 @@ def _flatten(routes: Iterable[Any]) -> Iterator[Route]:
     for route in routes:
         if isinstance(route, Route):
             yield route
-        elif not isinstance(route, Mount):
+        elif not isinstance(route, Mount | WebSocketRoute):
             yield from _flatten(route.original_router.routes)

@@ -90,12 +90,12 @@ def test_config_file_of_malformed_toml_is_one_line_that_names_it(content: bytes,
 @pytest.mark.parametrize("command", ["listener", "worker", "api", "up", "demo", "analyze", "explain"])
 def test_routing_rule_for_an_unknown_analysis_stops_the_start(command: str, tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
-    rules.write_text('[[rules]]\nanalysis = "muscle_architecture"\n[[rules]]\nanalysis = "wrist_hand"\n')
+    rules.write_text('[[rules]]\nanalysis = "muscle_architecture"\n[[rules]]\nanalysis = "knee_joint"\n')
     file: list[str | Path] = [rules] if command in ("analyze", "explain") else []
     output: list[str | Path] = ["-o", tmp_path / "out"] if command == "analyze" else []
     done = sonomyo(tmp_path, command, *file, *output, routing_file=str(rules))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    for word in (str(rules), "rule 2", "wrist_hand", "muscle_architecture"):
+    for word in (str(rules), "rule 2", "knee_joint", "muscle_architecture"):
         assert word in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["rules.toml"]
 
