@@ -14,7 +14,7 @@ from service.core.compose import Gaps, Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
-from service.core.instance import InstanceAttributes
+from service.core.instance import LIVE_MANUFACTURER, InstanceAttributes
 from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable
@@ -186,6 +186,8 @@ class Flow:
                 return  # all were moved to another study: there is nothing left that an object could refer to
             if not analyses and not (previous and previous.findings):
                 return  # nothing was analysed: no destination asked to be told so
+            if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
+                return  # nobody else has these pictures: what refers to them would lead nowhere
             rendered = [made for render in self.renderers.values() if (made := render(report, instances)) is not None]
             for made in rendered:
                 unit.reports.save_rendered(made)

@@ -8,6 +8,7 @@ import json
 import struct
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from service.access import Principal, Role
+from service.access import AuditLog, Principal, Role
 from service.api.instrumentation import Metrics
-from service.api.limits import address_of
+from service.api.limits import address_of, client_of
 from service.api.uploads import Intake
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Box, Calibration, Pixels
@@ -30,13 +31,17 @@ from service.core.render.still import LiveStudy, render_still
 from service.core.wrist_planes import PLANES
 from service.errors import InputRejected, SonomyoError
 
-MOST_SESSIONS = 4
-#: One frame; a raw one of the largest capture card has half of that.
-LARGEST_MESSAGE_BYTES = 16 << 20
+MOST_SESSIONS, MOST_SESSIONS_OF_ONE = 4, 2
+#: After this a client connects anew, so that a key or a session that has ended does not go on.
+LONGEST_SECONDS = 1800.0
+#: A raw frame of the largest size, and its number.
+LARGEST_MESSAGE_BYTES = (16 << 20) + 4
 _START_SECONDS = 10.0
 #: Nothing came for so long: the cart is gone.
 _IDLE_SECONDS = 60.0
 _NUMBER = struct.Struct(">I")
+#: What a DICOM value cannot hold (PS3.5 6.1.3).
+_NO_CONTROLS = r"^[^\\\x00-\x1f\x7f]*$"
 _POLICY_VIOLATION, _TRY_AGAIN_LATER, _UNSUPPORTED = 1008, 1013, 1003
 
 _log = structlog.stdlib.get_logger("sonomyo.live")
@@ -57,8 +62,8 @@ class LiveStart(BaseModel):
     region: tuple[int, int, int, int] | None = None
     #: Keep a frame of each plane that is shown well, as DICOM.
     keep: bool = False
-    patient_id: Annotated[str | None, Field(max_length=64)] = None
-    accession_number: Annotated[str | None, Field(max_length=16)] = None
+    patient_id: Annotated[str | None, Field(max_length=64, pattern=_NO_CONTROLS)] = None
+    accession_number: Annotated[str | None, Field(max_length=16, pattern=_NO_CONTROLS)] = None
     laterality: Literal["L", "R"] | None = None
 
     @model_validator(mode="after")
@@ -80,22 +85,25 @@ class LiveRoom:
     ask: Callable[[Pixels], Tensors]
     intake: Intake
     metrics: Metrics
-    _running: int = 0
+    audit: AuditLog
+    _running: Counter[str] = field(default_factory=Counter)
 
     async def serve(self, websocket: WebSocket) -> None:
         """One examination, from the handshake to its end."""
         principal = websocket.scope.get("state", {}).get("principal")
         await websocket.accept()
-        if self._running >= MOST_SESSIONS:
-            await _refuse(websocket, "busy", f"{MOST_SESSIONS} examinations run already.", _TRY_AGAIN_LATER)
+        name = client_of(websocket.scope)
+        if self._running.total() >= MOST_SESSIONS or self._running[name] >= MOST_SESSIONS_OF_ONE:
+            said = f"{MOST_SESSIONS} examinations run already, or {MOST_SESSIONS_OF_ONE} of yours."
+            await _refuse(websocket, "busy", said, _TRY_AGAIN_LATER)
             return
-        self._running += 1
+        self._running[name] += 1
         try:
             await self._examine(websocket, principal)
         except WebSocketDisconnect:
             pass
         finally:
-            self._running -= 1
+            self._running[name] -= 1
 
     async def _examine(self, websocket: WebSocket, principal: Principal | None) -> None:
         start = await _started(websocket)
@@ -104,11 +112,15 @@ class LiveRoom:
         if start.keep and (principal is None or not principal.role.includes(Role.RADIOLOGIST)):
             await _refuse(websocket, "role", f"To keep frames needs the role {Role.RADIOLOGIST.value}.", _POLICY_VIOLATION)
             return
-        session = _Session(self, websocket, start)
+        session = _Session(self, websocket, start, "unknown" if principal is None else principal.name)
         await websocket.send_json({"type": "ready", "planes": [{"plane": p.name, "title": p.title} for p in PLANES]})
         began = time.monotonic()
         try:
-            await session.run()
+            async with asyncio.timeout(LONGEST_SECONDS):
+                await session.run()
+        except TimeoutError:
+            said = f"An examination takes at most {LONGEST_SECONDS / 60:.0f} minutes; begin another."
+            await _refuse(websocket, "too_long", said, _TRY_AGAIN_LATER)
         finally:
             _log.info(
                 "live_session",
@@ -134,12 +146,15 @@ class _Session:
     room: LiveRoom
     websocket: WebSocket
     start: LiveStart
+    actor: str
     answered: int = 0
     dropped: int = 0
     kept: int = 0
     _newest: _Waiting | None = None
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _keeping: set[asyncio.Task[None]] = field(default_factory=set)
+    #: On another thread; what a socket has begun is ended before another may take its place.
+    _looking: "asyncio.Future[tuple[str, tuple[str, bytes] | None]] | None" = None
 
     async def run(self) -> None:
         """Until the client leaves. Raises WebSocketDisconnect."""
@@ -157,7 +172,10 @@ class _Session:
         finally:
             for task in (answering, receiving):
                 task.cancel()
-            await asyncio.gather(answering, receiving, *self._keeping, return_exceptions=True)
+            left: list[asyncio.Future[Any]] = [answering, receiving, *self._keeping]
+            if self._looking is not None:
+                left.append(self._looking)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _receive(self) -> None:
         while True:
@@ -186,15 +204,16 @@ class _Session:
             waiting, self._newest = self._newest, None
             if waiting is None:
                 continue
+            self._looking = asyncio.ensure_future(run_in_threadpool(self._look, examination, study, waiting, spent))
             try:
-                told, still = await run_in_threadpool(self._look, examination, study, waiting, spent)
+                told, still = await asyncio.shield(self._looking)
             except SonomyoError as error:
                 await self.websocket.send_json({"type": "problem", "number": waiting.number, **_told(error)})
                 continue
+            if still is not None:
+                self._keep(examination, *still)
             await self.websocket.send_text(told)
             self.answered += 1
-            if still is not None:
-                self._keep(*still)
 
     def _look(
         self, examination: LiveExamination, study: LiveStudy, waiting: _Waiting, spent: dict[str, float]
@@ -237,19 +256,30 @@ class _Session:
         }
         return _joined(head, guidance.model_dump_json()), still
 
-    def _keep(self, plane: str, content: bytes) -> None:
+    def _keep(self, examination: LiveExamination, plane: str, content: bytes) -> None:
         """Stored while the next frames are answered; the client is told when it is durable."""
-        task = asyncio.create_task(self._store(plane, content))
+        task = asyncio.create_task(self._store(examination, plane, content))
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
 
-    async def _store(self, plane: str, content: bytes) -> None:
+    async def _store(self, examination: LiveExamination, plane: str, content: bytes) -> None:
         try:
-            stored = await run_in_threadpool(_stored, self.room.intake, content, address_of(self.websocket.scope))
-        except SonomyoError as error:
-            await self.websocket.send_json({"type": "problem", "plane": plane, **_told(error)})
+            stored = await run_in_threadpool(self._stored, content)
+        except (SonomyoError, OSError) as error:
+            examination.release(plane)
+            _log.warning("live_frame_not_kept", exc_info=error)
+            told = _told(error) if isinstance(error, SonomyoError) else {"reason": "store", "detail": "There is no room for it."}
+            await self.websocket.send_json({"type": "problem", "plane": plane, **told})
             return
         await self.websocket.send_json({"type": "stored", "plane": plane, **stored})
+
+    def _stored(self, content: bytes) -> dict[str, str]:
+        with self.room.intake.begin() as file:
+            file.write(content)
+            stored = file.keep(peer_address=address_of(self.websocket.scope))
+        attributes = stored.attributes
+        self.room.audit.append(actor=self.actor, action="live_frame_kept", subject=attributes.study_instance_uid)
+        return {"study_instance_uid": attributes.study_instance_uid, "sop_instance_uid": attributes.sop_instance_uid}
 
 
 async def _started(websocket: WebSocket) -> LiveStart | None:
@@ -269,16 +299,6 @@ async def _started(websocket: WebSocket) -> LiveStart | None:
 async def _refuse(websocket: WebSocket, reason: str, detail: str, code: int) -> None:
     await websocket.send_json({"type": "problem", "reason": reason, "detail": detail})
     await websocket.close(code, reason)
-
-
-def _stored(intake: Intake, content: bytes, peer_address: str | None) -> dict[str, str]:
-    with intake.begin() as file:
-        file.write(content)
-        stored = file.keep(peer_address=peer_address)
-    return {
-        "study_instance_uid": stored.attributes.study_instance_uid,
-        "sop_instance_uid": stored.attributes.sop_instance_uid,
-    }
 
 
 def _timed(ask: Ask, spent: dict[str, float]) -> Ask:
@@ -308,6 +328,7 @@ def _study(start: LiveStart) -> LiveStudy:
         laterality=start.laterality,
         mm_per_pixel=start.mm_per_pixel,
         is_lossy=start.format == "jpeg",
+        began_at=datetime.now(UTC),
     )
 
 

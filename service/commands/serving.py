@@ -69,6 +69,7 @@ def make_services(service: Service) -> Services:
     engine = service.engine
     jobs, operations = PostgresJobViews(engine=engine), PostgresOperationViews(engine=engine)
     metrics, intake = Metrics(counters=operations.counters), _intake(service)
+    audit = PostgresAuditLog(engine=engine)
     return Services(
         studies=PostgresStudyViews(engine=engine),
         jobs=jobs,
@@ -80,11 +81,11 @@ def make_services(service: Service) -> Services:
         store=service.store,
         reader=service.reader,
         sign_ins=SignInLinks(engine=engine),
-        audit=PostgresAuditLog(engine=engine),
+        audit=audit,
         readiness=Readiness(probes=_probes(service)),
         metrics=metrics,
         events=EventFeed(jobs=jobs),
-        live=LiveRoom(ask=partial(_ask_live, service), intake=intake, metrics=metrics),
+        live=LiveRoom(ask=partial(_ask_live, service), intake=intake, metrics=metrics, audit=audit),
         models=_models(service),
         destinations=service.settings.destinations,
         render_page=service.html,

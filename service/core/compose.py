@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,8 +21,6 @@ _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_
 
 #: Findings that rest on several cines.
 _OF_ALL_CINES = frozenset({pain_findings.STUDY_NAME, wrist_study.STUDY_NAME})
-#: What makes them.
-_TOGETHER = (pain_findings.study_finding, wrist_study.study_finding)
 
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
@@ -73,8 +71,7 @@ def compose(
     Equal arguments give an equal report.
     """
     version = 1 if previous is None else previous.version + 1
-    together = [] if gaps.identity_hold else [make(findings) for make in _TOGETHER]
-    findings = [*findings, *filter(None, together)]
+    findings = [*findings, *(() if gaps.identity_hold else _together(findings))]
     held = (_HELD,) if gaps.identity_hold else ()
     return Report(
         report_id=report_id,
@@ -120,13 +117,21 @@ def of_all_cines(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.name in _OF_ALL_CINES)
 
 
+def _together(findings: Sequence[Finding]) -> Iterator[Finding]:
+    pain = pain_findings.study_finding(findings)
+    if pain is not None:
+        yield pain
+    yield from wrist_study.study_findings(findings)
+
+
 def _impression(findings: Sequence[Finding]) -> str:
     cines = analysed_cines(findings)
     if not cines:
         return "Nothing was measured: no instance of this study could be analysed."
     several = len({cine.number for cine in cines}) > 1
     together = [_of_all(finding, several=several) for finding in of_all_cines(findings)]
-    sentences = (_prefix(cine, several=several) + _sentence(cine, several=several) for cine in cines)
+    names_planes = several or not any(finding.name == wrist_study.STUDY_NAME for finding in findings)
+    sentences = (_prefix(cine, several=several) + _sentence(cine, names_planes=names_planes) for cine in cines)
     return "\n".join((*together, *filter(None, sentences)))
 
 
@@ -134,15 +139,15 @@ def _prefix(cine: AnalysedCine, *, several: bool) -> str:
     return f"Cine {cine.number}: " if several else ""
 
 
-def _sentence(cine: AnalysedCine, *, several: bool) -> str:
+def _sentence(cine: AnalysedCine, *, names_planes: bool) -> str:
     subject = ", ".join(filter(None, (label(cine.analysis_name), _site(cine))))
     measured = _headlines(cine)
     stated = [
-        _planes(cine) if several else "",
+        _planes(cine) if names_planes else "",
         *(finding.text for finding in cine.findings if _is_class(finding) and finding.name != PLANE_NAME),
     ]
     if not measured and not any(stated) and _planes(cine):
-        return ""  # of a single cine the study's checklist says it all
+        return ""  # the study's checklist says it all
     if not measured and not any(stated):
         reasons = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
         return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."

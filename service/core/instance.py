@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+#: Manufacturer of the stills that live guidance keeps: no other system has them, so reports on them alone are not sent.
+LIVE_MANUFACTURER = "Sonomyo live"
+
 
 @dataclass(frozen=True, slots=True)
 class PatientIdentity:

@@ -17,11 +17,12 @@ from service.core.measure.wrist_sizes import USUAL_AREAS_MM2
 from service.core.preprocess import find_sector, model_input, place
 from service.core.quality import Fault, Grade, Move
 from service.core.wrist_planes import PLANES, Plane
+from service.errors import InputRejected
 
 #: A picture is kept when so many frames in a row show the plane this surely, each graded A.
 FROZEN_AFTER, FROZEN_FROM = 5, 0.9
-#: The sector is looked for again until so many frames were seen: the first may be dark.
-_SECTOR_FRAMES = 4
+#: The sector is looked for in so many frames at first, and again after so many without a plane.
+_SECTOR_FRAMES, _LOOK_AGAIN = 4, 15
 
 #: An image (1, 1, S, S) as the network takes it, to its answer.
 Ask = Callable[[Pixels], Tensors]
@@ -76,13 +77,20 @@ class LiveExamination:
         self._first: list[Pixels] = []
         self._grader: FrameGrader | None = None
         self._seen = 0
+        self._shape: tuple[int, ...] | None = None
         self._best: dict[str, Grade] = {}
         self._frozen: set[str] = set()
         self._in_a_row = 0
+        #: Frames without a plane since the sector was looked for.
+        self._unseen = 0
         self._last: Plane | None = None
 
     def see(self, frame: Pixels) -> Guidance:
-        """Of a frame (rows, columns) uint8, luminance, of the same size each time."""
+        """Of a frame (rows, columns) uint8, luminance. Raises InputRejected for one of another size than the first."""
+        self._shape = self._shape or frame.shape
+        if frame.shape != self._shape:
+            said = f"All frames have the size of the first, {self._shape[1]} x {self._shape[0]}; begin anew for another."
+            raise InputRejected(said, reason="frame_size")
         grader, pixels = self._prepared(self._cut(frame))
         image = model_input(pixels, grader.placement)
         answer = self._ask(image[None, None])
@@ -94,6 +102,10 @@ class LiveExamination:
             answer["sureness"][0].astype(np.uint8, copy=False),
         )
         return self._guidance(graded, frozen=self._kept(graded))
+
+    def release(self, plane: str) -> None:
+        """The picture of a plane could not be kept: the next good one may be."""
+        self._frozen.discard(plane)
 
     def sector(self, frame: Pixels) -> Pixels:
         """The part of a frame that was looked at. Raises LookupError before the first."""
@@ -107,27 +119,28 @@ class LiveExamination:
         return frame if box is None else frame[box.y0 : box.y1, box.x0 : box.x1]
 
     def _prepared(self, pixels: Pixels) -> tuple[FrameGrader, Pixels]:
-        """The sector is found anew with each of the first frames, which may be dark, and kept from then on."""
+        """The sector is looked for in the first frames, and once a second while no plane is shown: they may be dark."""
         self._seen += 1
-        if self._grader is None or self._seen <= _SECTOR_FRAMES:
-            self._first.append(pixels)
+        if self._grader is None or self._seen <= _SECTOR_FRAMES or self._unseen >= _LOOK_AGAIN:
+            self._first = [*self._first, pixels][-_SECTOR_FRAMES:] if self._seen <= _SECTOR_FRAMES else [pixels]
+            self._unseen = 0
             placement = place(find_sector(self._first), SIZE)
             scale = scale_of(self._calibration, placement)
             if self._grader is None:
                 self._grader = FrameGrader(placement, scale, USUAL_AREAS_MM2)
             self._grader.placement, self._grader.scale = placement, scale
-        else:
-            self._first.clear()
         return self._grader, pixels
 
     def _kept(self, graded: GradedFrame) -> str | None:
         """The plane whose picture this frame is to be, once each: shown surely and well for some frames."""
         if graded.plane is None or graded.grade is None:
             self._in_a_row = 0
+            self._unseen += 1
             return None
+        self._unseen = 0
         name = graded.plane.name
-        is_good = graded.grade is Grade.A and graded.probability >= FROZEN_FROM and graded.plane == self._last
-        self._in_a_row = self._in_a_row + 1 if is_good else 0
+        before = self._in_a_row if graded.plane == self._last else 0
+        self._in_a_row = before + 1 if graded.grade is Grade.A and graded.probability >= FROZEN_FROM else 0
         self._last = graded.plane
         self._best[name] = min(graded.grade, self._best.get(name, graded.grade))
         if self._in_a_row < FROZEN_AFTER or name in self._frozen:
@@ -174,7 +187,7 @@ def _shown(graded: GradedFrame, plane: Plane, grade: Grade) -> Shown:
         grade=grade,
         faults=graded.faults,
         missing=graded.missing,
-        median_nerve_area_mm2=None if graded.nerve is None else graded.nerve.area_mm2,
+        median_nerve_area_mm2=None if graded.nerve is None or grade is Grade.C else graded.nerve.area_mm2,
     )
 
 

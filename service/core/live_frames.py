@@ -11,6 +11,8 @@ from service.errors import InputRejected
 #: Pixels along a side; a capture card gives no more.
 LARGEST_SIDE = 4096
 SMALLEST_SIDE = 32
+#: A progressive picture has about ten; each costs the decoder a pass over all of it.
+_START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 16
 FrameFormat = Literal["jpeg", "raw"]
 
 
@@ -31,6 +33,8 @@ def _raw(payload: bytes | memoryview, rows: int, columns: int) -> Pixels:
 
 def _jpeg(payload: bytes | memoryview) -> Pixels:
     data = bytes(payload)
+    if data.count(_START_OF_SCAN) > _MOST_SCANS:
+        raise InputRejected(f"A JPEG frame has at most {_MOST_SCANS} scans.", reason="frame_corrupt")
     try:
         rows, columns, *_ = simplejpeg.decode_jpeg_header(data)
         if not SMALLEST_SIDE <= min(rows, columns) <= max(rows, columns) <= LARGEST_SIDE:

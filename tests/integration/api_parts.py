@@ -94,7 +94,7 @@ class House:
             store=self.store,
             reader=self.reader,
             server=FakeServer(),
-            analyses={"muscle_architecture": self.analysis},
+            analyses={"muscle_architecture": self.analysis, "wrist_hand": self.analysis},
             destinations={"pacs": self.destination},
             renderers={"sr": _render},
             rules=RoutingRules(),
@@ -168,6 +168,7 @@ class House:
     def _make_app(self) -> FastAPI:
         jobs, operations = PostgresJobViews(engine=self.engine), PostgresOperationViews(engine=self.engine)
         metrics = Metrics(counters=operations.counters)
+        audit = PostgresAuditLog(engine=self.engine)
         intake = UploadIntake(
             store=self.store,
             save=self.flow.store_instance,
@@ -186,11 +187,11 @@ class House:
             store=self.store,
             reader=self.reader,
             sign_ins=self.sign_ins,
-            audit=PostgresAuditLog(engine=self.engine),
+            audit=audit,
             readiness=Readiness(probes=self.probes),
             metrics=metrics,
             events=EventFeed(jobs=jobs),
-            live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics),
+            live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics, audit=audit),
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,

@@ -109,6 +109,12 @@ def test_plane_that_is_held_well_is_kept_as_dicom_and_its_study_is_analysed(hous
     study = house.client().get(f"/api/v1/studies/{kept['study_instance_uid']}").json()
     assert [instance["sop_instance_uid"] for instance in study["instances"]] == [kept["sop_instance_uid"]]
     assert study["patient_id"] == "P-1"
+    house.client().post(f"/api/v1/studies/{kept['study_instance_uid']}/complete").raise_for_status()
+    house.work()
+    assert house.client().get(f"/api/v1/studies/{kept['study_instance_uid']}/report").status_code == 200
+    assert house.destination.received == [], "no destination has the picture that the report refers to"
+    trail = house.client().get("/api/v1/audit").json()
+    assert "live_frame_kept" in json.dumps(trail)
 
 
 def test_frame_that_comes_while_another_is_answered_takes_the_place_of_the_one_that_waits(
@@ -169,6 +175,7 @@ def test_network_that_is_away_is_told_frame_by_frame(house: House, frames: list[
         ({"colour": True}, "colour"),
         ({"mm_per_pixel": 0}, "mm_per_pixel"),
         ({"region": [5, 5, 5, 9]}, "region"),
+        ({"patient_id": "A\\B"}, "patient_id"),
     ],
 )
 def test_start_that_is_wrong_is_refused_by_name(house: House, start: dict[str, Any], word: str) -> None:

@@ -25,17 +25,20 @@ def volunteer() -> Volunteer:
     return draw_volunteer(11)
 
 
+def answer_of(one: WristFrame) -> Tensors:
+    return {
+        "plane": sure_of(one.plane)[None],
+        "structures": as_model(one)[None],
+        "sureness": np.full((1, SIZE, SIZE), 240, np.uint8),
+    }
+
+
 def examined(shown: list[WristFrame], *, calibration: Calibration = KNOWN, region: Box | None = None) -> list[Guidance]:
     waiting = list(shown)
 
     def ask(image: Pixels) -> Tensors:
         assert image.shape == (1, 1, SIZE, SIZE)
-        one = waiting.pop(0)
-        return {
-            "plane": sure_of(one.plane)[None],
-            "structures": as_model(one)[None],
-            "sureness": np.full((1, SIZE, SIZE), 240, np.uint8),
-        }
+        return answer_of(waiting.pop(0))
 
     examination = LiveExamination(ask=ask, calibration=calibration, region=region)
     return [examination.see(one.sector) for one in shown]
@@ -98,11 +101,7 @@ def test_region_leaves_the_console_out(volunteer: Volunteer) -> None:
 
     def ask(image: Pixels) -> Tensors:
         asked.append(image)
-        return {
-            "plane": sure_of("S4")[None],
-            "structures": as_model(one)[None],
-            "sureness": np.full((1, SIZE, SIZE), 240, np.uint8),
-        }
+        return answer_of(one)
 
     for frame, region in ((one.sector, None), (framed, Box(30, 50, 30 + columns, 50 + rows))):
         examination = LiveExamination(ask=ask, calibration=KNOWN, region=region)
@@ -131,6 +130,46 @@ def test_frame_that_is_none_is_refused_with_a_reason(payload: bytes, how: str, r
     with pytest.raises(InputRejected) as refused:
         decode_frame(payload, "raw" if how == "raw" else "jpeg", rows=10, columns=10)
     assert refused.value.reason == reason
+
+
+def test_frame_of_another_size_is_refused(volunteer: Volunteer) -> None:
+    (one,) = pictures(volunteer, *well("S4", 1))
+    examination = LiveExamination(ask=lambda _: answer_of(one), calibration=KNOWN)
+    examination.see(one.sector)
+    with pytest.raises(InputRejected) as refused:
+        examination.see(one.sector[:-2])
+    assert refused.value.reason == "frame_size"
+
+
+def test_sector_is_found_when_the_probe_touches_late(volunteer: Volunteer) -> None:
+    (one,) = pictures(volunteer, *well("S4", 1))
+    rows, columns = one.sector.shape
+    dark = np.full((rows + 200, columns + 200), 3, np.uint8)
+    shown = dark.copy()
+    shown[100 : 100 + rows, 100 : 100 + columns] = one.sector
+    examination = LiveExamination(ask=lambda _: {**answer_of(one), "plane": sure_of("none")[None]}, calibration=KNOWN)
+    for _ in range(30):
+        examination.see(dark)
+    for _ in range(30):
+        examination.see(shown)
+    assert examination.sector(shown).shape[0] < rows + 60
+
+
+def test_plane_that_could_not_be_kept_is_frozen_again(volunteer: Volunteer) -> None:
+    name = first_graded_a(volunteer)
+    (one,) = pictures(volunteer, *well(name, 1))
+    examination = LiveExamination(ask=lambda _: answer_of(one), calibration=KNOWN)
+    told = [examination.see(one.sector) for _ in range(2 * FROZEN_AFTER)]
+    assert [number for number, each in enumerate(told, start=1) if each.frozen] == [FROZEN_AFTER]
+    examination.release(name)
+    assert examination.see(one.sector).frozen == name
+
+
+def test_jpeg_of_endless_scans_is_refused_before_it_is_unpacked() -> None:
+    jpeg = simplejpeg.encode_jpeg(np.zeros((64, 64, 1), np.uint8), colorspace="GRAY")
+    scan = jpeg[jpeg.index(b"\xff\xda") : -2]
+    with pytest.raises(InputRejected, match="scans"):
+        decode_frame(jpeg[:-2] + 20 * scan + b"\xff\xd9", "jpeg", rows=None, columns=None)
 
 
 def test_jpeg_larger_than_any_screen_is_refused_before_it_is_unpacked() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from service.core.findings import Finding, FindingKind
-from service.core.measure.wrist_study import checklist, study_finding
+from service.core.measure.wrist_study import Tick, examinations, study_findings
 from service.core.wrist_planes import STRUCTURES
 from simulator.wrist import Volunteer, draw_volunteer, median_nerve_mm2
 from tests.wrist_parts import analyse, pictures, well
@@ -40,19 +40,33 @@ def test_examination_gives_each_plane_its_best_frame_and_names_those_that_are_mi
     assert (last.plane, last.grade) == ("S2", planes[0].flags[0].removeprefix("grade_").upper())
     assert {"radius", "lister_tubercle"} <= set(last.structures)
     assert all((one.grade is None) == (one.plane is None) for one in quality.shown_frames)
-    together = study_finding(found)
-    assert together is not None
+    (together,) = study_findings(found)
     assert together.value == pytest.approx(100 * 2 / 15)
     assert len(together.flags) == 13
     assert "S5 Dorsal longitudinal wrist" in together.text
+
+
+def ticks_of(findings: Sequence[Finding]) -> dict[str, Tick]:
+    (examination,) = examinations(findings)
+    return {tick.plane.name: tick for tick in examination.ticks}
+
+
+def test_each_hand_has_a_checklist_of_its_own(volunteer: Volunteer) -> None:
+    (left,) = named(analyse(pictures(volunteer, *well("S2", 3))), "standard_plane")
+    assert left.site is not None
+    right = left.model_copy(update={"site": left.site.model_copy(update={"laterality": "right"}), "value": "S4"})
+    together = study_findings([left, right])
+    assert [one.site and one.site.laterality for one in together] == ["left", "right"]
+    assert ["missing_s4" in one.flags for one in together] == [True, False]
+    assert ["missing_s2" in one.flags for one in together] == [False, True]
 
 
 def test_best_picture_of_a_plane_comes_from_whichever_cine_shows_it_better(volunteer: Volunteer) -> None:
     (good,) = named(analyse(pictures(volunteer, *well("S2", 3))), "standard_plane")
     worse = good.model_copy(update={"flags": ("grade_c", "off_centre"), "probability": 1.0})
     for given in ([good, worse], [worse, good]):
-        assert {tick.plane.name: tick.best for tick in checklist(given)}["S2"] is good
-    ticks = {tick.plane.name: tick for tick in checklist([good, worse])}
+        assert ticks_of(given)["S2"].best is good
+    ticks = ticks_of([good, worse])
     assert (ticks["S5"].best, ticks["S5"].grade) == (None, None)
 
 
@@ -80,7 +94,7 @@ def test_cine_without_a_scale_has_no_area_but_the_flattening(volunteer: Voluntee
 def test_cine_that_shows_no_plane_is_not_measured_and_says_so(volunteer: Volunteer) -> None:
     (finding,) = analyse(pictures(volunteer, ("elsewhere", "S1"), ("elsewhere", "S1"), ("elsewhere", "S1")))
     assert finding.kind is FindingKind.NOT_MEASURED
-    assert finding.flags == ("no_standard_plane",)
+    assert finding.flags == ("no_standard_plane", "grade_c")
 
 
 def test_still_picture_is_graded_too(volunteer: Volunteer) -> None:

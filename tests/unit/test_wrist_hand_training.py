@@ -12,7 +12,7 @@ import torch
 
 from service.core.wrist_planes import STRUCTURES
 from training.wrist_hand.model import CLASSES, NETWORKS, SERVED_NETWORK, ServedWristHand, giga_multiply_accumulates
-from training.wrist_hand.train import Schedule, draw, structure_loss, train
+from training.wrist_hand.train import Schedule, draw, load_network, structure_loss, train
 from training.wrist_hand.volunteers import NAMES, SIZE, Pictures
 
 SCHEDULE = Schedule(steps=4, batch=2, warm_up=1, save_every=2)
@@ -94,3 +94,12 @@ def test_structure_loss_looks_at_the_pixels_of_the_drawing() -> None:
     inside = torch.ones((1, 8, 8))
     assert float(structure_loss(logits, structures, inside)) < 0.05
     assert float(structure_loss(logits.flip(2), structures, inside)) > 1
+
+
+def test_second_stage_begins_with_the_average_of_the_first_and_remembers_it(pictures: Pictures, tmp_path: Path) -> None:
+    first = train(pictures, SCHEDULE, tmp_path / "1")
+    second = train(pictures, replace(SCHEDULE, learning_rate=0.0), tmp_path / "2", start_from=tmp_path / "1")
+    _, stages = load_network(tmp_path / "2")
+    assert [stage.learning_rate for stage in stages] == [SCHEDULE.learning_rate, 0.0]
+    one, two = (dict(network.named_parameters()) for network in (first, second))
+    assert all(torch.equal(one[name], two[name]) for name in one)

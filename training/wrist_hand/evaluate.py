@@ -43,10 +43,10 @@ def main() -> None:
 
 def evaluate(run: Path, pictures: dict[str, Pictures]) -> dict[str, Any]:
     """Size, cost and time of a network, and its scores on each split."""
-    network, schedule = load_network(run)
+    network, stages = load_network(run)
     return {
-        "network": schedule.network,
-        "steps": schedule.steps,
+        "network": stages[-1].network,
+        "steps": sum(stage.steps for stage in stages),
         "parameters": sum(p.numel() for p in network.parameters()),
         "giga_multiply_accumulates": giga_multiply_accumulates(network),
         "milliseconds": milliseconds(network),
@@ -94,8 +94,8 @@ def milliseconds(network: nn.Module) -> float:
 def table(found: dict[str, Any]) -> str:
     """A line a run and split."""
     lines = [
-        "|run|network|parameters, M|GMAC|ms, one core|volunteers|macro-F1|calibration error|mean Dice|median nerve Dice|",
-        "|---" * 10 + "|",
+        "|run|network|steps|parameters, M|GMAC|ms, one core|volunteers|macro-F1|calibration error|mean Dice|median nerve Dice|",
+        "|---" * 11 + "|",
     ]
     for name, one in found.items():
         for split, scores in one["splits"].items():
@@ -103,6 +103,7 @@ def table(found: dict[str, Any]) -> str:
             cells = [
                 name,
                 one["network"],
+                str(one["steps"]),
                 f"{one['parameters'] / 1e6:.2f}",
                 f"{one['giga_multiply_accumulates']:.2f}",
                 f"{one['milliseconds']:.0f}",

@@ -4,6 +4,7 @@ What `training.wrist_hand.evaluate` measured goes into the card; of it nothing i
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--without-examinations", action="store_true", help="keep those that the results have")
     arguments = parser.parse_args()
     validation = load(SPLITS["validation"], arguments.data)
-    network, schedule = load_network(arguments.run)
+    network, stages = load_network(arguments.run)
     temperature = fitted_temperature(plane_logits(network, validation.image), validation)
     served = ServedWristHand(network, temperature).eval()
     path = arguments.to / MODEL.model_name / str(arguments.version) / "model.onnx"
@@ -65,7 +66,7 @@ def main() -> None:
         "pixels": f"{1e5 * share:.1f}",
         "temperature": f"{temperature:.3f}",
     }
-    _write_folder(path.parent.parent, arguments.version, facts, schedule, results)
+    _write_folder(path.parent.parent, arguments.version, facts, stages, results)
 
 
 def fitted_temperature(logits: npt.NDArray[np.float32], shown: Pictures) -> float:
@@ -83,7 +84,7 @@ def _examined(path: Path, name: str, count: int) -> dict[str, Any]:
     return examine(path, split.seeds[:count], split.device_group, threads=2)
 
 
-def _write_folder(folder: Path, version: int, facts: dict[str, str], schedule: Schedule, results: dict[str, Any]) -> None:
+def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Sequence[Schedule], results: dict[str, Any]) -> None:
     digests, config = digests_in(folder), folder / "config.pbtxt"
     before = config.read_text(encoding="utf-8") if config.exists() else ""
     statements = {"weights_sha256": digests[version], "evidence": "simulated"}
@@ -95,7 +96,8 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], schedule: S
         facts,
         versions="\n".join(f"- version {number}: SHA-256 `{digest}`" for number, digest in digests.items()),
         simulator=WRIST_VERSION,
-        options=f" --steps {schedule.steps} --seed {schedule.seed}" + (" --bfloat16" if schedule.in_bfloat16 else ""),
+        training="\n".join(_command(number, stage) for number, stage in enumerate(stages, start=1)),
+        last=len(stages),
         baseline=_baseline(results),
         table=results["table"],
         examinations=_examinations(results["examinations"]),
@@ -103,6 +105,13 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], schedule: S
     )
     (folder / "model_card.md").write_text(text, encoding="utf-8")
     print(f"{folder}: version {version}, SHA-256 {digests[version]}")
+
+
+def _command(number: int, stage: Schedule) -> str:
+    start = f" --start-from RUNS/{number - 1}" if number > 1 else ""
+    options = f"--steps {stage.steps} --learning-rate {stage.learning_rate} --seed {stage.seed}"
+    precision = " --bfloat16" if stage.in_bfloat16 else ""
+    return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{precision}{start}"
 
 
 def _baseline(results: dict[str, Any]) -> str:

@@ -58,23 +58,37 @@ def main() -> None:
     parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
     parser.add_argument("--batch", type=int, default=usual.batch)
     parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
+    parser.add_argument("--start-from", type=Path, help="run whose averaged weights a new schedule begins with")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in fp32")
     arguments = parser.parse_args()
     schedule = Schedule(
         network=arguments.network,
         steps=arguments.steps,
         batch=arguments.batch,
+        learning_rate=arguments.learning_rate,
         seed=arguments.seed,
         in_bfloat16=arguments.bfloat16,
     )
-    train(load(SPLITS["train"], arguments.data), schedule, arguments.out, stop_at=arguments.stop_at)
+    pictures = load(SPLITS["train"], arguments.data)
+    train(pictures, schedule, arguments.out, stop_at=arguments.stop_at, start_from=arguments.start_from)
 
 
-def train(pictures: Pictures, schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Module:
-    """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one."""
+def train(
+    pictures: Pictures, schedule: Schedule, out: Path, *, stop_at: int | None = None, start_from: Path | None = None
+) -> nn.Module:
+    """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one.
+
+    `start_from` is the run of an earlier stage.
+    """
     torch.manual_seed(schedule.seed)
     # torch's stubs have no overload of `to` with a memory format alone, and without torch there are no stubs.
     network = NETWORKS[schedule.network]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+    before: list[dict[str, object]] = []
+    if start_from is not None:
+        stored = torch.load(start_from / "last.pt", weights_only=True)
+        network.load_state_dict(stored["average"])
+        before = [*stored.get("before", []), stored["schedule"]]
     network.train()
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
@@ -93,7 +107,7 @@ def train(pictures: Pictures, schedule: Schedule, out: Path, *, stop_at: int | N
         losses.append(train_step(network, optimiser, pictures, chosen, generator, in_bfloat16=schedule.in_bfloat16))
         follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
         if (step + 1) % schedule.save_every == 0 or step + 1 == last:
-            save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule))
+            save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule), before=before)
             recent = losses[-schedule.save_every :]
             seconds = round(time.monotonic() - begun)
             log(out, {"step": step + 1, "loss": round(sum(recent) / len(recent), 4), "seconds": seconds})
@@ -169,13 +183,13 @@ def _nearest(values: Tensor, logits: Tensor) -> Tensor:
     return values[:, step // 2 :: step, step // 2 :: step]
 
 
-def load_network(run: Path) -> tuple[nn.Module, Schedule]:
-    """The trained network of a run, ready to be asked."""
+def load_network(run: Path) -> tuple[nn.Module, tuple[Schedule, ...]]:
+    """The trained network of a run, ready to be asked, and its stages."""
     stored = torch.load(run / "last.pt", weights_only=True)
-    schedule = Schedule(**stored["schedule"])
-    network = NETWORKS[schedule.network]()
+    stages = tuple(Schedule(**one) for one in (*stored.get("before", []), stored["schedule"]))
+    network = NETWORKS[stages[-1].network]()
     network.load_state_dict(stored["average"])
-    return network.eval(), schedule
+    return network.eval(), stages
 
 
 if __name__ == "__main__":

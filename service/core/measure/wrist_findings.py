@@ -12,6 +12,7 @@ from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, 
 from service.core.measure.grounds import evidence_of, said_by, stored_points
 from service.core.measure.plane import Scale
 from service.core.measure.wrist_frames import BestFrames, GradedFrame, Nerve
+from service.core.measure.wrist_structures import Points
 from service.core.preprocess import Placement
 from service.core.quality import Grade
 from service.core.wrist_planes import PLANES, Plane
@@ -99,7 +100,7 @@ class WristFindings:
             statistic="median",
             range=(low, high),
             text=f"{wording.label(name)} {wording.quantity(middle, unit)}{spread}{counted}, at the tunnel's inlet, {where}.",
-            evidence=self._evidence(shown, lines=self._outlines(shown, [_NERVE])),
+            evidence=self._evidence(shown, lines=self._measured_outline(shown)),
         )
 
     def _image_quality(self) -> Finding:
@@ -111,28 +112,44 @@ class WristFindings:
             kind=FindingKind.QUALITY,
             value=100 * (grades["A"] + grades["B"]) / len(self.moments),
             unit="%",
+            flags=(self._grade().flag, *self._reasons()),
             text=f"Of {len(self.moments)} frames {counted}{without}.",
             evidence=self._evidence(),
             shown_frames=tuple(moment.shown for moment in self.moments),
         )
 
+    def _grade(self) -> Grade:
+        """Of the cine: that of its best frame."""
+        return min(Grade(moment.shown.grade) for moment in self.moments if moment.shown.grade is not None)
+
+    def _reasons(self) -> tuple[str, ...]:
+        """The commonest faults of a cine without a single frame graded A."""
+        if self._grade() is Grade.A:
+            return ()
+        counted = Counter(reason for moment in self.moments for reason in moment.shown.reasons)
+        return tuple(reason for reason, _ in counted.most_common(3))
+
     def _nothing(self) -> Finding:
         return Finding(
             **self._common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
-            flags=("no_standard_plane",),
+            flags=("no_standard_plane", Grade.C.flag),
             text="Not measured: no frame shows one of the fifteen standard planes of wrist and hand.",
             evidence=self._evidence(),
         )
 
+    def _measured_outline(self, frame: GradedFrame) -> tuple[Polyline, ...]:
+        """Of the nerve's largest piece, which is what was measured."""
+        nerve = frame.structures.get(_NERVE)
+        return () if nerve is None else (self._line(_NERVE, frame, nerve.outline()),)
+
+    def _line(self, name: str, frame: GradedFrame, points: Points) -> Polyline:
+        return Polyline(label=name, frame=frame.number, points=stored_points(self.cine, self.placement, points))
+
     def _outlines(self, frame: GradedFrame, names: Iterable[str]) -> tuple[Polyline, ...]:
         """Of each structure that was drawn in the frame, closed, as (column, row) of the stored frame."""
         drawn = (frame.structures[name] for name in names if name in frame.structures)
-        return tuple(
-            Polyline(label=one.name, frame=frame.number, points=stored_points(self.cine, self.placement, points))
-            for one in drawn
-            for points in one.outlines()
-        )
+        return tuple(self._line(one.name, frame, points) for one in drawn for points in one.outlines())
 
     def _common(self, name: str, *, of: str | None = None) -> dict[str, object]:
         return said_by(name, cine=self.cine, analysis=self.analysis, model=self.model, site=codes.WRIST_JOINT, of=of)

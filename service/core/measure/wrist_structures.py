@@ -44,8 +44,14 @@ class Structure:
     def outlines(self) -> tuple[Points, ...]:
         """Closed outlines (P, 2) of its pieces as (x, y) in model pixels: along the upper edge, back along the lower one."""
         labels, count = ndimage.label(self.mask)
-        corner = np.array([self.box[1].start, self.box[0].start])
-        return tuple(_outline(labels == number) + corner for number in range(1, count + 1))
+        return tuple(self._placed(labels == number) for number in range(1, count + 1))
+
+    def outline(self) -> Points:
+        """Of its largest piece alone."""
+        return self._placed(self.largest())
+
+    def _placed(self, piece: Mask) -> Points:
+        return np.asarray(_outline(piece) + np.array([self.box[1].start, self.box[0].start]))
 
     def centroid(self) -> tuple[float, float]:
         """(x, y) in model pixels."""

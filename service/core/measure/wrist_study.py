@@ -1,11 +1,11 @@
 """The fifteen standard planes over all cines of a study: which were found, the best picture of each, and what is missing."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from service.core import codes
-from service.core.findings import Finding, FindingKind
+from service.core.findings import Finding, FindingKind, FindingSite
 from service.core.identifiers import derive_uid
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.quality import Grade, grade_in
@@ -27,28 +27,47 @@ class Tick:
         return None if self.best is None else grade_in(self.best.flags)
 
 
-def checklist(findings: Sequence[Finding]) -> tuple[Tick, ...]:
-    """All fifteen, in order; of equally good pictures the surest, of those the first."""
-    best: dict[str, Finding] = {}
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """One hand; `site` says which, where the images do."""
+
+    site: FindingSite | None
+    #: All fifteen, in order.
+    ticks: tuple[Tick, ...]
+
+    @property
+    def found(self) -> tuple[Finding, ...]:
+        """The best picture of each plane that was found, in order."""
+        return tuple(tick.best for tick in self.ticks if tick.best is not None)
+
+
+def examinations(findings: Iterable[Finding]) -> tuple[Examination, ...]:
+    """A hand each, in order of first appearance; of equally good pictures of a plane the surest, of those the first."""
+    sides: dict[str | None, dict[str, Finding]] = {}
+    sites: dict[str | None, FindingSite | None] = {}
     for finding in findings:
         if finding.name == PLANE_NAME:
-            name = str(finding.value)
+            side, name = None if finding.site is None else finding.site.laterality, str(finding.value)
+            best = sides.setdefault(side, {})
+            sites.setdefault(side, finding.site)
             if name not in best or _rank(finding) < _rank(best[name]):
                 best[name] = finding
-    return tuple(Tick(plane, best.get(plane.name)) for plane in PLANES)
+    return tuple(
+        Examination(sites[side], tuple(Tick(plane, best.get(plane.name)) for plane in PLANES)) for side, best in sides.items()
+    )
 
 
-def study_finding(findings: Sequence[Finding]) -> Finding | None:
-    """How many of the planes were found, how good, and which are missing; None unless a cine shows one."""
-    ticks = checklist(findings)
-    found = [tick.best for tick in ticks if tick.best is not None]
-    if not found:
-        return None
-    grades = Counter(tick.grade for tick in ticks if tick.best is not None)
+def study_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Of each hand: how many of the planes were found, how good, and which are missing."""
+    return tuple(_study_finding(one) for one in examinations(findings))
+
+
+def _study_finding(examination: Examination) -> Finding:
+    found, first = examination.found, examination.found[0]
+    grades = Counter(tick.grade for tick in examination.ticks if tick.best is not None)
     counted = ", ".join(f"{grades[grade]} graded {grade}" for grade in Grade if grades[grade])
-    missing = [tick.plane for tick in ticks if tick.best is None]
+    missing = [tick.plane for tick in examination.ticks if tick.best is None]
     without = f" Missing: {', '.join(f'{plane.name} {plane.title}' for plane in missing)}." if missing else ""
-    first = found[0]
     return first.model_copy(
         update={
             "finding_id": derive_uid(*(finding.finding_id for finding in found), STUDY_NAME),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
 from service.core.findings import Contraction, Finding, ModelUsed
 from service.core.measure.wrist_findings import PLANE_NAME
-from service.core.measure.wrist_study import Tick, checklist
+from service.core.measure.wrist_study import Tick, examinations
 from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.page import templates
 from service.core.render.plot import plot_series
@@ -55,7 +55,7 @@ def render_html(report: Report, pictures: Mapping[str, bytes]) -> str:
             impression=report.impression.splitlines(),
             cines=cines,
             together=[finding.text for finding in of_all_cines(report.findings)],
-            planes=_planes(report, cines),
+            examinations=_examinations(report, cines),
             several=len({cine.number for cine in cines}) > 1,
             comparisons=_comparisons(report.comparisons),
             created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
@@ -152,14 +152,21 @@ class PlaneRow:
     remarks: str
 
 
-def _planes(report: Report, cines: Sequence[CineView]) -> list[PlaneRow]:
-    """Nothing for a report that no standard plane was found in."""
-    ticks = checklist(report.findings)
-    if not any(tick.best for tick in ticks):
-        return []
+@dataclass(frozen=True, slots=True)
+class ExaminationView:
+    """One hand's checklist."""
+
+    caption: str
+    rows: tuple[PlaneRow, ...]
+
+
+def _examinations(report: Report, cines: Sequence[CineView]) -> list[ExaminationView]:
     numbers = {cine.sop_instance_uid: cine.number for cine in cines}
     several = len(set(numbers.values())) > 1
-    return [_plane_row(tick, numbers, several=several) for tick in ticks]
+    return [
+        ExaminationView(label(site_text(one.site)), tuple(_plane_row(tick, numbers, several=several) for tick in one.ticks))
+        for one in examinations(report.findings)
+    ]
 
 
 def _plane_row(tick: Tick, numbers: Mapping[str, int], *, several: bool) -> PlaneRow:

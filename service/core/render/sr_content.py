@@ -6,6 +6,7 @@ planar region is one SCOORD and readers draw what stands there. Series stay in t
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from service.core.render.scoord import Points, inside_image, outline, whole_fram
 from service.core.report import Report
 from service.core.wording import label
 
+Outline = tuple[tuple[float, float], ...]
 Group = hd.MeasurementsAndQualitativeEvaluations | hd.PlanarROIMeasurementsAndQualitativeEvaluations
 
 
@@ -192,13 +194,13 @@ def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.Ima
 
 
 def _lines(cine: AnalysedCine) -> list[Polyline]:
-    """One line a frame and label, however many findings rest on it: of several fascicles the longest stands for the rest."""
-    longest: dict[tuple[int, str], Polyline] = {}
+    """Every outline, and of open lines one a frame and label: of several fascicles the longest stands for the rest."""
+    chosen: dict[tuple[int, str, Outline | None], Polyline] = {}
     for line in (line for finding in cine.findings for line in finding.evidence.lines):
-        key = (line.frame, line.label)
-        if key not in longest or _extent(line) > _extent(longest[key]):
-            longest[key] = line
-    return list(longest.values())
+        key = (line.frame, line.label, line.points if line.points[0] == line.points[-1] else None)
+        if key not in chosen or _extent(line) > _extent(chosen[key]):
+            chosen[key] = line
+    return list(chosen.values())
 
 
 def _extent(line: Polyline) -> float:
@@ -210,17 +212,24 @@ def _frames(cine: AnalysedCine) -> list[int]:
 
 
 def _line_groups(report: Report, cine: AnalysedCine, instance: InstanceAttributes) -> list[Group]:
-    """TID 1410, a group for each line that lies inside the image."""
-    return [
-        hd.PlanarROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=_tracking(report, cine, f"{line.label} frame {line.frame}"),
-            referenced_region=_region(points, instance, line.frame),
-            finding_type=coded(codes.LINE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
-            finding_sites=_finding_sites(cine),
+    """TID 1410, a group for each line that lies inside the image; pieces of one structure are counted."""
+    groups: list[Group] = []
+    counted: Counter[str] = Counter()
+    for line in _lines(cine):
+        points = _clipped(line, instance)
+        if points is None:
+            continue
+        part = f"{line.label} frame {line.frame}"
+        counted[part] += 1
+        groups.append(
+            hd.PlanarROIMeasurementsAndQualitativeEvaluations(
+                tracking_identifier=_tracking(report, cine, part if counted[part] == 1 else f"{part} piece {counted[part]}"),
+                referenced_region=_region(points, instance, line.frame),
+                finding_type=coded(codes.LINE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
+                finding_sites=_finding_sites(cine),
+            )
         )
-        for line in _lines(cine)
-        if (points := _clipped(line, instance)) is not None
-    ]
+    return groups
 
 
 def _region(points: Points, instance: InstanceAttributes, frame: int) -> hd.ImageRegion:

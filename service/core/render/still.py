@@ -13,9 +13,9 @@ from service.core import codes
 from service.core.cine import Pixels
 from service.core.findings import Code
 from service.core.identifiers import derive_uid
+from service.core.instance import LIVE_MANUFACTURER
 from service.core.part10 import encode_head
 
-_MANUFACTURER = "Sonomyo"
 _TISSUE_2D, _TISSUE, _CENTIMETRES = 1, 1, 3
 
 
@@ -28,6 +28,8 @@ class LiveStudy:
     accession_number: str | None = None
     laterality: Literal["L", "R"] | None = None
     mm_per_pixel: float | None = None
+    #: The first moment of the examination.
+    began_at: datetime
     #: The frames came as JPEG: what that lost stays lost.
     is_lossy: bool = False
 
@@ -41,13 +43,15 @@ def render_still(study: LiveStudy, pixels: Pixels, *, number: int, plane: str, t
     """A DICOM file of the sector (rows, columns) uint8 alone; `number` counts the stills of the examination from 1."""
     made = Dataset()
     made.SOPClassUID, made.SOPInstanceUID = UltrasoundImageStorage, derive_uid("live", study.name, number)
-    _identify(made, study, taken_at)
+    _identify(made, study)
+    local = taken_at.astimezone()
+    made.ContentDate, made.ContentTime = f"{local:%Y%m%d}", f"{local:%H%M%S}"
     made.Modality, made.SeriesInstanceUID, made.SeriesNumber = "US", derive_uid("live", study.name, "series"), 1
     made.SeriesDescription = "Live, kept by the service"
     made.BodyPartExamined = "WRIST"
     made.AnatomicRegionSequence = [_coded(codes.WRIST_JOINT)]
     made.Laterality = study.laterality or ""
-    made.Manufacturer = made.ManufacturerModelName = _MANUFACTURER
+    made.Manufacturer, made.ManufacturerModelName = LIVE_MANUFACTURER, "Live guidance"
     made.InstanceNumber, made.ImageComments = number, f"Standard plane {plane}"
     made.ImageType = ["DERIVED", "PRIMARY"]
     made.PatientOrientation = ""
@@ -58,16 +62,15 @@ def render_still(study: LiveStudy, pixels: Pixels, *, number: int, plane: str, t
     return _file(made)
 
 
-def _identify(made: Dataset, study: LiveStudy, taken_at: datetime) -> None:
+def _identify(made: Dataset, study: LiveStudy) -> None:
     made.SpecificCharacterSet = "ISO_IR 192"
     made.PatientName = made.PatientBirthDate = made.PatientSex = made.ReferringPhysicianName = made.StudyID = ""
     made.PatientID = study.patient_id or ""
     made.AccessionNumber = study.accession_number or ""
     made.StudyInstanceUID = study.study_instance_uid
     made.StudyDescription = "Live examination of wrist and hand"
-    local = taken_at.astimezone()
-    made.StudyDate = made.ContentDate = f"{local:%Y%m%d}"
-    made.StudyTime = made.ContentTime = f"{local:%H%M%S}"
+    local = study.began_at.astimezone()
+    made.StudyDate, made.StudyTime = f"{local:%Y%m%d}", f"{local:%H%M%S}"
 
 
 def _put_pixels(made: Dataset, pixels: Pixels) -> None:

@@ -34,6 +34,20 @@ class VideoSource {
   }
 }
 
+/** Of Sequence of Ultrasound Regions the largest that is 2D tissue; millimetres only of square pixels in centimetres (PS3.3 C.8.5.5). */
+function tissue(regions) {
+  const told = (region, tag) => region[tag]?.Value?.[0];
+  const box = (region) => ["00186018", "0018601A", "0018601C", "0018601E"].map((tag) => told(region, tag));
+  const area = ([x0, y0, x1, y1]) => (x1 - x0 + 1) * (y1 - y0 + 1);
+  const shown = regions.filter((region) => told(region, "00186012") === 1 && told(region, "00186014") === 1);
+  const [largest] = shown.sort((one, other) => area(box(other)) - area(box(one)));
+  if (!largest) return {};
+  const [across, down] = ["0018602C", "0018602E"].map((tag) => Math.abs(told(largest, tag)));
+  const inCentimetres = told(largest, "00186024") === 3 && told(largest, "00186026") === 3;
+  const isSquare = across > 0 && Math.abs(across / down - 1) < 0.01;
+  return { inside: box(largest), mm: inCentimetres && isSquare ? across * 10 : undefined };
+}
+
 /** Frames of a stored cine, as they are stored where a browser can show them. */
 class CineSource {
   constructor({ study, series, instance }) {
@@ -53,13 +67,11 @@ class CineSource {
     this.format = first.format;
     canvas.width = this.columns;
     canvas.height = this.rows;
-    const region = value("00186011");
-    const told = (tag) => region?.[tag]?.Value?.[0];
-    const inside = region && ["00186018", "0018601A", "0018601C", "0018601E"].map(told);
+    const { inside, mm } = tissue(attributes["00186011"]?.Value ?? []);
     return {
       rows: this.rows,
       columns: this.columns,
-      mm_per_pixel: told("00186024") === 3 ? Math.abs(told("0018602C")) * 10 : undefined,
+      mm_per_pixel: mm,
       region: inside && [inside[0], inside[1], Math.min(inside[2] + 1, this.columns), Math.min(inside[3] + 1, this.rows)],
     };
   }
@@ -151,10 +163,12 @@ class Examination {
       this.socket.onerror = () => fail(new Error("The service does not take live frames now."));
     });
     this.socket.send(JSON.stringify(start));
-    this.ended = new Promise((done) => { this.socket.onclose = done; });
+    this.ended = new Promise((done) => { this.socket.onclose = done; }).then(({ wasClean }) => {
+      if (!wasClean) tellProblem("The connection to the service was lost.");
+    });
     await new Promise((ready) => {
       this.socket.onmessage = ({ data }) => { this.take(JSON.parse(data)); ready(); };
-      this.socket.addEventListener("close", ready);
+      this.ended.then(ready);
     });
     this.began = performance.now();
     this.timer = setInterval(() => this.step(), 1000 / this.rate);
@@ -258,12 +272,17 @@ async function begin() {
   tellProblem("");
   const values = new FormData(form);
   const source = await chosen(values);
+  try { await examine(source, values); } finally { source.stop(); }
+}
+
+async function examine(source, values) {
   const told = await source.start();
   const mm = parseFloat(String(values.get("mm")).replace(",", "."));
   const start = { format: source.format, keep: values.get("keep") === "on" };
   if (source.format === "raw") Object.assign(start, { rows: told.rows, columns: told.columns });
   if (told.region) start.region = told.region;
-  if (told.mm_per_pixel ?? mm) start.mm_per_pixel = told.mm_per_pixel ?? mm / (told.shrink ?? 1);
+  const scale = source instanceof CineSource ? told.mm_per_pixel : mm / told.shrink;
+  if (scale > 0) start.mm_per_pixel = scale;
   for (const name of ["patient_id", "accession_number"]) if (start.keep && values.get(name)) start[name] = values.get(name);
   await source.load?.((text) => { byId("words").textContent = text; });
   running = new Examination(source, Number(values.get("rate")));
