@@ -149,6 +149,7 @@ class Examination {
     this.rate = rate;
     this.sent = new Map();
     this.latencies = [];
+    this.parts = {};
     this.number = 0;
     this.held = 0;
     this.began = performance.now();
@@ -214,8 +215,10 @@ class Examination {
   }
 
   tellLatency(milliseconds) {
-    const sorted = [...this.latencies].sort((a, b) => a - b);
-    const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+    const quantile = (values, share) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))];
+    const at = (share) => quantile(this.latencies, share);
+    for (const [name, value] of Object.entries(milliseconds)) (this.parts[name] ??= []).push(value);
+    document.body.dataset.parts = JSON.stringify(Object.fromEntries(Object.entries(this.parts).map(([name, values]) => [name, quantile(values, 0.95)])));
     const seconds = (performance.now() - this.began) / 1000;
     const figures = { answers: this.frames, dropped: this.dropped, p50: at(0.5), p95: at(0.95), rate: this.frames / seconds };
     Object.assign(document.body.dataset, Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Number(value).toFixed(1)])));
