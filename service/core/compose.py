@@ -11,7 +11,7 @@ from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
-from service.core.measure.wrist_findings import PLANE_NAME
+from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
 from service.core.quality import Grade, grade_in
 from service.core.report import Comparison, Provenance, Report, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
@@ -27,6 +27,7 @@ _FLAG_SENTENCES = {
     "square_pixels_assumed": "Angles assume square pixels, for the image carries no scale.",
     "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
     SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
+    UNCERTAIN_NERVE: "The median nerve's outline is uncertain: of simulated hands too its area was off by a third in the median.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }
 

@@ -75,6 +75,7 @@ def test_nerve_is_within_a_tenth_of_its_truth_and_outlined_on_the_best_frame(vol
     (area,), (flattening,) = named(found, "median_nerve_area"), named(found, "median_nerve_flattening")
     assert area.value == pytest.approx(median_nerve_mm2(volunteer), rel=0.1)
     assert area.unit == "mm2"
+    assert area.flags == ("nerve_outline_uncertain",)
     assert area.range is not None
     assert area.range[0] <= float(str(area.value)) <= area.range[1]
     assert flattening.value == pytest.approx(volunteer.hand.nerve_flattening, rel=0.25)

@@ -20,7 +20,7 @@ from simulator.wrist import WRIST_VERSION
 from training.exporting import configuration, differences, digests_in, export
 from training.wrist_hand.evaluate import plane_logits
 from training.wrist_hand.examinations import examine
-from training.wrist_hand.model import ServedWristHand, giga_multiply_accumulates
+from training.wrist_hand.model import NETWORKS, ServedWristHand, giga_multiply_accumulates
 from training.wrist_hand.results import RESULTS, keep
 from training.wrist_hand.train import Schedule, load_network
 from training.wrist_hand.volunteers import NAMES, SPLITS, Pictures, load
@@ -29,7 +29,7 @@ _LARGEST_DIFFERENCE = 1e-4
 #: Share of pixels: where two structures are as probable, rounding decides.
 _LARGEST_SHARE = 1e-3
 _COMPARED = 25
-_EXAMINED = {"test": 20, "held-out-device": 20}
+_EXAMINED = {"test": 12, "held-out-device": 12}
 _HERE = Path(__file__).parent
 
 
@@ -100,6 +100,7 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Seq
         last=len(stages),
         baseline=_baseline(results),
         table=results["table"],
+        untrained=_untrained(results),
         examinations=_examinations(results["examinations"]),
         nerve=_nerve(results),
     )
@@ -112,6 +113,11 @@ def _command(number: int, stage: Schedule) -> str:
     options = f"--steps {stage.steps} --learning-rate {stage.learning_rate} --seed {stage.seed}"
     precision = " --bfloat16" if stage.in_bfloat16 else ""
     return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{precision}{start}"
+
+
+def _untrained(results: dict[str, Any]) -> str:
+    trained = {one["network"] for one in results.get("networks", {}).values()}
+    return ", ".join(sorted(set(NETWORKS) - trained)) or "none"
 
 
 def _baseline(results: dict[str, Any]) -> str:

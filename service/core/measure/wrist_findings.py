@@ -20,6 +20,8 @@ from service.core.wrist_planes import PLANES, Plane
 #: Of the finding that there is one of for each plane.
 PLANE_NAME = "standard_plane"
 _NERVE = "median_nerve"
+#: Of numbers about the nerve, until the network draws it better: see its card.
+UNCERTAIN_NERVE = "nerve_outline_uncertain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class WristFindings:
             unit=unit,
             statistic="median",
             range=(low, high),
+            flags=(UNCERTAIN_NERVE,),
             text=f"{wording.label(name)} {wording.quantity(middle, unit)}{spread}{counted}, at the tunnel's inlet, {where}.",
             evidence=self._evidence(shown, lines=self._measured_outline(shown)),
         )
