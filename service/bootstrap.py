@@ -173,30 +173,14 @@ class Service:
         """The report as Comprehensive 3D SR (TID 1500)."""
         from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
 
-        return RenderedObject(
-            sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
-            sop_class_uid=COMPREHENSIVE_3D_SR,
-            kind="sr",
-            report_id=report.report_id,
-            media_type="application/dicom",
-            content=render_sr(report, instances),
-        )
+        return _dicom_object(report, "sr", COMPREHENSIVE_3D_SR, render_sr(report, instances))
 
     def key_objects(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject | None:
         """The best frames of the report as Key Object Selection; None where it has none."""
         from service.core.render.key_objects import KEY_OBJECT_SELECTION, render_key_objects
 
         content = render_key_objects(report, instances)
-        if content is None:
-            return None
-        return RenderedObject(
-            sop_instance_uid=object_uid(report.report_id, report.version, "ko"),
-            sop_class_uid=KEY_OBJECT_SELECTION,
-            kind="ko",
-            report_id=report.report_id,
-            media_type="application/dicom",
-            content=content,
-        )
+        return None if content is None else _dicom_object(report, "ko", KEY_OBJECT_SELECTION, content)
 
     def close(self) -> None:
         """Close what this process made of Triton's client and the decoders; needs no call when the process is killed."""
@@ -210,6 +194,17 @@ class Service:
 
     def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject | None:
         return self.key_objects(report, [instance.attributes for instance in instances])
+
+
+def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:
+    return RenderedObject(
+        sop_instance_uid=object_uid(report.report_id, report.version, kind),
+        sop_class_uid=sop_class_uid,
+        kind=kind,
+        report_id=report.report_id,
+        media_type="application/dicom",
+        content=content,
+    )
 
 
 def _rules_of(path: Path, known: Collection[str]) -> RoutingRules:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
@@ -18,6 +19,7 @@ from service.access import Role
 from service.api.app import LIVE_PATH
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
+from service.core.live import Ask
 from service.ports import UnitOfWorkFactory
 from simulator.wrist import WristFrame, draw_volunteer
 from tests.integration.api_parts import House
@@ -39,7 +41,7 @@ def frames() -> list[WristFrame]:
     return pictures(draw_volunteer(11), *well(SEEN_WELL, 12))
 
 
-def knowing(frames: list[WristFrame]) -> Any:
+def knowing(frames: list[WristFrame]) -> Ask:
     """Answers in the order of the frames, over again."""
     asked = iter(frames * 10)
 
@@ -126,7 +128,7 @@ def test_frame_that_comes_while_another_is_answered_takes_the_place_of_the_one_t
     def slow(image: Pixels) -> Tensors:
         asked.set()
         assert go_on.wait(10)
-        return answer(image)  # type: ignore[no-any-return]
+        return answer(image)
 
     house.ask = slow
     with live(house, raw_start(frames[0])) as socket:
@@ -142,8 +144,8 @@ def test_frame_that_comes_while_another_is_answered_takes_the_place_of_the_one_t
 
 
 def dropped(house: House) -> float | None:
-    registry = house.app.state.services.metrics.registry
-    return registry.get_sample_value("sonomyo_live_frames_total", {"outcome": "dropped"})  # type: ignore[no-any-return]
+    registry: CollectorRegistry = house.app.state.services.metrics.registry
+    return registry.get_sample_value("sonomyo_live_frames_total", {"outcome": "dropped"})
 
 
 def test_broken_frame_is_told_and_the_next_is_answered(house: House, frames: list[WristFrame]) -> None:
@@ -190,6 +192,16 @@ def test_start_that_is_wrong_is_refused_by_name(house: House, start: dict[str, A
 def test_keeping_frames_needs_the_role_that_uploading_needs(house: House) -> None:
     with live(house, {"keep": True}, Role.VIEWER) as socket:
         assert socket.receive_json()["reason"] == "role"
+
+
+def test_one_user_has_two_examinations_at_a_time(house: House) -> None:
+    client = house.client(house.key(Role.VIEWER))
+    with client.websocket_connect(LIVE_PATH) as one, client.websocket_connect(LIVE_PATH) as other:
+        for socket in (one, other):
+            socket.send_text("{}")
+            assert socket.receive_json()["type"] == "ready"
+        with client.websocket_connect(LIVE_PATH) as third:
+            assert third.receive_json()["reason"] == "busy"
 
 
 def test_socket_without_a_credential_is_refused(house: House) -> None:

@@ -3,17 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.analyses.muscle_architecture import MODEL, MuscleArchitecture
 from service.core.analyses.prepared import prepare
-from service.core.findings import Finding, FindingKind
+from service.core.findings import AnalysisUsed, FindingKind
+from service.core.measure.architecture_findings import ArchitectureFindings
 from service.core.measure.architecture_quality import cine_faults
 from service.core.measure.checks import Doubt
 from service.core.quality import Grade, grade_of, stated
 from tests.phantoms import described, muscle_cine, scripted
-from tests.unit.test_muscle_architecture import NOTHING, contraction
+from tests.unit.test_muscle_architecture import contraction
 
 IMPOSSIBLE = frozenset({Doubt.LINES_JUMP})
 
@@ -49,15 +49,24 @@ def test_each_fault_alone_makes_a_b_and_all_three_a_c(frames: Any) -> None:
     assert grade_of(cine_faults(partly, doubts)) is Grade.C
 
 
-def test_cine_graded_c_is_not_measured_and_says_all_faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    muscles = [*contraction(), *contraction()]
-    answers = [NOTHING if number < 3 else muscle.answer() for number, muscle in enumerate(muscles)]
-    # No drawn muscle has all three faults at once.
-    monkeypatch.setattr("service.core.measure.architecture_quality.LARGEST_EXTRAPOLATED_SHARE", -1.0)
-    monkeypatch.setattr("service.core.measure.architecture_quality._MOST_IMPOSSIBLE", -1.0)
-    found: tuple[Finding, ...] = MuscleArchitecture().analyse(muscle_cine(muscles), scripted(answers), described)
-    (finding,) = found
+def test_cine_graded_c_is_not_measured_and_says_all_faults(frames: Any) -> None:
+    partly = [
+        replace(frame, extrapolated_share=0.9, pennation_deg=None if n < 3 else frame.pennation_deg)
+        for n, frame in enumerate(frames)
+    ]
+    # A belly that is thinnest in its middle between lines that do not cross: impossible.
+    first, _, last = partly[4].gaps
+    partly[4:6] = [replace(frame, gaps=(first, first / 3, last)) for frame in partly[4:6]]
+    cine = muscle_cine([*contraction(), *contraction()])
+    prepared = prepare(cine)
+    (finding,) = ArchitectureFindings(
+        cine=cine,
+        placement=prepared.placement,
+        scale=prepared.scale,
+        analysis=AnalysisUsed(name="muscle_architecture", version="test"),
+        frames=tuple(partly),
+        model=described(MODEL),
+    ).all()
     assert finding.kind is FindingKind.NOT_MEASURED
-    assert finding.flags[-1] == "grade_c"
-    assert finding.text.startswith("Not measured: the cine is graded C: fascicles were measured in ")
-    assert np.all([reason in finding.flags for reason in ("some_frames_not_measured", "mostly_extrapolated")])
+    assert finding.flags == ("some_frames_not_measured", "impossible_frames_left_out", "mostly_extrapolated", "grade_c")
+    assert finding.text.startswith("Not measured: the cine is graded C: fascicles were measured in 70% of the frames")

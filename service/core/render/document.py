@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import highdicom.sr as hd
 from pydicom import config, dcmwrite
@@ -21,7 +22,7 @@ from service.core.findings import Code
 from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
 from service.core.part10 import encode_head
-from service.core.report import Report, StudyHeader
+from service.core.report import RESEARCH_USE, Report, StudyHeader, object_uid
 from service.errors import InputRejected
 
 MANUFACTURER = "Sonomyo"
@@ -37,6 +38,23 @@ def coded(code: Code) -> hd.CodedConcept:
 def series_uid(report_id: str, kind: str) -> str:
     """Each version has a series of its own, for another installation must never write into ours (PS3.3 C.7.3.1)."""
     return derive_uid("series", report_id, kind)
+
+
+def document_head(report: Report, kind: str, *, series_number: int, title: str) -> dict[str, Any]:
+    """What highdicom is told of every document: names, series, maker, order."""
+    return {
+        "series_instance_uid": series_uid(report.report_id, kind),
+        "series_number": series_number,
+        "series_description": f"Sonomyo {title}, {RESEARCH_USE.lower()}",
+        "sop_instance_uid": object_uid(report.report_id, report.version, kind),
+        "instance_number": report.version,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MANUFACTURER,
+        "software_versions": report.provenance.service_version,
+        "requested_procedures": requests(report.study),
+        "specific_character_set": "ISO_IR 192",
+        "transfer_syntax_uid": ExplicitVRLittleEndian,
+    }
 
 
 def complete(document: Dataset, report: Report, used: Sequence[InstanceAttributes]) -> bytes:

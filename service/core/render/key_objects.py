@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import highdicom as hd
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from service.core import codes
 from service.core.findings import Finding
@@ -12,16 +12,14 @@ from service.core.instance import InstanceAttributes
 from service.core.measure.wrist_study import examinations
 from service.core.quality import grade_in
 from service.core.render.document import (
-    MANUFACTURER,
     coded,
     complete,
     device_observer,
+    document_head,
     instances_behind,
     reference,
-    requests,
-    series_uid,
 )
-from service.core.report import RESEARCH_USE, Report, object_uid
+from service.core.report import RESEARCH_USE, Report
 from service.core.wrist_planes import PLANES
 
 KIND = "ko"
@@ -44,17 +42,7 @@ def render_key_objects(report: Report, instances: Sequence[InstanceAttributes]) 
     document = hd.ko.KeyObjectSelectionDocument(
         evidence=list(references.values()),
         content=_content(report, shown, references, known),
-        series_instance_uid=series_uid(report.report_id, KIND),
-        series_number=_SERIES_NUMBER,
-        series_description=f"Sonomyo key images, {RESEARCH_USE.lower()}",
-        sop_instance_uid=object_uid(report.report_id, report.version, KIND),
-        instance_number=report.version,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=report.provenance.service_version,
-        requested_procedures=requests(report.study),
-        specific_character_set="ISO_IR 192",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **document_head(report, KIND, series_number=_SERIES_NUMBER, title="key images"),
     )
     return complete(document, report, used)
 

@@ -4,19 +4,18 @@ from collections.abc import Sequence
 
 import highdicom.sr as hd
 from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from service.core import codes
 from service.core.instance import InstanceAttributes
 from service.core.render.document import (
-    MANUFACTURER,
     coded,
     complete,
     device_observer,
+    document_head,
     instances_behind,
     private_scheme,
     reference,
-    requests,
     series_uid,
 )
 from service.core.render.sr_content import image_library, measurement_groups, text_item
@@ -39,22 +38,12 @@ def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_cl
     document = _document_class(sop_class_uid)(
         evidence=[reference(report.study, instance) for instance in used],
         content=_content(report, used)[0],
-        series_instance_uid=series_uid(report.report_id, KIND),
-        series_number=_SERIES_NUMBER,
-        series_description=f"Sonomyo report, {RESEARCH_USE.lower()}",
-        sop_instance_uid=object_uid(report.report_id, report.version, KIND),
-        instance_number=report.version,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
         device_serial_number=(report.provenance.configuration_sha256 or "none")[:16],
-        software_versions=report.provenance.service_version,
         is_complete=True,
         is_final=report.status in {ReportStatus.FINAL, ReportStatus.AMENDED},
         performed_procedure_codes=[coded(codes.DIAGNOSTIC_ULTRASONOGRAPHY)],
-        requested_procedures=requests(report.study),
         previous_versions=_predecessors(report, sop_class_uid),
-        specific_character_set="ISO_IR 192",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **document_head(report, KIND, series_number=_SERIES_NUMBER, title="report"),
     )
     document.CodingSchemeIdentificationSequence = [private_scheme()]
     return complete(document, report, used)

@@ -217,7 +217,11 @@ class Examination {
   tellLatency(milliseconds) {
     const quantile = (values, share) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))];
     const at = (share) => quantile(this.latencies, share);
-    for (const [name, value] of Object.entries(milliseconds)) (this.parts[name] ??= []).push(value);
+    for (const [name, value] of Object.entries(milliseconds)) {
+      const values = (this.parts[name] ??= []);
+      values.push(value);
+      if (values.length > KEPT) values.shift();
+    }
     document.body.dataset.parts = JSON.stringify(Object.fromEntries(Object.entries(this.parts).map(([name, values]) => [name, quantile(values, 0.95)])));
     const seconds = (performance.now() - this.began) / 1000;
     const figures = { answers: this.frames, dropped: this.dropped, p50: at(0.5), p95: at(0.95), rate: this.frames / seconds };
