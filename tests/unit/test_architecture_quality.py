@@ -50,10 +50,8 @@ def test_each_fault_alone_makes_a_b_and_all_three_a_c(frames: Any) -> None:
 
 
 def test_cine_graded_c_is_not_measured_and_says_all_faults(frames: Any) -> None:
-    partly = [
-        replace(frame, extrapolated_share=0.9, pennation_deg=None if n < 3 else frame.pennation_deg)
-        for n, frame in enumerate(frames)
-    ]
+    unseen = [replace(frame, extrapolated_share=0.9) for frame in frames]
+    partly = [*(replace(frame, pennation_deg=None) for frame in unseen[:3]), *unseen[3:]]
     # A belly that is thinnest in its middle between lines that do not cross: impossible.
     first, _, last = partly[4].gaps
     partly[4:6] = [replace(frame, gaps=(first, first / 3, last)) for frame in partly[4:6]]
