@@ -103,3 +103,15 @@ def test_second_stage_begins_with_the_average_of_the_first_and_remembers_it(pict
     assert [stage.learning_rate for stage in stages] == [SCHEDULE.learning_rate, 0.0]
     one, two = (dict(network.named_parameters()) for network in (first, second))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_structure_loss_at_half_the_pixels_moves_no_outline_to_either_side() -> None:
+    structures = torch.zeros((1, 8, 8), dtype=torch.long)
+    structures[:, 3:5] = 1
+    above = torch.zeros((1, CLASSES, 4, 4))
+    above[:, 0] = 4.0
+    above[:, 1, 1] = 6.0
+    inside = torch.ones((1, 8, 8))
+    assert float(structure_loss(above, structures, inside)) == pytest.approx(
+        float(structure_loss(above.flip(2), structures, inside))
+    )

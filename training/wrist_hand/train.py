@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import itertools
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ _MOVES = Moves(rotation_deg=8.0, scale=(0.8, 1.25), aspect=0.1, shift=0.08)
 _SMOOTHED = 0.05
 #: Share of a batch whose structures are drawn: planes are learnt sooner.
 _ANNOTATED = 0.75
-#: Of what has no name, in the cross-entropy: most of a picture is.
-_NAMELESS = 0.4
+#: Share of a batch that is shown as the first scanner showed it: what is seen with the service's scanners is not all bad.
+_AS_IT_CAME = 0.5
 
 
 Indices = npt.NDArray[np.int64]
@@ -39,6 +40,8 @@ class Schedule:
     learning_rate: float = 2e-3
     warm_up: int = 200
     weight_decay: float = 1e-3
+    #: Weight, in the cross-entropy, of what has no name: most of a picture is. With 1 outlines are drawn no larger than they are.
+    nameless: float = 0.4
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.998
     seed: int = 20261122
@@ -59,6 +62,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=usual.batch)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
+    parser.add_argument("--warm-up", type=int, default=usual.warm_up, help="steps until the rate is reached")
+    parser.add_argument("--nameless", type=float, default=usual.nameless, help="weight of what has no name")
     parser.add_argument("--start-from", type=Path, help="run whose averaged weights a new schedule begins with")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in fp32")
     arguments = parser.parse_args()
@@ -67,6 +72,8 @@ def main() -> None:
         steps=arguments.steps,
         batch=arguments.batch,
         learning_rate=arguments.learning_rate,
+        warm_up=arguments.warm_up,
+        nameless=arguments.nameless,
         seed=arguments.seed,
         in_bfloat16=arguments.bfloat16,
     )
@@ -104,7 +111,7 @@ def train(
             optimiser,
             cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01),
         )
-        losses.append(train_step(network, optimiser, pictures, chosen, generator, in_bfloat16=schedule.in_bfloat16))
+        losses.append(train_step(network, optimiser, pictures, chosen, generator, schedule))
         follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
         if (step + 1) % schedule.save_every == 0 or step + 1 == last:
             save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule), before=before)
@@ -133,17 +140,16 @@ def train_step(
     pictures: Pictures,
     chosen: Indices,
     generator: Generator,
-    *,
-    in_bfloat16: bool = False,
+    schedule: Schedule,
 ) -> float:
     """One step on the chosen pictures; gives the loss."""
     image = torch.from_numpy(pictures.image[chosen])[:, None].float()
     drawn = torch.from_numpy(pictures.structures[chosen])[:, None].float()
     grid = draw_grid(image, _MOVES, generator)
-    image, inside = seen_by_another_scanner(image, grid, generator)
+    image, inside = _seen(image, grid, generator)
     structures = (moved(drawn, grid, "nearest") * inside)[:, 0].long()
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=schedule.in_bfloat16):
         plane_logits, structure_logits = network(image.contiguous(memory_format=torch.channels_last))
     losses = []
     if plane_logits is not None:
@@ -151,7 +157,8 @@ def train_step(
         losses.append(functional.cross_entropy(plane_logits.float(), plane, label_smoothing=_SMOOTHED))
     annotated = torch.from_numpy(pictures.annotated[chosen])
     if structure_logits is not None and annotated.any():
-        losses.append(structure_loss(structure_logits[annotated].float(), structures[annotated], inside[annotated, 0]))
+        shown = structure_logits[annotated].float()
+        losses.append(structure_loss(shown, structures[annotated], inside[annotated, 0], nameless=schedule.nameless))
     loss = torch.stack(losses).sum()
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 2.0)
@@ -159,28 +166,42 @@ def train_step(
     return float(loss.detach())
 
 
-def structure_loss(logits: Tensor, structures: Tensor, inside: Tensor) -> Tensor:
+def _seen(image: Tensor, grid: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 1, H, W) looked at through the grid, some by another scanner; and where there is picture."""
+    seen, inside = seen_by_another_scanner(image, grid, generator)
+    as_it_came = moved(image, grid).clamp(min=1.0) * inside
+    is_as_it_came = (torch.rand(len(image), generator=generator) < _AS_IT_CAME).to(image.dtype).view(-1, 1, 1, 1)
+    return is_as_it_came * as_it_came + (1 - is_as_it_came) * seen, inside
+
+
+def structure_loss(logits: Tensor, structures: Tensor, inside: Tensor, *, nameless: float = 1.0) -> Tensor:
     """Cross-entropy and Dice over the structures in the batch, at the resolution of the logits (B, C, h, w).
 
-    Numbers (B, H, W), and 1 (B, H, W) where there is picture.
+    Numbers (B, H, W), 1 (B, H, W) where there is picture, weight of what has no name. A pixel of the logits covers several of
+    these: it is wanted to be of each structure by its share of them, since one of them alone would move every outline by half
+    a pixel.
     """
-    structures, inside = (_nearest(map_, logits) for map_ in (structures, inside))
-    weight = torch.ones(logits.shape[1])
-    weight[0] = _NAMELESS
-    entropy = functional.cross_entropy(logits, structures, weight=weight, reduction="none")
+    wanted = _shares(structures, inside, logits)
+    weight = torch.ones(logits.shape[1], 1, 1)
+    weight[0] = nameless
+    entropy = -(wanted * weight * torch.log_softmax(logits, 1)).sum() / (wanted * weight).sum()
     present = torch.unique(structures)
     present = present[present > 0]
-    probability = torch.softmax(logits, 1)[:, present] * inside[:, None]
-    wanted = (structures[:, None] == present[None, :, None, None]).to(probability.dtype)
+    probability = torch.softmax(logits, 1)[:, present] * wanted.sum(1, keepdim=True)
+    wanted = wanted[:, present]
     overlap = (probability * wanted).sum((0, 2, 3))
     dice = (2 * overlap + 1) / (probability.sum((0, 2, 3)) + wanted.sum((0, 2, 3)) + 1)
-    return (entropy * inside).sum() / inside.sum() + (1 - dice).mean()
+    return entropy + (1 - dice).mean()
 
 
-def _nearest(values: Tensor, logits: Tensor) -> Tensor:
-    """(B, H, W) at the pixels of (B, C, h, w)."""
-    step = values.shape[-1] // logits.shape[-1]
-    return values[:, step // 2 :: step, step // 2 :: step]
+def _shares(numbers: Tensor, inside: Tensor, logits: Tensor) -> Tensor:
+    """Of each pixel of (B, C, h, w) the share that each number of (B, H, W) has in it, where there is picture."""
+    found = torch.zeros_like(logits)
+    step = numbers.shape[-1] // logits.shape[-1]
+    for down, across in itertools.product(range(step), repeat=2):
+        part = (slice(None), slice(down, None, step), slice(across, None, step))
+        found.scatter_add_(1, numbers[part][:, None], inside[part][:, None] / step**2)
+    return found
 
 
 def load_network(run: Path) -> tuple[nn.Module, tuple[Schedule, ...]]:
