@@ -22,6 +22,8 @@ from training.wrist_hand.volunteers import SIZE, SPLITS, Bytes, Pictures, load
 
 _AT_ONCE = 16
 _TIMED = 30
+#: Of all pictures, also those half way to another plane; and of those alone that show a plane, well or badly.
+_DRAWN = ("structures", "structures_of_planes")
 
 
 def main() -> None:
@@ -93,13 +95,13 @@ def milliseconds(network: nn.Module) -> float:
 
 def table(found: dict[str, Any]) -> str:
     """A line a run and split."""
-    lines = [
-        "|run|network|steps|parameters, M|GMAC|ms, one core|volunteers|macro-F1|calibration error|mean Dice|median nerve Dice|",
-        "|---" * 11 + "|",
-    ]
+    heads = ["run", "network", "steps", "parameters, M", "GMAC", "ms, one core", "volunteers", "macro-F1", "calibration error"]
+    heads += [f"{of} Dice{which}" for which in ("", ", pictures of a plane") for of in ("mean", "median nerve")]
+    lines = ["|" + "|".join(heads) + "|", "|---" * len(heads) + "|"]
     for name, one in found.items():
         for split, scores in one["splits"].items():
-            planes, structures = scores.get("planes"), scores.get("structures")
+            planes = scores.get("planes")
+            drawn = [scores[part] for part in _DRAWN if part in scores]
             cells = [
                 name,
                 one["network"],
@@ -110,8 +112,7 @@ def table(found: dict[str, Any]) -> str:
                 f"{split}, {scores['volunteers']}",
                 _interval(planes["macro_f1"]) if planes else "",
                 f"{planes['expected_calibration_error']:.3f}" if planes else "",
-                _interval(structures["mean_dice"]) if structures else "",
-                _interval(structures["median_nerve_dice"]) if structures else "",
+                *(_interval(part[dice]) for part in drawn for dice in ("mean_dice", "median_nerve_dice")),
             ]
             lines.append("|" + "|".join(cells) + "|")
     return "\n".join(lines) + "\n"
@@ -123,12 +124,12 @@ def one_by_one(name: str, found: dict[str, Any]) -> str:
     lines = []
     for part, what, columns in (
         ("planes", "planes", {"precision": "precision", "recall": "recall", "f1": "F1"}),
-        ("structures", "structures", {"dice": "Dice", "hd95_mm": "HD95, mm"}),
+        *((part, "structures", {"dice": "Dice", "hd95_mm": "HD95, mm"}) for part in _DRAWN),
     ):
         told = {split: scores[part][what] for split, scores in splits.items() if part in scores}
         if told:
             heads = [f"{split}: {column}" for split in told for column in columns.values()]
-            lines += [f"|{name}: {what}|" + "|".join(heads) + "|", "|---" * (len(heads) + 1) + "|"]
+            lines += [f"|{name}: {part.replace('_', ' ')}|" + "|".join(heads) + "|", "|---" * (len(heads) + 1) + "|"]
             for row in next(iter(told.values())):
                 cells = [_cell(one[row][key]) for one in told.values() for key in columns]
                 lines.append(f"|{row.replace('_', ' ')}|" + "|".join(cells) + "|")
@@ -146,7 +147,9 @@ def _scores(network: nn.Module, shown: Pictures) -> dict[str, Any]:
     if probability is not None:
         found["planes"] = plane_scores(shown.plane, probability, shown.volunteer)
     if drawn is not None:
-        found["structures"] = structure_scores(shown.structures, drawn, shown.volunteer, shown.mm_per_pixel)
+        for part, asked in zip(_DRAWN, (np.arange(len(drawn)), np.flatnonzero(shown.plane)), strict=True):
+            maps = (shown.structures[asked], drawn[asked])
+            found[part] = structure_scores(*maps, shown.volunteer[asked], shown.mm_per_pixel[asked])
     return found
 
 

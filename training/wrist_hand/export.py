@@ -110,7 +110,10 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Seq
 
 def _command(number: int, stage: Schedule) -> str:
     start = f" --start-from RUNS/{number - 1}" if number > 1 else ""
-    options = f"--steps {stage.steps} --learning-rate {stage.learning_rate} --seed {stage.seed}"
+    options = (
+        f"--steps {stage.steps} --learning-rate {stage.learning_rate} --warm-up {stage.warm_up}"
+        f" --nameless {stage.nameless} --seed {stage.seed}"
+    )
     precision = " --bfloat16" if stage.in_bfloat16 else ""
     return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{precision}{start}"
 
