@@ -6,29 +6,18 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.destination_settings import DestinationSettings
 from service.errors import InputRejected
+from service.setting_types import AeTitle, ListeningPort, Seconds, Section
 
 Kind = Literal["sr", "html"]
-#: A quarter of a year at most: what the operating system's timers take, and no infinity.
-Seconds = Annotated[float, Field(gt=0, le=7_776_000)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-#: 0 takes a free one.
-ListeningPort = Annotated[int, Field(ge=0, le=65535)]
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):(\d{1,5})")
 _MOST_PORT = 65535
-
-
-def _ae_title(text: str) -> str:
-    """PS3.5 6.2, AE: up to 16 characters of the default repertoire, spaces at both ends without meaning."""
-    title = text.strip(" ")
-    if not re.fullmatch(r"[ -\[\]-~]{1,16}", title):
-        raise ValueError("an AE title has 1 to 16 ASCII characters, none of them a backslash or a control character")
-    return title
 
 
 def _host_and_port(text: str) -> str:
@@ -57,15 +46,6 @@ def check_postgres_url(text: str) -> None:
         raise ValueError("give PostgreSQL's address as postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
 
 
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-
-
-class Section(BaseModel):
-    """A frozen group of settings; unknown names stop the start."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class AllowedPeer(Section):
     """One row of the allow-list; an absent field allows any. AE titles alone are no authentication."""
 
@@ -80,7 +60,7 @@ class DicomSettings(Section):
     port: ListeningPort = 11112
     ae_title: AeTitle = "SONOMYO"
     #: Called AE title -> analysis name; the main AE title decides by rules.
-    analysis_ae_titles: dict[AeTitle, str] = {}
+    analysis_ae_titles: dict[AeTitle, str] = Field(default_factory=dict)
     #: Empty: any peer may associate (with a warning when not on loopback).
     allowed_peers: tuple[AllowedPeer, ...] = ()
     private_sop_classes: tuple[str, ...] = ()
@@ -186,18 +166,6 @@ class RetentionSettings(Section):
     #: Free fraction of the store's disk below which the oldest delivered studies are removed.
     minimum_free_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     interval_seconds: Seconds = 3600.0
-
-
-class DestinationSettings(Section):
-    """A C-STORE peer that results go to."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-    host: str
-    port: Port
-    ae_title: AeTitle
-    #: `sr` the structured report, `ko` the key images of a report that has some.
-    kinds: tuple[Literal["sr", "ko"], ...] = ("sr", "ko")
-    timeout_seconds: Seconds = 30.0
 
 
 class Settings(BaseSettings):

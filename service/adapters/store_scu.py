@@ -20,9 +20,9 @@ from service.adapters.store_association import (
     send,
     store,
 )
+from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, SonomyoError, Unavailable
 from service.ports import RenderedObject
-from service.settings import DestinationSettings
 
 #: A-ASSOCIATE-RQ has odd context identifiers from 1 to 255 (PS3.8 9.3.2.2).
 _MAXIMUM_CONTEXTS = 128
@@ -37,7 +37,7 @@ _SENDABLE_UID = re.compile(r"[0-9A-Za-z._-]+")
 class StoreScuDestination:
     """A destination that takes C-STORE; implements `ports.Destination`."""
 
-    def __init__(self, *, settings: DestinationSettings, calling_ae_title: str) -> None:
+    def __init__(self, *, settings: DicomDestinationSettings, calling_ae_title: str) -> None:
         self._settings = settings
         self._peer = Peer(
             host=settings.host,

@@ -15,8 +15,8 @@ from service.api.readiness import Readiness
 from service.api.uploads import Intake
 from service.core.findings import ModelUsed
 from service.core.report import Report
+from service.destination_settings import DestinationSettings
 from service.ports import CineReader, InstanceStore
-from service.settings import DestinationSettings
 from service.views import JobViews, OperationViews, StudyViews
 
 CSRF_HEADER = "x-csrf-token"

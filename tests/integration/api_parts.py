@@ -48,7 +48,7 @@ from service.errors import Unavailable
 from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
-from service.settings import DestinationSettings
+from service.destination_settings import DicomDestinationSettings
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -193,7 +193,7 @@ class House:
             events=EventFeed(jobs=jobs),
             live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics, audit=audit),
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
-            destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
+            destinations=(DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,
             secure_cookies=self.secure_cookies,
         )

@@ -36,7 +36,7 @@ from service.adapters.store_scu import SendResult, StoreScuDestination, echo, se
 from service.core.render.sr import render_sr
 from service.errors import InputRejected, Unavailable
 from service.ports import RenderedObject
-from service.settings import DestinationSettings
+from service.destination_settings import DicomDestinationSettings
 from tests.calf_report import calf_report, instance
 from tests.peers import peer
 from tests.running import free_port
@@ -85,7 +85,7 @@ def running(scp: Scp, *contexts: tuple[str, str], require_calling: str | None = 
 
 
 def destination(port: int, timeout_seconds: float = 5) -> StoreScuDestination:
-    settings = DestinationSettings(name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=timeout_seconds)
+    settings = DicomDestinationSettings(name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=timeout_seconds)
     return StoreScuDestination(settings=settings, calling_ae_title="SONOMYO")
 
 
@@ -178,7 +178,7 @@ def test_send_to_nobody_is_to_be_retried() -> None:
 
 
 def test_send_to_an_unknown_host_is_to_be_retried() -> None:
-    settings = DestinationSettings(name="pacs", host="no-such-host.invalid", port=104, ae_title="PACS", timeout_seconds=2)
+    settings = DicomDestinationSettings(name="pacs", host="no-such-host.invalid", port=104, ae_title="PACS", timeout_seconds=2)
     with pytest.raises(Unavailable):
         StoreScuDestination(settings=settings, calling_ae_title="SONOMYO").send(rendered())
 

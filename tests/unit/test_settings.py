@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from service.destination_settings import DicomDestinationSettings, StowDestinationSettings
 from service.errors import InputRejected
-from service.settings import DestinationSettings, Settings, read_settings
+from service.settings import Settings, read_settings
 
 
 def test_settings_with_an_unknown_variable_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +80,7 @@ def test_settings_with_a_destination_that_has_no_time_to_answer_name_it(monkeypa
         read_settings(None)
 
 
-@pytest.mark.parametrize("tree", [Settings, DestinationSettings])
+@pytest.mark.parametrize("tree", [Settings, DicomDestinationSettings, StowDestinationSettings])
 def test_settings_hold_no_number_without_bounds(tree: type[BaseModel]) -> None:
     assert list(numbers_without_bounds(tree.model_json_schema())) == []
 
