@@ -23,6 +23,7 @@ from service.core.compose import Software
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
+from service.destination_settings import DestinationSettings, DicomDestinationSettings, StowDestinationSettings
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow
 from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
@@ -99,13 +100,7 @@ class Service:
     @cached_property
     def destinations(self) -> Mapping[str, Destination]:
         """Where results go, by name."""
-        from service.adapters.store_scu import StoreScuDestination
-
-        calling = self.settings.dicom.ae_title
-        return {
-            settings.name: StoreScuDestination(settings=settings, calling_ae_title=calling)
-            for settings in self.settings.destinations
-        }
+        return {settings.name: self._destination(settings) for settings in self.settings.destinations}
 
     @cached_property
     def rules(self) -> RoutingRules:
@@ -181,6 +176,17 @@ class Service:
 
         content = render_key_objects(report, instances)
         return None if content is None else _dicom_object(report, "ko", KEY_OBJECT_SELECTION, content)
+
+    def _destination(self, settings: DestinationSettings) -> Destination:
+        match settings:
+            case StowDestinationSettings():
+                from service.adapters.stow import StowDestination
+
+                return StowDestination(settings=settings)
+            case DicomDestinationSettings():
+                from service.adapters.store_scu import StoreScuDestination
+
+                return StoreScuDestination(settings=settings, calling_ae_title=self.settings.dicom.ae_title)
 
     def close(self) -> None:
         """Close what this process made of Triton's client and the decoders; needs no call when the process is killed."""

@@ -1,5 +1,6 @@
 """Where results go: one section a destination, told apart by `protocol`."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -63,6 +64,11 @@ class DicomDestinationSettings(Section):
         """For people."""
         return f"{self.ae_title}@{self.host}:{self.port}"
 
+    @property
+    def speaks_tls(self) -> bool:
+        """False for what goes in the clear."""
+        return self.tls is not None
+
 
 class StowDestinationSettings(Section):
     """A DICOMweb server that takes STOW-RS (PS3.18 10.5)."""
@@ -85,15 +91,22 @@ class StowDestinationSettings(Section):
         """For people."""
         return self.url
 
+    @property
+    def speaks_tls(self) -> bool:
+        """False for what goes in the clear."""
+        return self.url.startswith("https:")
+
     @model_validator(mode="after")
     def _credentials_fit(self) -> "StowDestinationSettings":
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         if self.token is not None and self.username is not None:
             raise ValueError("give a token, or username and password")
-        if self.token is not None and not self.token.get_secret_value().isascii():
-            raise ValueError("a token is ASCII")
-        if not self.url.startswith("https:") and self.tls != TlsSettings():
+        if self.token is not None and not re.fullmatch(r"[!-~]+", self.token.get_secret_value()):
+            raise ValueError("a token is printable ASCII without spaces")
+        if self.username is not None and ":" in self.username:
+            raise ValueError("a username has no colon")
+        if not self.speaks_tls and self.tls != TlsSettings():
             raise ValueError("tls needs an https:// url")
         return self
 

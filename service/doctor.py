@@ -6,9 +6,10 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
@@ -17,17 +18,20 @@ from service.adapters.listener_sockets import bind_socket, listens_beyond_loopba
 from service.adapters.migrations import check_revision
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.store_association import Peer
-from service.adapters.store_scu import echo
+from service.adapters.store_scu import echo, peer_of
+from service.adapters.stow import probe
 from service.bootstrap import Service
 from service.core.analyses.analysis import ModelSpec
+from service.destination_settings import DestinationSettings, StowDestinationSettings
 from service.errors import SonomyoError, Unavailable
-from service.settings import DestinationSettings, Settings
+from service.settings import Settings
 
 _ECHO_SECONDS = 5.0
 _HTTP_SECONDS = 5.0
 _STUCK = text(
     "SELECT destination, state, count(*) FROM deliveries WHERE state IN ('failed', 'refused') GROUP BY 1, 2 ORDER BY 1, 2"
 )
+_PAUSED = text("SELECT destination FROM destination_circuits WHERE retry_at IS NOT NULL ORDER BY 1")
 _DEAD = text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'")
 
 
@@ -210,9 +214,12 @@ def _queue(service: Service) -> str:
 def _deliveries(service: Service) -> str:
     with vendor_errors_translated(), service.engine.connect() as connection:
         stuck = [f"{count} {state} to {destination}" for destination, state, count in connection.execute(_STUCK)]
+        paused = [destination for (destination,) in connection.execute(_PAUSED)]
     if stuck:
         raise Unavailable(f"{'; '.join(stuck)}: see GET /api/v1/deliveries?state=...; each can be sent again or given up.")
-    return "none failed, none refused"
+    if paused:
+        raise Unavailable(f"{', '.join(paused)} did not answer: what waits goes when it does; see GET /api/v1/destinations.")
+    return "none failed, none refused, no destination paused"
 
 
 def _audit(service: Service) -> str:
@@ -231,22 +238,24 @@ def _model(service: Service, spec: ModelSpec) -> str:
 
 
 def _destination(settings: Settings, destination: DestinationSettings) -> str:
-    address = f"{destination.ae_title}@{destination.host}:{destination.port}"
     try:
-        echo(
-            Peer(
-                host=destination.host,
-                port=destination.port,
-                ae_title=destination.ae_title,
-                calling_ae_title=settings.dicom.ae_title,
-                timeout_seconds=_ECHO_SECONDS,
-            )
-        )
+        return f"{destination.address} {_answer_of(settings, destination)}"
     except SonomyoError as error:
-        raise Unavailable(
-            f"{address}: {error} Check its host, port and AE titles, and that it knows {settings.dicom.ae_title}."
-        ) from error
-    return f"{address} answers C-ECHO"
+        check = "its url, credentials and tls" if destination.protocol == "stow" else "its host, port, AE titles and tls"
+        knows = f", and that it knows {settings.dicom.ae_title}" if destination.protocol == "dicom" else ""
+        raise Unavailable(f"{destination.address}: {error} Check {check}{knows}.") from error
+
+
+def _answer_of(settings: Settings, destination: DestinationSettings) -> str:
+    """Raises SonomyoError."""
+    if isinstance(destination, StowDestinationSettings):
+        answer = probe(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
+        has_secret = destination.token is not None or destination.password is not None
+        if has_secret and not destination.speaks_tls and listens_beyond_loopback(urlsplit(destination.url).hostname or ""):
+            raise Unavailable("It answers, and our credentials go to it in the clear: use https.", reason="in_the_clear")
+        return answer
+    echo(replace(peer_of(destination, calling_ae_title=settings.dicom.ae_title), timeout_seconds=_ECHO_SECONDS))
+    return "answers C-ECHO"
 
 
 def _is_free(host: str, port: int) -> bool:

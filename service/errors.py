@@ -4,6 +4,7 @@ SonomyoError
 ├── InputRejected         permanent: the input is wrong and will stay wrong; never retried
 ├── NotMeasurable         the input is sound but holds no answer; becomes a limitation in the report
 ├── Unavailable           something we depend on is away; retried with back-off
+│   └── Paused            it was away too often of late; left alone for a while, which is no attempt
 ├── ModelContractError    the inference server serves another model than core expects; alert
 ├── NotFound              nothing is stored under that name
 └── Conflict              the request contradicts what is stored
@@ -40,6 +41,16 @@ class Unavailable(SonomyoError):
     """A part that we depend on does not answer now."""
 
     reason = "unavailable"
+
+
+class Paused(Unavailable):
+    """A part that did not answer of late is left alone for `seconds` more; nothing was tried."""
+
+    reason = "paused"
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class ModelContractError(SonomyoError):

@@ -17,7 +17,7 @@ from service.core.identifiers import new_report_id
 from service.core.instance import LIVE_MANUFACTURER, InstanceAttributes
 from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
-from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable
+from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
 from service.ports import (
     Arrivals,
     CineReader,
@@ -219,7 +219,10 @@ class Flow:
                 unit.jobs.complete_study(study_instance_uid, after_seconds=0)  # no analysis will end and ask for it
 
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
-        """Send the kept bytes of one object to one destination, if it still may go. Raises Unavailable, to be retried."""
+        """Send the kept bytes of one object to one destination, if it still may go.
+
+        Raises Unavailable, to be retried, and Paused when nothing was tried.
+        """
         with self.units() as unit:
             report = unit.reports.get(report_id)
             study = unit.studies.lock(report.study.study_instance_uid)
@@ -229,20 +232,27 @@ class Flow:
             if obstacle is not None:
                 unit.outbox.set_aside(report_id, destination, kind, state=obstacle[0], reason=obstacle[1])
                 return
+            target = self.destinations.get(destination)
+            if target is None:
+                raise NotFound(f"There is no destination named {destination}; it was removed from the settings.")
+            unit.circuits.admit(destination)
             rendered = unit.reports.rendered(report_id, kind)
-        target = self.destinations.get(destination)
-        if target is None:
-            raise NotFound(f"There is no destination named {destination}; it was removed from the settings.")
+            began_at = unit.now()
         try:
             target.send(rendered)
+        except Unavailable as error:
+            with self.units() as unit:
+                unit.circuits.failed(destination, str(error), began_at=began_at)
+            raise
         except InputRejected as refused:
-            self._close_delivery(report_id, destination, kind, state="refused", error=str(refused))
+            self._end_delivery(report_id, destination, kind, state="refused", error=str(refused))
             return
-        self._close_delivery(report_id, destination, kind, state="delivered", error=None)
+        self._end_delivery(report_id, destination, kind, state="delivered", error=None)
 
     def give_up_delivery(self, report_id: str, destination: str, kind: str, reason: str, *, final: bool) -> None:
         """Record a failed attempt; after the last one the delivery is a dead letter."""
-        self._close_delivery(report_id, destination, kind, state="failed" if final else "pending", error=reason)
+        with self.units() as unit:
+            _close_delivery(unit, report_id, destination, kind, state="failed" if final else "pending", error=reason)
 
     # -- parts of the steps above, in the order of use --
 
@@ -387,11 +397,18 @@ class Flow:
             return "held", "The identity of its study was changed; a person has to acknowledge that."
         return None
 
-    def _close_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+    def _end_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+        """The destination has answered: what waits for it goes, too."""
         with self.units() as unit:
-            # What has gone out is told as delivered, even when a newer version took its place meanwhile.
-            if unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered":
-                unit.outbox.close(report_id, destination, kind, state=state, error=error)
+            _close_delivery(unit, report_id, destination, kind, state=state, error=error)
+            if unit.circuits.answered(destination):
+                unit.jobs.hasten_deliveries(destination)
+
+
+def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+    # What has gone out is told as delivered, even when a newer version took its place meanwhile.
+    if unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered":
+        unit.outbox.close(report_id, destination, kind, state=state, error=error)
 
 
 def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:

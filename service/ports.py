@@ -186,6 +186,9 @@ class JobQueue(Protocol):
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
         """Send one rendered object to one destination."""
 
+    def hasten_deliveries(self, destination: str) -> None:
+        """What waits for a destination is due now, for it answers again."""
+
     def compare_pixels(self, instance_id: int) -> None:
         """Decode an instance kept as a conflict and the current one, and tell whether the pixels are the same."""
 
@@ -307,6 +310,19 @@ class OutboxRows(Protocol):
         """What older versions of a study's report have not delivered gives way to this version."""
 
 
+class CircuitRows(Protocol):
+    """Rows of `destination_circuits`: a destination that does not answer is left alone for a growing while."""
+
+    def admit(self, destination: str) -> None:
+        """Let a delivery try; after a pause only one. Raises Paused."""
+
+    def answered(self, destination: str) -> bool:
+        """It answers, a refusal included; True when it had been paused."""
+
+    def failed(self, destination: str, error: str, *, began_at: datetime) -> None:
+        """It did not answer to what began at `began_at`; after some failures in a row it is paused."""
+
+
 class UnitOfWork(Protocol):
     """One transaction: commits on a clean exit together with the jobs deferred in it, rolls back otherwise."""
 
@@ -316,6 +332,7 @@ class UnitOfWork(Protocol):
     studies: StudyRows
     reports: ReportRows
     outbox: OutboxRows
+    circuits: CircuitRows
     jobs: JobQueue
 
     def now(self) -> datetime:

@@ -163,6 +163,18 @@ class DeliveryState(StrEnum):
     ABANDONED = "abandoned"
 
 
+class CircuitView(Value):
+    """How a destination has answered of late."""
+
+    state: Literal["answers", "failing", "paused"] = "answers"
+    consecutive_failures: int = 0
+    #: When it is tried next, while it is paused.
+    retry_at: datetime | None = None
+    #: The newest error, also of one that answers again.
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+
+
 class DeliveryPage(Value):
     """A page of deliveries, newest first."""
 
@@ -362,6 +374,9 @@ class OperationViews(Protocol):
 
     def deliveries_by_destination(self) -> Mapping[str, Mapping[str, int]]:
         """Destination -> state -> how many."""
+
+    def circuits(self) -> Mapping[str, CircuitView]:
+        """By destination; one that never failed is not among them."""
 
     def counters(self) -> Counters:
         """Figures for monitoring."""

@@ -18,6 +18,8 @@ _JOBS = text("SELECT id, status::text FROM procrastinate_jobs WHERE queueing_loc
 _RETRY = text("SELECT procrastinate_retry_job_v2(:id, NULL, NULL, NULL, NULL)")
 #: All attempts anew; otherwise the first failure would end the job again.
 _FORGET_ATTEMPTS = text("UPDATE procrastinate_jobs SET attempts = 0 WHERE id = :id")
+#: Whoever sends again has mended something: one trial is due.
+_END_PAUSE = text("UPDATE destination_circuits SET retry_at = now() WHERE destination = :destination AND retry_at IS NOT NULL")
 _CANCEL = text("UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = ANY(:ids)")
 _IS_HELD = text("SELECT s.identity_hold FROM studies s JOIN reports r USING (study_instance_uid) WHERE r.report_id = :report_id")
 
@@ -60,6 +62,7 @@ def send_again(session: Session, delivery: DeliveryRow, *, actor: str) -> int:
         raise Conflict("The same work waits in the queue already.", reason="job_waiting")
     _record(session, delivery, actor, "delivery_requeued", {"was": delivery.state})
     _set_state(delivery, "pending")
+    session.execute(_END_PAUSE, {"destination": delivery.destination})
     if jobs.dead:
         session.execute(_RETRY, {"id": jobs.dead[0]})
         session.execute(_FORGET_ATTEMPTS, {"id": jobs.dead[0]})

@@ -26,6 +26,14 @@ QUEUES = {
     DELIVER_REPORT: "delivery",
 }
 
+#: Those that a worker takes at this moment need no haste.
+_HASTEN = text("""
+    UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id IN (
+        SELECT id FROM procrastinate_jobs
+        WHERE status = 'todo' AND task_name = :task AND scheduled_at > now() AND args->>'destination' = :destination
+        ORDER BY id FOR UPDATE SKIP LOCKED)
+""")
+
 
 def delivery_lock(report_id: str, destination: str, kind: str) -> str:
     """The queueing lock of a delivery's jobs."""
@@ -79,6 +87,10 @@ class PostgresJobQueue:
             {"report_id": report_id, "destination": destination, "kind": kind},
             queueing_lock=delivery_lock(report_id, destination, kind),
         )
+
+    def hasten_deliveries(self, destination: str) -> None:
+        """What waits for a destination is due now."""
+        self._session.execute(_HASTEN, {"task": DELIVER_REPORT, "destination": destination})
 
     def _defer(self, task_name: str, arguments: dict[str, Any], *, queueing_lock: str, after_seconds: float = 0.0) -> None:
         if self._is_waiting(queueing_lock):

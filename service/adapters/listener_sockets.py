@@ -2,12 +2,9 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_address
-from pathlib import Path
 
-from service.errors import InputRejected
+from service.adapters.tls import files_named, no_password
 from service.settings import DicomSettings
 
 _BACKLOG = 128
@@ -65,29 +62,13 @@ def server_context(settings: DicomSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    with _named("TLS_CERTIFICATE_FILE and TLS_KEY_FILE", certificate, settings.tls_key_file or certificate):
-        context.load_cert_chain(certificate, settings.tls_key_file, password=_no_password)
+    with files_named("SONOMYO_DICOM__TLS_CERTIFICATE_FILE and TLS_KEY_FILE", certificate, settings.tls_key_file or certificate):
+        context.load_cert_chain(certificate, settings.tls_key_file, password=no_password)
     if settings.tls_client_ca_file is not None:
-        with _named("TLS_CLIENT_CA_FILE", settings.tls_client_ca_file):
+        with files_named("SONOMYO_DICOM__TLS_CLIENT_CA_FILE", settings.tls_client_ca_file):
             context.load_verify_locations(settings.tls_client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-@contextmanager
-def _named(setting: str, *paths: Path) -> Iterator[None]:
-    """Neither ssl.SSLError nor the OSError of a missing file says which file it was."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        files = ", ".join(map(str, dict.fromkeys(paths)))
-        raise InputRejected(f"setting SONOMYO_DICOM__{setting}: {files} cannot be used: {why}", reason="tls_files") from error
-
-
-def _no_password() -> str:
-    """Without it OpenSSL would ask for one at the terminal."""
-    raise ValueError("the key is encrypted; give it without a password, readable by this user alone")
 
 
 def listens_beyond_loopback(host: str) -> bool:

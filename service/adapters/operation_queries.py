@@ -9,11 +9,20 @@ from service.access import AuditEntry
 from service.adapters import cursors
 from service.adapters.job_queries import STATE_OF_J
 from service.adapters.postgres import vendor_errors_translated
-from service.adapters.tables import AssociationRow, AuditRow, DeliveryRow, ReportRow, ShadowAnalysisRow
+from service.adapters.tables import AssociationRow, AuditRow, CircuitRow, DeliveryRow, ReportRow, ShadowAnalysisRow
 from service.core.findings import Finding
 from service.core.shadow import ShadowComparison, ShadowPair, compare_shadow
 from service.errors import NotFound
-from service.views import AssociationPage, AssociationView, AuditPage, Counters, DeliveryPage, DeliveryState, DeliveryView
+from service.views import (
+    AssociationPage,
+    AssociationView,
+    AuditPage,
+    CircuitView,
+    Counters,
+    DeliveryPage,
+    DeliveryState,
+    DeliveryView,
+)
 
 _COUNTS = {
     "instances": "SELECT disposition, count(*) FROM instances GROUP BY 1",
@@ -89,6 +98,12 @@ class PostgresOperationViews:
                 found.setdefault(destination, {})[state] = count
         return found
 
+    def circuits(self) -> Mapping[str, CircuitView]:
+        """By destination; one that never failed is not among them."""
+        with vendor_errors_translated(), self._engine.connect() as connection:
+            rows = connection.execute(select(CircuitRow.__table__)).mappings().all()
+        return {row["destination"]: _circuit(row) for row in rows}
+
     def counters(self) -> Counters:
         """Figures for monitoring, counted in one transaction."""
         with vendor_errors_translated(), self._engine.connect() as connection:
@@ -120,6 +135,16 @@ def _association(row: RowMapping) -> AssociationView:
     closed = row["closed_at"]
     duration = None if closed is None else (closed - row["opened_at"]).total_seconds()
     return AssociationView(association_id=row["id"], duration_seconds=duration, **shown)
+
+
+def _circuit(row: RowMapping) -> CircuitView:
+    return CircuitView(
+        state="paused" if row["retry_at"] is not None else "failing" if row["failures"] else "answers",
+        consecutive_failures=row["failures"],
+        retry_at=row["retry_at"],
+        last_error=row["last_error"],
+        last_error_at=row["last_error_at"],
+    )
 
 
 def _shadow_pair(row: RowMapping) -> ShadowPair:

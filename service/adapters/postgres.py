@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from service.adapters.analysis_rows import PostgresAnalysisRows
+from service.adapters.circuit_rows import PostgresCircuitRows
 from service.adapters.instance_rows import PostgresInstanceRows
 from service.adapters.jobs import PostgresJobQueue
 from service.adapters.outbox_rows import PostgresOutboxRows
@@ -24,6 +25,7 @@ from service.adapters.study_rows import PostgresStudyRows
 from service.errors import SonomyoError, Unavailable
 from service.ports import (
     AnalysisRows,
+    CircuitRows,
     InstanceRows,
     JobQueue,
     OutboxRows,
@@ -95,6 +97,7 @@ class PostgresUnitOfWork:
         self.studies: StudyRows = PostgresStudyRows(session=self._session)
         self.reports: ReportRows = PostgresReportRows(session=self._session)
         self.outbox: OutboxRows = PostgresOutboxRows(session=self._session)
+        self.circuits: CircuitRows = PostgresCircuitRows(session=self._session)
         self.jobs: JobQueue = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
         return self
 

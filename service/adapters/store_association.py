@@ -14,7 +14,10 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
 from pynetdicom.presentation import build_context
 
+from service.adapters.tls import client_context
+from service.core.delivery_status import judge_status
 from service.core.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from service.destination_settings import TlsSettings
 from service.errors import InputRejected, SonomyoError, Unavailable
 
 #: SOP class and transfer syntax.
@@ -25,10 +28,6 @@ _PDU_SIZE = 131072
 _MAXIMUM_COMMENT = 200
 #: PDUs read ahead of the socket: 4 MiB, however large the file.
 _QUEUED_PDUS = 32
-#: Attribute list error, attribute value out of range; and duplicate SOP instance: our UIDs name content, so it has it.
-_WARNINGS = frozenset({0x0107, 0x0111, 0x0116, *range(0xB000, 0xC000)})
-#: Invalid instance, SOP class not supported, unrecognised or mistyped operation; data set does not match, not understood.
-_REFUSALS = frozenset({0x0117, 0x0118, 0x0122, 0x0211, 0x0212, *range(0xA900, 0xAA00), *range(0xC000, 0xD000)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,8 @@ class Peer:
     ae_title: str
     calling_ae_title: str = "SONOMYO"
     timeout_seconds: float = 30.0
+    #: In the clear without it.
+    tls: TlsSettings | None = None
 
 
 @contextmanager
@@ -71,6 +72,7 @@ def _associate(peer: Peer, contexts: Iterable[Context]) -> Association:
             ae_title=peer.ae_title,
             max_pdu=_PDU_SIZE,
             evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waits, [peer.timeout_seconds])],
+            tls_args=None if peer.tls is None else (client_context(peer.tls), peer.host),
         )
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"The host {peer.host} is not known.", reason="unknown_host") from error
@@ -102,6 +104,11 @@ class _ShortQueue(queue.Queue[Any]):
         return len(self.queue) < _QUEUED_PDUS
 
 
+def accepted_contexts(association: Association) -> frozenset[Context]:
+    """What the peer takes of what was proposed."""
+    return frozenset((str(each.abstract_syntax), str(each.transfer_syntax[0])) for each in association.accepted_contexts)
+
+
 def _refusal(association: Association) -> SonomyoError:
     if association.rejected_contexts:
         return _no_context()
@@ -109,7 +116,9 @@ def _refusal(association: Association) -> SonomyoError:
     # A rejection that comes before pynetdicom looks whether it is connected is taken for no connection, and stays in the queue.
     if isinstance(answer, A_ASSOCIATE) and answer.result:
         return Unavailable(f"The peer rejected the association: {answer.reason_str}.", reason="association_rejected")
-    return Unavailable("The peer cannot be reached, or ended the association at once.", reason="no_association")
+    return Unavailable(
+        "The peer cannot be reached, or ended the association or the TLS handshake at once.", reason="no_association"
+    )
 
 
 def _no_context() -> InputRejected:
@@ -131,7 +140,7 @@ def store(association: Association, path: Path, context: Context) -> str:
 
 def send(association: Association, path: Path, context: Context) -> Answer:
     """Send one file, which is in `context`. Raises Unavailable or InputRejected when that could not be done."""
-    if context not in [(each.abstract_syntax, each.transfer_syntax[0]) for each in association.accepted_contexts]:
+    if context not in accepted_contexts(association):
         raise _no_context()
     try:
         answer = association.send_c_store(path)
@@ -162,15 +171,7 @@ def judge(answer: Answer) -> str:
 
     The peer's comment is left out, for what this says is logged and kept.
     """
-    status = answer.status
-    text = f"0x{status:04X}"
-    if status == 0:
-        return ""
-    if status in _WARNINGS:
-        return f"stored with warning {text}"
-    if status in _REFUSALS:
-        raise InputRejected(f"The peer refused the instance for good, status {text}.", reason="refused")
-    raise Unavailable(f"The peer could not store the instance now, status {text}.", reason="not_stored")
+    return judge_status(answer.status)
 
 
 @contextmanager

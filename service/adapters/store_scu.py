@@ -1,4 +1,7 @@
-"""C-STORE SCU (PS3.4 B): results to a destination, and files for `sonomyo send`. Bytes go out as they are, never re-encoded."""
+"""C-STORE SCU (PS3.4 B): results to a destination, and files for `sonomyo send`.
+
+Bytes go out as they are; only a result of ours is converted, and only for a peer that takes Implicit VR Little Endian alone.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +17,14 @@ from service.adapters.store_association import (
     Answer,
     Context,
     Peer,
+    accepted_contexts,
     file_in_memory,
     judge,
     open_association,
     send,
     store,
 )
+from service.core.implicit_vr import to_implicit_vr
 from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, SonomyoError, Unavailable
 from service.ports import RenderedObject
@@ -28,6 +33,7 @@ from service.ports import RenderedObject
 _MAXIMUM_CONTEXTS = 128
 _VERIFICATION = "1.2.840.10008.1.1"
 _IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+_EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _MAXIMUM_UID = 64
 #: Laxer than PS3.5 9.1, which has digits and dots only: what can be sent is for the peer to judge.
@@ -39,13 +45,7 @@ class StoreScuDestination:
 
     def __init__(self, *, settings: DicomDestinationSettings, calling_ae_title: str) -> None:
         self._settings = settings
-        self._peer = Peer(
-            host=settings.host,
-            port=settings.port,
-            ae_title=settings.ae_title,
-            calling_ae_title=calling_ae_title,
-            timeout_seconds=settings.timeout_seconds,
-        )
+        self._peer = peer_of(settings, calling_ae_title=calling_ae_title)
 
     @property
     def name(self) -> str:
@@ -63,12 +63,38 @@ class StoreScuDestination:
         Raises Unavailable (no answer, a rejection, 0xA7xx) or InputRejected (no accepted context, 0x0122, 0xA9xx, 0xCxxx).
         """
         with file_in_memory(rendered.content) as path:
-            outgoing = _outgoing(path)
-            with open_association(self._peer, [outgoing.context]) as association:
-                warning = store(association, path, outgoing.context)
+            context = _outgoing(path).context
+            with open_association(self._peer, _offers(context)) as association:
+                if context in accepted_contexts(association):
+                    warning = store(association, path, context)
+                else:
+                    warning = _store_converted(association, rendered.content, context)
         if warning:
             uid = rendered.sop_instance_uid
             structlog.get_logger().warning("stored_with_warning", destination=self.name, sop_instance_uid=uid, warning=warning)
+
+
+def peer_of(settings: DicomDestinationSettings, *, calling_ae_title: str) -> Peer:
+    """Whom the settings of a destination name."""
+    return Peer(
+        host=settings.host,
+        port=settings.port,
+        ae_title=settings.ae_title,
+        calling_ae_title=calling_ae_title,
+        timeout_seconds=settings.timeout_seconds,
+        tls=settings.tls,
+    )
+
+
+def _offers(context: Context) -> list[Context]:
+    """A context for each syntax, so that the peer takes or leaves each, and the choice between two that it takes is ours."""
+    sop_class, syntax = context
+    return [context, (sop_class, _IMPLICIT_LITTLE_ENDIAN)] if syntax == _EXPLICIT_LITTLE_ENDIAN else [context]
+
+
+def _store_converted(association: Association, content: bytes, context: Context) -> str:
+    with file_in_memory(to_implicit_vr(content)) as path:
+        return store(association, path, (context[0], _IMPLICIT_LITTLE_ENDIAN))
 
 
 def echo(peer: Peer) -> None:

@@ -250,6 +250,23 @@ class DeliveryRow(Row):
     )
 
 
+class CircuitRow(Row):
+    """How a destination has answered of late."""
+
+    __tablename__ = "destination_circuits"
+
+    destination: Mapped[str] = mapped_column(primary_key=True)
+    #: In a row; an answer sets it back.
+    failures: Mapped[int] = mapped_column(server_default=text("0"))
+    #: When the pause was begun or made longer.
+    paused_at: Mapped[datetime | None]
+    #: Before it nothing is sent there; None while it is not paused.
+    retry_at: Mapped[datetime | None]
+    #: Kept when it answers again.
+    last_error: Mapped[str | None]
+    last_error_at: Mapped[datetime | None]
+
+
 class ApiKeyRow(Row):
     """An API key; only its hash is kept."""
 

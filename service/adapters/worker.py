@@ -22,7 +22,7 @@ from service.adapters.jobs import (
     QUEUES,
     SHADOW_ANALYSIS,
 )
-from service.errors import InputRejected, ModelContractError, NotFound, SonomyoError, Unavailable
+from service.errors import InputRejected, ModelContractError, NotFound, Paused, SonomyoError, Unavailable
 from service.flow import Flow
 
 HEARTBEAT_SECONDS = 3.0
@@ -43,6 +43,7 @@ _ANALYSES_WITHOUT_A_JOB = f"""
         WHERE j.status IN ('todo', 'doing') AND j.task_name = '{ANALYSE_INSTANCE}'
             AND (j.args->>'instance_id')::bigint = a.instance_id AND j.args->>'analysis_name' = a.analysis_name)
 """  # noqa: S608 - made of constants
+_GIVE_ATTEMPT_BACK = "UPDATE procrastinate_jobs SET attempts = attempts - 1 WHERE id = %(id)s"
 
 _log = logging.getLogger("sonomyo.worker")
 P = ParamSpec("P")
@@ -56,6 +57,8 @@ class RetryByClass(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """None ends the job as a dead letter."""
+        if isinstance(exception, Paused):
+            return RetryDecision(retry_in={"seconds": exception.seconds})
         if job.attempts + 1 >= self.attempts_for(exception):
             return None
         return RetryDecision(retry_in={"seconds": min(2**job.attempts, LONGEST_BACK_OFF_SECONDS)})
@@ -145,11 +148,21 @@ def _add_delivery(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> No
     async def deliver_report(context: JobContext, *, report_id: str, destination: str, kind: str) -> None:
         try:
             await steps.run(flow.deliver_report, report_id, destination, kind)
+        except Paused:
+            if not await _next_one_waits(app, context.job):
+                await _give_attempt_back(app, context.job)
+                raise
         except Exception as error:
             final = retry.is_last(error, context)
             await steps.run(flow.give_up_delivery, report_id, destination, kind, explain_failure(error), final=final)
             if final or not await _next_one_waits(app, context.job):
                 raise
+
+
+async def _give_attempt_back(app: App, job: Job | None) -> None:
+    """Procrastinate counts each retry; a delivery that was not tried has used up nothing."""
+    if job is not None:
+        await app.connector.execute_query_async(_GIVE_ATTEMPT_BACK, id=job.id)
 
 
 async def _next_one_waits(app: App, job: Job | None) -> bool:

@@ -96,13 +96,18 @@ class ShadowComparisons(Value):
 
 
 class DestinationState(Value):
-    """Where results go, and how many objects are in each state on their way there."""
+    """Where results go, how it answers, and how many objects are in each state on their way there."""
 
     name: str
-    host: str
-    port: int
-    ae_title: str
+    protocol: Literal["dicom", "stow"]
+    #: AE@HOST:PORT, or the URL.
+    address: str
+    host: str | None = None
+    port: int | None = None
+    ae_title: str | None = None
     kinds: tuple[str, ...]
+    tls: bool
+    answering: CircuitView
     deliveries: Mapping[str, int]
 
 

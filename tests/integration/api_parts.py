@@ -43,12 +43,12 @@ from service.core.findings import ModelUsed
 from service.core.live import Ask
 from service.core.report import Report
 from service.core.routing import RoutingRules
+from service.destination_settings import DicomDestinationSettings
 from service.dicomweb.wado import router as dicomweb
 from service.errors import Unavailable
 from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
-from service.destination_settings import DicomDestinationSettings
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer

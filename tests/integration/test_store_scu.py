@@ -34,9 +34,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import SendResult, StoreScuDestination, echo, send_paths
 from service.core.render.sr import render_sr
+from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, Unavailable
 from service.ports import RenderedObject
-from service.destination_settings import DicomDestinationSettings
 from tests.calf_report import calf_report, instance
 from tests.peers import peer
 from tests.running import free_port
@@ -85,7 +85,9 @@ def running(scp: Scp, *contexts: tuple[str, str], require_calling: str | None = 
 
 
 def destination(port: int, timeout_seconds: float = 5) -> StoreScuDestination:
-    settings = DicomDestinationSettings(name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=timeout_seconds)
+    settings = DicomDestinationSettings(
+        name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=timeout_seconds
+    )
     return StoreScuDestination(settings=settings, calling_ae_title="SONOMYO")
 
 

@@ -1,12 +1,14 @@
 """Operations: destinations, associations, the audit trail, sign-in links."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
 from service.api.dependencies import Administrator, Cursor, Limit, Parts
 from service.api.schemas import DestinationState, DestinationStates, SignInLink, SignInRequest, problem_responses
-from service.views import AssociationPage, AuditPage
+from service.destination_settings import DestinationSettings, DicomDestinationSettings
+from service.views import AssociationPage, AuditPage, CircuitView
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
 
@@ -15,19 +17,28 @@ router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_resp
 def list_destinations(parts: Parts, principal: Administrator) -> DestinationStates:
     """Where results go, and what is on its way there."""
     del principal
-    counts = dict(parts.operations.deliveries_by_destination())
+    counts, circuits = dict(parts.operations.deliveries_by_destination()), parts.operations.circuits()
     states = tuple(
-        DestinationState(
-            name=destination.name,
-            host=destination.host,
-            port=destination.port,
-            ae_title=destination.ae_title,
-            kinds=destination.kinds,
-            deliveries=counts.pop(destination.name, {}),
-        )
+        _state(destination, counts.pop(destination.name, {}), circuits.get(destination.name, CircuitView()))
         for destination in parts.destinations
     )
     return DestinationStates(destinations=states, removed=counts)
+
+
+def _state(destination: DestinationSettings, deliveries: Mapping[str, int], answering: CircuitView) -> DestinationState:
+    dicom = destination if isinstance(destination, DicomDestinationSettings) else None
+    return DestinationState(
+        name=destination.name,
+        protocol=destination.protocol,
+        address=destination.address,
+        host=dicom and dicom.host,
+        port=dicom and dicom.port,
+        ae_title=dicom and dicom.ae_title,
+        kinds=destination.kinds,
+        tls=destination.speaks_tls,
+        answering=answering,
+        deliveries=deliveries,
+    )
 
 
 @router.get("/associations")

@@ -1,0 +1,17 @@
+"""When a destination that does not answer is left alone, and for how long: one trial after each pause, instead of one by each
+object that waits.
+"""
+
+FAILURES_BEFORE_A_PAUSE = 5
+FIRST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 900.0
+#: Beyond it a pause is the longest for certain; two to the power of all failures is no number to work with.
+_MOST_DOUBLINGS = 10
+
+
+def pause_after(failures: int) -> float:
+    """Seconds, after so many failures in a row; 0 before it comes to a pause."""
+    if failures < FAILURES_BEFORE_A_PAUSE:
+        return 0.0
+    doublings = min(failures - FAILURES_BEFORE_A_PAUSE, _MOST_DOUBLINGS)
+    return min(FIRST_PAUSE_SECONDS * 2**doublings, LONGEST_PAUSE_SECONDS)
