@@ -116,9 +116,7 @@ def _refusal(association: Association) -> SonomyoError:
     # A rejection that comes before pynetdicom looks whether it is connected is taken for no connection, and stays in the queue.
     if isinstance(answer, A_ASSOCIATE) and answer.result:
         return Unavailable(f"The peer rejected the association: {answer.reason_str}.", reason="association_rejected")
-    return Unavailable(
-        "The peer cannot be reached, or ended the association or the TLS handshake at once.", reason="no_association"
-    )
+    return Unavailable("The peer cannot be reached, or ended TLS or the association at once.", reason="no_association")
 
 
 def _no_context() -> InputRejected:

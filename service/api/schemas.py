@@ -10,6 +10,7 @@ from service.access import Role
 from service.core.findings import Value
 from service.core.report import Report
 from service.core.shadow import ShadowComparison
+from service.views import CircuitView
 
 
 class ProblemDetails(Value):
@@ -95,7 +96,7 @@ class ShadowComparisons(Value):
     comparisons: tuple[ShadowComparison, ...]
 
 
-class DestinationState(Value):
+class DestinationState(CircuitView):
     """Where results go, how it answers, and how many objects are in each state on their way there."""
 
     name: str
@@ -107,7 +108,6 @@ class DestinationState(Value):
     ae_title: str | None = None
     kinds: tuple[str, ...]
     tls: bool
-    answering: CircuitView
     deliveries: Mapping[str, int]
 
 

@@ -1,5 +1,6 @@
-"""When a destination that does not answer is left alone, and for how long: one trial after each pause, instead of one by each
-object that waits.
+"""When a destination that does not answer is left alone, and for how long.
+
+After each pause there is one trial, instead of one by each object that waits.
 """
 
 FAILURES_BEFORE_A_PAUSE = 5

@@ -36,8 +36,8 @@ def _state(destination: DestinationSettings, deliveries: Mapping[str, int], answ
         ae_title=dicom and dicom.ae_title,
         kinds=destination.kinds,
         tls=destination.speaks_tls,
-        answering=answering,
         deliveries=deliveries,
+        **answering.model_dump(),
     )
 
 
