@@ -16,6 +16,7 @@ PACKAGES = {
     "/usr/bin/dcmcjpls": "dcmtk",
     "/usr/bin/dsr2html": "dcmtk",
     "/usr/sbin/Orthanc": "orthanc",
+    "/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb",
     "/usr/bin/chromium": "chromium",
     "/usr/bin/strace": "strace",
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ class RetryByClass(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """None ends the job as a dead letter."""
         if isinstance(exception, Paused):
-            return RetryDecision(retry_in={"seconds": exception.seconds})
+            return RetryDecision(retry_in={"seconds": math.ceil(exception.seconds)})
         if job.attempts + 1 >= self.attempts_for(exception):
             return None
         return RetryDecision(retry_in={"seconds": min(2**job.attempts, LONGEST_BACK_OFF_SECONDS)})

@@ -15,4 +15,4 @@ def pause_after(failures: int) -> float:
     if failures < FAILURES_BEFORE_A_PAUSE:
         return 0.0
     doublings = min(failures - FAILURES_BEFORE_A_PAUSE, _MOST_DOUBLINGS)
-    return min(FIRST_PAUSE_SECONDS * 2**doublings, LONGEST_PAUSE_SECONDS)
+    return min(FIRST_PAUSE_SECONDS * float(2**doublings), LONGEST_PAUSE_SECONDS)

@@ -1,10 +1,12 @@
-"""A real Orthanc that auto-routes everything that it stores to Sonomyo."""
+"""A real Orthanc: a PACS that auto-routes everything that it stores to Sonomyo, or a DICOMweb server."""
 
 import json
+import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -21,33 +23,59 @@ end
 @contextmanager
 def running_orthanc(folder: Path, *, dicom_port: int, sonomyo_port: int) -> Iterator[httpx2.Client]:
     """Start it on `dicom_port`; gives a client of its REST interface."""
-    http_port = free_port()
     script = folder / "route.lua"
     script.write_text(_AUTO_ROUTE)
-    configuration = folder / "orthanc.json"
-    configuration.write_text(
-        json.dumps(
-            {
-                "Name": "PACS",
-                "DicomAet": "ORTHANC",
-                "DicomPort": dicom_port,
-                "HttpPort": http_port,
-                "StorageDirectory": str(folder / "storage"),
-                "IndexDirectory": str(folder / "storage"),
-                "AuthenticationEnabled": False,
-                "DicomAlwaysAllowStore": True,
-                "DicomModalities": {"sonomyo": ["SONOMYO", "127.0.0.1", sonomyo_port]},
-                "LuaScripts": [str(script)],
-                "Plugins": [],
-            }
-        )
-    )
+    configuration = {
+        "DicomPort": dicom_port,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomModalities": {"sonomyo": ["SONOMYO", "127.0.0.1", sonomyo_port]},
+        "LuaScripts": [str(script)],
+    }
+    port = free_port()
+    with _running(folder, port, configuration), httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        poll(lambda: _answers(client), timeout_seconds=30, what="Orthanc")
+        yield client
+
+
+@contextmanager
+def dicom_web_orthanc(folder: Path, *, certificates: Path, username: str, password: str) -> Iterator[httpx2.Client]:
+    """DICOMweb under `/dicom-web`, with TLS and a password; gives a client of the REST interface that has both."""
+    together = folder / "server.pem"
+    together.write_bytes((certificates / "server.key").read_bytes() + (certificates / "server.crt").read_bytes())
+    configuration = {
+        "DicomServerEnabled": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {username: password},
+        "SslEnabled": True,
+        "SslCertificate": str(together),
+        "Plugins": [peer("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")],
+    }
+    port, context = free_port(), ssl.create_default_context(cafile=certificates / "authority.crt")
+    with (
+        _running(folder, port, configuration),
+        httpx2.Client(base_url=f"https://127.0.0.1:{port}", verify=context, auth=(username, password), timeout=30) as client,
+    ):
+        poll(lambda: _answers(client), timeout_seconds=30, what="Orthanc")
+        yield client
+
+
+@contextmanager
+def _running(folder: Path, http_port: int, configuration: Mapping[str, Any]) -> Iterator[None]:
+    common = {
+        "Name": "PACS",
+        "DicomAet": "ORTHANC",
+        "HttpPort": http_port,
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "Plugins": [],
+    }
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps({**common, **configuration}))
     with (folder / "orthanc.log").open("wb") as log:
-        process = subprocess.Popen([peer("/usr/sbin/Orthanc"), str(configuration)], stdout=log, stderr=log)
+        process = subprocess.Popen([peer("/usr/sbin/Orthanc"), str(path)], stdout=log, stderr=log)
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=30) as client:
-            poll(lambda: _answers(client), timeout_seconds=30, what="Orthanc")
-            yield client
+        yield
     finally:
         process.terminate()
         process.wait(timeout=30)

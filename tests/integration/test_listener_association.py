@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter
 from service.core.association import AssociationRecord
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.errors import Unavailable
+from tests.certificates import make_certificates
 from tests.integration.listener_parts import (
     ABORT,
     ACCEPT,
@@ -249,24 +249,9 @@ def test_record_is_written_later_when_the_database_is_away(tmp_path: Path, monke
         assert running.last_record().instances_refused == 1
 
 
-def make_certificate(folder: Path, name: str, *, issuer: str | None = None, days: int = 2) -> None:
-    """A key and a certificate, self-signed or signed by `issuer`."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", str(days)]
-    command += ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
-    if issuer:
-        command += ["-CA", str(folder / f"{issuer}.crt"), "-CAkey", str(folder / f"{issuer}.key")]
-        command += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    subprocess.run(command, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificate(folder, "authority")
-    make_certificate(folder, "server", issuer="authority")
-    make_certificate(folder, "client", issuer="authority")
-    make_certificate(folder, "stranger")
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def tls_settings(folder: Path, *, mutual: bool) -> dict[str, Any]:
