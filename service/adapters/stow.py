@@ -16,7 +16,7 @@ import structlog
 from service.adapters.tls import client_context
 from service.core.stow import judge_store_response, read_store_response
 from service.destination_settings import StowDestinationSettings
-from service.errors import SonomyoError, Unavailable
+from service.errors import Unavailable
 from service.ports import RenderedObject
 
 #: The answer about one object has some hundred bytes.
@@ -86,7 +86,7 @@ def _exchange(settings: StowDestinationSettings, method: str, **request: Any) ->
         **_authorization(settings),
         **request.pop("headers", {}),
     }
-    with _translated(settings), _client(settings) as client, _Cutoff(settings.timeout_seconds) as cutoff:
+    with _Cutoff(settings.timeout_seconds) as cutoff, _translated(cutoff), _client(settings) as client:
         extensions = {"trace": cutoff.watch}
         with client.stream(method, url, headers=headers, extensions=extensions, **request) as response:
             return response.status_code, _body(response)
@@ -118,14 +118,12 @@ def _body(response: httpx2.Response) -> bytes:
 
 
 @contextmanager
-def _translated(settings: StowDestinationSettings) -> Iterator[None]:
+def _translated(cutoff: "_Cutoff") -> Iterator[None]:
     try:
         yield
-    except SonomyoError:
-        raise
-    except httpx2.TimeoutException as error:
-        raise Unavailable(f"The server did not answer within {settings.timeout_seconds:g} s.", reason="no_answer") from error
     except httpx2.HTTPError as error:
+        if cutoff.passed or isinstance(error, httpx2.TimeoutException):
+            raise Unavailable(f"The server did not answer within {cutoff.seconds:g} s.", reason="no_answer") from error
         trouble = _tls_trouble(error)
         if trouble is not None:
             raise Unavailable(f"There is no TLS with the server: {trouble}.", reason="tls") from error
@@ -148,7 +146,8 @@ class _Cutoff:
     def __init__(self, seconds: float) -> None:
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
-        self._passed = False
+        self.seconds = seconds
+        self.passed = False
         self._socket: socket.socket | None = None
 
     def __enter__(self) -> Self:
@@ -162,11 +161,11 @@ class _Cutoff:
         """httpx2's `trace`: learns the socket, again once it speaks TLS."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._socket = detail["return_value"].get_extra_info("socket")
-            if self._passed:
+            if self.passed:
                 self._cut()
 
     def _cut(self) -> None:
-        self._passed = True
+        self.passed = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 # Not SSLSocket's own, which takes the TLS away under the thread that reads.
