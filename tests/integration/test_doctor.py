@@ -9,10 +9,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from service.bootstrap import Service
+from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.doctor import Check, examine
+from service.ports import UnitOfWorkFactory
 from service.settings import Settings
 from tests.integration.listener_parts import running_listener
 from tests.integration.stored_studies import save_delivery, save_report, store_instance
+from tests.integration.test_stow import serving, stored
 from tests.running import free_port
 
 
@@ -112,6 +115,26 @@ def test_destination_that_does_not_answer_is_told(make: Callable[..., Service], 
         )
     assert checks["destination here"].ok
     assert not checks["destination gone"].ok
+
+
+def test_dicom_web_destination_is_told_by_what_it_answers(make: Callable[..., Service]) -> None:
+    with serving(stored) as web:
+        url = web.url
+        checks = look(make(destinations=[{"name": "web", "protocol": "stow", "url": url}]))
+    gone = look(make(destinations=[{"name": "web", "protocol": "stow", "url": url, "token": "Canary"}]))
+    assert checks["destination web"].ok, checks
+    assert url in gone["destination web"].advice
+    assert not gone["destination web"].ok
+    assert "Canary" not in gone["destination web"].advice
+
+
+def test_paused_destination_is_told(make: Callable[..., Service], units: UnitOfWorkFactory) -> None:
+    for _ in range(FAILURES_BEFORE_A_PAUSE):
+        with units() as unit:
+            unit.circuits.failed("archive", "It does not answer.", began_at=unit.now())
+    deliveries = look(make())["deliveries"]
+    assert not deliveries.ok
+    assert "archive" in deliveries.advice
 
 
 def test_dead_letters_failed_deliveries_and_a_forged_audit_trail_are_told(

@@ -135,8 +135,11 @@ def serving(answer: Callable[[], tuple[int, bytes]], *, tls: ssl.SSLContext | No
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             web.requests.append((self.path, dict(self.headers.items()), body))
             status, content = web.answer()
             self.send_response(status)

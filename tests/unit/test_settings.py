@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.destination_settings import DicomDestinationSettings, StowDestinationSettings
+from service.destination_settings import DestinationSettings, DicomDestinationSettings, StowDestinationSettings
 from service.errors import InputRejected
 from service.settings import Settings, read_settings
 
@@ -78,6 +79,57 @@ def test_settings_with_a_destination_that_has_no_time_to_answer_name_it(monkeypa
     monkeypatch.setenv("SONOMYO_DESTINATIONS", given)
     with pytest.raises(ValidationError, match="timeout_seconds"):
         read_settings(None)
+
+
+def destinations(monkeypatch: pytest.MonkeyPatch, *given: dict[str, Any]) -> tuple[DestinationSettings, ...]:
+    monkeypatch.setenv("SONOMYO_DESTINATIONS", json.dumps(given))
+    return read_settings(None).destinations
+
+
+PACS = {"name": "pacs", "host": "pacs", "port": 104, "ae_title": "PACS"}
+WEB = {"name": "web", "protocol": "stow", "url": "https://pacs.example/dicom-web/"}
+
+
+def test_settings_with_a_destination_that_names_no_protocol_are_of_c_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    (pacs,) = destinations(monkeypatch, PACS)
+    assert isinstance(pacs, DicomDestinationSettings)
+    assert (pacs.kinds, pacs.speaks_tls) == (("sr", "ko"), False)
+
+
+def test_settings_with_destinations_of_both_protocols_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {"token": "Canary-token"}
+    pacs, web = destinations(monkeypatch, {**PACS, "protocol": "dicom", "tls": {"ca_file": "ca.pem"}}, {**WEB, **secret})
+    assert isinstance(web, StowDestinationSettings)
+    assert (pacs.speaks_tls, web.speaks_tls, web.url) == (True, True, "https://pacs.example/dicom-web")
+    assert "Canary" not in f"{web!r}{read_settings(None).model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {**PACS, "protocol": "ftp"},
+        {**PACS, "url": "https://pacs"},
+        {**PACS, "kinds": ["pdf"]},
+        {**PACS, "tls": {"key_file": "own.key"}},
+        {**WEB, "url": "https://user:Canary@pacs/dicom-web"},
+        {**WEB, "url": "https://pacs/dicom-web?key=Canary"},
+        {**WEB, "url": "ftp://pacs/dicom-web"},
+        {**WEB, "url": "pacs/dicom-web"},
+        {**WEB, "url": "http://pacs/dicom-web", "tls": {"ca_file": "ca.pem"}},
+        {**WEB, "username": "Canary"},
+        {**WEB, "username": "a:b", "password": "Canary"},
+        {**WEB, "username": "a", "password": "Canary", "token": "Canary"},
+        {**WEB, "token": "Canary\r\nX-Injected: yes"},
+        {**WEB, "token": ""},
+    ],
+)
+def test_settings_with_a_destination_that_cannot_be_are_refused_without_its_secrets(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        destinations(monkeypatch, wrong)
+    assert "destinations.0" in str(refused.value)
+    assert "Canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize("tree", [Settings, DicomDestinationSettings, StowDestinationSettings])
