@@ -23,9 +23,14 @@ from service.core.compose import Software
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
-from service.destination_settings import DestinationSettings, DicomDestinationSettings, StowDestinationSettings
+from service.destination_settings import (
+    DestinationSettings,
+    DicomDestinationSettings,
+    MllpDestinationSettings,
+    StowDestinationSettings,
+)
 from service.errors import InputRejected, Unavailable
-from service.flow import Flow
+from service.flow import Flow, Renderer
 from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
 
@@ -135,7 +140,7 @@ class Service:
             server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers={"sr": self._render_sr, "ko": self._render_key_objects},
+            renderers=self._renderers(),
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
@@ -183,6 +188,10 @@ class Service:
                 from service.adapters.stow import StowDestination
 
                 return StowDestination(settings=settings)
+            case MllpDestinationSettings():
+                from service.adapters.mllp import MllpDestination
+
+                return MllpDestination(settings=settings)
             case DicomDestinationSettings():
                 from service.adapters.store_scu import StoreScuDestination
 
@@ -194,6 +203,25 @@ class Service:
         for name in ("server", "reader"):
             if name in made:
                 made[name].close()
+
+    def _renderers(self) -> Mapping[str, Renderer]:
+        """SR and key images are made of every report, a message only where a destination takes it."""
+        known: dict[str, Renderer] = {"sr": self._render_sr, "ko": self._render_key_objects, "oru": self._render_message}
+        wanted = {"sr", "ko"}.union(*(destination.kinds for destination in self.destinations.values()))
+        return {kind: render for kind, render in known.items() if kind in wanted}
+
+    def _render_message(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+        del instances
+        from service.core.render.hl7 import render_oru
+
+        return RenderedObject(
+            sop_instance_uid=object_uid(report.report_id, report.version, "oru"),
+            sop_class_uid="",
+            kind="oru",
+            report_id=report.report_id,
+            media_type="x-application/hl7-v2+er7",
+            content=render_oru(report),
+        )
 
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])

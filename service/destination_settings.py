@@ -111,12 +111,39 @@ class StowDestinationSettings(Section):
         return self
 
 
+class MllpDestinationSettings(Section):
+    """A receiver of HL7 v2 messages over MLLP."""
+
+    protocol: Literal["mllp"]
+    name: Name
+    host: str
+    port: Port
+    #: `oru` the report as ORU^R01.
+    kinds: tuple[Literal["oru"], ...] = ("oru",)
+    #: Bounds the whole exchange, after connecting.
+    timeout_seconds: Seconds = 30.0
+    #: In the clear without it.
+    tls: TlsSettings | None = None
+
+    @property
+    def address(self) -> str:
+        """For people."""
+        return f"mllp://{self.host}:{self.port}"
+
+    @property
+    def speaks_tls(self) -> bool:
+        """False for what goes in the clear."""
+        return self.tls is not None
+
+
 def _protocol(value: object) -> object:
     """`dicom` where nothing is said: the first destinations had no other."""
     return value.get("protocol", "dicom") if isinstance(value, Mapping) else getattr(value, "protocol", None)
 
 
 DestinationSettings = Annotated[
-    Annotated[DicomDestinationSettings, Tag("dicom")] | Annotated[StowDestinationSettings, Tag("stow")],
+    Annotated[DicomDestinationSettings, Tag("dicom")]
+    | Annotated[StowDestinationSettings, Tag("stow")]
+    | Annotated[MllpDestinationSettings, Tag("mllp")],
     Discriminator(_protocol),
 ]

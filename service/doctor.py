@@ -16,13 +16,14 @@ from sqlalchemy import text
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.migrations import check_revision
+from service.adapters.mllp import reach
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import echo, peer_of
 from service.adapters.stow import probe
 from service.bootstrap import Service
 from service.core.analyses.analysis import ModelSpec
-from service.destination_settings import DestinationSettings, StowDestinationSettings
+from service.destination_settings import DestinationSettings, MllpDestinationSettings, StowDestinationSettings
 from service.errors import SonomyoError, Unavailable
 from service.settings import Settings
 
@@ -237,17 +238,25 @@ def _model(service: Service, spec: ModelSpec) -> str:
     return f"version {used.version} serves, evidence {used.evidence}"
 
 
+#: What a destination that does not answer is most often wrong in.
+_TO_CHECK = {
+    "dicom": "host, port, AE titles and tls, and that it knows our AE title",
+    "stow": "url, credentials and tls",
+    "mllp": "host, port and tls",
+}
+
+
 def _destination(settings: Settings, destination: DestinationSettings) -> str:
     try:
         return f"{destination.address} {_answer_of(settings, destination)}"
     except SonomyoError as error:
-        check = "its url, credentials and tls" if destination.protocol == "stow" else "its host, port, AE titles and tls"
-        knows = f", and that it knows {settings.dicom.ae_title}" if destination.protocol == "dicom" else ""
-        raise Unavailable(f"{destination.address}: {error} Check {check}{knows}.") from error
+        raise Unavailable(f"{destination.address}: {error} Check its {_TO_CHECK[destination.protocol]}.") from error
 
 
 def _answer_of(settings: Settings, destination: DestinationSettings) -> str:
     """Raises SonomyoError."""
+    if isinstance(destination, MllpDestinationSettings):
+        return reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
     if isinstance(destination, StowDestinationSettings):
         answer = probe(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
         has_secret = destination.token is not None or destination.password is not None

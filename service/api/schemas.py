@@ -100,8 +100,8 @@ class DestinationState(CircuitView):
     """Where results go, how it answers, and how many objects are in each state on their way there."""
 
     name: str
-    protocol: Literal["dicom", "stow"]
-    #: AE@HOST:PORT, or the URL.
+    protocol: Literal["dicom", "stow", "mllp"]
+    #: AE@HOST:PORT, or a URL.
     address: str
     host: str | None = None
     port: int | None = None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.dependencies import Administrator, Cursor, Limit, Parts
 from service.api.schemas import DestinationState, DestinationStates, SignInLink, SignInRequest, problem_responses
-from service.destination_settings import DestinationSettings, DicomDestinationSettings
+from service.destination_settings import DestinationSettings, DicomDestinationSettings, StowDestinationSettings
 from service.views import AssociationPage, AuditPage, CircuitView
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
@@ -27,12 +27,13 @@ def list_destinations(parts: Parts, principal: Administrator) -> DestinationStat
 
 def _state(destination: DestinationSettings, deliveries: Mapping[str, int], answering: CircuitView) -> DestinationState:
     dicom = destination if isinstance(destination, DicomDestinationSettings) else None
+    has_port = None if isinstance(destination, StowDestinationSettings) else destination
     return DestinationState(
         name=destination.name,
         protocol=destination.protocol,
         address=destination.address,
-        host=dicom and dicom.host,
-        port=dicom and dicom.port,
+        host=has_port and has_port.host,
+        port=has_port and has_port.port,
         ae_title=dicom and dicom.ae_title,
         kinds=destination.kinds,
         tls=destination.speaks_tls,

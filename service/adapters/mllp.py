@@ -1,0 +1,90 @@
+"""HL7 v2 over MLLP, release 1: one message, one connection, one acknowledgement; the whole exchange bounded."""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.adapters.tls import client_context
+from service.core.hl7_acknowledgement import control_id_of, judge_acknowledgement
+from service.destination_settings import MllpDestinationSettings
+from service.errors import Unavailable
+from service.ports import RenderedObject
+
+_START, _END = b"\x0b", b"\x1c\r"
+_MOST_OF_AN_ANSWER = 1 << 16
+
+
+class MllpDestination:
+    """A destination that takes HL7 v2; implements `ports.Destination`."""
+
+    def __init__(self, *, settings: MllpDestinationSettings) -> None:
+        self._settings = settings
+
+    @property
+    def name(self) -> str:
+        """The configured name."""
+        return self._settings.name
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Which kinds of object it takes."""
+        return frozenset(self._settings.kinds)
+
+    def send(self, rendered: RenderedObject) -> None:
+        """Deliver one message. Raises Unavailable (no answer in time, AE) or InputRejected (AR)."""
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        with _connected(self._settings) as connection:
+            _wait_until(connection, deadline)
+            connection.sendall(_START + rendered.content + _END)
+            answer = _answer(connection, deadline)
+        judge_acknowledgement(answer, control_id_of(rendered.content))
+
+
+def reach(settings: MllpDestinationSettings) -> str:
+    """Connects and hangs up: a message would be taken for a result. Raises Unavailable."""
+    with _connected(settings):
+        return "takes a connection"
+
+
+@contextmanager
+def _connected(settings: MllpDestinationSettings) -> Iterator[socket.socket]:
+    context = None if settings.tls is None else client_context(settings.tls)
+    try:
+        with socket.create_connection((settings.host, settings.port), timeout=settings.timeout_seconds) as plain:
+            if context is None:
+                yield plain
+            else:
+                with context.wrap_socket(plain, server_hostname=settings.host) as secure:
+                    yield secure
+    except TimeoutError as error:
+        said = f"The receiver did not answer within {settings.timeout_seconds:g} s."
+        raise Unavailable(said, reason="no_answer") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Unavailable(f"There is no TLS with the receiver: {error.verify_message}.", reason="tls") from error
+    except (OSError, UnicodeError) as error:
+        raise Unavailable("The receiver cannot be reached, or ended the exchange.", reason="no_answer") from error
+
+
+def _answer(connection: socket.socket, deadline: float) -> bytes:
+    """Between the marks. Raises OSError, Unavailable when it ends or goes on without them."""
+    received = b""
+    while _END not in received and len(received) < _MOST_OF_AN_ANSWER:
+        _wait_until(connection, deadline)
+        piece = connection.recv(4096)
+        if not piece:
+            break
+        received += piece
+    start, end = received.find(_START), received.find(_END)
+    if start < 0 or end < start:
+        raise Unavailable("The receiver gave no whole acknowledgement.", reason="not_acknowledged")
+    return received[start + 1 : end]
+
+
+def _wait_until(connection: socket.socket, deadline: float) -> None:
+    """Raises TimeoutError once it has passed."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(left)
