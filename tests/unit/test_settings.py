@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.destination_settings import DestinationSettings, DicomDestinationSettings, StowDestinationSettings
+from service.destination_settings import (
+    DestinationSettings,
+    DicomDestinationSettings,
+    MllpDestinationSettings,
+    StowDestinationSettings,
+)
 from service.errors import InputRejected
 from service.settings import Settings, read_settings
 
@@ -111,6 +116,8 @@ def test_settings_with_destinations_of_both_protocols_are_read(monkeypatch: pyte
         {**PACS, "url": "https://pacs"},
         {**PACS, "kinds": ["pdf"]},
         {**PACS, "tls": {"key_file": "own.key"}},
+        {**PACS, "kinds": ["oru"]},
+        {"name": "ris", "protocol": "mllp", "host": "ris", "port": 2575, "kinds": ["sr"]},
         {**WEB, "url": "https://user:Canary@pacs/dicom-web"},
         {**WEB, "url": "https://pacs/dicom-web?key=Canary"},
         {**WEB, "url": "ftp://pacs/dicom-web"},
@@ -132,7 +139,7 @@ def test_settings_with_a_destination_that_cannot_be_are_refused_without_its_secr
     assert "Canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("tree", [Settings, DicomDestinationSettings, StowDestinationSettings])
+@pytest.mark.parametrize("tree", [Settings, DicomDestinationSettings, StowDestinationSettings, MllpDestinationSettings])
 def test_settings_hold_no_number_without_bounds(tree: type[BaseModel]) -> None:
     assert list(numbers_without_bounds(tree.model_json_schema())) == []
 
