@@ -1,10 +1,8 @@
 """C-STORE SCU against a real pynetdicom SCP on loopback, and against peers that misbehave."""
 
-import gc
 import io
 import os
 import socket
-import ssl
 import subprocess
 import threading
 import time
@@ -35,13 +33,12 @@ from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from service.adapters.store_association import Peer
-from service.adapters.store_scu import SendResult, StoreScuDestination, echo, peer_of, send_paths
+from service.adapters.store_scu import SendResult, StoreScuDestination, echo, send_paths
 from service.core.render.sr import render_sr
 from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, Unavailable
 from service.ports import RenderedObject
 from tests.calf_report import calf_report, instance
-from tests.certificates import make_certificates
 from tests.peers import peer
 from tests.running import free_port
 
@@ -458,9 +455,6 @@ def test_echo_answers_for_a_peer_and_raises_for_nobody() -> None:
         echo(Peer(host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=1))
 
 
-# -- Implicit VR where the peer takes nothing else --
-
-
 @PYNETDICOM_LEAVES_A_SOCKET
 def test_send_to_dcmtk_that_takes_implicit_vr_alone_is_converted(tmp_path: Path) -> None:
     report = render_sr(calf_report(), [instance()])
@@ -478,77 +472,3 @@ def test_send_to_a_peer_that_takes_both_goes_out_unchanged() -> None:
     with running(Scp(), *both) as scp:
         destination(scp.port).send(rendered())
     assert scp.received == [content[-len(scp.received[0]) :]]
-
-
-# -- TLS --
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@contextmanager
-def running_tls(scp: Scp, folder: Path, *, certificate: str = "server", mutual: bool = True) -> Iterator[Scp]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / f"{certificate}.crt", folder / f"{certificate}.key")
-    if mutual:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(folder / "authority.crt")
-    entity = AE(ae_title="PACS")
-    entity.add_supported_context(ComprehensiveSRStorage, ExplicitVRLittleEndian)
-    entity.add_supported_context(Verification)
-    handlers: list[Any] = [(evt.EVT_C_STORE, scp.store)]
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=context)
-    assert server is not None
-    scp.port = server.server_address[1]
-    try:
-        yield scp
-    finally:
-        server.shutdown()
-        gc.collect()  # here, where a socket that pynetdicom forgot after a failed handshake is expected
-
-
-def tls_destination(port: int, folder: Path, *, ca: str = "authority", own: str | None = "client") -> DicomDestinationSettings:
-    tls: dict[str, Any] = {"ca_file": folder / f"{ca}.crt"}
-    if own is not None:
-        tls.update(certificate_file=folder / f"{own}.crt", key_file=folder / f"{own}.key")
-    given = {"name": "pacs", "host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_seconds": 5, "tls": tls}
-    return DicomDestinationSettings.model_validate(given)
-
-
-def send_to(settings: DicomDestinationSettings) -> None:
-    StoreScuDestination(settings=settings, calling_ae_title="SONOMYO").send(rendered())
-
-
-def test_send_over_tls_with_certificates_of_both_delivers(certificates: Path) -> None:
-    with running_tls(Scp(), certificates) as scp:
-        settings = tls_destination(scp.port, certificates)
-        send_to(settings)
-        echo(peer_of(settings, calling_ae_title="SONOMYO"))
-    assert len(scp.received) == 1
-
-
-@PYNETDICOM_LEAVES_A_SOCKET
-@pytest.mark.parametrize(
-    ("server", "ca", "own"),
-    [("server", "stranger", "client"), ("elsewhere", "authority", "client"), ("server", "authority", None)],
-)
-def test_send_over_tls_that_either_side_does_not_trust_sends_nothing(
-    certificates: Path, server: str, ca: str, own: str | None
-) -> None:
-    with running_tls(Scp(), certificates, certificate=server) as scp, pytest.raises(Unavailable):
-        send_to(tls_destination(scp.port, certificates, ca=ca, own=own))
-    assert scp.received == []
-
-
-@PYNETDICOM_LEAVES_A_SOCKET
-def test_send_over_tls_to_a_peer_without_tls_sends_nothing(certificates: Path) -> None:
-    with running(Scp()) as scp, pytest.raises(Unavailable):
-        send_to(tls_destination(scp.port, certificates))
-    assert scp.received == []
-
-
-def test_send_over_tls_with_a_file_that_is_missing_names_it(certificates: Path) -> None:
-    with pytest.raises(Unavailable, match=r"ca_file.*nobody\.crt"):
-        send_to(tls_destination(free_port(), certificates, ca="nobody"))

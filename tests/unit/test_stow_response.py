@@ -81,7 +81,7 @@ def test_failure_that_passes_is_to_be_sent_again(status: int, reason: int) -> No
         judge(status, module(failure=reason))
 
 
-@pytest.mark.parametrize("reason", [0x0111, 45070])
+@pytest.mark.parametrize("reason", [0x0111, 0xB00E])
 def test_duplicate_counts_as_delivered(reason: int) -> None:
     assert f"0x{reason:04X}" in judge(409, module(failure=reason))
 
