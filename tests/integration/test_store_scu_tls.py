@@ -2,6 +2,7 @@
 
 import gc
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from service.adapters.store_scu import StoreScuDestination, echo, peer_of
@@ -18,6 +21,18 @@ from service.errors import Unavailable
 from tests.certificates import make_certificates
 from tests.integration.test_store_scu import PYNETDICOM_LEAVES_A_SOCKET, Scp, rendered, running
 from tests.running import free_port
+
+pytestmark = PYNETDICOM_LEAVES_A_SOCKET
+
+
+@pytest.fixture(autouse=True)
+def forgotten_sockets_are_closed() -> Iterator[None]:
+    """Here, where they are expected, and not while another test runs."""
+    yield
+    for thread in threading.enumerate():
+        if isinstance(thread, Association | DULServiceProvider):
+            thread.join(timeout=10)
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +58,6 @@ def running_tls(scp: Scp, folder: Path, *, certificate: str = "server", mutual: 
         yield scp
     finally:
         server.shutdown()
-        gc.collect()  # here, where a socket that pynetdicom forgot after a failed handshake is expected
 
 
 def tls_destination(port: int, folder: Path, *, ca: str = "authority", own: str | None = "client") -> DicomDestinationSettings:
@@ -66,7 +80,6 @@ def test_send_over_tls_with_certificates_of_both_delivers(certificates: Path) ->
     assert len(scp.received) == 1
 
 
-@PYNETDICOM_LEAVES_A_SOCKET
 @pytest.mark.parametrize(
     ("server", "ca", "own"),
     [("server", "stranger", "client"), ("elsewhere", "authority", "client"), ("server", "authority", None)],
@@ -79,7 +92,6 @@ def test_send_over_tls_that_either_side_does_not_trust_sends_nothing(
     assert scp.received == []
 
 
-@PYNETDICOM_LEAVES_A_SOCKET
 def test_send_over_tls_to_a_peer_without_tls_sends_nothing(certificates: Path) -> None:
     with running(Scp()) as scp, pytest.raises(Unavailable):
         send_to(tls_destination(scp.port, certificates))
