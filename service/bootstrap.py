@@ -140,7 +140,7 @@ class Service:
             server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers={"sr": self._render_sr, "ko": self._render_key_objects},
+            renderers={"sr": self._render_sr, "ko": self._render_key_objects, "pdf": self._render_pdf},
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
@@ -169,6 +169,20 @@ class Service:
 
         return render_html(report, pictures)
 
+    def pdf(self, report: Report, pictures: Mapping[str, bytes]) -> bytes:
+        """The same as PDF."""
+        from service.core.render.pdf import render_pdf
+
+        return render_pdf(report, pictures)
+
+    def encapsulated_pdf(
+        self, report: Report, instances: Sequence[InstanceAttributes], pictures: Mapping[str, bytes]
+    ) -> RenderedObject:
+        """The PDF in DICOM."""
+        from service.core.render.encapsulated_pdf import ENCAPSULATED_PDF, render_encapsulated_pdf
+
+        return _dicom_object(report, "pdf", ENCAPSULATED_PDF, render_encapsulated_pdf(report, instances, pictures))
+
     def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
         """The report as Comprehensive 3D SR (TID 1500)."""
         from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
@@ -189,11 +203,16 @@ class Service:
             if name in made:
                 made[name].close()
 
-    def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+    def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])
 
-    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject | None:
+    def _render_key_objects(
+        self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
+    ) -> RenderedObject | None:
         return self.key_objects(report, [instance.attributes for instance in instances])
+
+    def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], pictures: Mapping[str, bytes]) -> RenderedObject:
+        return self.encapsulated_pdf(report, [instance.attributes for instance in instances], pictures)
 
 
 def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:

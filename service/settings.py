@@ -195,8 +195,8 @@ class DestinationSettings(Section):
     host: str
     port: Port
     ae_title: AeTitle
-    #: `sr` the structured report, `ko` the key images of a report that has some.
-    kinds: tuple[Literal["sr", "ko"], ...] = ("sr", "ko")
+    #: `sr` the structured report, `ko` the key images of a report that has some, `pdf` the report as Encapsulated PDF.
+    kinds: tuple[Literal["sr", "ko", "pdf"], ...] = ("sr", "ko")
     timeout_seconds: Seconds = 30.0
 
 
