@@ -24,7 +24,7 @@ from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
 from service.errors import InputRejected, Unavailable
-from service.flow import Flow
+from service.flow import Flow, Renderer
 from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
 
@@ -140,12 +140,23 @@ class Service:
             server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers={"sr": self._render_sr, "ko": self._render_key_objects, "pdf": self._render_pdf},
+            renderers=self._renderers(),
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
             shadow_models=self._shadow_models(),
         )
+
+    def _renderers(self) -> Mapping[str, Renderer]:
+        """SR and key images are kept of every report; of the others those that some destination wants."""
+        wanted = {"sr", "ko", *(kind for destination in self.settings.destinations for kind in destination.kinds)}
+        known: Mapping[str, Renderer] = {
+            "sr": self._render_sr,
+            "comprehensive_sr": self._render_comprehensive_sr,
+            "ko": self._render_key_objects,
+            "pdf": self._render_pdf,
+        }
+        return {kind: render for kind, render in known.items() if kind in wanted}
 
     def _shadow_models(self) -> Mapping[str, str]:
         """Raises InputRejected naming the setting and a model that no analysis uses."""
@@ -205,6 +216,14 @@ class Service:
 
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])
+
+    def _render_comprehensive_sr(
+        self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
+    ) -> RenderedObject:
+        from service.core.render.sr import COMPREHENSIVE_SR, render_sr
+
+        content = render_sr(report, [instance.attributes for instance in instances], sop_class_uid=COMPREHENSIVE_SR)
+        return _dicom_object(report, "comprehensive_sr", COMPREHENSIVE_SR, content)
 
     def _render_key_objects(
         self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
