@@ -25,12 +25,14 @@ from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow, Renderer
-from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import Destination, InferenceServer, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
 
 if TYPE_CHECKING:
     from service.adapters.cine_decoder import FileCineReader
     from service.adapters.triton import TritonInferenceServer
+
+Rendered = Sequence[RenderedObject]
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ class Service:
             "comprehensive_sr": self._render_comprehensive_sr,
             "ko": self._render_key_objects,
             "pdf": self._render_pdf,
+            "seg": self._render_segmentations,
         }
         return {kind: render for kind, render in known.items() if kind in wanted}
 
@@ -194,6 +197,21 @@ class Service:
 
         return _dicom_object(report, "pdf", ENCAPSULATED_PDF, render_encapsulated_pdf(report, instances, pictures))
 
+    def segmentations(
+        self, report: Report, instances: Sequence[InstanceAttributes], masks: Sequence[tuple[str, str, bytes]]
+    ) -> Rendered:
+        """A DICOM SEG of each analysis of each cine that drew something; `masks` are (SOP Instance UID, analysis, masks)."""
+        from service.core.masks import Masks
+        from service.core.render.seg import SEGMENTATION, render_segmentation
+
+        known = {instance.sop_instance_uid: instance for instance in instances}
+        rendered = []
+        for number, (uid, analysis, packed) in enumerate(masks, start=1):
+            kind = f"seg.{number}"
+            content = render_segmentation(report, kind, number, known[uid], analysis, Masks.from_bytes(packed))
+            rendered.append(_dicom_object(report, kind, SEGMENTATION, content))
+        return rendered
+
     def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
         """The report as Comprehensive 3D SR (TID 1500)."""
         from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
@@ -214,24 +232,34 @@ class Service:
             if name in made:
                 made[name].close()
 
-    def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
-        return self.structured_report(report, [instance.attributes for instance in instances])
+    def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
+        return [self.structured_report(report, _attributes(instances))]
 
     def _render_comprehensive_sr(
-        self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
-    ) -> RenderedObject:
+        self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]
+    ) -> Rendered:
         from service.core.render.sr import COMPREHENSIVE_SR, render_sr
 
-        content = render_sr(report, [instance.attributes for instance in instances], sop_class_uid=COMPREHENSIVE_SR)
-        return _dicom_object(report, "comprehensive_sr", COMPREHENSIVE_SR, content)
+        content = render_sr(report, _attributes(instances), sop_class_uid=COMPREHENSIVE_SR)
+        return [_dicom_object(report, "comprehensive_sr", COMPREHENSIVE_SR, content)]
 
-    def _render_key_objects(
-        self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
-    ) -> RenderedObject | None:
-        return self.key_objects(report, [instance.attributes for instance in instances])
+    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
+        made = self.key_objects(report, _attributes(instances))
+        return [] if made is None else [made]
 
-    def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], pictures: Mapping[str, bytes]) -> RenderedObject:
-        return self.encapsulated_pdf(report, [instance.attributes for instance in instances], pictures)
+    def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> Rendered:
+        pictures = {analysis.sop_instance_uid: analysis.picture for analysis in analyses if analysis.picture is not None}
+        return [self.encapsulated_pdf(report, _attributes(instances), pictures)]
+
+    def _render_segmentations(
+        self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]
+    ) -> Rendered:
+        masks = [(one.sop_instance_uid, one.analysis_name, one.masks) for one in analyses if one.masks is not None]
+        return self.segmentations(report, _attributes(instances), masks)
+
+
+def _attributes(instances: Sequence[StoredInstance]) -> list[InstanceAttributes]:
+    return [instance.attributes for instance in instances]
 
 
 def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:

@@ -196,8 +196,8 @@ class DestinationSettings(Section):
     port: Port
     ae_title: AeTitle
     #: `sr` the structured report, or `comprehensive_sr` for a PACS that takes no Comprehensive 3D SR; `ko` the key images of a
-    #: report that has some; `pdf` the report as Encapsulated PDF.
-    kinds: tuple[Literal["sr", "comprehensive_sr", "ko", "pdf"], ...] = ("sr", "ko")
+    #: report that has some; `pdf` the report as Encapsulated PDF; `seg` a segmentation of each cine.
+    kinds: tuple[Literal["sr", "comprehensive_sr", "ko", "pdf", "seg"], ...] = ("sr", "ko")
     timeout_seconds: Seconds = 30.0
 
 

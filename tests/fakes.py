@@ -12,6 +12,7 @@ from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tens
 from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
 from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed
 from service.core.identifiers import derive_uid
+from service.core.masks import MaskKeeper
 from service.errors import InputRejected, NotFound
 from service.ports import RenderedObject
 
@@ -96,8 +97,8 @@ class FakeAnalysis:
     before: Callable[[], None] = lambda: None
     runs: int = 0
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        del infer, describe
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        del infer, describe, keep
         self.runs += 1
         self.before()
         grey = float(next(cine.frames()).pixels.mean())

@@ -169,6 +169,7 @@ MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
+APONEUROSIS = _private("APONEUROSIS", "Aponeurosis of a muscle")
 SUPERFICIAL_APONEUROSIS = _private("SUPERFICIAL-LINE", "Superficial aponeurosis")
 DEEP_APONEUROSIS = _private("DEEP-LINE", "Deep aponeurosis")
 DRIVES_THE_SCORE = _private("DRIVES-SCORE", "Part of the picture that drives the score")
@@ -223,8 +224,10 @@ STANDARD_PARENTS = {
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }
 
-#: The code of each line label that evidence carries.
-LINE_CODES = {
+#: The code of each line that evidence carries, and of each structure that a mask shows.
+STRUCTURE_CODES = {
+    "aponeurosis": APONEUROSIS,
+    "muscle_belly": SKELETAL_MUSCLE,
     "superficial_aponeurosis": SUPERFICIAL_APONEUROSIS,
     "deep_aponeurosis": DEEP_APONEUROSIS,
     "fascicle": FASCICLE,

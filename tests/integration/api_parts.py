@@ -47,7 +47,7 @@ from service.dicomweb.wado import router as dicomweb
 from service.errors import Unavailable
 from service.flow import Flow
 from service.logs import configure_logging
-from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.settings import DestinationSettings
 from service.web.routes import router as pages
 from service.web.routes import static_files
@@ -253,8 +253,8 @@ def reported(house: House) -> httpx2.Client:
     return client
 
 
-def _render(report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
-    return RenderedObject(
+def _render(report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> list[RenderedObject]:
+    made = RenderedObject(
         sop_instance_uid=f"2.25.{report.version}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         kind="sr",
@@ -262,6 +262,7 @@ def _render(report: Report, instances: Sequence[StoredInstance], _: Mapping[str,
         media_type="application/dicom",
         content=f"SR of version {report.version} over {len(instances)}".encode(),
     )
+    return [made]
 
 
 def _page(report: Report, pictures: Mapping[str, bytes]) -> str:

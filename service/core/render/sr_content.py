@@ -225,7 +225,7 @@ def _line_groups(report: Report, cine: AnalysedCine, instance: InstanceAttribute
             hd.PlanarROIMeasurementsAndQualitativeEvaluations(
                 tracking_identifier=_tracking(report, cine, part if counted[part] == 1 else f"{part} piece {counted[part]}"),
                 referenced_region=_region(points, instance, line.frame),
-                finding_type=coded(codes.LINE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
+                finding_type=coded(codes.STRUCTURE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
                 finding_sites=_finding_sites(cine),
             )
         )
