@@ -41,6 +41,7 @@ from service.core.compose import Software
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.core.live import Ask
+from service.core.render import fhir
 from service.core.report import Report
 from service.core.routing import RoutingRules
 from service.dicomweb.wado import router as dicomweb
@@ -195,6 +196,7 @@ class House:
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,
+            fhir=fhir,
             secure_cookies=self.secure_cookies,
         )
         schemes = (

@@ -34,6 +34,7 @@ from service.core.render.fhir_values import (
     resource_key,
     with_references,
 )
+from service.core.render.published import NOWHERE, Form, Published
 from service.core.report import RESEARCH_USE, Report, ReportStatus
 from service.errors import InputRejected, NotFound
 
@@ -50,24 +51,7 @@ _SERVED = ("DiagnosticReport", "Observation", "ImagingStudy")
 _NAMED = ("Patient", "ServiceRequest")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The whole report in another form: its bytes, or the address where they are."""
-
-    media_type: str
-    content: bytes | None = None
-    address: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What a report alone does not know: its other forms, and where its instances are served."""
-
-    forms: tuple[Form, ...] = ()
-    wado_root: str | None = None
-
-
-def bundle(report: Report, instances: Sequence[InstanceAttributes], published: Published = Published()) -> bytes:
+def bundle(report: Report, instances: Sequence[InstanceAttributes], published: Published = NOWHERE) -> bytes:
     """A transaction. `instances` holds at least those that the findings rest on.
 
     Raises InputRejected when one of these is missing, or when the report holds what FHIR cannot.
@@ -87,7 +71,7 @@ def bundle(report: Report, instances: Sequence[InstanceAttributes], published: P
     )
 
 
-def report_resource(report: Report, published: Published = Published()) -> Element:
+def report_resource(report: Report, published: Published = NOWHERE) -> Element:
     """The DiagnosticReport by itself."""
     made = _resources(report, published)
     return _by_itself(made.report, made)
@@ -95,15 +79,13 @@ def report_resource(report: Report, published: Published = Published()) -> Eleme
 
 def observation_resource(report: Report, number: int) -> Element:
     """One Observation by itself; findings count from 1. Raises NotFound."""
-    made = _resources(report, Published())
+    made = _resources(report, NOWHERE)
     if not 1 <= number <= len(made.observations):
         raise NotFound("This report has no observation with that number.")
     return _by_itself(made.observations[number - 1], made)
 
 
-def imaging_study_resource(
-    report: Report, instances: Sequence[InstanceAttributes], published: Published = Published()
-) -> Element:
+def imaging_study_resource(report: Report, instances: Sequence[InstanceAttributes], published: Published = NOWHERE) -> Element:
     """The ImagingStudy by itself, as far as the report rests on it. Raises InputRejected as `bundle` does."""
     made = _resources(report, published)
     return _by_itself(_imaging_study(report, instances, made), made)
