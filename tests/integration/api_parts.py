@@ -42,7 +42,7 @@ from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.core.live import Ask
 from service.core.render import fhir
-from service.core.report import Report
+from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
 from service.dicomweb.wado import router as dicomweb
 from service.errors import Unavailable
@@ -256,7 +256,7 @@ def reported(house: House) -> httpx2.Client:
 
 def _render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
     return RenderedObject(
-        sop_instance_uid=f"2.25.{report.version}",
+        sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         kind="sr",
         report_id=report.report_id,
