@@ -15,6 +15,7 @@ from pydicom.sr.codedict import codes as dictionary
 
 from service.api.outcomes import outcome
 from service.core import codes
+from service.core.comparison import compare
 from service.core.findings import Code, Finding, FindingKind, FindingSite, Interval
 from service.core.instance import InstanceAttributes
 from service.core.render import fhir
@@ -23,6 +24,7 @@ from service.core.render.published import Form, Published
 from service.core.report import RESEARCH_USE, Report, ReportStatus
 from service.errors import InputRejected, NotFound
 from tests.calf_report import MODEL, STUDY_UID, calf_report, cine_findings, header, instance, not_measured, quality
+from tests.compared_findings import measured
 from tests.fhir_models import read, references, texts
 
 PAGE = b"<!doctype html><p>a report</p>"
@@ -321,6 +323,26 @@ def test_observation_components_are_interval_extremes_probability_and_statistic(
     }
     assert found["Derivation"]["valueCodeableConcept"]["text"] == "Median"
     assert found["Probability"]["valueQuantity"]["code"] == "1"
+
+
+@pytest.mark.parametrize("name", [*codes.FINDING_CODES, "a_name_that_no_table_has"])
+def test_observation_of_any_name_has_no_component_of_its_own_code(name: str) -> None:
+    said = finding(name=name, probability=0.25, value=0.25, unit="1", interval=Interval(low=0.1, high=0.4, level=0.9))
+    made = only(calf_report(findings=[said]), "Observation")
+    whole = {(one["system"], one["code"]) for one in made["code"]["coding"]}
+    parts = {(one["system"], one["code"]) for part in made["component"] for one in part["code"]["coding"]}
+    assert not whole & parts
+    assert 0.25 in {made["valueQuantity"]["value"]} | {
+        part["valueQuantity"]["value"] for part in made["component"] if part["code"]["text"] == "Probability"
+    }
+
+
+def test_conclusion_tells_the_comparisons() -> None:
+    findings = [measured(18.0, "left"), measured(17.0, "right", uid="2.25.2")]
+    report = calf_report(findings=findings).model_copy(update={"comparisons": compare(header(), findings)})
+    assert report.comparisons
+    made = only(report, "DiagnosticReport")
+    assert all(one.text in made["conclusion"] for one in report.comparisons)
 
 
 def test_observation_tells_range_flags_and_text_in_words() -> None:

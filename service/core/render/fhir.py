@@ -202,8 +202,8 @@ def _identifiers(report: Report) -> list[Element]:
 
 
 def _conclusion(report: Report) -> str:
-    """R4's report has no notes, so what a reader must know stands before and after the impression."""
-    told = [f"{RESEARCH_USE}.", report.impression]
+    """R4's report has no notes, so what a reader must know stands around the impression."""
+    told = [f"{RESEARCH_USE}.", report.impression, *(one.text for one in report.comparisons)]
     if report.limitations:
         told.append("Limitations:")
     return clean("\n".join((*told, *report.limitations))) or RESEARCH_USE

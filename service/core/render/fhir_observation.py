@@ -63,8 +63,12 @@ def observation(report: Report, number: int, surroundings: Surroundings, device:
 def _code(finding: Finding) -> Element:
     """Our concept, and beside a private one the standard concept that it is a kind of."""
     known = codes.concept_of(finding)
-    parent = codes.STANDARD_PARENTS.get(known.value) if codes.is_private(known) else None
+    parent = _parent(known)
     return concept(coding(known), *([coding(parent)] if parent else []), text=label(finding.name))
+
+
+def _parent(code: Code) -> Code | None:
+    return codes.STANDARD_PARENTS.get(code.value) if codes.is_private(code) else None
 
 
 def _value(finding: Finding) -> Element:
@@ -114,10 +118,7 @@ def _components(finding: Finding) -> Iterator[Element]:
         yield _component(codes.DERIVATION, valueCodeableConcept=coded(known) if known else concept(text=finding.statistic))
     if finding.site and finding.site.laterality:
         yield _component(codes.LATERALITY, valueCodeableConcept=coded(codes.LATERALITIES[finding.site.laterality]))
-    numbers = [*_limits(finding), *_extremes(finding)]
-    if finding.probability is not None:
-        numbers.append((codes.PROBABILITY, finding.probability, "1"))
-    for code, value, unit in numbers:
+    for code, value, unit in (*_limits(finding), *_extremes(finding), *_probability(finding)):
         if math.isfinite(value):
             yield _component(code, valueQuantity=quantity(value, unit))
 
@@ -134,6 +135,13 @@ def _extremes(finding: Finding) -> list[tuple[Code, float, str | None]]:
         return []
     low, high = finding.range
     return [(codes.STATISTICS["minimum"], low, finding.unit), (codes.STATISTICS["maximum"], high, finding.unit)]
+
+
+def _probability(finding: Finding) -> list[tuple[Code, float, str | None]]:
+    """Nothing where the value is the probability: no component may have a code of the whole (R4 Observation, obs-7)."""
+    if finding.probability is None or codes.PROBABILITY in (known := codes.concept_of(finding), _parent(known)):
+        return []
+    return [(codes.PROBABILITY, finding.probability, "1")]
 
 
 def _component(code: Code, **value: Element) -> Element:
