@@ -24,7 +24,7 @@ from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
 from service.errors import InputRejected, Unavailable
-from service.flow import Flow
+from service.flow import Flow, Renderer
 from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
 
@@ -141,12 +141,23 @@ class Service:
             server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers={"sr": self._render_sr, "ko": self._render_key_objects},
+            renderers=self._renderers(),
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
             shadow_models=self._shadow_models(),
         )
+
+    def _renderers(self) -> Mapping[str, Renderer]:
+        """SR and key images are kept of every report; of the others those that some destination wants."""
+        wanted = {"sr", "ko", *(kind for destination in self.settings.destinations for kind in destination.kinds)}
+        known: Mapping[str, Renderer] = {
+            "sr": self._render_sr,
+            "comprehensive_sr": self._render_comprehensive_sr,
+            "ko": self._render_key_objects,
+            "pdf": self._render_pdf,
+        }
+        return {kind: render for kind, render in known.items() if kind in wanted}
 
     def _shadow_models(self) -> Mapping[str, str]:
         """Raises InputRejected naming the setting and a model that no analysis uses."""
@@ -169,6 +180,20 @@ class Service:
         from service.core.render.html import render_html
 
         return render_html(report, pictures)
+
+    def pdf(self, report: Report, pictures: Mapping[str, bytes]) -> bytes:
+        """The same as PDF."""
+        from service.core.render.pdf import render_pdf
+
+        return render_pdf(report, pictures)
+
+    def encapsulated_pdf(
+        self, report: Report, instances: Sequence[InstanceAttributes], pictures: Mapping[str, bytes]
+    ) -> RenderedObject:
+        """The PDF in DICOM."""
+        from service.core.render.encapsulated_pdf import ENCAPSULATED_PDF, render_encapsulated_pdf
+
+        return _dicom_object(report, "pdf", ENCAPSULATED_PDF, render_encapsulated_pdf(report, instances, pictures))
 
     @cached_property
     def fhir(self) -> "FhirRendering":
@@ -197,11 +222,24 @@ class Service:
             if name in made:
                 made[name].close()
 
-    def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+    def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
         return self.structured_report(report, [instance.attributes for instance in instances])
 
-    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject | None:
+    def _render_comprehensive_sr(
+        self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
+    ) -> RenderedObject:
+        from service.core.render.sr import COMPREHENSIVE_SR, render_sr
+
+        content = render_sr(report, [instance.attributes for instance in instances], sop_class_uid=COMPREHENSIVE_SR)
+        return _dicom_object(report, "comprehensive_sr", COMPREHENSIVE_SR, content)
+
+    def _render_key_objects(
+        self, report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]
+    ) -> RenderedObject | None:
         return self.key_objects(report, [instance.attributes for instance in instances])
+
+    def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], pictures: Mapping[str, bytes]) -> RenderedObject:
+        return self.encapsulated_pdf(report, [instance.attributes for instance in instances], pictures)
 
 
 def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:

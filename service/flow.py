@@ -36,8 +36,9 @@ from service.ports import (
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
-#: Renders one kind of object from a report and the instances that it rests on; None where the report has nothing for that kind.
-Renderer = Callable[[Report, Sequence[StoredInstance]], RenderedObject | None]
+#: Renders one kind of object from a report, the instances that it rests on and the annotated frames of these, PNGs by SOP
+#: Instance UID; None where the report has nothing for that kind.
+Renderer = Callable[[Report, Sequence[StoredInstance], Mapping[str, bytes]], RenderedObject | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,8 @@ class Flow:
                 return  # nothing was analysed: no destination asked to be told so
             if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
                 return  # nobody else has these pictures: what refers to them would lead nowhere
-            rendered = [made for render in self.renderers.values() if (made := render(report, instances)) is not None]
+            pictures = unit.reports.pictures(report.report_id)
+            rendered = [made for render in self.renderers.values() if (made := render(report, instances, pictures)) is not None]
             for made in rendered:
                 unit.reports.save_rendered(made)
             self._open_deliveries(unit, report, frozenset(made.kind for made in rendered), held=study.identity_hold)

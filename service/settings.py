@@ -195,8 +195,9 @@ class DestinationSettings(Section):
     host: str
     port: Port
     ae_title: AeTitle
-    #: `sr` the structured report, `ko` the key images of a report that has some.
-    kinds: tuple[Literal["sr", "ko"], ...] = ("sr", "ko")
+    #: `sr` the structured report, or `comprehensive_sr` for a PACS that takes no Comprehensive 3D SR; `ko` the key images of a
+    #: report that has some; `pdf` the report as Encapsulated PDF.
+    kinds: tuple[Literal["sr", "comprehensive_sr", "ko", "pdf"], ...] = ("sr", "ko")
     timeout_seconds: Seconds = 30.0
 
 

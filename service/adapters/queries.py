@@ -15,7 +15,7 @@ from service.adapters.operation_queries import select_deliveries
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
-from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportPictureRow, ReportRow, StudyRow
+from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
 from service.core.report import Report
 from service.errors import NotFound
@@ -127,13 +127,8 @@ class PostgresStudyViews:
 
     def pictures(self, report_id: str) -> Mapping[str, bytes]:
         """The annotated frame of each instance that has one, as this version shows it."""
-        query = (
-            select(ReportPictureRow.sop_instance_uid, ReportPictureRow.picture)
-            .where(ReportPictureRow.report_id == report_id)
-            .order_by(ReportPictureRow.analysis_name)
-        )
-        with vendor_errors_translated(), self._engine.connect() as connection:
-            return dict(connection.execute(query).all())
+        with vendor_errors_translated(), Session(self._engine) as session:
+            return PostgresReportRows(session=session).pictures(report_id)
 
     def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
         """The current row of an instance whose bytes are still held. Raises NotFound."""

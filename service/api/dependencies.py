@@ -112,6 +112,7 @@ class Services:
     destinations: Sequence[DestinationSettings]
     #: A report and the annotated frame (PNG) of each of its instances -> a whole HTML page.
     render_page: Callable[[Report, Mapping[str, bytes]], str]
+    render_pdf: Callable[[Report, Mapping[str, bytes]], bytes]
     fhir: FhirRendering
     secure_cookies: bool = False
 

@@ -22,9 +22,11 @@ def root(request: Request) -> str:
 
 
 def whole(parts: Services, report: Report, request: Request) -> Published:
-    """With the page itself, pictures included."""
-    page = parts.render_page(report, parts.studies.pictures(report.report_id)).encode()
-    return Published(forms=(Form(media_type="text/html", content=page),), wado_root=wado_root(request))
+    """With page and PDF, pictures included."""
+    pictures = parts.studies.pictures(report.report_id)
+    page = Form(media_type="text/html", content=parts.render_page(report, pictures).encode())
+    pdf = Form(media_type="application/pdf", content=parts.render_pdf(report, pictures))
+    return Published(forms=(page, pdf), wado_root=wado_root(request))
 
 
 def linked(report: Report, request: Request) -> Published:

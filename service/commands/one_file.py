@@ -34,7 +34,7 @@ def plan(service: Service, file: Path, wanted: str | None) -> Plan:
 
 
 def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
-    """Write report.json, report.html, sr.dcm and, where there are key images, ko.dcm into `output`, which is there.
+    """Write report.json, report.html, report.pdf, sr.dcm and, where there are key images, ko.dcm into `output`, which is there.
 
     Raises Unavailable, ModelContractError.
     """
@@ -52,8 +52,9 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
         software=service.software,
     )
     (output / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
-    page = service.html(report, {} if picture is None else {attributes.sop_instance_uid: picture})
-    (output / "report.html").write_text(page, encoding="utf-8")
+    pictures = {} if picture is None else {attributes.sop_instance_uid: picture}
+    (output / "report.html").write_text(service.html(report, pictures), encoding="utf-8")
+    (output / "report.pdf").write_bytes(service.pdf(report, pictures))
     (output / "sr.dcm").write_bytes(service.structured_report(report, [attributes]).content)
     if (key_objects := service.key_objects(report, [attributes])) is not None:
         (output / "ko.dcm").write_bytes(key_objects.content)

@@ -15,7 +15,7 @@ from service.api.gate import session_cookie_name
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.problems import Problem
 from service.api.routes.studies import present_report
-from service.core.render.html import person_name
+from service.core.wording import person_name
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
 

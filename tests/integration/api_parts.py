@@ -196,6 +196,7 @@ class House:
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,
+            render_pdf=_pdf,
             fhir=fhir,
             secure_cookies=self.secure_cookies,
         )
@@ -254,7 +255,7 @@ def reported(house: House) -> httpx2.Client:
     return client
 
 
-def _render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+def _render(report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
     return RenderedObject(
         sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
@@ -267,6 +268,10 @@ def _render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObje
 
 def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
     return f"<!doctype html><title>Report</title><p>version {report.version}, {len(pictures)} pictures</p>"
+
+
+def _pdf(report: Report, pictures: Mapping[str, bytes]) -> bytes:
+    return f"%PDF of version {report.version}, {len(pictures)} pictures".encode()
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:

@@ -92,8 +92,8 @@ def test_metadata_tells_what_the_routes_answer(house: House) -> None:
 def test_resources_of_a_report_are_read_by_the_references_between_them(house: House) -> None:
     client = reported(house)
     report = asked(client, f"/fhir/DiagnosticReport/{report_id(client)}")
-    assert report["presentedForm"][0]["contentType"] == "text/html"
-    assert report["presentedForm"][0]["size"] > 0
+    assert [form["contentType"] for form in report["presentedForm"]] == ["text/html", "application/pdf"]
+    assert all(form["size"] > 0 for form in report["presentedForm"])
     (result,), (study,) = report["result"], report["imagingStudy"]
     observation = asked(client, f"/fhir/{result['reference']}")
     assert observation["valueQuantity"]["value"] == 7.0

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -55,7 +55,7 @@ def received(
     )
 
 
-def render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+def render(report: Report, instances: Sequence[StoredInstance], _: Mapping[str, bytes]) -> RenderedObject:
     return RenderedObject(
         sop_instance_uid=f"2.25.{report.version}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",

@@ -1,6 +1,6 @@
 """Comparisons through the flow on a real PostgreSQL: whose earlier report counts, and what a version then says for good."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,9 +38,9 @@ class SidedAnalysis:
         return (measured(thickness, side, uid=cine.sop_instance_uid),)
 
 
-def render_alone(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+def render_alone(report: Report, instances: Sequence[StoredInstance], pictures: Mapping[str, bytes]) -> RenderedObject:
     """An object with a UID that no other study's has."""
-    return replace(render(report, instances), sop_instance_uid=derive_uid(report.report_id))
+    return replace(render(report, instances, pictures), sop_instance_uid=derive_uid(report.report_id))
 
 
 class Clinic(House):

@@ -328,7 +328,7 @@ def test_observation_components_are_interval_extremes_probability_and_statistic(
 @pytest.mark.parametrize("name", [*codes.FINDING_CODES, "a_name_that_no_table_has"])
 def test_observation_of_any_name_has_no_component_of_its_own_code(name: str) -> None:
     said = finding(name=name, probability=0.25, value=0.25, unit="1", interval=Interval(low=0.1, high=0.4, level=0.9))
-    made = only(calf_report(findings=[said]), "Observation")
+    made = only(calf_report().model_copy(update={"findings": (said,)}), "Observation")
     whole = {(one["system"], one["code"]) for one in made["code"]["coding"]}
     parts = {(one["system"], one["code"]) for part in made["component"] for one in part["code"]["coding"]}
     assert not whole & parts

@@ -16,7 +16,10 @@ router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem
     "/{report_id}",
     response_model=Report,
     responses={
-        200: {"content": {"text/html": {}, "application/dicom": {}, FHIR: {}}, "description": "This version of the report"},
+        200: {
+            "content": {"text/html": {}, "application/pdf": {}, "application/dicom": {}, FHIR: {}},
+            "description": "This version of the report",
+        },
         **problem_responses(406),
     },
 )

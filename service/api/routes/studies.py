@@ -21,7 +21,7 @@ from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudySta
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
 
 Text64 = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]
-REPORT_TYPES = ("application/json", "text/html", "application/dicom", FHIR)
+REPORT_TYPES = ("application/json", "text/html", "application/pdf", "application/dicom", FHIR)
 _STATUS: Mapping[str, UploadStatus] = {
     "current": "stored",
     "corrected": "corrected",
@@ -112,12 +112,15 @@ def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_ui
     "/{study_instance_uid}/report",
     response_model=Report,
     responses={
-        200: {"content": {"text/html": {}, "application/dicom": {}, FHIR: {}}, "description": "The newest version of the report"},
+        200: {
+            "content": {"text/html": {}, "application/pdf": {}, "application/dicom": {}, FHIR: {}},
+            "description": "The newest version of the report",
+        },
         **problem_responses(404, 406),
     },
 )
 def get_study_report(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept) -> Response:
-    """The newest version, as JSON, a page, the DICOM SR, or a FHIR R4 transaction."""
+    """The newest version, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction."""
     media_type = choose(accept, REPORT_TYPES)
     return present_report(request, principal, parts.studies.newest_report(study_instance_uid), media_type)
 
@@ -128,6 +131,9 @@ def present_report(request: Request, principal: Principal, report: Report, media
     headers = {"ETag": f'"{report.report_id}"', "Vary": "Accept"}
     if media_type == "text/html":
         content: str | bytes = parts.render_page(report, parts.studies.pictures(report.report_id))
+    elif media_type == "application/pdf":
+        content = parts.render_pdf(report, parts.studies.pictures(report.report_id))
+        headers["Content-Disposition"] = 'inline; filename="report.pdf"'  # no name or number of the patient
     elif media_type == "application/dicom":
         content = parts.studies.rendered(report.report_id, "sr").content
     elif media_type == FHIR:
