@@ -31,6 +31,7 @@ from service.settings import Settings, check_postgres_url
 if TYPE_CHECKING:
     from service.adapters.cine_decoder import FileCineReader
     from service.adapters.triton import TritonInferenceServer
+    from service.api.dependencies import FhirRendering
 
 Rendered = Sequence[RenderedObject]
 
@@ -211,6 +212,13 @@ class Service:
             content = render_segmentation(report, kind, number, known[uid], analysis, Masks.from_bytes(packed))
             rendered.append(_dicom_object(report, kind, SEGMENTATION, content))
         return rendered
+
+    @cached_property
+    def fhir(self) -> "FhirRendering":
+        """Renders reports as FHIR R4; its models are imported for who asks for it only."""
+        from service.core.render import fhir
+
+        return fhir
 
     def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
         """The report as Comprehensive 3D SR (TID 1500)."""

@@ -43,12 +43,13 @@ class FakeReader:
 
     grey: Mapping[str, int] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
+    uid_of: Callable[[Path], str] = lambda path: path.name
 
     @contextmanager
     def open(self, path: Path) -> Iterator[Cine]:
         if path.name in self.refused:
             raise InputRejected("The pixel data holds fewer bytes than its frames need.", reason="pixel_data_too_short")
-        yield make_cine(path.name, grey=self.grey.get(path.name, 7))
+        yield make_cine(self.uid_of(path), grey=self.grey.get(path.name, 7))
 
 
 def make_cine(uid: str, *, grey: int = 7, frames: int = 3) -> Cine:

@@ -90,6 +90,7 @@ def make_services(service: Service) -> Services:
         destinations=service.settings.destinations,
         render_page=service.html,
         render_pdf=service.pdf,
+        fhir=service.fhir,
         secure_cookies=service.settings.http.secure_cookies,
     )
 

@@ -5,12 +5,15 @@ A concept that PS3.16 has no code for gets one of the private scheme 99SONOMYO (
 it, so that a reader that knows only the standard still sees a length or an angle.
 """
 
-from service.core.findings import Code
+from service.core.findings import Code, Finding
+from service.core.identifiers import derive_uid
+from service.core.wording import label
 
 #: Coding Scheme Identification (PS3.3 C.12.1.1.17) of our private scheme.
 PRIVATE_SCHEME = "99SONOMYO"
 PRIVATE_SCHEME_NAME = "Sonomyo musculoskeletal ultrasound concepts"
 PRIVATE_SCHEME_VERSION = "1"
+PRIVATE_SCHEME_UID = derive_uid("coding scheme", PRIVATE_SCHEME)
 
 
 def _dcm(value: str, meaning: str) -> Code:
@@ -234,6 +237,12 @@ STRUCTURE_CODES = {
     "drives_the_score": DRIVES_THE_SCORE,
     "median_nerve": MEDIAN_NERVE,
 }
+
+
+def concept_of(finding: Finding) -> Code:
+    """What a finding is about; a name that no table here has gets a private code of its own."""
+    known = finding.code or FINDING_CODES.get(finding.name)
+    return known or _private(finding.name.upper()[:16], label(finding.name)[:64])
 
 
 def is_private(code: Code) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.core.findings import Finding, FindingSite
+from service.core.findings import Finding, FindingSite, ModelUsed
 from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
@@ -78,6 +78,15 @@ def site_text(site: FindingSite | None) -> str:
 
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def model_trace(model: ModelUsed) -> str:
+    """All that tells one model from another, for documents that are read by programs."""
+    return (
+        f"model {model.name} version {model.version}, sha256 {model.sha256}, evidence {model.evidence}, "
+        + (f"pretraining {model.pretraining}, " if model.pretraining else "")
+        + f"runtime {model.runtime or 'unknown'}, precision {model.precision or 'unknown'}"
+    )
 
 
 def frames_measured(finding: Finding) -> tuple[int, int] | None:

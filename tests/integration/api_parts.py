@@ -41,7 +41,8 @@ from service.core.compose import Software
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.core.live import Ask
-from service.core.report import Report
+from service.core.render import fhir
+from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
 from service.dicomweb.wado import router as dicomweb
 from service.errors import Unavailable
@@ -196,6 +197,7 @@ class House:
             destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,
             render_pdf=_pdf,
+            fhir=fhir,
             secure_cookies=self.secure_cookies,
         )
         schemes = (
@@ -255,7 +257,7 @@ def reported(house: House) -> httpx2.Client:
 
 def _render(report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> list[RenderedObject]:
     made = RenderedObject(
-        sop_instance_uid=f"2.25.{report.version}",
+        sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         kind="sr",
         report_id=report.report_id,

@@ -142,7 +142,7 @@ def private_scheme() -> Dataset:
     scheme.CodingSchemeDesignator = codes.PRIVATE_SCHEME
     scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
     scheme.CodingSchemeVersion = codes.PRIVATE_SCHEME_VERSION
-    scheme.CodingSchemeUID = derive_uid("coding scheme", codes.PRIVATE_SCHEME)
+    scheme.CodingSchemeUID = codes.PRIVATE_SCHEME_UID
     scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
     return scheme
 
