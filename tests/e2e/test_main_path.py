@@ -29,6 +29,7 @@ from tests.running import RunningService, poll
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 
 
@@ -141,19 +142,21 @@ def is_dicom(path: Path) -> bool:
         return file.read(4) == b"DICM"
 
 
-def test_orthanc_routing_everything_back_ends_with_one_report_one_sr_and_one_pdf(
+def test_orthanc_routing_everything_back_ends_with_one_report_and_one_object_of_each_kind(
     service: RunningService, orthanc_port: int, tmp_path: Path
 ) -> None:
     path = calf(tmp_path, seed=12)
     with running_orthanc(tmp_path, dicom_port=orthanc_port, sonomyo_port=service.dicom_port) as orthanc:
         orthanc.post("/instances", content=path.read_bytes()).raise_for_status()
         service.report(study_of(path))
-        structured, pages = (
+        structured, pages, segmentations = (
             poll(partial(instances_in, orthanc, study_of(path), kind), timeout_seconds=60, what=f"{kind} in Orthanc")
-            for kind in (COMPREHENSIVE_3D_SR, ENCAPSULATED_PDF)
+            for kind in (COMPREHENSIVE_3D_SR, ENCAPSULATED_PDF, SEGMENTATION)
         )
-        poll(lambda: len(returned_instances(service, study_of(path))) == 2, timeout_seconds=60, what="SR and PDF coming back")
-        assert (len(structured), len(pages)) == (1, 1)
+        poll(lambda: len(returned_instances(service, study_of(path))) == 3, timeout_seconds=60, what="all of them coming back")
+        assert (len(structured), len(pages), len(segmentations)) == (1, 1, 1)
+        labels = orthanc.get(f"/instances/{segmentations[0]}/simplified-tags").json()["SegmentSequence"]
+        assert [label["SegmentLabel"] for label in labels] == ["Aponeurosis", "Fascicle", "Muscle belly"]
         document = PdfReader(io.BytesIO(orthanc.get(f"/instances/{pages[0]}/pdf").content))
         assert "Research use only" in document.pages[0].extract_text()
         versions = service.api.get(f"/api/v1/studies/{study_of(path)}").json()["reports"]
