@@ -205,5 +205,6 @@ def _document_bytes(document: Dataset) -> bytes:
         del document.file_meta
     document.preamble = None
     buffer = io.BytesIO()
+    buffer.write(head)
     dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
-    return head + buffer.getvalue()
+    return buffer.getvalue()
