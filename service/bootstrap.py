@@ -31,12 +31,15 @@ from service.destination_settings import (
 )
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow, Renderer
-from service.ports import Destination, InferenceServer, RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import Destination, InferenceServer, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
 
 if TYPE_CHECKING:
     from service.adapters.cine_decoder import FileCineReader
     from service.adapters.triton import TritonInferenceServer
+    from service.api.dependencies import FhirRendering
+
+Rendered = Sequence[RenderedObject]
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,19 @@ class Service:
             shadow_models=self._shadow_models(),
         )
 
+    def _renderers(self) -> Mapping[str, Renderer]:
+        """SR and key images are kept of every report; of the others those that some destination wants."""
+        wanted = {"sr", "ko", *(kind for destination in self.settings.destinations for kind in destination.kinds)}
+        known: Mapping[str, Renderer] = {
+            "sr": self._render_sr,
+            "comprehensive_sr": self._render_comprehensive_sr,
+            "ko": self._render_key_objects,
+            "pdf": self._render_pdf,
+            "seg": self._render_segmentations,
+            "oru": self._render_message,
+        }
+        return {kind: render for kind, render in known.items() if kind in wanted}
+
     def _shadow_models(self) -> Mapping[str, str]:
         """Raises InputRejected naming the setting and a model that no analysis uses."""
         known = {model.model_name for model in self.models}
@@ -168,6 +184,42 @@ class Service:
         from service.core.render.html import render_html
 
         return render_html(report, pictures)
+
+    def pdf(self, report: Report, pictures: Mapping[str, bytes]) -> bytes:
+        """The same as PDF."""
+        from service.core.render.pdf import render_pdf
+
+        return render_pdf(report, pictures)
+
+    def encapsulated_pdf(
+        self, report: Report, instances: Sequence[InstanceAttributes], pictures: Mapping[str, bytes]
+    ) -> RenderedObject:
+        """The PDF in DICOM."""
+        from service.core.render.encapsulated_pdf import ENCAPSULATED_PDF, render_encapsulated_pdf
+
+        return _dicom_object(report, "pdf", ENCAPSULATED_PDF, render_encapsulated_pdf(report, instances, pictures))
+
+    def segmentations(
+        self, report: Report, instances: Sequence[InstanceAttributes], masks: Sequence[tuple[str, str, bytes]]
+    ) -> Rendered:
+        """A DICOM SEG of each analysis of each cine that drew something; `masks` are (SOP Instance UID, analysis, masks)."""
+        from service.core.masks import Masks
+        from service.core.render.seg import SEGMENTATION, render_segmentation
+
+        known = {instance.sop_instance_uid: instance for instance in instances}
+        rendered = []
+        for number, (uid, analysis, packed) in enumerate(masks, start=1):
+            kind = f"seg.{number}"
+            content = render_segmentation(report, kind, number, known[uid], analysis, Masks.from_bytes(packed))
+            rendered.append(_dicom_object(report, kind, SEGMENTATION, content))
+        return rendered
+
+    @cached_property
+    def fhir(self) -> "FhirRendering":
+        """Renders reports as FHIR R4; its models are imported for who asks for it only."""
+        from service.core.render import fhir
+
+        return fhir
 
     def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
         """The report as Comprehensive 3D SR (TID 1500)."""
@@ -204,17 +256,10 @@ class Service:
             if name in made:
                 made[name].close()
 
-    def _renderers(self) -> Mapping[str, Renderer]:
-        """SR and key images are made of every report, a message only where a destination takes it."""
-        known: dict[str, Renderer] = {"sr": self._render_sr, "ko": self._render_key_objects, "oru": self._render_message}
-        wanted = {"sr", "ko"}.union(*(destination.kinds for destination in self.destinations.values()))
-        return {kind: render for kind, render in known.items() if kind in wanted}
-
-    def _render_message(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
-        del instances
+    def _render_message(self, report: Report, _: Sequence[StoredInstance], __: Sequence[StoredAnalysis]) -> Rendered:
         from service.core.render.hl7 import render_oru
 
-        return RenderedObject(
+        message = RenderedObject(
             sop_instance_uid=object_uid(report.report_id, report.version, "oru"),
             sop_class_uid="",
             kind="oru",
@@ -222,12 +267,36 @@ class Service:
             media_type="x-application/hl7-v2+er7",
             content=render_oru(report),
         )
+        return [message]
 
-    def _render_sr(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
-        return self.structured_report(report, [instance.attributes for instance in instances])
+    def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
+        return [self.structured_report(report, _attributes(instances))]
 
-    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance]) -> RenderedObject | None:
-        return self.key_objects(report, [instance.attributes for instance in instances])
+    def _render_comprehensive_sr(
+        self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]
+    ) -> Rendered:
+        from service.core.render.sr import COMPREHENSIVE_SR, render_sr
+
+        content = render_sr(report, _attributes(instances), sop_class_uid=COMPREHENSIVE_SR)
+        return [_dicom_object(report, "comprehensive_sr", COMPREHENSIVE_SR, content)]
+
+    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
+        made = self.key_objects(report, _attributes(instances))
+        return [] if made is None else [made]
+
+    def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> Rendered:
+        pictures = {analysis.sop_instance_uid: analysis.picture for analysis in analyses if analysis.picture is not None}
+        return [self.encapsulated_pdf(report, _attributes(instances), pictures)]
+
+    def _render_segmentations(
+        self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]
+    ) -> Rendered:
+        masks = [(one.sop_instance_uid, one.analysis_name, one.masks) for one in analyses if one.masks is not None]
+        return self.segmentations(report, _attributes(instances), masks)
+
+
+def _attributes(instances: Sequence[StoredInstance]) -> list[InstanceAttributes]:
+    return [instance.attributes for instance in instances]
 
 
 def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:

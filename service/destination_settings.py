@@ -3,16 +3,17 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
 from service.setting_types import AeTitle, Port, Seconds, Section
 
-#: `sr` the structured report, `ko` the key images of a report that has some.
-DicomKind = Literal["sr", "ko"]
-_DICOM_KINDS: tuple[DicomKind, ...] = get_args(DicomKind)
+#: `sr` the structured report, or `comprehensive_sr` for a PACS that takes no Comprehensive 3D SR; `ko` the key images of a
+#: report that has some; `pdf` the report as Encapsulated PDF; `seg` a segmentation of each cine.
+DicomKind = Literal["sr", "comprehensive_sr", "ko", "pdf", "seg"]
+_USUAL_KINDS: tuple[DicomKind, ...] = ("sr", "ko")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
@@ -53,7 +54,7 @@ class DicomDestinationSettings(Section):
     host: str
     port: Port
     ae_title: AeTitle
-    kinds: tuple[DicomKind, ...] = _DICOM_KINDS
+    kinds: tuple[DicomKind, ...] = _USUAL_KINDS
     #: Bounds each wait.
     timeout_seconds: Seconds = 30.0
     #: In the clear without it.
@@ -81,7 +82,7 @@ class StowDestinationSettings(Section):
     token: SecretStr | None = None
     username: str | None = None
     password: SecretStr | None = None
-    kinds: tuple[DicomKind, ...] = _DICOM_KINDS
+    kinds: tuple[DicomKind, ...] = _USUAL_KINDS
     #: Bounds the whole exchange.
     timeout_seconds: Seconds = 30.0
     tls: TlsSettings = TlsSettings()

@@ -15,6 +15,7 @@ from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import LIVE_MANUFACTURER, InstanceAttributes
+from service.core.masks import MaskKeeper
 from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
@@ -36,8 +37,8 @@ from service.ports import (
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
-#: Renders one kind of object from a report and the instances that it rests on; None where the report has nothing for that kind.
-Renderer = Callable[[Report, Sequence[StoredInstance]], RenderedObject | None]
+#: Renders one kind of object from a report, the instances that it rests on and what was made of them.
+Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]], Sequence[RenderedObject]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,10 +189,10 @@ class Flow:
                 return  # nothing was analysed: no destination asked to be told so
             if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
                 return  # nobody else has these pictures: what refers to them would lead nowhere
-            rendered = [made for render in self.renderers.values() if (made := render(report, instances)) is not None]
+            rendered = [made for render in self.renderers.values() for made in render(report, instances, analyses)]
             for made in rendered:
                 unit.reports.save_rendered(made)
-            self._open_deliveries(unit, report, frozenset(made.kind for made in rendered), held=study.identity_hold)
+            self._open_deliveries(unit, report, [made.kind for made in rendered], held=study.identity_hold)
 
     def acknowledge_identity(self, study_instance_uid: str) -> None:
         """A person confirms a changed identity: the deliveries that waited for it go. Raises NotFound."""
@@ -337,20 +338,28 @@ class Flow:
 
     def _run(self, analysis: Analysis, instance: StoredInstance, opened: StoredAnalysis) -> StoredAnalysis:
         picture: bytes | None = None
-        state, failure = "done", None
+        state, failure, keeper = "done", None, MaskKeeper()
         try:
             with self.reader.open(self.store.path(instance.storage_key)) as cine:
                 findings: tuple[Finding, ...] = analysis.analyse(
                     cine,
                     lambda model, batches: self.server.infer(_pinned(model, opened.model_versions), batches),
                     lambda model: self.server.describe(_pinned(model, opened.model_versions)),
+                    keeper,
                 )
                 picture = draw_evidence(cine, findings)
         except (InputRejected, NotMeasurable) as refused:
             state, failure = "rejected", f"{refused.reason}: {refused}"
             findings = (not_measured(analysis, instance.attributes.sop_instance_uid, refused),)
+        masks = keeper.kept() if state == "done" else None
         return replace(
-            opened, analysis_version=analysis.version, state=state, findings=findings, picture=picture, failure=failure
+            opened,
+            analysis_version=analysis.version,
+            state=state,
+            findings=findings,
+            picture=picture,
+            masks=None if masks is None else masks.to_bytes(),
+            failure=failure,
         )
 
     def _close(self, outcome: StoredAnalysis, instance: StoredInstance) -> None:
@@ -379,9 +388,9 @@ class Flow:
             return max(self.stable_age_seconds - age, 1.0)
         return max(self.stable_age_seconds - age, 0.0)
 
-    def _open_deliveries(self, unit: UnitOfWork, report: Report, kinds: frozenset[str], *, held: bool) -> None:
+    def _open_deliveries(self, unit: UnitOfWork, report: Report, kinds: Sequence[str], *, held: bool) -> None:
         for destination in self.destinations.values():
-            for kind in sorted(destination.kinds & kinds):
+            for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in destination.kinds):
                 unit.outbox.open(report.report_id, destination.name, kind, state="held" if held else "pending")
                 if not held:
                     unit.jobs.deliver_report(report.report_id, destination.name, kind)

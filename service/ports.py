@@ -65,6 +65,8 @@ class StoredAnalysis:
     findings: tuple[Finding, ...] = ()
     #: A PNG of the frame that shows the findings best, lines drawn; for the report page.
     picture: bytes | None = None
+    #: What the network drew in every frame (`Masks.to_bytes`); None where nothing was drawn.
+    masks: bytes | None = None
     failure: str | None = None
     #: By model name: which version a person or program asked for; other models run as the analysis names them.
     model_versions: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +87,10 @@ class ShadowAnalysis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedObject:
-    """One object that we made: rendered once, its bytes kept and re-sent as they are."""
+    """One object that we made: rendered once, its bytes kept and re-sent as they are.
+
+    Where a report has several of one kind, each has its number behind it: `seg.1`.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str

@@ -7,7 +7,8 @@ from typing import Any, Literal, Protocol, Self
 
 from service.access import AuditEntry
 from service.core.findings import Value
-from service.core.report import Report
+from service.core.instance import InstanceAttributes
+from service.core.report import Report, ReportStatus
 from service.core.shadow import ShadowComparison
 from service.ports import RenderedObject, StoredInstance
 
@@ -92,6 +93,25 @@ class StudyFilter(Value):
     modality: str | None = None
     from_date: date | None = None
     to_date: date | None = None
+
+
+class ReportFilter(Value):
+    """What reports are narrowed to, by what they say themselves; a report without a study date is outside of every date."""
+
+    study_instance_uid: str | None = None
+    report_id: str | None = None
+    patient_id: str | None = None
+    accession_number: str | None = None
+    status: ReportStatus | None = None
+    from_date: date | None = None
+    to_date: date | None = None
+
+
+class ReportPage(Value):
+    """A page of reports without their deliveries, the newest arrival of a study first."""
+
+    reports: tuple[Report, ...]
+    next_cursor: str | None = None
 
 
 class InstanceView(Value):
@@ -327,6 +347,12 @@ class StudyViews(Protocol):
 
     def versions(self, report_id: str) -> Sequence[Report]:
         """All versions of the report that this one is a version of, oldest first. Raises NotFound."""
+
+    def reports(self, wanted: ReportFilter, *, limit: int, cursor: str | None) -> ReportPage:
+        """The newest version of each study that fits, or the version that is named. Raises InputRejected for a wrong cursor."""
+
+    def attributes(self, study_instance_uid: str) -> Sequence[InstanceAttributes]:
+        """Of each instance of the study, as it arrived last; also of those whose bytes are held no more."""
 
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""

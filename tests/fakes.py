@@ -12,6 +12,7 @@ from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tens
 from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
 from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed
 from service.core.identifiers import derive_uid
+from service.core.masks import MaskKeeper
 from service.errors import InputRejected, NotFound
 from service.ports import RenderedObject
 
@@ -42,12 +43,13 @@ class FakeReader:
 
     grey: Mapping[str, int] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
+    uid_of: Callable[[Path], str] = lambda path: path.name
 
     @contextmanager
     def open(self, path: Path) -> Iterator[Cine]:
         if path.name in self.refused:
             raise InputRejected("The pixel data holds fewer bytes than its frames need.", reason="pixel_data_too_short")
-        yield make_cine(path.name, grey=self.grey.get(path.name, 7))
+        yield make_cine(self.uid_of(path), grey=self.grey.get(path.name, 7))
 
 
 def make_cine(uid: str, *, grey: int = 7, frames: int = 3) -> Cine:
@@ -96,8 +98,8 @@ class FakeAnalysis:
     before: Callable[[], None] = lambda: None
     runs: int = 0
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        del infer, describe
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        del infer, describe, keep
         self.runs += 1
         self.before()
         grey = float(next(cine.frames()).pixels.mean())

@@ -8,6 +8,7 @@ from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.analyses.wrist_hand import MODEL, SIZE, WristHand
 from service.core.cine import Box, Calibration, Cine, Frame, Region, TimeAxis
 from service.core.findings import Finding, ModelUsed
+from service.core.masks import MaskKeeper
 from service.core.preprocess import model_numbers, place
 from service.core.wrist_planes import PLANES
 from simulator.wrist import Kind, Volunteer, WristFrame, wrist_frame
@@ -78,8 +79,14 @@ def as_model(one: WristFrame) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     return model_numbers(one.labels, place(Box(0, 0, columns, rows), SIZE))
 
 
-def analyse(shown: Sequence[WristFrame], *, is_calibrated: bool = True, sop_instance_uid: str = "1.2.3") -> list[Finding]:
+def analyse(
+    shown: Sequence[WristFrame],
+    *,
+    is_calibrated: bool = True,
+    sop_instance_uid: str = "1.2.3",
+    keep: MaskKeeper | None = None,
+) -> list[Finding]:
     """Findings of the analysis."""
     model = ModelUsed(name="wrist_hand", version="1", sha256="cd" * 32, evidence="simulated")
     cine = cine_of(shown, is_calibrated=is_calibrated, sop_instance_uid=sop_instance_uid)
-    return list(WristHand(frames_per_batch=3).analyse(cine, knowing(shown), lambda _: model))
+    return list(WristHand(frames_per_batch=3).analyse(cine, knowing(shown), lambda _: model, keep))

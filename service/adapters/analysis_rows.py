@@ -41,6 +41,7 @@ class PostgresAnalysisRows:
             "why": analysis.why,
             "findings": [finding.model_dump(mode="json") for finding in analysis.findings],
             "picture": analysis.picture,
+            "masks": analysis.masks,
             "failure": analysis.failure,
             "finished_at": None if analysis.state == "queued" else func.now(),
         }
@@ -80,6 +81,7 @@ def _to_stored(row: AnalysisRow, sop_instance_uid: str) -> StoredAnalysis:
         why=row.why,
         findings=tuple(Finding.model_validate(finding) for finding in row.findings),
         picture=row.picture,
+        masks=row.masks,
         failure=row.failure,
         model_versions=row.model_versions,
     )

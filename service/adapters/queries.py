@@ -13,8 +13,10 @@ from service.adapters.instance_rows import to_stored
 from service.adapters.job_queries import jobs_of_study
 from service.adapters.operation_queries import select_deliveries
 from service.adapters.postgres import vendor_errors_translated
+from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
-from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportPictureRow, ReportRow, StudyRow
+from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
+from service.core.instance import InstanceAttributes
 from service.core.report import Report
 from service.errors import NotFound
 from service.ports import RenderedObject, StoredInstance
@@ -23,6 +25,8 @@ from service.views import (
     AnalysisView,
     DeliveryView,
     InstanceView,
+    ReportFilter,
+    ReportPage,
     ReportSummary,
     StudyDetail,
     StudyFilter,
@@ -105,6 +109,17 @@ class PostgresStudyViews:
             rows = PostgresReportRows(session=session)
             return rows.versions(rows.get(report_id).study.study_instance_uid)
 
+    def reports(self, wanted: ReportFilter, *, limit: int, cursor: str | None) -> ReportPage:
+        """The newest version of each study that fits, or the version that is named. Raises InputRejected for a wrong cursor."""
+        return find_reports(self._engine, wanted, limit=limit, cursor=cursor)
+
+    def attributes(self, study_instance_uid: str) -> Sequence[InstanceAttributes]:
+        """Of each instance of the study, as it arrived last."""
+        query = select(InstanceRow).where(InstanceRow.study_instance_uid == study_instance_uid)
+        with vendor_errors_translated(), Session(self._engine) as session:
+            arrived = session.scalars(query.order_by(InstanceRow.is_current, InstanceRow.id))
+            return list({row.sop_instance_uid: to_stored(row).attributes for row in arrived}.values())
+
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
@@ -112,13 +127,8 @@ class PostgresStudyViews:
 
     def pictures(self, report_id: str) -> Mapping[str, bytes]:
         """The annotated frame of each instance that has one, as this version shows it."""
-        query = (
-            select(ReportPictureRow.sop_instance_uid, ReportPictureRow.picture)
-            .where(ReportPictureRow.report_id == report_id)
-            .order_by(ReportPictureRow.analysis_name)
-        )
-        with vendor_errors_translated(), self._engine.connect() as connection:
-            return dict(connection.execute(query).all())
+        with vendor_errors_translated(), Session(self._engine) as session:
+            return PostgresReportRows(session=session).pictures(report_id)
 
     def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
         """The current row of an instance whose bytes are still held. Raises NotFound."""

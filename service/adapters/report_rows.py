@@ -1,6 +1,6 @@
 """Rows of `reports`, `report_pictures` and `rendered_objects`: immutable, a trigger refuses UPDATE and DELETE."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, Text, bindparam, select, text
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from service.adapters.jobs import delivery_lock
-from service.adapters.tables import DeliveryRow, RenderedRow, ReportRow
+from service.adapters.tables import DeliveryRow, RenderedRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
 from service.core.report import Delivery, Report, StudyHeader
 from service.errors import Conflict, NotFound
@@ -90,6 +90,15 @@ class PostgresReportRows:
         names = sorted({name for _, name in COMPARED})
         found = self._session.execute(_EARLIER, {**who, **when, "names": names, "most": _MOST_EARLIER})
         return [EarlierReport.model_validate(row._asdict()) for row in found]
+
+    def pictures(self, report_id: str) -> Mapping[str, bytes]:
+        """The annotated frame of each instance that has one, as this version shows it."""
+        query = (
+            select(ReportPictureRow.sop_instance_uid, ReportPictureRow.picture)
+            .where(ReportPictureRow.report_id == report_id)
+            .order_by(ReportPictureRow.analysis_name)
+        )
+        return {row.sop_instance_uid: row.picture for row in self._session.execute(query)}
 
     def save_rendered(self, rendered: RenderedObject) -> None:
         """Keep the bytes of an object that we made; a second call with the same UID is a no-op."""

@@ -160,6 +160,7 @@ class AnalysisRow(Row):
     model_versions: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     findings: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
     picture: Mapped[bytes | None]
+    masks: Mapped[bytes | None]
     failure: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]

@@ -16,7 +16,7 @@ from service.api.headers import SecurityHeaders
 from service.api.instrumentation import Instrumentation
 from service.api.limits import BodyLimit, Limits, RateLimit
 from service.api.openapi import describe
-from service.api.routes import admin, deliveries, health, jobs, models, reports, studies
+from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies
 
 #: Bodies that may be as large as an upload; every other one is small.
 UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
@@ -37,6 +37,7 @@ def include_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
         health.router,
         studies.router,
         reports.router,
+        fhir.router,
         jobs.router,
         deliveries.router,
         models.router,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Path, Query, Request
 
@@ -14,6 +14,8 @@ from service.api.problems import Problem
 from service.api.readiness import Readiness
 from service.api.uploads import Intake
 from service.core.findings import ModelUsed
+from service.core.instance import InstanceAttributes
+from service.core.render.published import Published
 from service.core.report import Report
 from service.destination_settings import DestinationSettings
 from service.ports import CineReader, InstanceStore
@@ -55,6 +57,27 @@ class DeliverySteps(Protocol):
         """Raises NotFound, and Conflict when it arrived, was given up or is being sent."""
 
 
+class FhirRendering(Protocol):
+    """`service.core.render.fhir`, which is imported where a service is made."""
+
+    def bundle(self, report: Report, instances: Sequence[InstanceAttributes], published: Published) -> bytes:
+        """A transaction of all that the report says. Raises InputRejected."""
+
+    def report_resource(self, report: Report, published: Published) -> dict[str, Any]:
+        """A DiagnosticReport."""
+
+    def observation_resource(self, report: Report, number: int) -> dict[str, Any]:
+        """Raises NotFound."""
+
+    def imaging_study_resource(
+        self, report: Report, instances: Sequence[InstanceAttributes], published: Published
+    ) -> dict[str, Any]:
+        """Raises InputRejected."""
+
+    def encode(self, resource: Mapping[str, Any]) -> bytes:
+        """Checked JSON. Raises InputRejected."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model that analyses need, and how to ask which weights serve it."""
@@ -89,6 +112,8 @@ class Services:
     destinations: Sequence[DestinationSettings]
     #: A report and the annotated frame (PNG) of each of its instances -> a whole HTML page.
     render_page: Callable[[Report, Mapping[str, bytes]], str]
+    render_pdf: Callable[[Report, Mapping[str, bytes]], bytes]
+    fhir: FhirRendering
     secure_cookies: bool = False
 
 

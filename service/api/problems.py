@@ -11,6 +11,8 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
+from service.api.outcomes import is_fhir_path, outcome
 from service.errors import Conflict, InputRejected, ModelContractError, NotFound, NotMeasurable, SonomyoError, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -81,16 +83,23 @@ def problem_of(error: Exception) -> Problem:
 
 
 def render(problem: Problem, scope: Scope) -> Response:
-    """The problem as a response."""
+    """The problem as a response; where FHIR is spoken, as an OperationOutcome."""
+    request_id = scope.get("state", {}).get("request_id")
+    headers = dict(problem.headers or {})
+    if is_fhir_path(scope.get("path", "")):
+        told = outcome(
+            problem.status_code, problem.detail, reason=problem.reason, extensions=problem.extensions, request_id=request_id
+        )
+        return JSONResponse(told, status_code=problem.status_code, headers=headers, media_type=FHIR_MEDIA_TYPE)
     body = {
         **problem.extensions,
         "type": f"urn:sonomyo:problem:{problem.reason}",
         "title": _title(problem.status_code),
         "status": problem.status_code,
         "detail": problem.detail,
-        "request_id": scope.get("state", {}).get("request_id"),
+        "request_id": request_id,
     }
-    return JSONResponse(body, status_code=problem.status_code, headers=dict(problem.headers or {}), media_type=MEDIA_TYPE)
+    return JSONResponse(body, status_code=problem.status_code, headers=headers, media_type=MEDIA_TYPE)
 
 
 def _answer_http(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from service.access import Role
+from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.core.findings import Value
 from service.core.report import Report
 from service.core.shadow import ShadowComparison
@@ -167,6 +168,11 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's description of the problems that a route may answer with."""
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     return {status: {"description": _DESCRIPTIONS[status], "content": schema} for status in statuses}
+
+
+def outcome_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same where FHIR is spoken."""
+    return {status: {"description": _DESCRIPTIONS[status], "content": {FHIR_MEDIA_TYPE: {}}} for status in statuses}
 
 
 _DESCRIPTIONS = {

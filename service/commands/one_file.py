@@ -13,6 +13,7 @@ from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
+from service.core.masks import MaskKeeper
 from service.core.report import Report, StudyHeader
 from service.core.routing import select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
@@ -34,16 +35,20 @@ def plan(service: Service, file: Path, wanted: str | None) -> Plan:
 
 
 def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
-    """Write report.json, report.html, sr.dcm and, where there are key images, ko.dcm into `output`, which is there.
+    """Write report.json, report.html, report.pdf, sr.dcm and, where there are some, ko.dcm and seg.dcm into `output`.
 
-    Raises Unavailable, ModelContractError.
+    The folder is there. Raises Unavailable, ModelContractError.
     """
     attributes = plan.attributes
     findings: list[Finding] = []
     picture: bytes | None = None
+    masks: list[tuple[str, str, bytes]] = []
     for analysis in plan.analyses:
-        made, picture = _analyse(service, analysis, plan.file, attributes.sop_instance_uid)
+        keeper = MaskKeeper()
+        made, picture = _analyse(service, analysis, plan.file, attributes.sop_instance_uid, keeper)
         findings.extend(made)
+        if (kept := keeper.kept()) is not None:
+            masks.append((attributes.sop_instance_uid, analysis.name, kept.to_bytes()))
     report = compose(
         report_id=new_report_id(),
         study=_header(attributes),
@@ -52,11 +57,15 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
         software=service.software,
     )
     (output / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
-    page = service.html(report, {} if picture is None else {attributes.sop_instance_uid: picture})
-    (output / "report.html").write_text(page, encoding="utf-8")
+    pictures = {} if picture is None else {attributes.sop_instance_uid: picture}
+    (output / "report.html").write_text(service.html(report, pictures), encoding="utf-8")
+    (output / "report.pdf").write_bytes(service.pdf(report, pictures))
     (output / "sr.dcm").write_bytes(service.structured_report(report, [attributes]).content)
     if (key_objects := service.key_objects(report, [attributes])) is not None:
         (output / "ko.dcm").write_bytes(key_objects.content)
+    for number, segmentation in enumerate(service.segmentations(report, [attributes], masks)):
+        name = "seg.dcm" if number == 0 else f"seg-{number + 1}.dcm"
+        (output / name).write_bytes(segmentation.content)
     return report
 
 
@@ -72,10 +81,12 @@ def _choose(service: Service, attributes: InstanceAttributes, wanted: str | None
     return chosen
 
 
-def _analyse(service: Service, analysis: Analysis, file: Path, sop_instance_uid: str) -> tuple[tuple[Finding, ...], bytes | None]:
+def _analyse(
+    service: Service, analysis: Analysis, file: Path, sop_instance_uid: str, keeper: MaskKeeper
+) -> tuple[tuple[Finding, ...], bytes | None]:
     try:
         with service.reader.open(file) as cine:
-            findings = analysis.analyse(cine, service.server.infer, service.server.describe)
+            findings = analysis.analyse(cine, service.server.infer, service.server.describe, keeper)
             return findings, draw_evidence(cine, findings)
     except (InputRejected, NotMeasurable) as refused:
         return (not_measured(analysis, sop_instance_uid, refused),), None

@@ -89,6 +89,8 @@ def make_services(service: Service) -> Services:
         models=_models(service),
         destinations=service.settings.destinations,
         render_page=service.html,
+        render_pdf=service.pdf,
+        fhir=service.fhir,
         secure_cookies=service.settings.http.secure_cookies,
     )
 

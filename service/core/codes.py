@@ -5,12 +5,15 @@ A concept that PS3.16 has no code for gets one of the private scheme 99SONOMYO (
 it, so that a reader that knows only the standard still sees a length or an angle.
 """
 
-from service.core.findings import Code
+from service.core.findings import Code, Finding
+from service.core.identifiers import derive_uid
+from service.core.wording import label
 
 #: Coding Scheme Identification (PS3.3 C.12.1.1.17) of our private scheme.
 PRIVATE_SCHEME = "99SONOMYO"
 PRIVATE_SCHEME_NAME = "Sonomyo musculoskeletal ultrasound concepts"
 PRIVATE_SCHEME_VERSION = "1"
+PRIVATE_SCHEME_UID = derive_uid("coding scheme", PRIVATE_SCHEME)
 
 
 def _dcm(value: str, meaning: str) -> Code:
@@ -169,6 +172,7 @@ MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
+APONEUROSIS = _private("APONEUROSIS", "Aponeurosis of a muscle")
 SUPERFICIAL_APONEUROSIS = _private("SUPERFICIAL-LINE", "Superficial aponeurosis")
 DEEP_APONEUROSIS = _private("DEEP-LINE", "Deep aponeurosis")
 DRIVES_THE_SCORE = _private("DRIVES-SCORE", "Part of the picture that drives the score")
@@ -223,14 +227,22 @@ STANDARD_PARENTS = {
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }
 
-#: The code of each line label that evidence carries.
-LINE_CODES = {
+#: The code of each line that evidence carries, and of each structure that a mask shows.
+STRUCTURE_CODES = {
+    "aponeurosis": APONEUROSIS,
+    "muscle_belly": SKELETAL_MUSCLE,
     "superficial_aponeurosis": SUPERFICIAL_APONEUROSIS,
     "deep_aponeurosis": DEEP_APONEUROSIS,
     "fascicle": FASCICLE,
     "drives_the_score": DRIVES_THE_SCORE,
     "median_nerve": MEDIAN_NERVE,
 }
+
+
+def concept_of(finding: Finding) -> Code:
+    """What a finding is about; a name that no table here has gets a private code of its own."""
+    known = finding.code or FINDING_CODES.get(finding.name)
+    return known or _private(finding.name.upper()[:16], label(finding.name)[:64])
 
 
 def is_private(code: Code) -> bool:

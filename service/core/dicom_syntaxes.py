@@ -25,6 +25,7 @@ STORAGE_SOP_CLASSES = tuple(
         "88.34",  # Comprehensive 3D SR
         "88.59",  # Key Object Selection Document
         "66.4",  # Segmentation
+        "104.1",  # Encapsulated PDF
     )
 )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.core.findings import Finding, FindingSite
+from service.core.findings import Finding, FindingSite, ModelUsed
 from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
@@ -55,6 +55,19 @@ def date(value: str | None) -> str | None:
     return f"{value[:4]}-{value[4:6]}-{value[6:]}" if value and len(value) == len("YYYYMMDD") and value.isdigit() else value
 
 
+def person_name(value: str | None) -> str:
+    """`Yamada, Tarou (山田 太郎, やまだ たろう)` from a PN value (PS3.5 6.2.1)."""
+    groups = (value or "").split("=")
+    alphabetic, others = _spoken(groups[0], ", "), [_spoken(group, " ") for group in groups[1:]]
+    beside = ", ".join(filter(None, others))
+    return f"{alphabetic} ({beside})" if alphabetic and beside else alphabetic or beside
+
+
+def _spoken(group: str, separator: str) -> str:
+    family, _, given = group.partition("^")
+    return separator.join(filter(None, (family.strip(), " ".join(given.replace("^", " ").split()))))
+
+
 def site_text(site: FindingSite | None) -> str:
     """`calf, left`, or nothing when neither code nor side is known."""
     if site is None:
@@ -65,6 +78,15 @@ def site_text(site: FindingSite | None) -> str:
 
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def model_trace(model: ModelUsed) -> str:
+    """All that tells one model from another, for documents that are read by programs."""
+    return (
+        f"model {model.name} version {model.version}, sha256 {model.sha256}, evidence {model.evidence}, "
+        + (f"pretraining {model.pretraining}, " if model.pretraining else "")
+        + f"runtime {model.runtime or 'unknown'}, precision {model.precision or 'unknown'}"
+    )
 
 
 def frames_measured(finding: Finding) -> tuple[int, int] | None:

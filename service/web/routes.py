@@ -15,7 +15,7 @@ from service.api.gate import session_cookie_name
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.problems import Problem
 from service.api.routes.studies import present_report
-from service.core.render.html import person_name
+from service.core.wording import person_name
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
 
@@ -35,7 +35,7 @@ def worklist(parts: Parts, principal: Viewer, status: StudyStatus | None = None,
 
 
 @router.get("/studies/{study_instance_uid}")
-def study_page(parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Response:
+def study_page(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Response:
     """The newest report; where there is none yet, where the study stands."""
     try:
         report = parts.studies.newest_report(study_instance_uid)
@@ -43,7 +43,7 @@ def study_page(parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Resp
         if missing.reason != "no_report_yet":
             raise
         return _page("waiting.html", study=parts.studies.study(study_instance_uid), principal=principal)
-    return present_report(parts, principal, report, "text/html")
+    return present_report(request, principal, report, "text/html")
 
 
 @router.post("/studies/{study_instance_uid}/complete")

@@ -1,5 +1,6 @@
 """One running service for all end-to-end tests that do not stop it."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,6 @@ def orthanc_port() -> int:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, orthanc_port: int) -> Iterator[RunningService]:
     """`sonomyo up`, its results going to Orthanc."""
-    destination = f'[{{"name": "pacs", "host": "127.0.0.1", "port": {orthanc_port}, "ae_title": "ORTHANC"}}]'
-    with running_service(tmp_path_factory.mktemp("sonomyo"), destinations=destination, stable_age_seconds="5") as running:
+    pacs = {"name": "pacs", "host": "127.0.0.1", "port": orthanc_port, "ae_title": "ORTHANC", "kinds": ["sr", "ko", "pdf", "seg"]}
+    with running_service(tmp_path_factory.mktemp("sonomyo"), destinations=json.dumps([pacs]), stable_age_seconds="5") as running:
         yield running

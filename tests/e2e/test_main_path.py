@@ -1,11 +1,13 @@
 """A cine sent by a real peer becomes a report: the whole main path, real parts only."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -15,6 +17,7 @@ import httpx2
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
+from pypdf import PdfReader
 
 from simulator.encode import TransferSyntax
 from simulator.write import simulate
@@ -25,6 +28,8 @@ from tests.peers import peer
 from tests.running import RunningService, poll
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 
 
@@ -137,16 +142,23 @@ def is_dicom(path: Path) -> bool:
         return file.read(4) == b"DICM"
 
 
-def test_orthanc_routing_everything_back_ends_with_one_report_and_one_sr(
+def test_orthanc_routing_everything_back_ends_with_one_report_and_one_object_of_each_kind(
     service: RunningService, orthanc_port: int, tmp_path: Path
 ) -> None:
     path = calf(tmp_path, seed=12)
     with running_orthanc(tmp_path, dicom_port=orthanc_port, sonomyo_port=service.dicom_port) as orthanc:
         orthanc.post("/instances", content=path.read_bytes()).raise_for_status()
         service.report(study_of(path))
-        structured = poll(lambda: reports_in(orthanc, study_of(path)), timeout_seconds=60, what="the SR in Orthanc")
-        returned = poll(lambda: returned_instances(service, study_of(path)), timeout_seconds=60, what="the SR coming back")
-        assert (len(structured), len(returned)) == (1, 1)
+        structured, pages, segmentations = (
+            poll(partial(instances_in, orthanc, study_of(path), kind), timeout_seconds=60, what=f"{kind} in Orthanc")
+            for kind in (COMPREHENSIVE_3D_SR, ENCAPSULATED_PDF, SEGMENTATION)
+        )
+        poll(lambda: len(returned_instances(service, study_of(path))) == 3, timeout_seconds=60, what="all of them coming back")
+        assert (len(structured), len(pages), len(segmentations)) == (1, 1, 1)
+        labels = orthanc.get(f"/instances/{segmentations[0]}/simplified-tags").json()["SegmentSequence"]
+        assert [label["SegmentLabel"] for label in labels] == ["Aponeurosis", "Fascicle", "Muscle belly"]
+        document = PdfReader(io.BytesIO(orthanc.get(f"/instances/{pages[0]}/pdf").content))
+        assert "Research use only" in document.pages[0].extract_text()
         versions = service.api.get(f"/api/v1/studies/{study_of(path)}").json()["reports"]
         assert len(versions) == 1
         sr = tmp_path / "sr.dcm"
@@ -157,8 +169,8 @@ def test_orthanc_routing_everything_back_ends_with_one_report_and_one_sr(
     assert rendered.returncode == 0, rendered.stderr
 
 
-def reports_in(orthanc: httpx2.Client, study_instance_uid: str) -> list[str]:
-    query = {"SOPClassUID": COMPREHENSIVE_3D_SR, "StudyInstanceUID": study_instance_uid}
+def instances_in(orthanc: httpx2.Client, study_instance_uid: str, sop_class_uid: str) -> list[str]:
+    query = {"SOPClassUID": sop_class_uid, "StudyInstanceUID": study_instance_uid}
     found = orthanc.post("/tools/find", json={"Level": "Instance", "Query": query}).json()
     return [str(one) for one in found]
 

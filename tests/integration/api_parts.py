@@ -41,14 +41,15 @@ from service.core.compose import Software
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.core.live import Ask
-from service.core.report import Report
+from service.core.render import fhir
+from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
 from service.destination_settings import DicomDestinationSettings
 from service.dicomweb.wado import router as dicomweb
 from service.errors import Unavailable
 from service.flow import Flow
 from service.logs import configure_logging
-from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -195,6 +196,8 @@ class House:
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=(DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
             render_page=_page,
+            render_pdf=_pdf,
+            fhir=fhir,
             secure_cookies=self.secure_cookies,
         )
         schemes = (
@@ -252,19 +255,24 @@ def reported(house: House) -> httpx2.Client:
     return client
 
 
-def _render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
-    return RenderedObject(
-        sop_instance_uid=f"2.25.{report.version}",
+def _render(report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> list[RenderedObject]:
+    made = RenderedObject(
+        sop_instance_uid=object_uid(report.report_id, report.version, "sr"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         kind="sr",
         report_id=report.report_id,
         media_type="application/dicom",
         content=f"SR of version {report.version} over {len(instances)}".encode(),
     )
+    return [made]
 
 
 def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
     return f"<!doctype html><title>Report</title><p>version {report.version}, {len(pictures)} pictures</p>"
+
+
+def _pdf(report: Report, pictures: Mapping[str, bytes]) -> bytes:
+    return f"%PDF of version {report.version}, {len(pictures)} pictures".encode()
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:

@@ -32,7 +32,8 @@ def test_every_route_without_a_credential_is_denied(house: House) -> None:
         answer = client.request(method, path)
         assert answer.status_code == 401, (method, path)
         assert answer.headers["www-authenticate"].startswith("Bearer")
-        assert answer.headers["content-type"] == "application/problem+json"
+        expected = "application/fhir+json" if path.startswith("/fhir/") else "application/problem+json"
+        assert answer.headers["content-type"] == expected
 
 
 def test_public_routes_are_these_and_no_more(house: House) -> None:

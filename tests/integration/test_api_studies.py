@@ -101,11 +101,17 @@ def test_study_from_upload_to_report_in_every_form(house: House) -> None:
     assert client.get(f"/api/v1/reports/{body['report_id']}/versions").json() == {"versions": [body]}
 
 
-@pytest.mark.parametrize("wanted", ["application/pdf", "application/fhir+json"])
+@pytest.mark.parametrize("wanted", ["image/png", "application/fhir+xml"])
 def test_report_in_a_form_that_does_not_exist_names_those_that_do(house: House, wanted: str) -> None:
     answer = reported(house).get(REPORT, headers={"Accept": wanted})
     assert answer.status_code == 406
-    assert answer.json()["available"] == ["application/json", "text/html", "application/dicom"]
+    assert answer.json()["available"] == [
+        "application/json",
+        "text/html",
+        "application/pdf",
+        "application/dicom",
+        "application/fhir+json",
+    ]
 
 
 def test_report_that_is_not_there_yet_is_told_from_a_study_that_is_not(house: House) -> None:

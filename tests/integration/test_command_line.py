@@ -157,7 +157,13 @@ def test_analyze_from_any_folder_with_a_triton_of_its_own_leaves_only_the_result
     assert done.returncode == 0, done.stderr
     assert " | " not in done.stdout + done.stderr
     assert list((tmp_path / "data").iterdir()) == []
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.html", "sr.dcm"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.json",
+        "report.html",
+        "report.pdf",
+        "sr.dcm",
+        "seg.dcm",
+    }
 
 
 @pytest.mark.parametrize("content", [b"no archive", b"", bytes(10240)])

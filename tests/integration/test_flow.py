@@ -16,11 +16,12 @@ from service.core.cine import Cine
 from service.core.compose import Software
 from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
+from service.core.masks import MaskKeeper
 from service.core.report import Report
 from service.core.routing import RoutingRules
 from service.errors import Conflict, InputRejected, ModelContractError, NotFound, Unavailable
 from service.flow import Flow
-from service.ports import ReceivedInstance, RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import ReceivedInstance, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer, FakeStore
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -55,8 +56,8 @@ def received(
     )
 
 
-def render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
-    return RenderedObject(
+def render(report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> list[RenderedObject]:
+    made = RenderedObject(
         sop_instance_uid=f"2.25.{report.version}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         kind="sr",
@@ -64,6 +65,7 @@ def render(report: Report, instances: Sequence[StoredInstance]) -> RenderedObjec
         media_type="application/dicom",
         content=f"{report.report_id} over {len(instances)}".encode(),
     )
+    return [made]
 
 
 class House:
@@ -461,8 +463,8 @@ class NetworkAnalysis(FakeAnalysis):
 
     models: tuple[ModelSpec, ...] = (NETWORK,)
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        found = super().analyse(cine, infer, describe)
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        found = super().analyse(cine, infer, describe, keep)
         return tuple(finding.model_copy(update={"model": describe(NETWORK)}) for finding in found)
 
 

@@ -25,12 +25,13 @@ def test_openapi_asks_for_a_credential_everywhere_but_for_health(described: dict
     assert {path for path, operation in operations if operation.get("security") == []} == {"/healthz", "/readyz"}
 
 
-def test_openapi_describes_every_error_as_a_problem(described: dict[str, Any]) -> None:
+def test_openapi_describes_every_error_as_a_problem_or_an_outcome(described: dict[str, Any]) -> None:
     for path, methods in described["paths"].items():
+        expected = "application/fhir+json" if path.startswith("/fhir/") else "application/problem+json"
         for operation in methods.values():
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
-                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+                    assert list(answer["content"]) == [expected], (path, status)
 
 
 REPORT = (

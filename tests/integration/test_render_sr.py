@@ -13,7 +13,7 @@ from service.core import codes
 from service.core.findings import Polyline
 from service.core.instance import InstanceAttributes
 from service.core.measure.pain_findings import NOT_VALIDATED
-from service.core.render.sr import render_sr
+from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render_sr
 from service.core.report import RESEARCH_USE, Report, object_uid
 from service.errors import InputRejected
 from tests.analysed_contraction import SOP_INSTANCE_UID, contraction_findings
@@ -63,6 +63,19 @@ def test_sr_carries_derived_uids_and_times_of_the_report(calf_sr: Dataset) -> No
     assert sr.StudyInstanceUID == report.study.study_instance_uid
     other = small().model_copy(update={"report_id": "of another installation"})
     assert sr.SeriesInstanceUID != read(other).SeriesInstanceUID
+
+
+def test_comprehensive_sr_beside_the_other_is_an_object_of_its_own_and_names_its_own_predecessor() -> None:
+    report = small().model_copy(update={"version": 2, "predecessor": "earlier"})
+    flat, spatial = (
+        dcmread(io.BytesIO(render_sr(report, [instance()], sop_class_uid=one))) for one in (COMPREHENSIVE_SR, COMPREHENSIVE_3D_SR)
+    )
+    assert flat.SOPInstanceUID == object_uid(report.report_id, 2, "comprehensive_sr") != spatial.SOPInstanceUID
+    assert flat.SeriesInstanceUID != spatial.SeriesInstanceUID
+    before = [one.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0] for one in (flat, spatial)]
+    assert [item.ReferencedSOPInstanceUID for item in before] == [
+        object_uid("earlier", 1, kind) for kind in ("comprehensive_sr", "sr")
+    ]
 
 
 def test_sr_content_time_is_the_local_time_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from service.core.cine import Cine
 from service.core.findings import Finding
 from service.core.identifiers import derive_uid
 from service.core.instance import PatientIdentity
+from service.core.masks import MaskKeeper
 from service.core.report import EarlierComparison, Report, SideComparison
-from service.ports import RenderedObject, StoredInstance, UnitOfWorkFactory
+from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from tests.compared_findings import measured
 from tests.integration.test_flow import House, received, render
 
@@ -32,15 +33,15 @@ class SidedAnalysis:
     models: tuple[ModelSpec, ...] = ()
     sides: dict[str, tuple[str, float]] = field(default_factory=dict)
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        del infer, describe
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        del infer, describe, keep
         side, thickness = self.sides[cine.sop_instance_uid.partition("-")[0]]
         return (measured(thickness, side, uid=cine.sop_instance_uid),)
 
 
-def render_alone(report: Report, instances: Sequence[StoredInstance]) -> RenderedObject:
+def render_alone(report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> list[RenderedObject]:
     """An object with a UID that no other study's has."""
-    return replace(render(report, instances), sop_instance_uid=derive_uid(report.report_id))
+    return [replace(made, sop_instance_uid=derive_uid(report.report_id)) for made in render(report, instances, analyses)]
 
 
 class Clinic(House):

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, ModelUsed
+from service.core.masks import MaskKeeper
 from service.errors import ModelContractError, NotMeasurable
 from service.ports import UnitOfWorkFactory
 from tests.fakes import FakeServer
@@ -36,8 +37,8 @@ class TenTimesTheVersion:
     version: str = "1"
     models: tuple[ModelSpec, ...] = (NETWORK,)
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        del infer
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        del infer, keep
         used = describe(NETWORK)
         if used.version == "3":
             raise NotMeasurable("It abstains.", reason="abstains")

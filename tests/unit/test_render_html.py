@@ -8,8 +8,9 @@ import pytest
 
 from service.core.comparison import EarlierReport, compare
 from service.core.findings import Finding, Interval
-from service.core.render.html import person_name, render_html
+from service.core.render.html import render_html
 from service.core.report import RESEARCH_USE, Report, ReportStatus
+from service.core.wording import person_name
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import MODEL, calf_report, cine_findings, header, not_measured, quality
 from tests.compared_findings import earlier_report, measured

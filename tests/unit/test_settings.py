@@ -114,7 +114,7 @@ def test_settings_with_destinations_of_both_protocols_are_read(monkeypatch: pyte
     [
         {**PACS, "protocol": "ftp"},
         {**PACS, "url": "https://pacs"},
-        {**PACS, "kinds": ["pdf"]},
+        {**PACS, "kinds": ["fhir"]},
         {**PACS, "tls": {"key_file": "own.key"}},
         {**PACS, "kinds": ["oru"]},
         {"name": "ris", "protocol": "mllp", "host": "ris", "port": 2575, "kinds": ["sr"]},

@@ -2,12 +2,13 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from training.muscle_segmentation.folds import Folds, split
 from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
@@ -17,6 +18,8 @@ from training.muscle_segmentation.scores import Score, bootstrap, score
 from training.muscle_segmentation.simulated import TEST_NEGATIVE_SEEDS, TEST_SEEDS, labelled_frames, labelled_negative
 
 Table = dict[str, dict[str, object]]
+#: Frames (B, 1, 256, 256) uint8 to maps (B, 3, 256, 256) uint8, as `ServedSegmentation`.
+Network = Callable[[Tensor], Tensor]
 
 
 def main() -> None:
@@ -49,7 +52,7 @@ def load_network(checkpoint: Path) -> ServedSegmentation:
     return served
 
 
-def predict(network: ServedSegmentation, items: Sequence[Labelled]) -> list[Bytes]:
+def predict(network: Network, items: Sequence[Labelled]) -> list[Bytes]:
     """Maps (3, 256, 256) of 0 to 255 for each frame."""
     maps: list[Bytes] = []
     with torch.inference_mode():

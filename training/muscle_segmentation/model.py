@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.muscle_segmentation.networks.cmscnet import CMSCNet
-from training.muscle_segmentation.networks.subpixel_unet import SubPixelUNet
+from training.muscle_segmentation.networks.subpixel_unet import SLIM_WIDTHS, SubPixelUNet
 from training.muscle_segmentation.networks.unet import UNet
 from training.muscle_segmentation.networks.unext import UNeXt
 
@@ -21,6 +21,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cmscnet": lambda: CMSCNet(outputs=len(LABELS)),
     "unext": lambda: UNeXt(outputs=len(LABELS)),
     "subpixel-unet": lambda: SubPixelUNet(outputs=len(LABELS)),
+    "subpixel-unet-slim": lambda: SubPixelUNet(outputs=len(LABELS), widths=SLIM_WIDTHS, adds_skips=True),
 }
 SERVED_NETWORK = "subpixel-unet"
 #: Of checkpoints from before several networks were compared, whose stages name none.

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from training.loop import cosine, follow, log, save, set_rate
 from training.muscle_segmentation.augment import augment
-from training.muscle_segmentation.evaluate import load_network
+from training.muscle_segmentation.evaluate import Network
 from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.losses import LossWeights, segmentation_loss
-from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, ServedSegmentation, number_of_parameters
+from training.muscle_segmentation.model import NETWORKS, SERVED_NETWORK, number_of_parameters
 from training.muscle_segmentation.real import Labelled, load_real, load_without_muscle
 from training.muscle_segmentation.simulated import load_or_simulate
-from training.muscle_segmentation.teacher import filled_in
+from training.muscle_segmentation.teacher import filled_in, load_teacher
 
 #: Image, targets and weights, as `augment` describes them.
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -79,7 +79,11 @@ def main() -> None:
     parser.add_argument("--fascicle-positive", type=float, default=Schedule().fascicle_positive)
     parser.add_argument("--fascicle-false-positive", type=float, default=Schedule().fascicle_false_positive)
     parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights to begin with")
-    parser.add_argument("--teacher", type=Path, help="a checkpoint of the same fold; its maps stand in for missing labels")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        help="a checkpoint, or an exported network, of the same fold; its maps stand in for missing labels",
+    )
     arguments = parser.parse_args()
     schedule = Schedule(
         network=arguments.network,
@@ -104,7 +108,7 @@ def main() -> None:
         arguments.out,
         start_from=arguments.start_from,
         stop_at=arguments.stop_at,
-        teacher=load_network(arguments.teacher) if arguments.teacher else None,
+        teacher=load_teacher(arguments.teacher) if arguments.teacher else None,
     )
 
 
@@ -116,7 +120,7 @@ def train(
     *,
     start_from: Path | None = None,
     stop_at: int | None = None,
-    teacher: ServedSegmentation | None = None,
+    teacher: Network | None = None,
 ) -> None:
     """A network on the training images of a fold, from nothing or from an earlier checkpoint; the folder gets log and weights.
 

@@ -1,9 +1,10 @@
 """One version of a report, and all of them."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from service.api.dependencies import Accept, Parts, ReportId, Viewer
 from service.api.negotiation import choose
+from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.routes.studies import REPORT_TYPES, present_report
 from service.api.schemas import ReportVersions, problem_responses
 from service.core.report import Report
@@ -15,14 +16,17 @@ router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem
     "/{report_id}",
     response_model=Report,
     responses={
-        200: {"content": {"text/html": {}, "application/dicom": {}}, "description": "This version of the report"},
+        200: {
+            "content": {"text/html": {}, "application/pdf": {}, "application/dicom": {}, FHIR: {}},
+            "description": "This version of the report",
+        },
         **problem_responses(406),
     },
 )
-def get_report(parts: Parts, principal: Viewer, report_id: ReportId, accept: Accept) -> Response:
+def get_report(request: Request, parts: Parts, principal: Viewer, report_id: ReportId, accept: Accept) -> Response:
     """One immutable version, with its deliveries as they stand now."""
     media_type = choose(accept, REPORT_TYPES)
-    return present_report(parts, principal, parts.studies.report(report_id.lower()), media_type)
+    return present_report(request, principal, parts.studies.report(report_id.lower()), media_type)
 
 
 @router.get("/{report_id}/versions")

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.access import Principal
-from service.api import uploads
-from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer
+from service.api import fhir_answers, uploads
+from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, get_services
 from service.api.negotiation import choose
+from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
@@ -20,7 +21,7 @@ from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudySta
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
 
 Text64 = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]
-REPORT_TYPES = ("application/json", "text/html", "application/dicom")
+REPORT_TYPES = ("application/json", "text/html", "application/pdf", "application/dicom", FHIR)
 _STATUS: Mapping[str, UploadStatus] = {
     "current": "stored",
     "corrected": "corrected",
@@ -111,23 +112,32 @@ def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_ui
     "/{study_instance_uid}/report",
     response_model=Report,
     responses={
-        200: {"content": {"text/html": {}, "application/dicom": {}}, "description": "The newest version of the report"},
+        200: {
+            "content": {"text/html": {}, "application/pdf": {}, "application/dicom": {}, FHIR: {}},
+            "description": "The newest version of the report",
+        },
         **problem_responses(404, 406),
     },
 )
-def get_study_report(parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept) -> Response:
-    """The newest version, as JSON, a page, or the DICOM SR."""
+def get_study_report(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept) -> Response:
+    """The newest version, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction."""
     media_type = choose(accept, REPORT_TYPES)
-    return present_report(parts, principal, parts.studies.newest_report(study_instance_uid), media_type)
+    return present_report(request, principal, parts.studies.newest_report(study_instance_uid), media_type)
 
 
-def present_report(parts: Services, principal: Principal, report: Report, media_type: str) -> Response:
+def present_report(request: Request, principal: Principal, report: Report, media_type: str) -> Response:
     """One version as one media type; who read it is on record."""
+    parts = get_services(request)
     headers = {"ETag": f'"{report.report_id}"', "Vary": "Accept"}
     if media_type == "text/html":
         content: str | bytes = parts.render_page(report, parts.studies.pictures(report.report_id))
+    elif media_type == "application/pdf":
+        content = parts.render_pdf(report, parts.studies.pictures(report.report_id))
+        headers["Content-Disposition"] = 'inline; filename="report.pdf"'  # no name or number of the patient
     elif media_type == "application/dicom":
         content = parts.studies.rendered(report.report_id, "sr").content
+    elif media_type == FHIR:
+        content = fhir_answers.bundle(parts, report, request)
     else:
         content = report.model_dump_json()
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": media_type})

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from service.core.cine import Cine
 from service.core.findings import Finding, ModelUsed
+from service.core.masks import MaskKeeper
 
 #: Named tensors of one request or answer; the first axis is the batch.
 Tensors = Mapping[str, npt.NDArray[np.generic]]
@@ -64,5 +65,8 @@ class Analysis(Protocol):
     def models(self) -> tuple[ModelSpec, ...]:
         """The models that must be served for this analysis to run."""
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
-        """Findings of one cine; never empty: what cannot be measured is a finding too. Raises NotMeasurable, InputRejected."""
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        """Findings of one cine; never empty: what cannot be measured is a finding too. Masks of frames go to `keep`, if given.
+
+        Raises NotMeasurable, InputRejected.
+        """

@@ -9,6 +9,7 @@ from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tens
 from service.core.analyses.prepared import Prepared, prepare
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Finding
+from service.core.masks import MaskKeeper
 from service.core.measure.architecture import FrameArchitecture, measure_frame
 from service.core.measure.architecture_findings import ArchitectureFindings
 from service.core.measure.colour import refuse_colour
@@ -21,6 +22,9 @@ MODEL = ModelSpec(
     outputs=(TensorSpec("masks", "UINT8", (3, MODEL_SIZE, MODEL_SIZE)),),
     max_batch_size=8,
 )
+#: What the maps of the network are of, in their order; drawn where the probability is at least a half.
+SEGMENTS = ("aponeurosis", "fascicle", "muscle_belly")
+_DRAWN = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +36,17 @@ class MuscleArchitecture:
     version: str = "1.4.0"
     models: tuple[ModelSpec, ...] = (MODEL,)
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
         """Findings of one cine; an input that shows no muscle gives one finding, `not_measured`.
 
         Raises NotMeasurable: `no_frames`, `colour_overlay`.
         """
         prepared = prepare(cine)
-        measured = tuple(self.measure(prepared, infer(MODEL, self.inputs(prepared))))
+        answers = infer(MODEL, self.inputs(prepared))
+        if keep is not None:
+            keep.begin(SEGMENTS, prepared.placement, cine)
+            answers = prepared.kept(answers, keep, lambda answer: answer["masks"].astype(np.uint8, copy=False) >= _DRAWN)
+        measured = tuple(self.measure(prepared, answers))
         # After the frames have streamed: while they do, a picture would need a decoder of its own.
         refuse_colour(cine, prepared.placement.box)
         findings = ArchitectureFindings(

@@ -16,6 +16,7 @@ from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tens
 from service.core.cine import Cine, Pixels
 from service.core.clips import Clip, Clips, ClipShape, clips_of
 from service.core.findings import AnalysisUsed, Finding
+from service.core.masks import MaskKeeper
 from service.core.measure.colour import refuse_colour
 from service.core.measure.pain_findings import Cases, PainFindings, Window
 from service.errors import NotMeasurable
@@ -88,11 +89,12 @@ class MyofascialPain:
     version: str = "1.1.0"
     models: tuple[ModelSpec, ...] = (ENCODER, CLASSIFIER)
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
         """Findings of one cine; what is unlike anything trained on gives one finding, `not_measured`.
 
         Raises NotMeasurable: `no_time_axis`, `frame_rate_too_low`, `cine_too_short`, `no_frames`, `colour_overlay`, `no_muscle`.
         """
+        del keep  # it draws nothing
         clips = clips_of(cine, SHAPE, closely=_CLOSELY)
         watched = self._watch(clips, infer)
         refuse_colour(cine, clips.sector)

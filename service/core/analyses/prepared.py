@@ -1,7 +1,7 @@
 """One cine on its way to a network that looks at single frames: cropped to its sector, in batches, none kept for long."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Cine, Frame, Pixels
+from service.core.masks import Bits, MaskKeeper
 from service.core.measure.plane import Scale, scale_of
 from service.core.preprocess import MODEL_SIZE, Placement, find_sector, model_input, place
 from service.errors import NotMeasurable
@@ -32,6 +33,14 @@ class Prepared:
             images = np.stack([model_input(frame.pixels, self.placement) for frame in batch])
             self.sent.append((tuple(frame.number for frame in batch), images))
             yield {"image": images[:, None]}
+
+    def kept(self, answers: Iterable[Tensors], keep: MaskKeeper, maps_of: Callable[[Tensors], Bits]) -> Iterator[Tensors]:
+        """The answers as they come, their maps (B, segments, S, S) handed to `keep` on the way."""
+        for answer in answers:
+            numbers, _ = self.sent[0]
+            for number, maps in zip(numbers, maps_of(answer), strict=True):
+                keep.add(number, maps)
+            yield answer
 
 
 def prepare(cine: Cine, size: int = MODEL_SIZE) -> Prepared:

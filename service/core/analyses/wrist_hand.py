@@ -9,11 +9,12 @@ from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tens
 from service.core.analyses.prepared import Prepared, prepare
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Finding
+from service.core.masks import MaskKeeper
 from service.core.measure.colour import refuse_colour
 from service.core.measure.wrist_findings import Moment, WristFindings
 from service.core.measure.wrist_frames import BestFrames, FrameGrader
 from service.core.measure.wrist_sizes import USUAL_AREAS_MM2
-from service.core.wrist_planes import PLANES
+from service.core.wrist_planes import PLANES, STRUCTURES
 
 SIZE = 192
 MODEL = ModelSpec(
@@ -27,6 +28,8 @@ MODEL = ModelSpec(
     ),
     max_batch_size=8,
 )
+#: Of the structures in the map of the network (S, S).
+_NUMBERS = np.arange(1, 1 + len(STRUCTURES), dtype=np.uint8)[:, None, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +41,17 @@ class WristHand:
     version: str = "1.0.0"
     models: tuple[ModelSpec, ...] = (MODEL,)
 
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel) -> tuple[Finding, ...]:
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
         """Findings of one cine; one that shows no standard plane gives one finding, `not_measured`.
 
         Raises NotMeasurable: `no_frames`, `colour_overlay`.
         """
         prepared = prepare(cine, SIZE)
-        moments, best = self._grade(prepared, infer(MODEL, prepared.inputs(self.frames_per_batch)))
+        answers = infer(MODEL, prepared.inputs(self.frames_per_batch))
+        if keep is not None:
+            keep.begin(STRUCTURES, prepared.placement, cine)
+            answers = prepared.kept(answers, keep, lambda answer: answer["structures"][:, None] == _NUMBERS)
+        moments, best = self._grade(prepared, answers)
         # After the frames have streamed: while they do, a picture would need a decoder of its own.
         refuse_colour(cine, prepared.placement.box)
         findings = WristFindings(

@@ -57,12 +57,33 @@ def document_head(report: Report, kind: str, *, series_number: int, title: str) 
     }
 
 
+def plain_object(report: Report, kind: str, sop_class_uid: str, *, modality: str, series_number: int, title: str) -> Dataset:
+    """The modules that every object has, for what highdicom has no class for; `finish` adds whose it is and when it was made."""
+    head = document_head(report, kind, series_number=series_number, title=title)
+    made = Dataset()
+    made.SpecificCharacterSet = head["specific_character_set"]
+    made.SOPClassUID, made.SOPInstanceUID = sop_class_uid, head["sop_instance_uid"]
+    made.StudyInstanceUID, made.SeriesInstanceUID = report.study.study_instance_uid, head["series_instance_uid"]
+    made.Modality, made.SeriesNumber, made.SeriesDescription = modality, head["series_number"], head["series_description"]
+    made.InstanceNumber = head["instance_number"]
+    made.Manufacturer, made.ManufacturerModelName = head["manufacturer"], head["manufacturer_model_name"]
+    made.SoftwareVersions = head["software_versions"]
+    return made
+
+
 def complete(document: Dataset, report: Report, used: Sequence[InstanceAttributes]) -> bytes:
     """The identity as received, the classes of the evidence, the report's own times; then the file."""
     _name_classes(document, used)
-    _identify(document, report.study)
-    _date(document, report.created_at)
-    return _document_bytes(document)
+    del document.ContributingEquipmentSequence  # highdicom names itself there, with the time of day
+    document.ObservationDateTime = f"{report.created_at.astimezone():%Y%m%d%H%M%S.%f%z}"
+    return finish(document, report)
+
+
+def finish(made: Dataset, report: Report) -> bytes:
+    """The identity as received and the report's own times; then the file."""
+    _identify(made, report.study)
+    _date(made, report.created_at)
+    return _document_bytes(made)
 
 
 def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) -> list[InstanceAttributes]:
@@ -121,7 +142,7 @@ def private_scheme() -> Dataset:
     scheme.CodingSchemeDesignator = codes.PRIVATE_SCHEME
     scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
     scheme.CodingSchemeVersion = codes.PRIVATE_SCHEME_VERSION
-    scheme.CodingSchemeUID = derive_uid("coding scheme", codes.PRIVATE_SCHEME)
+    scheme.CodingSchemeUID = codes.PRIVATE_SCHEME_UID
     scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
     return scheme
 
@@ -172,8 +193,6 @@ def _date(document: Dataset, created_at: datetime) -> None:
     date, time = f"{created_at:%Y%m%d}", f"{created_at:%H%M%S.%f}"
     document.ContentDate = document.InstanceCreationDate = date
     document.ContentTime = document.InstanceCreationTime = time
-    document.ObservationDateTime = f"{created_at:%Y%m%d%H%M%S.%f%z}"
-    del document.ContributingEquipmentSequence  # highdicom names itself there, with the time of day
 
 
 def _document_bytes(document: Dataset) -> bytes:
@@ -182,8 +201,10 @@ def _document_bytes(document: Dataset) -> bytes:
         sop_instance_uid=document.SOPInstanceUID,
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    del document.file_meta
+    if hasattr(document, "file_meta"):
+        del document.file_meta
     document.preamble = None
     buffer = io.BytesIO()
+    buffer.write(head)
     dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
-    return head + buffer.getvalue()
+    return buffer.getvalue()

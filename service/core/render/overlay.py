@@ -18,6 +18,8 @@ LINE_COLOURS = {
     "superficial_aponeurosis": (86, 180, 233),
     "deep_aponeurosis": (230, 159, 0),
     "fascicle": (240, 228, 66),
+    "aponeurosis": (86, 180, 233),
+    "muscle_belly": (0, 158, 115),
 }
 #: Of structures of the wrist, by what they are: there are more of them than colours that people tell apart.
 STRUCTURE_COLOURS = {

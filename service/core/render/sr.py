@@ -1,6 +1,6 @@
 """Report -> DICOM Comprehensive 3D SR after TID 1500, or Comprehensive SR for a PACS that refuses it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import highdicom.sr as hd
 from pydicom.dataset import Dataset
@@ -22,11 +22,14 @@ from service.core.render.sr_content import image_library, measurement_groups, te
 from service.core.report import RESEARCH_USE, Report, ReportStatus, object_uid
 from service.errors import InputRejected
 
-KIND = "sr"
 COMPREHENSIVE_3D_SR = str(Comprehensive3DSRStorage)
 COMPREHENSIVE_SR = str(ComprehensiveSRStorage)
 
-_SERIES_NUMBER = 9501
+#: What each is called among the kinds of objects, how highdicom writes it, and the number of its series.
+_FORMS: Mapping[str, tuple[str, type[hd.Comprehensive3DSR | hd.ComprehensiveSR], int]] = {
+    COMPREHENSIVE_3D_SR: ("sr", hd.Comprehensive3DSR, 9501),
+    COMPREHENSIVE_SR: ("comprehensive_sr", hd.ComprehensiveSR, 9504),
+}
 
 
 def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_class_uid: str = COMPREHENSIVE_3D_SR) -> bytes:
@@ -34,26 +37,22 @@ def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_cl
 
     Raises InputRejected when an instance of the evidence is missing or the SOP class is not one of the two.
     """
+    if sop_class_uid not in _FORMS:
+        raise InputRejected(f"No structured report is written as SOP class {sop_class_uid}.")
+    kind, document_class, series_number = _FORMS[sop_class_uid]
     used = instances_behind(report, instances)
-    document = _document_class(sop_class_uid)(
+    document = document_class(
         evidence=[reference(report.study, instance) for instance in used],
         content=_content(report, used)[0],
         device_serial_number=(report.provenance.configuration_sha256 or "none")[:16],
         is_complete=True,
         is_final=report.status in {ReportStatus.FINAL, ReportStatus.AMENDED},
         performed_procedure_codes=[coded(codes.DIAGNOSTIC_ULTRASONOGRAPHY)],
-        previous_versions=_predecessors(report, sop_class_uid),
-        **document_head(report, KIND, series_number=_SERIES_NUMBER, title="report"),
+        previous_versions=_predecessors(report, sop_class_uid, kind),
+        **document_head(report, kind, series_number=series_number, title="report"),
     )
     document.CodingSchemeIdentificationSequence = [private_scheme()]
     return complete(document, report, used)
-
-
-def _document_class(sop_class_uid: str) -> type[hd.Comprehensive3DSR]:
-    classes = {COMPREHENSIVE_3D_SR: hd.Comprehensive3DSR, COMPREHENSIVE_SR: hd.ComprehensiveSR}
-    if sop_class_uid not in classes:
-        raise InputRejected(f"No structured report is written as SOP class {sop_class_uid}.")
-    return classes[sop_class_uid]
 
 
 def _content(report: Report, instances: Sequence[InstanceAttributes]) -> hd.MeasurementReport:
@@ -82,13 +81,13 @@ def _separate(container: Dataset) -> None:
             _separate(item)
 
 
-def _predecessors(report: Report, sop_class_uid: str) -> list[Dataset] | None:
+def _predecessors(report: Report, sop_class_uid: str, kind: str) -> list[Dataset] | None:
     """PredecessorDocumentsSequence (PS3.3 C.17.2): the SR of the version that this one replaces."""
     if report.predecessor is None:
         return None
     previous = Dataset()
     previous.SOPClassUID = sop_class_uid
-    previous.SOPInstanceUID = object_uid(report.predecessor, report.version - 1, KIND)
-    previous.SeriesInstanceUID = series_uid(report.predecessor, KIND)
+    previous.SOPInstanceUID = object_uid(report.predecessor, report.version - 1, kind)
+    previous.SeriesInstanceUID = series_uid(report.predecessor, kind)
     previous.StudyInstanceUID = report.study.study_instance_uid
     return [previous]

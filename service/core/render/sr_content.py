@@ -23,7 +23,7 @@ from service.core.instance import InstanceAttributes
 from service.core.render.document import coded
 from service.core.render.scoord import Points, inside_image, outline, whole_frame
 from service.core.report import Report
-from service.core.wording import label
+from service.core.wording import label, model_trace
 
 Outline = tuple[tuple[float, float], ...]
 Group = hd.MeasurementsAndQualitativeEvaluations | hd.PlanarROIMeasurementsAndQualitativeEvaluations
@@ -125,12 +125,7 @@ def _tracking(report: Report, cine: AnalysedCine, part: str) -> hd.TrackingIdent
 def _algorithm(cine: AnalysedCine) -> hd.AlgorithmIdentification:
     """TID 4019: the analysis, with the models behind it as parameters, so that every number can be traced."""
     models = dict.fromkeys(finding.model for finding in cine.findings if finding.model is not None)
-    parameters = [
-        f"model {model.name} version {model.version}, sha256 {model.sha256}, evidence {model.evidence}, "
-        + (f"pretraining {model.pretraining}, " if model.pretraining else "")
-        + f"runtime {model.runtime or 'unknown'}, precision {model.precision or 'unknown'}"
-        for model in models
-    ]
+    parameters = [model_trace(model) for model in models]
     return hd.AlgorithmIdentification(
         name=cine.analysis_name,
         version=cine.findings[0].analysis.version,
@@ -164,21 +159,16 @@ def _measurements(finding: Finding) -> list[hd.Measurement]:
 def _measurement(finding: Finding, derivation: Code | None, value: float) -> hd.Measurement:
     unit = finding.unit or "1"
     return hd.Measurement(
-        name=coded(_concept(finding)),
+        name=coded(codes.concept_of(finding)),
         value=value,
         unit=coded(codes.UNITS.get(unit) or Code(scheme="UCUM", value=unit, meaning=unit)),
         derivation=coded(derivation) if derivation else None,
     )
 
 
-def _concept(finding: Finding) -> Code:
-    known = finding.code or codes.FINDING_CODES.get(finding.name)
-    return known or Code(scheme=codes.PRIVATE_SCHEME, value=finding.name.upper()[:16], meaning=label(finding.name)[:64])
-
-
 def _statements(cine: AnalysedCine) -> list[hd.TextContentItem]:
     """What is no number: reasons why something was not measured, classes, quality."""
-    return [text_item(_concept(finding), finding.text) for finding in cine.findings if not is_measured(finding)]
+    return [text_item(codes.concept_of(finding), finding.text) for finding in cine.findings if not is_measured(finding)]
 
 
 def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.ImageRegion | None:
@@ -225,7 +215,7 @@ def _line_groups(report: Report, cine: AnalysedCine, instance: InstanceAttribute
             hd.PlanarROIMeasurementsAndQualitativeEvaluations(
                 tracking_identifier=_tracking(report, cine, part if counted[part] == 1 else f"{part} piece {counted[part]}"),
                 referenced_region=_region(points, instance, line.frame),
-                finding_type=coded(codes.LINE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
+                finding_type=coded(codes.STRUCTURE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
                 finding_sites=_finding_sites(cine),
             )
         )

@@ -1,0 +1,122 @@
+"""What a network drew in every frame of a cine, kept small: maps at the network's resolution, and where in the frame they lie.
+
+An analysis hands its maps to a `MaskKeeper` frame by frame; what is kept are packed bits, compressed, some kilobytes a frame.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from service.core.cine import Box, Cine
+from service.core.preprocess import Placement
+
+Bits = npt.NDArray[np.bool_]
+
+_LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskLayout:
+    """What all frames have in common. Maps are (segments, height, width) of the sector at the network's resolution."""
+
+    segments: tuple[str, ...]
+    height: int
+    width: int
+    #: Where the sector lies in the stored frame, and how large that is.
+    box: Box
+    rows: int
+    columns: int
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return len(self.segments), self.height, self.width
+
+    def pack(self, maps: Bits) -> bytes:
+        """(segments, height, width) as compressed bits."""
+        return zlib.compress(np.packbits(maps).tobytes(), 6)
+
+    def unpack(self, packed: bytes) -> Bits:
+        """The inverse of `pack`."""
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(packed), np.uint8), count=int(np.prod(self._shape)))
+        return bits.reshape(self._shape).astype(np.bool_)
+
+    def in_frame(self, one: Bits) -> Bits:
+        """One segment's (height, width) in the stored frame (rows, columns), its edges between pixels interpolated."""
+        sector = Image.fromarray(one.astype(np.uint8) * np.uint8(255)).resize(
+            (self.box.width, self.box.height), Image.Resampling.BILINEAR
+        )
+        frame = np.zeros((self.rows, self.columns), np.bool_)
+        frame[self.box.y0 : self.box.y1, self.box.x0 : self.box.x1] = np.asarray(sector) > 127  # noqa: PLR2004 - half
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """All of one cine that show anything: DICOM frame numbers, and each frame's packed maps."""
+
+    layout: MaskLayout
+    frames: tuple[tuple[int, bytes], ...]
+
+    def __iter__(self) -> Iterator[tuple[int, Bits]]:
+        """Frame number and maps (segments, height, width), one frame at a time."""
+        return ((number, self.layout.unpack(packed)) for number, packed in self.frames)
+
+    def to_bytes(self) -> bytes:
+        """For the database: a line of JSON, then the frames' bytes one behind the other."""
+        head: dict[str, Any] = {**asdict(self.layout), "frames": [(number, len(packed)) for number, packed in self.frames]}
+        told = json.dumps(head).encode()
+        return len(told).to_bytes(_LENGTH) + told + b"".join(packed for _, packed in self.frames)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Masks":
+        """The inverse of `to_bytes`."""
+        start = _LENGTH + int.from_bytes(content[:_LENGTH])
+        head = json.loads(content[_LENGTH:start])
+        frames = []
+        for number, length in head.pop("frames"):
+            frames.append((number, content[start : start + length]))
+            start += length
+        layout = MaskLayout(**{**head, "segments": tuple(head["segments"]), "box": Box(**head["box"])})
+        return cls(layout, tuple(frames))
+
+
+class MaskKeeper:
+    """What an analysis hands its maps to; those of an analysis that draws nothing stay empty."""
+
+    def __init__(self) -> None:
+        self._layout: MaskLayout | None = None
+        self._placement: Placement | None = None
+        self._frames: list[tuple[int, bytes]] = []
+
+    def begin(self, segments: Sequence[str], placement: Placement, cine: Cine) -> None:
+        """Before the first frame."""
+        inside, region = placement.box, cine.region.box
+        box = Box(inside.x0 + region.x0, inside.y0 + region.y0, inside.x1 + region.x0, inside.y1 + region.y0)
+        self._placement = placement
+        self._layout = MaskLayout(
+            segments=tuple(segments),
+            height=placement.height,
+            width=placement.width,
+            box=box,
+            rows=cine.rows,
+            columns=cine.columns,
+        )
+
+    def add(self, number: int, maps: Bits) -> None:
+        """Maps (segments, S, S) in the network's square; a frame in which nothing is drawn is not kept."""
+        if self._layout is None or self._placement is None:
+            raise ValueError("begin comes before the first frame")
+        place = self._placement
+        sector = maps[:, place.top : place.top + place.height, place.left : place.left + place.width]
+        if sector.any():
+            self._frames.append((number, self._layout.pack(sector)))
+
+    def kept(self) -> Masks | None:
+        """None where nothing was drawn in any frame."""
+        return Masks(self._layout, tuple(self._frames)) if self._layout is not None and self._frames else None

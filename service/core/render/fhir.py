@@ -1,0 +1,309 @@
+"""Report -> FHIR R4: a transaction Bundle of all that it says, and each resource by itself for who reads one by HTTP.
+
+Ids are functions of the report (each version is resources of its own, as everything that we make) or of what they name;
+times are the report's. The same report gives the same bytes. What is unsigned says so: status `preliminary`, label AIAST; no
+profile is claimed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class
+from pydantic import ValidationError
+
+from service.core import codes
+from service.core.instance import InstanceAttributes
+from service.core.render import fhir_context as around
+from service.core.render.fhir_observation import Surroundings, observation, observation_id
+from service.core.render.fhir_values import (
+    UUID_SYSTEM,
+    Element,
+    attachment,
+    clean,
+    coded,
+    concept,
+    day,
+    derived_uuid,
+    hl7,
+    instant,
+    pruned,
+    refer,
+    references_in,
+    resource_key,
+    with_references,
+)
+from service.core.render.published import NOWHERE, Form, Published
+from service.core.report import RESEARCH_USE, Report, ReportStatus
+from service.errors import InputRejected, NotFound
+
+#: AI Transparency on FHIR (HL7, 1.0.0-ballot) adds to v3-ObservationValue; both codes are of its value set ProvenanceVS.
+_AI_ASSERTED = hl7("v3-ObservationValue", "AIAST", "Artificial Intelligence asserted")
+_CLINICIAN_ASSERTED = {
+    "system": "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AddedProvenanceCS",
+    "code": "CLINAST_AIRPT",
+    "display": "Clinician Asserted from AI Reported",
+}
+#: What is read by itself; the rest stands in what refers to it.
+_SERVED = ("DiagnosticReport", "Observation", "ImagingStudy")
+#: These have a life of their own elsewhere, so they are named and not copied (R4 2.3.0.2, Reference.identifier).
+_NAMED = ("Patient", "ServiceRequest")
+
+
+def bundle(report: Report, instances: Sequence[InstanceAttributes], published: Published = NOWHERE) -> bytes:
+    """A transaction. `instances` holds at least those that the findings rest on.
+
+    Raises InputRejected when one of these is missing, or when the report holds what FHIR cannot.
+    """
+    made = _resources(report, published)
+    study = _imaging_study(report, instances, made)
+    everything = [*made.supporting, study, *made.observations, made.report, _provenance(report, made, study)]
+    names = {resource_key(one): derived_uuid("fullUrl", report.report_id, resource_key(one)).urn for one in everything}
+    return encode(
+        {
+            "resourceType": "Bundle",
+            "id": str(derived_uuid("Bundle", report.report_id)),
+            "type": "transaction",
+            "timestamp": instant(report.created_at),
+            "entry": [_entry(one, names) for one in everything],
+        }
+    )
+
+
+def report_resource(report: Report, published: Published = NOWHERE) -> Element:
+    """The DiagnosticReport by itself."""
+    made = _resources(report, published)
+    return _by_itself(made.report, made)
+
+
+def observation_resource(report: Report, number: int) -> Element:
+    """One Observation by itself; findings count from 1. Raises NotFound."""
+    made = _resources(report, NOWHERE)
+    if not 1 <= number <= len(made.observations):
+        raise NotFound("This report has no observation with that number.")
+    return _by_itself(made.observations[number - 1], made)
+
+
+def imaging_study_resource(report: Report, instances: Sequence[InstanceAttributes], published: Published = NOWHERE) -> Element:
+    """The ImagingStudy by itself, as far as the report rests on it. Raises InputRejected as `bundle` does."""
+    made = _resources(report, published)
+    return _by_itself(_imaging_study(report, instances, made), made)
+
+
+def encode(resource: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8, checked against the model of its type. Raises InputRejected that tells where it does not fit, not what."""
+    try:
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+    except ValidationError as error:
+        places = sorted({".".join(map(str, one["loc"])) for one in error.errors(include_input=False, include_url=False)})
+        raise InputRejected(f"The report cannot be written as FHIR: {', '.join(places)}.", reason="not_fhir") from None
+    return json.dumps(resource, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resources:
+    """All resources of a report but its study, which needs the instances; references are relative."""
+
+    patient: Element
+    request: Element | None
+    endpoint: Element | None
+    software: Element
+    makers: tuple[Element, ...]
+    observations: tuple[Element, ...] = ()
+    report: Element
+
+    @property
+    def supporting(self) -> list[Element]:
+        """What the others refer to, in an order in which each is made before it is needed."""
+        several = (self.patient, self.request, self.endpoint, self.software, *self.makers)
+        return [one for one in several if one is not None]
+
+
+def _resources(report: Report, published: Published) -> _Resources:
+    subject = around.patient(report.study)
+    request = around.service_request(report.study, refer(subject))
+    software = around.software_device(report)
+    makers = {maker: around.maker_device(maker, software) for maker in dict.fromkeys(map(around.maker_of, report.findings))}
+    made = _Resources(
+        patient=subject,
+        request=request,
+        endpoint=around.endpoint(published.wado_root) if published.wado_root else None,
+        software=software,
+        makers=tuple(makers.values()),
+        report={},
+    )
+    surroundings = _surroundings(report, made)
+    observations = tuple(
+        observation(report, number, surroundings, refer(makers[around.maker_of(finding)]))
+        for number, finding in enumerate(report.findings, start=1)
+    )
+    whole = _diagnostic_report(report, surroundings, published.forms)
+    return replace(made, observations=observations, report=whole)
+
+
+def _surroundings(report: Report, made: _Resources) -> Surroundings:
+    return Surroundings(
+        subject=refer(made.patient),
+        based_on=refer(made.request) if made.request else None,
+        imaging_study={"reference": f"ImagingStudy/{around.imaging_study_id(report.study)}"},
+        meta={"lastUpdated": instant(report.created_at), "security": [_label(report)]},
+        effective=day(report.study.study_date),
+    )
+
+
+def _label(report: Report) -> Element:
+    """Only a report that names who signed it says that a clinician stands for it."""
+    return _CLINICIAN_ASSERTED if _is_signed(report) else _AI_ASSERTED
+
+
+def _is_signed(report: Report) -> bool:
+    return report.status in {ReportStatus.FINAL, ReportStatus.AMENDED} and bool(report.signed_by)
+
+
+def _imaging_study(report: Report, instances: Sequence[InstanceAttributes], made: _Resources) -> Element:
+    return around.imaging_study(
+        report,
+        instances,
+        subject=refer(made.patient),
+        based_on=refer(made.request) if made.request else None,
+        served_at=refer(made.endpoint) if made.endpoint else None,
+    )
+
+
+def _diagnostic_report(report: Report, surroundings: Surroundings, forms: Sequence[Form]) -> Element:
+    signer = clean(report.signed_by) if _is_signed(report) else None
+    return pruned(
+        resourceType="DiagnosticReport",
+        id=report.report_id,
+        meta=surroundings.meta,
+        identifier=_identifiers(report),
+        basedOn=[surroundings.based_on] if surroundings.based_on else None,
+        status=report.status.value,
+        category=[concept(hl7("v2-0074", "RUS", "Radiology Ultrasound"))],
+        code=coded(codes.ULTRASOUND_REPORT),
+        subject=surroundings.subject,
+        effectiveDateTime=surroundings.effective,
+        issued=instant(report.created_at),
+        resultsInterpreter=[{"type": "Practitioner", "display": signer}] if signer else None,
+        result=[{"reference": f"Observation/{observation_id(report, number)}"} for number in range(1, len(report.findings) + 1)],
+        imagingStudy=[surroundings.imaging_study],
+        conclusion=_conclusion(report),
+        presentedForm=[_presented(form) for form in forms],
+    )
+
+
+def _identifiers(report: Report) -> list[Element]:
+    """The version's own; and the study's and the order's, which all versions share and which searches go by."""
+    own = {"use": "official", "system": UUID_SYSTEM, "value": f"urn:uuid:{report.report_id}"}
+    study = {"use": "secondary", **around.study_identifier(report.study.study_instance_uid)}
+    order = around.accession_identifier(report.study)
+    return [own, study, *([{"use": "secondary", **order}] if order else [])]
+
+
+def _conclusion(report: Report) -> str:
+    """R4's report has no notes, so what a reader must know stands around the impression."""
+    told = [f"{RESEARCH_USE}.", report.impression, *(one.text for one in report.comparisons)]
+    if report.limitations:
+        told.append("Limitations:")
+    return clean("\n".join((*told, *report.limitations))) or RESEARCH_USE
+
+
+def _presented(form: Form) -> Element:
+    title = f"Report. {RESEARCH_USE}."
+    if form.content is None:
+        return pruned(contentType=form.media_type, url=form.address, title=title)
+    return attachment(form.media_type, form.content, title)
+
+
+def _provenance(report: Report, made: _Resources, study: Element) -> Element:
+    """Who made the report, of what, in place of which version; who signed it, once somebody has."""
+    activity = hl7("v3-DataOperation", *(("UPDATE", "revise") if report.predecessor else ("CREATE", "create")))
+    return pruned(
+        resourceType="Provenance",
+        id=f"{report.report_id}.provenance",
+        target=[refer(one) for one in (made.report, *made.observations)],
+        recorded=instant(report.created_at),
+        activity=concept(activity),
+        agent=_agents(report, made),
+        entity=[*_replaced(report), {"role": "source", "what": refer(study)}],
+    )
+
+
+def _agents(report: Report, made: _Resources) -> list[Element]:
+    several = [_agent("assembler", "Assembler", refer(made.software))]
+    several += [_agent("performer", "Performer", refer(maker)) for maker in made.makers]
+    if _is_signed(report):
+        several.append(_agent("verifier", "Verifier", pruned(type="Practitioner", display=clean(report.signed_by))))
+    return several
+
+
+def _agent(kind: str, display: str, who: Element) -> Element:
+    return {"type": concept(hl7("provenance-participant-type", kind, display)), "who": who}
+
+
+def _replaced(report: Report) -> list[Element]:
+    """The version before, by its name: it need not be where this one goes."""
+    if report.predecessor is None:
+        return []
+    name = {"system": UUID_SYSTEM, "value": f"urn:uuid:{report.predecessor}"}
+    return [{"role": "revision", "what": {"type": "DiagnosticReport", "identifier": name}}]
+
+
+def _entry(resource: Element, names: Mapping[str, str]) -> Element:
+    """Ours by their ids, so that sending twice changes nothing; the study, which is the hospital's, only where it is missing."""
+    resolved = with_references(resource, lambda reference: {"reference": names[reference]})
+    return {"fullUrl": names[resource_key(resource)], "resource": resolved, "request": _request(resource)}
+
+
+def _request(resource: Element) -> Element:
+    if resource["resourceType"] != "ImagingStudy":
+        return {"method": "PUT", "url": resource_key(resource)}
+    identifier = resource["identifier"][0]
+    return {
+        "method": "POST",
+        "url": "ImagingStudy",
+        "ifNoneExist": f"identifier={identifier['system']}|{identifier['value']}",
+    }
+
+
+def _by_itself(resource: Element, made: _Resources) -> Element:
+    """What it refers to and nobody serves is contained, or named where it lives elsewhere."""
+    known = {resource_key(one): one for one in made.supporting}
+    contained: dict[str, Element] = {}
+
+    def resolve(reference: str) -> Element:
+        kind = reference.partition("/")[0]
+        if kind in _SERVED:
+            return {"reference": reference}
+        if kind in _NAMED:
+            return _named(known[reference])
+        contained[reference] = known[reference]
+        return {"reference": f"#{known[reference]['id']}"}
+
+    stands = with_references(resource, resolve)
+    inner = [with_references(one, resolve) for one in _with_all_beneath(contained, known)]
+    head = {name: stands.pop(name) for name in ("resourceType", "id", "meta") if name in stands}
+    return pruned(**head, contained=inner, **stands)
+
+
+def _with_all_beneath(contained: Mapping[str, Element], known: Mapping[str, Element]) -> list[Element]:
+    """The resources and what they refer to in turn, each once."""
+    found = dict(contained)
+    for one in contained.values():
+        found |= {reference: known[reference] for reference in references_in(one)}
+    return list(found.values())
+
+
+def _named(resource: Element) -> Element:
+    """A logical reference; with nothing to name it by, its type alone."""
+    identifiers = resource.get("identifier", [])
+    return pruned(type=resource["resourceType"], identifier=identifiers[0] if identifiers else None, display=_display(resource))
+
+
+def _display(resource: Element) -> str | None:
+    names = resource.get("name", [])
+    if not names:
+        return None
+    first = names[0]
+    return " ".join((*first.get("prefix", ()), *first.get("given", ()), *filter(None, (first.get("family"),))))

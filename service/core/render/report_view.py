@@ -1,0 +1,309 @@
+"""Report -> what its page and its PDF show, as text: one place, so that both say the same."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
+from service.core.findings import Contraction, Finding, ModelUsed
+from service.core.measure.wrist_findings import PLANE_NAME
+from service.core.measure.wrist_study import Tick, examinations
+from service.core.render.comparison_view import ComparisonView, comparison_views
+from service.core.render.overlay import colour_of, shown_lines
+from service.core.render.plot import plot_series
+from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
+from service.core.wording import (
+    date,
+    frames_measured,
+    label,
+    number,
+    person_name,
+    says_more_than_its_value,
+    site_text,
+    symbol,
+)
+
+#: What the plot shows of an analysis; of one that is not listed, the first two series.
+_PLOTTED: Mapping[str, tuple[str, ...]] = {"muscle_architecture": ("thickness", "pennation_angle")}
+_STATUS = {
+    ReportStatus.PRELIMINARY: "Preliminary: automated draft, not verified by a person",
+    ReportStatus.FINAL: "Final: signed",
+    ReportStatus.AMENDED: "Amended",
+    ReportStatus.CANCELLED: "Cancelled",
+}
+#: Flags that another column of the table says already.
+_SAID_BY_A_COLUMN = frozenset({"some_frames_not_measured"})
+_SEX = {"F": "Female", "M": "Male", "O": "Other"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportView:
+    """Everything that is shown, in the words in which it is shown."""
+
+    report: Report
+    #: Name and value of what tells whose report this is.
+    identity: Sequence[tuple[str, str]]
+    status: str
+    banner: str
+    impression: Sequence[str]
+    cines: Sequence["CineView"]
+    #: What several cines say together.
+    together: Sequence[str]
+    examinations: Sequence["ExaminationView"]
+    #: Whether more than one cine was analysed, so that they are numbered.
+    several: bool
+    comparisons: Sequence[ComparisonView]
+    created_at: str
+    calibrations: Sequence[str]
+    analyses: Sequence[str]
+    #: What each model is called, and the SHA-256 of its weights.
+    models: Sequence[tuple[str, str]]
+
+
+def view_of(report: Report, pictures: Mapping[str, bytes]) -> ReportView:
+    """`pictures` are PNGs of annotated frames by SOP Instance UID; a cine without one is shown without."""
+    cines = [_cine(report, cine, pictures.get(cine.sop_instance_uid)) for cine in analysed_cines(report.findings)]
+    return ReportView(
+        report=report,
+        identity=_identity(report.study),
+        status=_STATUS[report.status],
+        banner=RESEARCH_USE,
+        impression=report.impression.splitlines(),
+        cines=cines,
+        together=[finding.text for finding in of_all_cines(report.findings)],
+        examinations=_examinations(report, cines),
+        several=len({cine.number for cine in cines}) > 1,
+        comparisons=comparison_views(report.comparisons),
+        created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
+        calibrations=_calibrations(report),
+        analyses=list(dict.fromkeys(f"{finding.analysis.name} {finding.analysis.version}" for finding in report.findings)),
+        models=[(_model_text(model), model.sha256) for model in report.provenance.models],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One measurement of the table, as text."""
+
+    name: str
+    value: str
+    unit: str
+    spread: str
+    interval: str
+    reference: str
+    frames: str
+    shown_by: str
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CineView:
+    """One analysed cine of the page. Columns that no row fills are left out."""
+
+    number: int
+    sop_instance_uid: str
+    title: str
+    picture: str | None
+    caption: str
+    legend: tuple[tuple[str, str], ...]
+    plot: Markup | None
+    plot_key: str
+    rows: tuple[Row, ...]
+    statements: tuple[str, ...]
+    has_interval: bool
+    has_frames: bool
+    #: Several pictures in one, which need the width of the page.
+    is_wide: bool
+    has_reference: bool
+    has_remarks: bool
+
+
+def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView:
+    rows = tuple(_row(finding) for finding in cine.findings if is_row(finding))
+    site = next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
+    return CineView(
+        number=cine.number,
+        sop_instance_uid=cine.sop_instance_uid,
+        title=", ".join(filter(None, (label(cine.analysis_name), site))),
+        picture=None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode("ascii"),
+        caption=_caption(cine),
+        legend=_legend(cine),
+        plot=plot_series(_plotted(cine), _contractions(cine)),
+        plot_key=_plot_key(cine),
+        rows=rows,
+        statements=_statements(report, cine) if rows else _all_told(cine),
+        has_interval=any(row.interval for row in rows),
+        has_frames=any(row.frames for row in rows),
+        is_wide=_is_sheet(cine),
+        has_reference=any(row.reference for row in rows),
+        has_remarks=any(row.flags for row in rows),
+    )
+
+
+def _statements(report: Report, cine: AnalysedCine) -> tuple[str, ...]:
+    """What is no row, or more than a row says, and does not stand among the limitations."""
+    said = "\n".join(report.limitations)
+    told = (finding for finding in _told(cine) if not is_row(finding) or says_more_than_its_value(finding))
+    return tuple(finding.text for finding in told if finding.text not in said)
+
+
+def _all_told(cine: AnalysedCine) -> tuple[str, ...]:
+    return tuple(finding.text for finding in _told(cine))
+
+
+def _told(cine: AnalysedCine) -> list[Finding]:
+    """All but the standard planes, which have a table."""
+    return [finding for finding in cine.findings if finding.name != PLANE_NAME]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneRow:
+    """One of the fifteen standard planes, as text; `grade` is empty for one that no cine shows."""
+
+    name: str
+    title: str
+    grade: str
+    shown_by: str
+    remarks: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminationView:
+    """One hand's checklist."""
+
+    caption: str
+    rows: tuple[PlaneRow, ...]
+
+
+def _examinations(report: Report, cines: Sequence[CineView]) -> list[ExaminationView]:
+    numbers = {cine.sop_instance_uid: cine.number for cine in cines}
+    several = len(set(numbers.values())) > 1
+    return [
+        ExaminationView(label(site_text(one.site)), tuple(_plane_row(tick, numbers, several=several) for tick in one.ticks))
+        for one in examinations(report.findings)
+    ]
+
+
+def _plane_row(tick: Tick, numbers: Mapping[str, int], *, several: bool) -> PlaneRow:
+    if tick.best is None:
+        return PlaneRow(name=tick.plane.name, title=tick.plane.title, grade="", shown_by="", remarks="not found")
+    evidence = tick.best.evidence
+    where = f"cine {numbers[evidence.sop_instance_uid]}, " if several else ""
+    return PlaneRow(
+        name=tick.plane.name,
+        title=tick.plane.title,
+        grade=str(tick.grade),
+        shown_by=f"{where}frame {evidence.frames[0]}",
+        remarks=", ".join(label(flag).lower() for flag in tick.best.flags[1:]),
+    )
+
+
+def _row(finding: Finding) -> Row:
+    interval, measured = finding.interval, frames_measured(finding)
+    value = number(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
+    return Row(
+        name=label(finding.name),
+        value=value,
+        unit=symbol(finding.unit).strip(),
+        spread=_span(*finding.range, finding.unit) if finding.range else "",
+        interval=f"{_span(interval.low, interval.high, finding.unit)} ({interval.level:.0%})" if interval else "",
+        reference=finding.reference_range or "",
+        frames=f"{measured[0]} of {measured[1]}" if measured else "",
+        shown_by=", ".join(str(frame) for frame in finding.evidence.frames[:3]),
+        flags=tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_BY_A_COLUMN),
+    )
+
+
+def _span(low: float, high: float, unit: str | None) -> str:
+    return f"{number(low, unit)} to {number(high, unit)}"
+
+
+def _caption(cine: AnalysedCine) -> str:
+    if _is_sheet(cine):
+        return "The best frame of each standard plane, with its grade and the outlines of what it has to show"
+    lines = shown_lines(cine.findings)
+    if not lines:
+        return ""
+    line = lines[0]
+    times = (
+        time
+        for finding in cine.findings
+        for frame, time in zip(finding.evidence.frames, finding.evidence.time_seconds, strict=False)
+        if frame == line.frame and time is not None
+    )
+    at = next((f", {time:.2f} s" for time in times), "")
+    return f"Frame {line.frame}{at}"
+
+
+def _is_sheet(cine: AnalysedCine) -> bool:
+    """Whether the picture of a cine is that of its standard planes side by side."""
+    return any(finding.name == PLANE_NAME for finding in cine.findings)
+
+
+def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
+    """Name and colour of each line, in the order in which they are drawn."""
+    if _is_sheet(cine):
+        return ()
+    names = dict.fromkeys(line.label for line in shown_lines(cine.findings))
+    return tuple((label(name), "#{:02x}{:02x}{:02x}".format(*colour_of(name))) for name in names)
+
+
+def _plotted(cine: AnalysedCine) -> list[Finding]:
+    with_series = [finding for finding in cine.findings if finding.series is not None]
+    wanted = _PLOTTED.get(cine.analysis_name)
+    if wanted is None:
+        return with_series[:2]
+    return sorted((finding for finding in with_series if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
+
+
+def _contractions(cine: AnalysedCine) -> tuple[Contraction, ...]:
+    return tuple(one for finding in cine.findings for one in finding.contractions)
+
+
+def _plot_key(cine: AnalysedCine) -> str:
+    """How to read what is drawn."""
+    series = [finding.series for finding in _plotted(cine) if finding.series is not None]
+    keys = {
+        "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(one.smoothed for one in series),
+        "Light band: the interval of the value.": any(
+            finding.interval and finding.series and finding.series.smoothed for finding in _plotted(cine)
+        ),
+        "Crosses: impossible frames, left out.": any(one.left_out for one in series),
+        "Ring: the frame that shows this measurement best.": True,
+        "Dashed: the summarising value.": any(finding.statistic for finding in _plotted(cine)),
+    }
+    return " ".join(key for key, applies in keys.items() if applies)
+
+
+def _identity(study: StudyHeader) -> list[tuple[str, str]]:
+    """What tells the reader whose report this is; absent values are left out, the name never."""
+    rows = [
+        ("Patient", person_name(study.patient_name) or "No name given"),
+        ("Patient ID", study.patient_id),
+        ("Born", date(study.patient_birth_date)),
+        ("Sex", _SEX.get(study.patient_sex or "", study.patient_sex)),
+        ("Accession number", study.accession_number),
+        ("Study date", date(study.study_date)),
+        ("Study", study.description),
+        ("Referred by", person_name(study.referring_physician_name)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _calibrations(report: Report) -> list[str]:
+    used = dict.fromkeys(finding.evidence.calibration for finding in report.findings if finding.evidence.calibration)
+    return [
+        f"{one.mm_per_pixel_x:.4g} x {one.mm_per_pixel_y:.4g} mm per pixel, from {one.source}"
+        if one.mm_per_pixel_x is not None and one.mm_per_pixel_y is not None
+        else f"none: {one.reason or one.source}"
+        for one in used
+    ]
+
+
+def _model_text(model: ModelUsed) -> str:
+    pretraining = model.pretraining and f"pretrained by {model.pretraining}"
+    name = f"{model.name} version {model.version}"
+    parts = (name, pretraining, model.runtime, model.precision, f"known on {model.evidence} images")
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,472 @@
+"""A report as FHIR R4."""
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydicom.sr.codedict import codes as dictionary
+
+from service.api.outcomes import outcome
+from service.core import codes
+from service.core.comparison import compare
+from service.core.findings import Code, Finding, FindingKind, FindingSite, Interval
+from service.core.instance import InstanceAttributes
+from service.core.render import fhir
+from service.core.render.fhir_values import clean, coding, day, human_names
+from service.core.render.published import Form, Published
+from service.core.report import RESEARCH_USE, Report, ReportStatus
+from service.errors import InputRejected, NotFound
+from tests.calf_report import MODEL, STUDY_UID, calf_report, cine_findings, header, instance, not_measured, quality
+from tests.compared_findings import measured
+from tests.fhir_models import read, references, texts
+
+PAGE = b"<!doctype html><p>a report</p>"
+PUBLISHED = Published(
+    forms=(Form(media_type="text/html", content=PAGE), Form(media_type="application/pdf", content=b"%PDF-1.7")),
+    wado_root="https://sonomyo.example/dicom-web",
+)
+INSTANCES = (instance(), instance("2.25.2"))
+SIGNED = {"signed_by": "dr.grey", "signed_at": datetime(2026, 11, 21, tzinfo=UTC)}
+
+
+def bundle_of(
+    report: Report, *, instances: Sequence[InstanceAttributes] = INSTANCES, published: Published = PUBLISHED
+) -> dict[str, Any]:
+    found = json.loads(fhir.bundle(report, instances, published))
+    assert isinstance(found, dict)
+    return found
+
+
+def resources(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == kind]
+
+
+def only(report: Report, kind: str) -> dict[str, Any]:
+    (found,) = resources(bundle_of(report), kind)
+    return found
+
+
+def finding(**changes: Any) -> Finding:
+    return cine_findings()[0].model_copy(update=changes)
+
+
+def observed(**changes: Any) -> dict[str, Any]:
+    return only(calf_report(findings=[finding(**changes)]), "Observation")
+
+
+def components(observation: dict[str, Any]) -> dict[str, Any]:
+    return {one["code"]["text"]: one for one in observation.get("component", [])}
+
+
+EVERYTHING = (*cine_findings(), finding(interval=Interval(low=16.5, high=18.5, level=0.95)), not_measured(), quality())
+
+
+@pytest.mark.parametrize("status", list(ReportStatus))
+@pytest.mark.parametrize("findings", [(), cine_findings(), EVERYTHING], ids=["none", "measured", "all kinds"])
+def test_bundle_of_any_report_fits_the_models(status: ReportStatus, findings: tuple[Finding, ...]) -> None:
+    report = calf_report(findings=findings).model_copy(update={"status": status})
+    bundle = bundle_of(report)
+    read(bundle)
+    for entry in bundle["entry"]:
+        read(entry["resource"])
+    assert len(resources(bundle, "Observation")) == len(findings)
+
+
+def test_bundle_with_hardly_any_identity_fits_the_models() -> None:
+    bare = header(**dict.fromkeys(("accession_number", "patient_id", "patient_name", "patient_birth_date", "patient_sex")))
+    bundle = bundle_of(
+        calf_report(study=bare.model_copy(update={"study_date": None, "description": None})), published=Published()
+    )
+    read(bundle)
+    assert not resources(bundle, "Endpoint")
+    assert set(resources(bundle, "Patient")[0]) == {"resourceType", "id"}
+
+
+@pytest.mark.parametrize("hostile", ["\x1b$B", "  ", "a\0b", "é\u2028\x85", '"><script>', "x" * 5000])
+@pytest.mark.parametrize("field", ["patient_name", "patient_id", "accession_number", "description", "issuer_of_patient_id"])
+def test_bundle_with_hostile_text_fits_the_models(field: str, hostile: str) -> None:
+    bundle = bundle_of(calf_report(study=header(**{field: hostile})))
+    read(bundle)
+    for text in texts(bundle):
+        assert re.fullmatch(r"[ \r\n\t\S]+", text)
+        assert not set(text) & {"\0", "\x1b", "\x85"}
+
+
+def test_bundle_references_all_resolve_inside_of_it() -> None:
+    bundle = bundle_of(calf_report(findings=EVERYTHING))
+    names = [entry["fullUrl"] for entry in bundle["entry"]]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", name) for name in names)
+    found = set(references(bundle))
+    assert found
+    assert found <= set(names)
+
+
+def test_bundle_entries_are_puts_to_their_own_ids_and_the_study_is_made_only_once() -> None:
+    bundle = bundle_of(calf_report())
+    assert bundle["type"] == "transaction"
+    for entry in bundle["entry"]:
+        resource, request = entry["resource"], entry["request"]
+        assert re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", resource["id"])
+        if resource["resourceType"] == "ImagingStudy":
+            wanted = f"identifier=urn:dicom:uid|urn:oid:{STUDY_UID}"
+            assert request == {"method": "POST", "url": "ImagingStudy", "ifNoneExist": wanted}
+        else:
+            assert request == {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
+
+
+def test_bundle_of_the_same_report_is_the_same_bytes() -> None:
+    assert fhir.bundle(calf_report(), INSTANCES, PUBLISHED) == fhir.bundle(calf_report(), tuple(reversed(INSTANCES)), PUBLISHED)
+
+
+def test_bundle_of_another_version_has_other_reports_but_the_same_patient_study_and_devices() -> None:
+    first = calf_report()
+    one, other = bundle_of(first), bundle_of(calf_report(previous=first))
+    for kind in ("Patient", "ServiceRequest", "ImagingStudy", "Device", "Endpoint"):
+        assert [made["id"] for made in resources(one, kind)] == [made["id"] for made in resources(other, kind)]
+    for kind in ("DiagnosticReport", "Observation", "Provenance"):
+        assert not {made["id"] for made in resources(one, kind)} & {made["id"] for made in resources(other, kind)}
+
+
+def test_bundle_tells_no_time_but_those_of_report_and_study() -> None:
+    times = {text for text in texts(bundle_of(calf_report())) if re.match(r"\d{4}-\d\d-\d\d(T|$)", text)}
+    assert times == {"2026-11-20T09:30:15.250Z", "2026-11-20", "1970-01-02"}
+
+
+def test_bundle_without_an_instance_of_the_evidence_is_refused() -> None:
+    with pytest.raises(InputRejected, match="not at hand"):
+        fhir.bundle(calf_report(), [], PUBLISHED)
+
+
+def test_observation_values_are_those_of_the_report_json() -> None:
+    report = calf_report(findings=EVERYTHING)
+    told = json.loads(report.model_dump_json())["findings"]
+    for made, said in zip(resources(bundle_of(report), "Observation"), told, strict=True):
+        if said["value"] is None:
+            assert "valueQuantity" not in made
+        else:
+            quantity = made["valueQuantity"]
+            assert (quantity["value"], quantity["code"]) == (said["value"], said["unit"])
+            assert quantity["system"] == "http://unitsofmeasure.org"
+        assert made["identifier"][0]["value"] == said["finding_id"]
+
+
+@pytest.mark.parametrize("status", list(ReportStatus))
+def test_status_of_report_and_observations_follows_the_report(status: ReportStatus) -> None:
+    bundle = bundle_of(calf_report().model_copy(update={"status": status}))
+    several = [*resources(bundle, "DiagnosticReport"), *resources(bundle, "Observation")]
+    assert {one["status"] for one in several} == {status.value}
+
+
+@pytest.mark.parametrize(
+    ("status", "signed", "label"),
+    [
+        (ReportStatus.PRELIMINARY, False, "AIAST"),
+        (ReportStatus.PRELIMINARY, True, "AIAST"),
+        (ReportStatus.FINAL, False, "AIAST"),
+        (ReportStatus.FINAL, True, "CLINAST_AIRPT"),
+        (ReportStatus.AMENDED, True, "CLINAST_AIRPT"),
+        (ReportStatus.CANCELLED, False, "AIAST"),
+    ],
+)
+def test_security_label_is_a_clinicians_only_when_the_report_is_signed(status: ReportStatus, label: str, *, signed: bool) -> None:
+    report = calf_report().model_copy(update={"status": status} | (SIGNED if signed else {}))
+    bundle = bundle_of(report)
+    labelled = [*resources(bundle, "DiagnosticReport"), *resources(bundle, "Observation")]
+    assert {one["code"] for made in labelled for one in made["meta"]["security"]} == {label}
+    is_asserted = label == "CLINAST_AIRPT"
+    assert ("resultsInterpreter" in resources(bundle, "DiagnosticReport")[0]) is is_asserted
+    (provenance,) = resources(bundle, "Provenance")
+    assert ("dr.grey" in json.dumps(provenance)) is is_asserted
+
+
+def test_bundle_claims_no_profile() -> None:
+    assert "profile" not in json.dumps(bundle_of(calf_report().model_copy(update={"status": ReportStatus.FINAL, **SIGNED})))
+
+
+def test_research_use_stands_in_the_report_and_in_each_observation() -> None:
+    bundle = bundle_of(calf_report(findings=EVERYTHING))
+    assert RESEARCH_USE in resources(bundle, "DiagnosticReport")[0]["conclusion"]
+    for made in resources(bundle, "Observation"):
+        assert RESEARCH_USE in [note["text"] for note in made["note"]]
+
+
+def test_patient_has_the_identity_and_the_issuer_as_assigner() -> None:
+    patient = only(calf_report(study=header(issuer_of_patient_id="HOSPITAL")), "Patient")
+    assert patient["identifier"] == [{"value": "P-42", "assigner": {"display": "HOSPITAL"}}]
+    assert patient["name"] == [{"family": "Doe", "given": ["Jane"]}]
+    assert (patient["gender"], patient["birthDate"]) == ("female", "1970-01-02")
+
+
+def test_patient_of_another_issuer_is_another_patient() -> None:
+    ids = {only(calf_report(study=header(issuer_of_patient_id=issuer)), "Patient")["id"] for issuer in (None, "A", "B")}
+    assert len(ids) == 3
+
+
+def test_patient_without_an_identifier_is_one_a_study() -> None:
+    ids = {
+        only(calf_report(study=header(patient_id=None, study_instance_uid=uid)), "Patient")["id"] for uid in ("2.25.8", "2.25.9")
+    }
+    assert len(ids) == 2
+
+
+def test_name_of_three_groups_is_three_names_that_say_their_writing() -> None:
+    names = human_names("Yamada^Tarou^^Dr.=山田^太郎=やまだ^たろう")
+    assert [name["family"] for name in names] == ["Yamada", "山田", "やまだ"]
+    assert [name["extension"][0]["valueCode"] for name in names] == ["ABC", "IDE", "SYL"]
+    assert names[0]["prefix"] == ["Dr."]
+    read({"resourceType": "Patient", "name": names})
+
+
+def test_accession_number_becomes_an_order_that_all_are_based_on() -> None:
+    bundle = bundle_of(calf_report())
+    (order,) = resources(bundle, "ServiceRequest")
+    (identifier,) = order["identifier"]
+    assert identifier["value"] == "A-17"
+    assert identifier["type"]["coding"][0]["code"] == "ACSN"
+    assert identifier["type"]["coding"][0]["system"] == "http://terminology.hl7.org/CodeSystem/v2-0203"
+    (name,) = (entry["fullUrl"] for entry in bundle["entry"] if entry["resource"] is order or entry["resource"] == order)
+    for kind in ("DiagnosticReport", "Observation", "ImagingStudy"):
+        assert all(made["basedOn"] == [{"reference": name}] for made in resources(bundle, kind))
+
+
+def test_report_without_an_accession_number_has_no_order() -> None:
+    bundle = bundle_of(calf_report(study=header(accession_number=None)))
+    assert not resources(bundle, "ServiceRequest")
+    assert "basedOn" not in json.dumps(bundle)
+    assert "ACSN" not in json.dumps(bundle)
+
+
+def test_imaging_study_holds_the_series_and_instances_that_the_report_rests_on() -> None:
+    findings = [*cine_findings("2.25.1"), *cine_findings("2.25.2"), *cine_findings("2.25.3")]
+    behind = [
+        instance("2.25.9"),
+        instance("2.25.3", instance_number=3),
+        instance("2.25.2", series_instance_uid="2.25.78", series_number=2, laterality="left"),
+        instance("2.25.1", instance_number=1),
+    ]
+    (study,) = resources(bundle_of(calf_report(findings=findings), instances=behind), "ImagingStudy")
+    assert study["identifier"] == [{"system": "urn:dicom:uid", "value": f"urn:oid:{STUDY_UID}"}]
+    assert study["started"] == "2026-11-20"
+    assert study["modality"] == [
+        {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "US", "display": "Ultrasound"}
+    ]
+    assert [one["uid"] for one in study["series"]] == ["2.25.77", "2.25.78"]
+    assert [[one["uid"] for one in series["instance"]] for series in study["series"]] == [["2.25.1", "2.25.3"], ["2.25.2"]]
+    assert study["series"][0]["instance"][0]["sopClass"]["code"] == "urn:oid:1.2.840.10008.5.1.4.1.1.3.1"
+    assert study["series"][1]["laterality"]["display"] == "Left"
+
+
+def test_endpoint_tells_where_wado_is() -> None:
+    endpoint = only(calf_report(), "Endpoint")
+    assert (endpoint["connectionType"]["code"], endpoint["address"]) == ("dicom-wado-rs", PUBLISHED.wado_root)
+
+
+def test_devices_are_this_software_and_each_analysis_with_its_model() -> None:
+    other = MODEL.model_copy(update={"sha256": "ef" * 32})
+    bundle = bundle_of(calf_report(findings=[*cine_findings(), finding(model=other), finding(model=None)]))
+    software, *makers = resources(bundle, "Device")
+    assert (software["manufacturer"], software["version"]) == ("Sonomyo", [{"value": "0.1.0"}])
+    assert len(makers) == 3
+    assert {MODEL.sha256 in str(maker.get("note")) for maker in makers} == {True, False}
+    assert all(maker["parent"] for maker in makers)
+    measured_by = [one["device"]["reference"] for one in resources(bundle, "Observation")]
+    assert len(set(measured_by)) == 3
+    assert len(set(measured_by[:7])) == 1
+
+
+def test_observation_code_of_ours_has_the_standard_concept_beside_it() -> None:
+    (ours, parent) = observed(name="pennation_angle", unit="deg")["code"]["coding"]
+    assert (ours["code"], ours["system"]) == ("PENNATION", f"urn:oid:{codes.PRIVATE_SCHEME_UID}")
+    assert (parent["code"], parent["system"]) == ("1483009", "http://snomed.info/sct")
+
+
+def test_body_site_says_the_side_in_words_in_a_code_and_in_a_component() -> None:
+    made = observed()
+    assert made["bodySite"]["text"] == "calf, left"
+    assert [one["code"] for one in made["bodySite"]["coding"]] == ["53840002", "53840002:272741003=7771000"]
+    assert components(made)["Laterality"]["valueCodeableConcept"]["coding"][0]["code"] == "7771000"
+
+
+def test_body_site_of_mdc_is_written_as_a_context_free_code() -> None:
+    site = FindingSite(code=codes.GASTROCNEMIUS, laterality="right")
+    made = observed(site=site)
+    assert made["bodySite"]["coding"] == [
+        {"system": "urn:iso:std:iso:11073:10101", "code": str(7 * 65536 + 920), "display": "Musculus gastrocnemius"}
+    ]
+    assert made["bodySite"]["text"] == "musculus gastrocnemius, right"
+
+
+def test_body_site_that_is_only_a_side_has_words_and_no_code() -> None:
+    assert observed(site=FindingSite(laterality="left"))["bodySite"] == {"text": "left"}
+    assert "bodySite" not in observed(site=None)
+
+
+def test_observation_components_are_interval_extremes_probability_and_statistic() -> None:
+    said = finding(interval=Interval(low=16.5, high=18.5, level=0.95), probability=0.25)
+    found = components(only(calf_report(findings=[said]), "Observation"))
+    assert said.range is not None
+    numbers = {name: one["valueQuantity"]["value"] for name, one in found.items() if "valueQuantity" in one}
+    assert numbers == {
+        "Lower limit of 95 % interval": 16.5,
+        "Upper limit of 95 % interval": 18.5,
+        "Minimum": said.range[0],
+        "Maximum": said.range[1],
+        "Probability": 0.25,
+    }
+    assert found["Derivation"]["valueCodeableConcept"]["text"] == "Median"
+    assert found["Probability"]["valueQuantity"]["code"] == "1"
+
+
+@pytest.mark.parametrize("name", [*codes.FINDING_CODES, "a_name_that_no_table_has"])
+def test_observation_of_any_name_has_no_component_of_its_own_code(name: str) -> None:
+    said = finding(name=name, probability=0.25, value=0.25, unit="1", interval=Interval(low=0.1, high=0.4, level=0.9))
+    made = only(calf_report().model_copy(update={"findings": (said,)}), "Observation")
+    whole = {(one["system"], one["code"]) for one in made["code"]["coding"]}
+    parts = {(one["system"], one["code"]) for part in made["component"] for one in part["code"]["coding"]}
+    assert not whole & parts
+    assert 0.25 in {made["valueQuantity"]["value"]} | {
+        part["valueQuantity"]["value"] for part in made["component"] if part["code"]["text"] == "Probability"
+    }
+
+
+def test_conclusion_tells_the_comparisons() -> None:
+    findings = [measured(18.0, "left"), measured(17.0, "right", uid="2.25.2")]
+    report = calf_report(findings=findings).model_copy(update={"comparisons": compare(header(), findings)})
+    assert report.comparisons
+    made = only(report, "DiagnosticReport")
+    assert all(one.text in made["conclusion"] for one in report.comparisons)
+
+
+def test_observation_tells_range_flags_and_text_in_words() -> None:
+    made = observed(reference_range="12 to 20 mm in adults", flags=("square_pixels_assumed",), text="A sentence.")
+    assert made["referenceRange"] == [{"text": "12 to 20 mm in adults"}]
+    notes = [note["text"] for note in made["note"]]
+    assert "A sentence." in notes
+    assert "Flags: square_pixels_assumed" in notes
+    assert any("2.25.1" in note and "31" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"kind": FindingKind.NOT_MEASURED, "value": None}, ("dataAbsentReason", "not-performed")),
+        ({"value": float("nan")}, ("dataAbsentReason", "not-a-number")),
+        ({"kind": FindingKind.CLASSIFICATION, "value": "S3", "unit": None}, ("valueString", "S3")),
+        ({"kind": FindingKind.SEGMENTATION, "value": None, "text": "Three structures."}, ("valueString", "Three structures.")),
+        ({"value": 0.0, "unit": None}, ("valueQuantity", 0.0)),
+    ],
+)
+def test_observation_of_another_kind_says_what_it_has(changes: dict[str, Any], expected: tuple[str, Any]) -> None:
+    made = observed(**changes)
+    read(made)
+    name, value = expected
+    shown = made[name]
+    found = {"dataAbsentReason": lambda: shown["coding"][0]["code"], "valueQuantity": lambda: shown["value"]}
+    assert found.get(name, lambda: shown)() == value
+    assert len([key for key in made if key.startswith("value") or key == "dataAbsentReason"]) == 1
+
+
+def test_report_code_is_in_the_dictionary_of_dicom() -> None:
+    (code,) = only(calf_report(), "DiagnosticReport")["code"]["coding"]
+    assert code["system"] == "http://loinc.org"
+    assert code["code"] == dictionary.LN.UltrasoundReport.value
+    assert code["display"] == dictionary.LN.UltrasoundReport.meaning
+
+
+def test_report_presents_its_forms_with_size_and_checksum() -> None:
+    html, pdf = only(calf_report(), "DiagnosticReport")["presentedForm"]
+    assert base64.b64decode(html["data"]) == PAGE
+    assert (html["contentType"], html["size"]) == ("text/html", len(PAGE))
+    assert base64.b64decode(html["hash"]) == hashlib.sha1(PAGE, usedforsecurity=False).digest()
+    assert pdf["contentType"] == "application/pdf"
+
+
+def test_report_concludes_with_impression_and_limitations_and_lists_every_result() -> None:
+    report = calf_report(findings=[*cine_findings(), not_measured()])
+    bundle = bundle_of(report)
+    (made,) = resources(bundle, "DiagnosticReport")
+    assert report.impression in made["conclusion"]
+    assert all(limitation in made["conclusion"] for limitation in report.limitations)
+    names = {entry["fullUrl"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Observation"}
+    assert {one["reference"] for one in made["result"]} == names
+    assert {one["value"] for one in made["identifier"]} == {f"urn:uuid:{report.report_id}", f"urn:oid:{STUDY_UID}", "A-17"}
+
+
+def test_provenance_names_the_version_that_is_replaced() -> None:
+    first = calf_report()
+    assert "revision" not in json.dumps(only(first, "Provenance"))
+    made = only(calf_report(previous=first), "Provenance")
+    assert made["entity"][0]["what"]["identifier"]["value"] == f"urn:uuid:{first.report_id}"
+    assert made["activity"]["coding"][0]["code"] == "UPDATE"
+
+
+@pytest.mark.parametrize("findings", [cine_findings(), EVERYTHING])
+def test_resource_by_itself_holds_or_names_what_nobody_serves(findings: tuple[Finding, ...]) -> None:
+    report = calf_report(findings=findings)
+    several = (
+        fhir.report_resource(report, PUBLISHED),
+        fhir.observation_resource(report, len(findings)),
+        fhir.imaging_study_resource(report, INSTANCES, PUBLISHED),
+    )
+    for made in several:
+        read(json.loads(fhir.encode(made)))
+        inside = {f"#{one['id']}" for one in made.get("contained", [])}
+        for reference in references(made):
+            assert reference in inside or reference.partition("/")[0] in {"Observation", "ImagingStudy"}
+        assert made["subject"] == {"type": "Patient", "identifier": {"value": "P-42"}, "display": "Jane Doe"}
+
+
+def test_observation_by_itself_is_the_one_of_the_bundle() -> None:
+    report = calf_report()
+    made = fhir.observation_resource(report, 2)
+    inside = resources(bundle_of(report), "Observation")[1]
+    same = {"id", "meta", "status", "code", "valueQuantity", "component", "bodySite", "note"}
+    assert {name: made[name] for name in same} == {name: inside[name] for name in same}
+
+
+@pytest.mark.parametrize("number", [0, 8])
+def test_observation_that_the_report_does_not_have_is_not_found(number: int) -> None:
+    with pytest.raises(NotFound):
+        fhir.observation_resource(calf_report(), number)
+
+
+def test_resource_that_does_not_fit_is_refused_without_telling_what_it_holds() -> None:
+    with pytest.raises(InputRejected, match="birthDate") as refused:
+        fhir.encode({"resourceType": "Patient", "birthDate": "Canary", "name": [{"family": "Canary"}]})
+    assert "Canary" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("value", "expected"), [("20261120", "2026-11-20"), ("20260231", None), ("2026", None), (None, None)])
+def test_day_of_a_dicom_date_is_one_that_the_calendar_has(value: str | None, expected: str | None) -> None:
+    assert day(value) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(" a\x00b\n", "ab"), ("\t ", None), (None, None), ("Größe", "Größe")])
+def test_clean_text_has_no_control_characters(value: str | None, expected: str | None) -> None:
+    assert clean(value) == expected
+
+
+def test_coding_of_an_unknown_scheme_has_no_system() -> None:
+    assert coding(Code(scheme="99OTHER", value="X", meaning="Y")) == {"code": "X", "display": "Y"}
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 406, 408, 409, 413, 415, 418, 422, 429, 500, 503, 507])
+def test_outcome_of_any_status_fits_its_model(status: int) -> None:
+    wrong = {"errors": [{"location": ["query", "date"], "message": "no such day"}]}
+    made = outcome(status, "It went wrong.", reason="reason", extensions=wrong, request_id="7")
+    read(made)
+    assert [issue["details"]["text"] for issue in made["issue"]] == ["It went wrong.", "query.date: no such day"]
+
+
+def test_models_of_fhir_are_not_imported_with_what_every_process_imports() -> None:
+    program = "import sys, service.bootstrap, service.api.app; sys.exit('fhir' in sys.modules or 'fhir_core' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
