@@ -27,7 +27,7 @@ _DRAWN = ("structures", "structures_of_planes")
 
 
 def main() -> None:
-    """Scores of every run on every split, as JSON and as a table."""
+    """Scores of every run on every split, as JSON and as a table; runs that are there already and are not named stay."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="where training.wrist_hand.volunteers left its pictures")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of training.wrist_hand.train")
@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help="a JSON file; the tables have its name, in Markdown")
     arguments = parser.parse_args()
     pictures = {name: load(SPLITS[name], arguments.data) for name in arguments.splits}
-    found = {run.name: evaluate(run, pictures) for run in arguments.runs}
+    scored = {run.name: evaluate(run, pictures) for run in arguments.runs}
+    found = {**keep(arguments.output).get("networks", {}), **scored}
     side_by_side = table(found)
     keep(arguments.output, networks=found, table=side_by_side)
     texts = [side_by_side, *(one_by_one(name, one) for name, one in found.items())]
