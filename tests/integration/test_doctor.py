@@ -15,8 +15,9 @@ from service.ports import UnitOfWorkFactory
 from service.settings import Settings
 from tests.integration.listener_parts import running_listener
 from tests.integration.stored_studies import save_delivery, save_report, store_instance
-from tests.integration.test_stow import serving, stored
+from tests.integration.test_stow import stored
 from tests.running import free_port
+from tests.web_server import serving
 
 
 @pytest.fixture
