@@ -129,6 +129,19 @@ def test_dicom_web_destination_is_told_by_what_it_answers(make: Callable[..., Se
     assert "Canary" not in gone["destination web"].advice
 
 
+def test_webhook_destination_is_told_by_its_address_and_gets_nothing(make: Callable[..., Service]) -> None:
+    hook = {"name": "hook", "protocol": "webhook", "secret": f"whsec_{'Canary00' * 4}", "allowed_addresses": ["127.0.0.1"]}
+    with serving(stored) as web:
+        here = {**hook, "url": f"{web.url}/Canary"}
+        checks = look(make(destinations=[here, {**here, "name": "astray", "allowed_addresses": ["192.0.2.0/24"]}]))
+    gone = look(make(destinations=[here]))["destination hook"]
+    astray = checks["destination astray"]
+    assert checks["destination hook"].ok, checks
+    assert (web.requests, astray.ok, gone.ok) == ([], False, False)
+    assert "allowed_addresses" in astray.advice
+    assert "Canary" not in f"{checks}{gone}"
+
+
 def test_paused_destination_is_told(make: Callable[..., Service], units: UnitOfWorkFactory) -> None:
     for _ in range(FAILURES_BEFORE_A_PAUSE):
         with units() as unit:
