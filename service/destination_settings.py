@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ DicomKind = Literal["sr", "comprehensive_sr", "ko", "pdf", "seg"]
 _USUAL_KINDS: tuple[DicomKind, ...] = ("sr", "ko")
 #: A name, or an address.
 _HOST = re.compile(r"[a-z0-9._:-]+")
+_OF_A_NUMBER = frozenset("0123456789.")
 _PRINTABLE = re.compile(r"[!-~]+")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -26,8 +27,11 @@ def _web_address(text: str) -> str:
     """Without credentials, which would show in messages, and without query and fragment."""
     try:
         url = urlsplit(text)
+        host = url.hostname or ""
         unwanted = url.query, url.fragment, url.username is not None, url.password is not None
-        right = url.scheme in ("http", "https") and _HOST.fullmatch(url.hostname or "") and url.port != 0 and not any(unwanted)
+        if set(host) <= _OF_A_NUMBER:
+            IPv4Address(host)
+        right = url.scheme in ("http", "https") and _HOST.fullmatch(host) and url.port != 0 and not any(unwanted)
     except ValueError:
         right = False
     if not right or not _PRINTABLE.fullmatch(text):

@@ -163,6 +163,8 @@ def test_webhook_settings_read_alone_do_not_repeat_what_they_refuse(given: dict[
         {**HOOK, "allowed_addresses": ["hook.example"]},
         {name: value for name, value in HOOK.items() if name != "allowed_addresses"},
         {**HOOK, "kinds": ["sr"]},
+        {**HOOK, "url": "http://192.0.2.999/"},
+        {**HOOK, "url": "http:///sonomyo"},
         {**HOOK, "url": "https://user:Canary@hook/"},
         {**HOOK, "url": "https://hook/?key=Canary"},
         {**HOOK, "url": "http://hook/", "tls": {"ca_file": "ca.pem"}},
