@@ -28,6 +28,7 @@ from service.destination_settings import (
     DicomDestinationSettings,
     MllpDestinationSettings,
     StowDestinationSettings,
+    WebhookDestinationSettings,
 )
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow, Renderer
@@ -160,6 +161,7 @@ class Service:
             "pdf": self._render_pdf,
             "seg": self._render_segmentations,
             "oru": self._render_message,
+            "notice": self._render_notice,
         }
         return {kind: render for kind, render in known.items() if kind in wanted}
 
@@ -244,6 +246,10 @@ class Service:
                 from service.adapters.mllp import MllpDestination
 
                 return MllpDestination(settings=settings)
+            case WebhookDestinationSettings():
+                from service.adapters.webhook import WebhookDestination
+
+                return WebhookDestination(settings=settings)
             case DicomDestinationSettings():
                 from service.adapters.store_scu import StoreScuDestination
 
@@ -259,15 +265,12 @@ class Service:
     def _render_message(self, report: Report, _: Sequence[StoredInstance], __: Sequence[StoredAnalysis]) -> Rendered:
         from service.core.render.hl7 import render_oru
 
-        message = RenderedObject(
-            sop_instance_uid=object_uid(report.report_id, report.version, "oru"),
-            sop_class_uid="",
-            kind="oru",
-            report_id=report.report_id,
-            media_type="x-application/hl7-v2+er7",
-            content=render_oru(report),
-        )
-        return [message]
+        return [_object(report, "oru", "", "x-application/hl7-v2+er7", render_oru(report))]
+
+    def _render_notice(self, report: Report, _: Sequence[StoredInstance], __: Sequence[StoredAnalysis]) -> Rendered:
+        from service.core.render.notice import render_notice
+
+        return [_object(report, "notice", "", "application/json", render_notice(report))]
 
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
         return [self.structured_report(report, _attributes(instances))]
@@ -300,12 +303,16 @@ def _attributes(instances: Sequence[StoredInstance]) -> list[InstanceAttributes]
 
 
 def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:
+    return _object(report, kind, sop_class_uid, "application/dicom", content)
+
+
+def _object(report: Report, kind: str, sop_class_uid: str, media_type: str, content: bytes) -> RenderedObject:
     return RenderedObject(
         sop_instance_uid=object_uid(report.report_id, report.version, kind),
         sop_class_uid=sop_class_uid,
         kind=kind,
         report_id=report.report_id,
-        media_type="application/dicom",
+        media_type=media_type,
         content=content,
     )
 

@@ -2,31 +2,54 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
+from service.core.standard_webhooks import key_of
 from service.setting_types import AeTitle, Port, Seconds, Section
 
 #: `sr` the structured report, or `comprehensive_sr` for a PACS that takes no Comprehensive 3D SR; `ko` the key images of a
 #: report that has some; `pdf` the report as Encapsulated PDF; `seg` a segmentation of each cine.
 DicomKind = Literal["sr", "comprehensive_sr", "ko", "pdf", "seg"]
 _USUAL_KINDS: tuple[DicomKind, ...] = ("sr", "ko")
+#: A name, or an address.
+_HOST = re.compile(r"[a-z0-9._:-]+")
+_OF_A_NUMBER = frozenset("0123456789.")
+_PRINTABLE = re.compile(r"[!-~]+")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 def _web_address(text: str) -> str:
-    """Without credentials, which would show in messages, and without what a path cannot be added to."""
+    """Without credentials, which would show in messages, and without query and fragment."""
     try:
         url = urlsplit(text)
-        right = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        host = url.hostname or ""
+        unwanted = url.query, url.fragment, url.username is not None, url.password is not None
+        if set(host) <= _OF_A_NUMBER:
+            IPv4Address(host)
+        right = url.scheme in ("http", "https") and _HOST.fullmatch(host) and url.port != 0 and not any(unwanted)
     except ValueError:
         right = False
-    if not right or url.username is not None or url.password is not None or url.query or url.fragment or not text.isascii():
+    if not right or not _PRINTABLE.fullmatch(text):
         raise ValueError("give http:// or https://, a host and a path; credentials have settings of their own")
+    return text
+
+
+def _without_last_slash(text: str) -> str:
+    """What a path can be added to."""
     return text.rstrip("/")
+
+
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class TlsSettings(Section):
@@ -77,7 +100,7 @@ class StowDestinationSettings(Section):
     protocol: Literal["stow"]
     name: Name
     #: What `/studies` is added to.
-    url: Annotated[str, AfterValidator(_web_address)]
+    url: Annotated[WebAddress, AfterValidator(_without_last_slash)]
     #: A bearer token (RFC 6750), or `username` and `password` (RFC 7617); never both.
     token: SecretStr | None = None
     username: str | None = None
@@ -95,7 +118,7 @@ class StowDestinationSettings(Section):
     @property
     def speaks_tls(self) -> bool:
         """False for what goes in the clear."""
-        return self.url.startswith("https:")
+        return urlsplit(self.url).scheme == "https"
 
     @model_validator(mode="after")
     def _credentials_fit(self) -> "StowDestinationSettings":
@@ -103,12 +126,11 @@ class StowDestinationSettings(Section):
             raise ValueError("username and password go together")
         if self.token is not None and self.username is not None:
             raise ValueError("give a token, or username and password")
-        if self.token is not None and not re.fullmatch(r"[!-~]+", self.token.get_secret_value()):
+        if self.token is not None and not _PRINTABLE.fullmatch(self.token.get_secret_value()):
             raise ValueError("a token is printable ASCII without spaces")
         if self.username is not None and ":" in self.username:
             raise ValueError("a username has no colon")
-        if not self.speaks_tls and self.tls != TlsSettings():
-            raise ValueError("tls needs an https:// url")
+        _check_tls_is_used(self.url, self.tls)
         return self
 
 
@@ -137,6 +159,46 @@ class MllpDestinationSettings(Section):
         return self.tls is not None
 
 
+class WebhookDestinationSettings(Section):
+    """A receiver of webhooks, signed after the Standard Webhooks specification."""
+
+    protocol: Literal["webhook"]
+    name: Name
+    #: Where notices are posted, as it is; of its path nothing is told, for in some it is a secret.
+    url: WebAddress
+    #: `whsec_` and base64 of 24 to 64 random bytes, known to the receiver and to nobody else.
+    secret: Annotated[SecretStr, AfterValidator(_webhook_secret)]
+    #: Networks in one of which the receiver is: nothing is sent to an address outside them, whatever its name leads to.
+    allowed_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(min_length=1)]
+    #: `notice` that there is a report, and where; no patient in it.
+    kinds: tuple[Literal["notice"], ...] = ("notice",)
+    #: Bounds the whole exchange, after the name is looked up.
+    timeout_seconds: Seconds = 30.0
+    tls: TlsSettings = TlsSettings()
+
+    @property
+    def address(self) -> str:
+        """For people."""
+        url = urlsplit(self.url)
+        return f"{url.scheme}://{url.netloc}"
+
+    @property
+    def speaks_tls(self) -> bool:
+        """False for what goes in the clear."""
+        return urlsplit(self.url).scheme == "https"
+
+    @model_validator(mode="after")
+    def _tls_is_used(self) -> "WebhookDestinationSettings":
+        _check_tls_is_used(self.url, self.tls)
+        return self
+
+
+def _check_tls_is_used(url: str, tls: TlsSettings) -> None:
+    """Raises ValueError for certificates that a URL in the clear has no use for."""
+    if urlsplit(url).scheme != "https" and tls != TlsSettings():
+        raise ValueError("tls needs an https:// url")
+
+
 def _protocol(value: object) -> object:
     """`dicom` where nothing is said: the first destinations had no other."""
     return value.get("protocol", "dicom") if isinstance(value, Mapping) else getattr(value, "protocol", None)
@@ -145,6 +207,7 @@ def _protocol(value: object) -> object:
 DestinationSettings = Annotated[
     Annotated[DicomDestinationSettings, Tag("dicom")]
     | Annotated[StowDestinationSettings, Tag("stow")]
-    | Annotated[MllpDestinationSettings, Tag("mllp")],
+    | Annotated[MllpDestinationSettings, Tag("mllp")]
+    | Annotated[WebhookDestinationSettings, Tag("webhook")],
     Discriminator(_protocol),
 ]

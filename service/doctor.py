@@ -13,17 +13,22 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
+from service.adapters import mllp, webhook
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.migrations import check_revision
-from service.adapters.mllp import reach
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import echo, peer_of
 from service.adapters.stow import probe
 from service.bootstrap import Service
 from service.core.analyses.analysis import ModelSpec
-from service.destination_settings import DestinationSettings, MllpDestinationSettings, StowDestinationSettings
+from service.destination_settings import (
+    DestinationSettings,
+    MllpDestinationSettings,
+    StowDestinationSettings,
+    WebhookDestinationSettings,
+)
 from service.errors import SonomyoError, Unavailable
 from service.settings import Settings
 
@@ -243,6 +248,7 @@ _TO_CHECK = {
     "dicom": "host, port, AE titles and tls, and that it knows our AE title",
     "stow": "url, credentials and tls",
     "mllp": "host, port and tls",
+    "webhook": "url, allowed_addresses and tls",
 }
 
 
@@ -256,7 +262,9 @@ def _destination(settings: Settings, destination: DestinationSettings) -> str:
 def _answer_of(settings: Settings, destination: DestinationSettings) -> str:
     """Raises SonomyoError."""
     if isinstance(destination, MllpDestinationSettings):
-        return reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
+        return mllp.reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
+    if isinstance(destination, WebhookDestinationSettings):
+        return webhook.reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
     if isinstance(destination, StowDestinationSettings):
         answer = probe(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
         has_secret = destination.token is not None or destination.password is not None

@@ -24,6 +24,6 @@ AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
 class Section(BaseModel):
-    """A frozen group of settings; unknown names stop the start."""
+    """A frozen group of settings; unknown names stop the start, and what is refused is not repeated, for it may be a secret."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

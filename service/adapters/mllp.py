@@ -1,12 +1,10 @@
 """HL7 v2 over MLLP, release 1: one message, one connection, one acknowledgement; the whole exchange bounded."""
 
 import socket
-import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from service.adapters.tls import client_context
+from service.adapters.connection import connected
 from service.core.hl7_acknowledgement import control_id_of, judge_acknowledgement
 from service.destination_settings import MllpDestinationSettings
 from service.errors import Unavailable
@@ -48,23 +46,8 @@ def reach(settings: MllpDestinationSettings) -> str:
         return "takes a connection"
 
 
-@contextmanager
-def _connected(settings: MllpDestinationSettings) -> Iterator[socket.socket]:
-    context = None if settings.tls is None else client_context(settings.tls)
-    try:
-        with socket.create_connection((settings.host, settings.port), timeout=settings.timeout_seconds) as plain:
-            if context is None:
-                yield plain
-            else:
-                with context.wrap_socket(plain, server_hostname=settings.host) as secure:
-                    yield secure
-    except TimeoutError as error:
-        said = f"The receiver did not answer within {settings.timeout_seconds:g} s."
-        raise Unavailable(said, reason="no_answer") from error
-    except ssl.SSLCertVerificationError as error:
-        raise Unavailable(f"There is no TLS with the receiver: {error.verify_message}.", reason="tls") from error
-    except (OSError, UnicodeError) as error:
-        raise Unavailable("The receiver cannot be reached, or ended the exchange.", reason="no_answer") from error
+def _connected(settings: MllpDestinationSettings) -> AbstractContextManager[socket.socket]:
+    return connected(settings.host, settings.port, tls=settings.tls, seconds=settings.timeout_seconds)
 
 
 def _answer(connection: socket.socket, deadline: float) -> bytes:

@@ -101,8 +101,8 @@ class DestinationState(CircuitView):
     """Where results go, how it answers, and how many objects are in each state on their way there."""
 
     name: str
-    protocol: Literal["dicom", "stow", "mllp"]
-    #: AE@HOST:PORT, or a URL.
+    protocol: Literal["dicom", "stow", "mllp", "webhook"]
+    #: AE@HOST:PORT, or a URL, that of a webhook without its path.
     address: str
     host: str | None = None
     port: int | None = None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
 
-from service.core.delivery_status import judge_status
-from service.errors import InputRejected, Unavailable
+from service.core.delivery_status import is_http_success, judge_status, raise_if_passing, refusal
+from service.errors import Unavailable
 
 _FAILED_SOP_SEQUENCE = "00081198"
 _OTHER_FAILURES_SEQUENCE = "0008119A"
@@ -20,9 +20,6 @@ _FAILURE_REASON = "00081197"
 _WARNING_REASON = "00081196"
 
 _OK, _ACCEPTED = 200, 202
-_FIRST_REDIRECTION, _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 300, 400, 500
-#: Request timeout, too early, too many requests.
-_PASSING = frozenset({408, 425, 429})
 _MEND = {
     401: "The server does not know us (401): check token, or username and password, of the destination.",
     403: "The server does not let us store (403): give the credentials of the destination that right.",
@@ -67,20 +64,17 @@ def judge_store_response(status: int, response: StoreResponse | None, sop_instan
 
     A FailureReason decides wherever the server gives one, but for statuses that pass (5xx, 408, 425, 429).
     """
-    if status >= _FIRST_SERVER_ERROR or status in _PASSING:
-        raise Unavailable(f"The server could not store the object now ({status}).", reason="not_stored")
+    raise_if_passing(status)
     if response is not None and response.failures and response.failures[0]:
         return judge_status(response.failures[0])
     if status in (_OK, _ACCEPTED) and response is not None and not response.failures and sop_instance_uid in response.stored:
         return judge_status(response.stored[sop_instance_uid])
-    if status < _FIRST_REDIRECTION:
+    if is_http_success(status):
         raise Unavailable(
             f"The server answered {status} and did not say that it stored the object: check the url of the destination.",
             reason="not_confirmed",
         )
-    if status < _FIRST_CLIENT_ERROR:
-        raise InputRejected(f"The server sends us elsewhere ({status}): set the url of the destination to that.", reason="moved")
-    raise InputRejected(_MEND.get(status, f"The server refused the object for good ({status})."), reason="refused")
+    raise refusal(status, _MEND)
 
 
 def _items(item: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:

@@ -44,7 +44,7 @@ from service.core.live import Ask
 from service.core.render import fhir
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
-from service.destination_settings import DicomDestinationSettings
+from service.destination_settings import DestinationSettings, DicomDestinationSettings
 from service.dicomweb.wado import router as dicomweb
 from service.errors import Unavailable
 from service.flow import Flow
@@ -77,6 +77,9 @@ class House:
     secure_cookies: bool = False
     probes: dict[str, Callable[[], object]] = field(default_factory=dict)
     refusal: str | None = None
+    destination_settings: tuple[DestinationSettings, ...] = (
+        DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
+    )
     #: What the network answers to a live frame.
     ask: Ask = field(default=_no_network)
     #: What this process logs meanwhile.
@@ -194,7 +197,7 @@ class House:
             events=EventFeed(jobs=jobs),
             live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics, audit=audit),
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
-            destinations=(DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
+            destinations=self.destination_settings,
             render_page=_page,
             render_pdf=_pdf,
             fhir=fhir,

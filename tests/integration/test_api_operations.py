@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from service.access import Role
 from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
+from service.destination_settings import WebhookDestinationSettings
 from service.errors import InputRejected, ModelContractError, Unavailable
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import STUDY, House, dicom_file, reported, upload
@@ -231,6 +232,23 @@ def test_models_and_destinations_are_listed(house: House) -> None:
     assert (model["name"], model["ready"], model["evidence"], model["sha256"]) == ("muscle_segmentation", True, "real", "ab" * 32)
     (destination,) = client.get("/api/v1/destinations").json()["destinations"]
     assert (destination["name"], destination["ae_title"], destination["deliveries"]) == ("pacs", "PACS", {"delivered": 1})
+
+
+def test_webhook_is_listed_without_its_secret_and_path(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> None:
+    given = {
+        "protocol": "webhook",
+        "name": "hook",
+        "url": "https://hook.example:8443/Canary",
+        "secret": f"whsec_{'Canary00' * 4}",
+        "allowed_addresses": ["192.0.2.7"],
+    }
+    settings = WebhookDestinationSettings.model_validate(given)
+    with House(engine=engine, units=units, root=tmp_path, destination_settings=(settings,)) as house:
+        answer = house.client().get("/api/v1/destinations")
+    (told,) = answer.json()["destinations"]
+    assert (told["protocol"], told["address"], told["kinds"]) == ("webhook", "https://hook.example:8443", ["notice"])
+    assert (told["tls"], told["host"], told["port"], told["ae_title"]) == (True, None, None, None)
+    assert "Canary" not in answer.text
 
 
 def test_associations_tell_what_was_refused_and_why(house: House) -> None:

@@ -15,8 +15,9 @@ from service.ports import UnitOfWorkFactory
 from service.settings import Settings
 from tests.integration.listener_parts import running_listener
 from tests.integration.stored_studies import save_delivery, save_report, store_instance
-from tests.integration.test_stow import serving, stored
+from tests.integration.test_stow import stored
 from tests.running import free_port
+from tests.web_server import serving
 
 
 @pytest.fixture
@@ -126,6 +127,19 @@ def test_dicom_web_destination_is_told_by_what_it_answers(make: Callable[..., Se
     assert url in gone["destination web"].advice
     assert not gone["destination web"].ok
     assert "Canary" not in gone["destination web"].advice
+
+
+def test_webhook_destination_is_told_by_its_address_and_gets_nothing(make: Callable[..., Service]) -> None:
+    hook = {"name": "hook", "protocol": "webhook", "secret": f"whsec_{'Canary00' * 4}", "allowed_addresses": ["127.0.0.1"]}
+    with serving(stored) as web:
+        here = {**hook, "url": f"{web.url}/Canary"}
+        checks = look(make(destinations=[here, {**here, "name": "astray", "allowed_addresses": ["192.0.2.0/24"]}]))
+    gone = look(make(destinations=[here]))["destination hook"]
+    astray = checks["destination astray"]
+    assert checks["destination hook"].ok, checks
+    assert (web.requests, astray.ok, gone.ok) == ([], False, False)
+    assert "allowed_addresses" in astray.advice
+    assert "Canary" not in f"{checks}{gone}"
 
 
 def test_paused_destination_is_told(make: Callable[..., Service], units: UnitOfWorkFactory) -> None:

@@ -11,6 +11,7 @@ from service.destination_settings import (
     DicomDestinationSettings,
     MllpDestinationSettings,
     StowDestinationSettings,
+    WebhookDestinationSettings,
 )
 from service.errors import InputRejected
 from service.settings import Settings, read_settings
@@ -93,6 +94,13 @@ def destinations(monkeypatch: pytest.MonkeyPatch, *given: dict[str, Any]) -> tup
 
 PACS = {"name": "pacs", "host": "pacs", "port": 104, "ae_title": "PACS"}
 WEB = {"name": "web", "protocol": "stow", "url": "https://pacs.example/dicom-web/"}
+HOOK = {
+    "name": "hook",
+    "protocol": "webhook",
+    "url": "https://hook.example/sonomyo/",
+    "secret": f"whsec_{'Canary00' * 4}",
+    "allowed_addresses": ["192.0.2.7", "2001:db8::/32"],
+}
 
 
 def test_settings_with_a_destination_that_names_no_protocol_are_of_c_store(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +115,25 @@ def test_settings_with_destinations_of_both_protocols_are_read(monkeypatch: pyte
     assert isinstance(web, StowDestinationSettings)
     assert (pacs.speaks_tls, web.speaks_tls, web.url) == (True, True, "https://pacs.example/dicom-web")
     assert "Canary" not in f"{web!r}{read_settings(None).model_dump_json()}"
+
+
+def test_settings_with_a_webhook_keep_its_url_as_it_is_and_its_secret_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    (hook,) = destinations(monkeypatch, HOOK)
+    assert isinstance(hook, WebhookDestinationSettings)
+    assert (hook.kinds, hook.speaks_tls, hook.url) == (("notice",), True, HOOK["url"])
+    assert "Canary" not in f"{hook!r}{read_settings(None).model_dump_json()}"
+
+
+def test_settings_with_a_scheme_in_capitals_are_of_tls_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    (web,) = destinations(monkeypatch, {**WEB, "url": "HTTPS://pacs.example/"})
+    assert web.speaks_tls
+
+
+@pytest.mark.parametrize("given", [{"secret": "Canary"}, {"url": "https://user:Canary@hook/"}])
+def test_webhook_settings_read_alone_do_not_repeat_what_they_refuse(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        WebhookDestinationSettings.model_validate({**HOOK, **given})
+    assert "Canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +155,19 @@ def test_settings_with_destinations_of_both_protocols_are_read(monkeypatch: pyte
         {**WEB, "username": "a", "password": "Canary", "token": "Canary"},
         {**WEB, "token": "Canary\r\nX-Injected: yes"},
         {**WEB, "token": ""},
+        {**WEB, "url": "https://pacs/dicom web"},
+        {**WEB, "url": "HTTP://pacs/dicom-web", "tls": {"ca_file": "ca.pem"}},
+        {**HOOK, "secret": "Canary"},
+        {**HOOK, "secret": "whsec_Canary"},
+        {**HOOK, "allowed_addresses": []},
+        {**HOOK, "allowed_addresses": ["hook.example"]},
+        {name: value for name, value in HOOK.items() if name != "allowed_addresses"},
+        {**HOOK, "kinds": ["sr"]},
+        {**HOOK, "url": "http://192.0.2.999/"},
+        {**HOOK, "url": "http:///sonomyo"},
+        {**HOOK, "url": "https://user:Canary@hook/"},
+        {**HOOK, "url": "https://hook/?key=Canary"},
+        {**HOOK, "url": "http://hook/", "tls": {"ca_file": "ca.pem"}},
     ],
 )
 def test_settings_with_a_destination_that_cannot_be_are_refused_without_its_secrets(
@@ -139,7 +179,16 @@ def test_settings_with_a_destination_that_cannot_be_are_refused_without_its_secr
     assert "Canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("tree", [Settings, DicomDestinationSettings, StowDestinationSettings, MllpDestinationSettings])
+@pytest.mark.parametrize(
+    "tree",
+    [
+        Settings,
+        DicomDestinationSettings,
+        StowDestinationSettings,
+        MllpDestinationSettings,
+        WebhookDestinationSettings,
+    ],
+)
 def test_settings_hold_no_number_without_bounds(tree: type[BaseModel]) -> None:
     assert list(numbers_without_bounds(tree.model_json_schema())) == []
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.dependencies import Administrator, Cursor, Limit, Parts
 from service.api.schemas import DestinationState, DestinationStates, SignInLink, SignInRequest, problem_responses
-from service.destination_settings import DestinationSettings, DicomDestinationSettings, StowDestinationSettings
+from service.destination_settings import DestinationSettings, DicomDestinationSettings, MllpDestinationSettings
 from service.views import AssociationPage, AuditPage, CircuitView
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
@@ -27,7 +27,7 @@ def list_destinations(parts: Parts, principal: Administrator) -> DestinationStat
 
 def _state(destination: DestinationSettings, deliveries: Mapping[str, int], answering: CircuitView) -> DestinationState:
     dicom = destination if isinstance(destination, DicomDestinationSettings) else None
-    has_port = None if isinstance(destination, StowDestinationSettings) else destination
+    has_port = destination if isinstance(destination, DicomDestinationSettings | MllpDestinationSettings) else None
     return DestinationState(
         name=destination.name,
         protocol=destination.protocol,
