@@ -73,7 +73,7 @@ class TimeAxis:
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """One lossy compression that the pixels went through (PS3.3 C.7.6.1.1.5): its standard, and how many times smaller it made them."""
+    """A lossy compression that the pixels went through: its standard, and how much smaller it made them (PS3.3 C.7.6.1.1.5)."""
 
     method: str
     ratio: float

@@ -71,7 +71,10 @@ def _laterality(dataset: Dataset) -> Literal["left", "right"] | None:
 
 def _compressions(dataset: Dataset) -> tuple[Compression, ...]:
     """None where methods and ratios do not pair: half of them would say less than nothing."""
-    methods, ratios = read_texts(dataset, "LossyImageCompressionMethod"), read_numbers(dataset, "LossyImageCompressionRatio") or ()
+    methods, ratios = (
+        read_texts(dataset, "LossyImageCompressionMethod"),
+        read_numbers(dataset, "LossyImageCompressionRatio") or (),
+    )
     if len(methods) != len(ratios):
         return ()
     return tuple(Compression(method, ratio) for method, ratio in zip(methods, ratios, strict=True))

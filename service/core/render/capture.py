@@ -17,13 +17,11 @@ from pydicom.uid import JPEGBaseline8Bit, MultiFrameTrueColorSecondaryCaptureIma
 
 from service.core import codes
 from service.core.cine import Cine, Compression, TimeAxis
-from service.core.findings import Finding
 from service.core.instance import InstanceAttributes
 from service.core.masks import Masks
 from service.core.render.document import coded, finish, plain_object
 from service.core.render.drawn_frame import FramePainter
 from service.core.report import RESEARCH_USE, Report
-from service.core.wording import label
 from service.errors import InputRejected
 
 SECONDARY_CAPTURE = str(MultiFrameTrueColorSecondaryCaptureImageStorage)
@@ -91,7 +89,7 @@ def _describe(made: Dataset, instance: InstanceAttributes, analysis_name: str, c
     made.PatientOrientation = ""
     made.Laterality = {"left": "L", "right": "R"}.get(instance.laterality or "", "")
     made.BurnedInAnnotation = "NO" if cine.is_anonymous else "YES"
-    made.DerivationDescription = f"{label(analysis_name)} drawn over the source, which is kept as it is. {RESEARCH_USE}"
+    made.DerivationDescription = f"What {analysis_name} found, drawn over the source. {RESEARCH_USE}"
     made.DerivationCodeSequence = [coded(codes.LOSSY_COMPRESSION)]
     source = Dataset()
     source.ReferencedSOPClassUID = instance.sop_class_uid

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from service.core.cine import Pixels
-from service.core.findings import Finding, Polyline, ShownFrame
+from service.core.findings import Finding, Polyline
 from service.core.masks import Bits, Masks
 from service.core.render.overlay import colour_of, kind_of, overlaid
 from service.core.report import RESEARCH_USE
