@@ -21,7 +21,9 @@ Colour = tuple[int, int, int]
 _Weights = npt.NDArray[np.float32]
 
 #: How much of a colour stands over tissue inside an outline, and on it.
-_TINT, _OUTLINE = 0.13, 0.85
+_TINT, _OUTLINE = 0.11, 0.85
+#: From so many columns on an outline is of two pixels.
+_COLUMNS_OF_A_BROAD_OUTLINE = 900
 _GROUND, _INK, _SOFT = (17, 17, 17), (235, 235, 235), (190, 190, 190)
 _MARGIN = 8
 #: Characters of the strip per width of the picture, and the smallest that are read without effort.
@@ -96,7 +98,9 @@ def _legend(masks: Masks | None, lines: Mapping[int, Sequence[Polyline]]) -> Map
     """What is drawn in any frame, by kind."""
     drawn = set() if masks is None else {place for _, maps in masks for place in np.flatnonzero(maps.any((1, 2)))}
     names = [] if masks is None else [name for place, name in enumerate(masks.layout.segments) if place in drawn]
-    names += [line.label for frame in lines.values() for line in frame]
+    colours = {colour_of(name) for name in names}
+    # A line in the colour of an area is of the same thing: the upper of the aponeuroses, the outline of a tendon.
+    names += [line.label for frame in lines.values() for line in frame if colour_of(line.label) not in colours]
     return {kind_of(name): colour_of(name) for name in names}
 
 
@@ -114,10 +118,6 @@ def _tinted(picture: Pixels, masks: Masks, maps: Bits) -> Pixels:
         edge = _edge(area, width)
         weight[edge], colours[edge] = _OUTLINE, colour
     return _blended(picture, (slice(box.y0, box.y1), slice(box.x0, box.x1)), weight, colours)
-
-
-#: From so many columns on an outline is of two pixels.
-_COLUMNS_OF_A_BROAD_OUTLINE = 900
 
 
 def _edge(area: Bits, width: int) -> Bits:
