@@ -155,7 +155,11 @@ def test_capture_again_makes_and_sends_nothing_twice(house: DrawingHouse) -> Non
 
 def test_capture_by_two_workers_at_once_is_sent_once(house: DrawingHouse) -> None:
     together = threading.Barrier(2, timeout=30)
-    house.captures.before = lambda: together.wait() and None
+
+    def meet() -> None:
+        together.wait()
+
+    house.captures.before = meet
     house.work_until_capture()
     threads = [threading.Thread(target=house.capture_again) for _ in range(2)]
     for thread in threads:

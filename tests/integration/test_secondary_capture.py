@@ -180,7 +180,7 @@ def test_capture_of_too_many_frames_is_refused_by_name(made: Made) -> None:
             return super().write(value) + (200 << 20)
 
     report = calf_report(findings=made.findings)
-    with pytest.raises(InputRejected, match="Of 5 frames 3 fill 512 MiB") as refused:
+    with pytest.raises(InputRejected, match="Of 5 frames 2 fill 384 MiB") as refused:
         render_capture(report, "sc.1", 1, instance("2.25.1"), "wrist_hand", made.masks, made.cine, Long())
     assert refused.value.reason == "capture_too_large"
 

@@ -26,7 +26,7 @@ from service.errors import InputRejected
 
 SECONDARY_CAPTURE = str(MultiFrameTrueColorSecondaryCaptureImageStorage)
 #: Of the encoded frames together: PostgreSQL keeps no value of a gigabyte, and few PACS take one.
-MAXIMUM_BYTES = 512 << 20
+MAXIMUM_BYTES = 384 << 20
 
 _SERIES_NUMBER = 9700
 _QUALITY = 90
