@@ -14,7 +14,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGBaseline8Bit
 from scipy import ndimage
 
-from service.core.cine import Cine, Compression, Pixels, TimeAxis
+from service.core.cine import Box, Cine, Compression, Pixels, TimeAxis
 from service.core.findings import Finding
 from service.core.masks import MaskKeeper, Masks
 from service.core.render.capture import SECONDARY_CAPTURE, render_capture
@@ -132,6 +132,20 @@ def test_capture_outlines_the_nerve_in_its_colour(made: Made) -> None:
     shown, source = frame[: made.cine.rows, : made.cine.columns], made.cine.picture(2)
     assert np.abs(shown[edge].mean(0) - expected).max() < 40
     assert np.abs(shown[inside].astype(int) - source[inside]).max() < 40
+
+
+def test_capture_leaves_what_lies_beside_the_sector_as_it_is(made: Made) -> None:
+    layout = made.masks.layout
+    box = Box(layout.box.x0 + 40, layout.box.y0 + 25, layout.box.x1 + 40, layout.box.y1 + 25)
+    rows, columns = layout.rows + 50, layout.columns + 60
+    moved = replace(made.masks, layout=replace(layout, box=box, rows=rows, columns=columns))
+    console: Pixels = np.random.default_rng(1).integers(0, 256, (rows, columns, 3), np.uint8)
+    painter = FramePainter(rows=rows, columns=columns, number_of_frames=5, masks=moved, findings=())
+    changed = (painter.paint(2, console)[:rows, :columns] != console).any(-1)
+    inside = np.zeros_like(changed)
+    inside[box.y0 : box.y1, box.x0 : box.x1] = True
+    assert changed[inside].any()
+    assert not changed[~inside].any()
 
 
 def test_capture_draws_the_lines_of_the_evidence_on_their_frame_only() -> None:
