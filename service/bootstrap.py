@@ -6,6 +6,7 @@ Parts are imported where they are made: a listener must not carry renderers, dec
 import hashlib
 import importlib.metadata
 import json
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.usual_arrival import PostgresArrivals
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
+from service.core.cine import Cine
 from service.core.compose import Software
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
@@ -149,7 +151,11 @@ class Service:
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
             shadow_models=self._shadow_models(),
+            capture=self._capture_stored if self._is_wanted("sc") else None,
         )
+
+    def _is_wanted(self, kind: str) -> bool:
+        return any(kind in destination.kinds for destination in self.settings.destinations)
 
     def _renderers(self) -> Mapping[str, Renderer]:
         """SR and key images are kept of every report; of the others those that some destination wants."""
@@ -215,6 +221,25 @@ class Service:
             content = render_segmentation(report, kind, number, known[uid], analysis, Masks.from_bytes(packed))
             rendered.append(_dicom_object(report, kind, SEGMENTATION, content))
         return rendered
+
+    def capture(
+        self, report: Report, kind: str, instance: InstanceAttributes, analysis: str, masks: bytes | None, cine: Cine
+    ) -> RenderedObject:
+        """A Secondary Capture of one cine, `sc.1` for example; encoded frames lie in a temporary file meanwhile.
+
+        Raises InputRejected, Unavailable.
+        """
+        from service.core.masks import Masks
+        from service.core.render.capture import SECONDARY_CAPTURE, render_capture
+
+        drawn = None if masks is None else Masks.from_bytes(masks)
+        try:
+            with tempfile.TemporaryFile() as scratch:
+                number = int(kind.partition(".")[2])
+                content = render_capture(report, kind, number, instance, analysis, drawn, cine, scratch)
+        except OSError as error:
+            raise Unavailable(f"No temporary file can be written: {error.strerror}.", reason="temporary_file") from error
+        return _dicom_object(report, kind, SECONDARY_CAPTURE, content)
 
     @cached_property
     def fhir(self) -> "FhirRendering":
@@ -290,6 +315,11 @@ class Service:
     def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> Rendered:
         pictures = {analysis.sop_instance_uid: analysis.picture for analysis in analyses if analysis.picture is not None}
         return [self.encapsulated_pdf(report, _attributes(instances), pictures)]
+
+    def _capture_stored(
+        self, report: Report, kind: str, instance: StoredInstance, analysis: StoredAnalysis, cine: Cine
+    ) -> RenderedObject:
+        return self.capture(report, kind, instance.attributes, analysis.analysis_name, analysis.masks, cine)
 
     def _render_segmentations(
         self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]

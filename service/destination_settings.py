@@ -13,8 +13,9 @@ from service.core.standard_webhooks import key_of
 from service.setting_types import AeTitle, Port, Seconds, Section
 
 #: `sr` the structured report, or `comprehensive_sr` for a PACS that takes no Comprehensive 3D SR; `ko` the key images of a
-#: report that has some; `pdf` the report as Encapsulated PDF; `seg` a segmentation of each cine.
-DicomKind = Literal["sr", "comprehensive_sr", "ko", "pdf", "seg"]
+#: report that has some; `pdf` the report as Encapsulated PDF; `seg` a segmentation of each cine; `sc` each cine as a
+#: Secondary Capture with the results burned in, for a PACS that shows nothing else.
+DicomKind = Literal["sr", "comprehensive_sr", "ko", "pdf", "seg", "sc"]
 _USUAL_KINDS: tuple[DicomKind, ...] = ("sr", "ko")
 #: A name, or an address.
 _HOST = re.compile(r"[a-z0-9._:-]+")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
+from service.core.cine import Cine
 from service.core.comparison import compare
 from service.core.compose import Gaps, Software, compose
 from service.core.evidence import draw_evidence, not_measured
@@ -16,6 +17,7 @@ from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import LIVE_MANUFACTURER, InstanceAttributes
 from service.core.masks import MaskKeeper
+from service.core.render.drawn_frame import drew_something
 from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
@@ -39,6 +41,10 @@ from service.ports import (
 _ENDED_WELL = ("done", "rejected")
 #: Renders one kind of object from a report, the instances that it rests on and what was made of them.
 Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]], Sequence[RenderedObject]]
+#: Draws what a report says of one analysis of one cine into a capture of that kind.
+Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], RenderedObject]
+#: Kinds of captures begin so: `sc.1`.
+_CAPTURE = "sc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,8 @@ class Flow:
     software: Software
     #: Versions of models, by name, that run beside the served ones; what they say is kept and never sent.
     shadow_models: Mapping[str, str] = field(default_factory=dict)
+    #: None where no destination wants captures.
+    capture: Capture | None = None
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
@@ -193,6 +201,32 @@ class Flow:
             for made in rendered:
                 unit.reports.save_rendered(made)
             self._open_deliveries(unit, report, [made.kind for made in rendered], held=study.identity_hold)
+            self._ask_for_captures(unit, report, analyses)
+
+    def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
+        """Draw what a report says of one analysis of one cine into its frames, outside any transaction, and send it.
+
+        Nothing is made for a report that another version took the place of, or will. Raises InputRejected, NotFound, Unavailable.
+        """
+        with self.units() as unit:
+            report = unit.reports.get(report_id)
+            instance = unit.instances.get(instance_id)
+            analysis = unit.analyses.get(instance_id, analysis_name)
+            if self.capture is None or analysis is None or not self._wants_capture(unit, report, analysis, kind):
+                return
+        with self.reader.open(self.store.path(instance.storage_key)) as cine:
+            made = self.capture(report, kind, instance, analysis, cine)
+        with self.units() as unit:
+            study = unit.studies.lock(report.study.study_instance_uid)
+            now = unit.analyses.get(instance_id, analysis_name)
+            if now is not None and self._wants_capture(unit, report, now, kind):
+                unit.reports.save_rendered(made)
+                self._open_deliveries(unit, report, [kind], held=study.identity_hold)
+
+    def give_up_capture(self, report_id: str, kind: str, reason: str) -> None:
+        """The job is a dead letter, and says why; nothing waits for it."""
+        with self.units() as unit:
+            unit.reports.save_failure(report_id, kind, reason)
 
     def acknowledge_identity(self, study_instance_uid: str) -> None:
         """A person confirms a changed identity: the deliveries that waited for it go. Raises NotFound."""
@@ -394,6 +428,22 @@ class Flow:
                 unit.outbox.open(report.report_id, destination.name, kind, state="held" if held else "pending")
                 if not held:
                     unit.jobs.deliver_report(report.report_id, destination.name, kind)
+
+    def _ask_for_captures(self, unit: UnitOfWork, report: Report, analyses: Sequence[StoredAnalysis]) -> None:
+        """One for each analysis that drew something, of one cine each; they need pixels, and so a step of their own."""
+        if self.capture is None or not any(_CAPTURE in destination.kinds for destination in self.destinations.values()):
+            return
+        drawn = [analysis for analysis in analyses if drew_something(analysis.masks, analysis.findings)]
+        for number, one in enumerate(drawn, start=1):
+            unit.jobs.capture_cine(report.report_id, one.instance_id, one.analysis_name, f"{_CAPTURE}.{number}")
+
+    def _wants_capture(self, unit: UnitOfWork, report: Report, analysis: StoredAnalysis, kind: str) -> bool:
+        """Not one that is there, nor of a report that is not the newest, or whose analysis was asked for anew since."""
+        study = unit.studies.lock(report.study.study_instance_uid)
+        obstacle = self._obstacle(unit, report, study)
+        is_superseded = obstacle is not None and obstacle[0] == "superseded"
+        is_as_reported = analysis.state != "queued" and all(finding in report.findings for finding in analysis.findings)
+        return is_as_reported and not is_superseded and not unit.reports.is_rendered(report.report_id, kind)
 
     def _obstacle(self, unit: UnitOfWork, report: Report, study: StudyState) -> tuple[str, str] | None:
         """Why a report must not be sent now, as a state and a sentence: it may have waited long for its destination."""

@@ -188,6 +188,9 @@ class JobQueue(Protocol):
     def compose_report(self, study_instance_uid: str) -> None:
         """Compose the next report version of a study."""
 
+    def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
+        """Draw what a report says of one analysis of one cine into a capture of it."""
+
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
         """Send one rendered object to one destination."""
 
@@ -294,6 +297,12 @@ class ReportRows(Protocol):
 
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""
+
+    def is_rendered(self, report_id: str, kind: str) -> bool:
+        """Whether an object of a kind is kept."""
+
+    def save_failure(self, report_id: str, kind: str, reason: str) -> None:
+        """Why an object of a kind was not made; the newest reason is kept."""
 
 
 class OutboxRows(Protocol):

@@ -130,7 +130,10 @@ class _OpenCine:
             laterality=header.laterality,
             is_colour=header.is_colour,
             frames=self._frames,
+            is_anonymous=header.is_anonymous,
+            compressions=header.compressions,
             picture=self._picture,
+            all_pictures=lambda: self._resumed(lambda decoder, header, first: decoder.pictures(header, first)),
             pixel_sha256=self._digest,
         )
 
@@ -143,18 +146,23 @@ class _OpenCine:
             self._reader.give_back(decoder)
 
     def _frames(self) -> Iterator[Frame]:
-        """In order; a decoder that dies is replaced once, and the pass goes on where it stopped."""
+        for item in self._resumed(lambda decoder, header, first: decoder.frames(header, first)):
+            if isinstance(item, str):
+                self._pixel_sha256 = item
+            else:
+                yield item
+
+    def _resumed(self, begin: Callable[[Decoder, CineHeader, int], Iterator[_Answer]]) -> Iterator[_Answer]:
+        """A pass that `begin` begins at a frame; a decoder that dies is replaced once, and the pass goes on where it stopped."""
         wanted = 1
         failures = 0
         while True:
             try:
                 with self._borrowed() as (decoder, header):
-                    for item in decoder.frames(header, wanted):
-                        if isinstance(item, str):
-                            self._pixel_sha256 = item
-                            return
+                    for item in begin(decoder, header, wanted):
                         yield item
-                        wanted, failures = item.number + 1, 0
+                        wanted, failures = wanted + 1, 0
+                    return
             except DecoderCrashed as error:
                 failures += 1
                 if failures == _TRIES:

@@ -93,19 +93,19 @@ class Decoder:
         """Frames from `first` in order, then the SHA-256 of the pixel data. Closing the iterator stops the pass."""
         self._request("frames", first)
         box = header.region.box
-        is_over = False
-        try:
+        with self._stopped_early():
             for number in range(first, header.number_of_frames + 1):
                 yield Frame(number, self._array("frame", number, (box.height, box.width)))
             head, _ = self._answer()
-            is_over = True
-            yield _hexadecimal(head)
-        except (InputRejected, DecoderCrashed):
-            is_over = True
-            raise
-        finally:
-            if not is_over:
-                self._stop()
+        yield _hexadecimal(head)
+
+    def pictures(self, header: CineHeader, first: int) -> Iterator[Pixels]:
+        """Whole frames from `first` in order, (rows, columns, 3) RGB. Closing the iterator stops the pass."""
+        self._request("pictures", first)
+        with self._stopped_early():
+            for number in range(first, header.number_of_frames + 1):
+                yield self._array("frame", number, (header.rows, header.columns, 3))
+            self._answer()
 
     def picture(self, header: CineHeader, number: int) -> Pixels:
         """Raises InputRejected, DecoderCrashed."""
@@ -131,6 +131,17 @@ class Decoder:
         if self._answers >= 0:
             os.close(self._answers)
             self._answers = -1
+
+    @contextlib.contextmanager
+    def _stopped_early(self) -> Iterator[None]:
+        """A pass that is left before its end is stopped; one that failed has ended by itself."""
+        try:
+            yield
+        except (InputRejected, DecoderCrashed):
+            raise
+        except BaseException:
+            self._stop()
+            raise
 
     def _stop(self) -> None:
         """End a pass that nobody reads any more; a process that does not listen is ended instead."""

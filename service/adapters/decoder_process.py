@@ -159,6 +159,8 @@ class _Server:
             self._open(descriptors[0])
         elif words[0] == "frames":
             self._frames(int(words[2]))
+        elif words[0] == "pictures":
+            self._pictures(int(words[2]))
         elif words[0] == "picture":
             self._picture(int(words[2]))
         elif words[0] == "digest":
@@ -188,17 +190,26 @@ class _Server:
         write_all(self._answers, encode_head({"opened": True}, len(payload)), payload)
 
     def _frames(self, first: int) -> None:
-        """Luminance of every frame from `first`; looks for `stop` between them."""
+        """Luminance of every frame from `first`."""
         opened = self._opened()
         opened.digest.start()
-        box = opened.header.region.box
-        for number, pixels in _luminances(opened, first):
+        if self._send_all(_luminances(opened, first)):
+            self._say(end=True, pixel_sha256=opened.digest.result())
+
+    def _pictures(self, first: int) -> None:
+        """RGB of every whole frame from `first`."""
+        if self._send_all(_whole_frames(self._opened(), first)):
+            self._say(end=True)
+
+    def _send_all(self, frames: Iterator[tuple[int, Pixels]]) -> bool:
+        """Looks for `stop` between them; False when it came."""
+        for number, pixels in frames:
             if select.select([self._requests], [], [], 0)[0]:
                 self._say(stopped=True)
-                return
-            head = encode_head({"frame": number, "rows": box.height, "columns": box.width}, pixels.size)
-            write_all(self._answers, head, pixels.data)
-        self._say(end=True, pixel_sha256=opened.digest.result())
+                return False
+            whole = np.ascontiguousarray(pixels)
+            write_all(self._answers, encode_head({"frame": number}, whole.size), whole.data)
+        return True
 
     def _picture(self, number: int) -> None:
         opened = self._opened()
@@ -231,6 +242,15 @@ def _luminances(opened: _OpenFile, first: int) -> Iterator[tuple[int, Pixels]]:
         return
     for number in range(first, opened.header.number_of_frames + 1):
         yield number, decode_luminance(opened.source.read_frame(number), opened.source.pixel_format, box)
+
+
+def _whole_frames(opened: _OpenFile, first: int) -> Iterator[tuple[int, Pixels]]:
+    """RGB, from `first`; a video is decoded once."""
+    if isinstance(opened.source, VideoFragments):
+        yield from ((number, frame) for number, frame in _video(opened, opened.source) if number >= first)
+        return
+    for number in range(first, opened.header.number_of_frames + 1):
+        yield number, decode_picture(opened.source.read_frame(number), opened.source.pixel_format)
 
 
 def _picture(opened: _OpenFile, wanted: int) -> Pixels:

@@ -8,7 +8,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
 from service.adapters import cursors
-from service.adapters.jobs import ANALYSE_INSTANCE, COMPARE_PIXELS, COMPLETE_STUDY, COMPOSE_REPORT, DELIVER_REPORT
+from service.adapters.jobs import (
+    ANALYSE_INSTANCE,
+    CAPTURE_CINE,
+    COMPARE_PIXELS,
+    COMPLETE_STUDY,
+    COMPOSE_REPORT,
+    DELIVER_REPORT,
+)
 from service.adapters.postgres import vendor_errors_translated
 from service.errors import NotFound
 from service.views import EventPosition, JobPage, JobState, JobView, ServiceEvent
@@ -42,6 +49,9 @@ _SELECT = f"""
                WHEN '{ANALYSE_INSTANCE}' THEN (
                    SELECT failure FROM analyses
                    WHERE instance_id = (j.args->>'instance_id')::bigint AND analysis_name = j.args->>'analysis_name')
+               WHEN '{CAPTURE_CINE}' THEN (
+                   SELECT reason FROM rendering_failures WHERE j.status = 'failed'
+                       AND report_id = j.args->>'report_id' AND kind = j.args->>'kind')
                WHEN '{DELIVER_REPORT}' THEN (
                    SELECT last_error FROM deliveries WHERE report_id = j.args->>'report_id'
                        AND destination = j.args->>'destination' AND kind = j.args->>'kind')
@@ -82,6 +92,7 @@ _EVENT_NAMES: Mapping[tuple[str, str], str] = {
     (COMPLETE_STUDY, "failed"): "completion_failed",
     (COMPOSE_REPORT, "succeeded"): "report_ready",
     (COMPOSE_REPORT, "failed"): "report_failed",
+    (CAPTURE_CINE, "failed"): "capture_failed",
     (DELIVER_REPORT, "succeeded"): "delivered",
     (DELIVER_REPORT, "failed"): "delivery_failed",
 }

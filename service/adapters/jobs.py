@@ -14,6 +14,7 @@ SHADOW_ANALYSIS = "sonomyo.shadow_analysis"
 COMPARE_PIXELS = "sonomyo.compare_pixels"
 COMPLETE_STUDY = "sonomyo.complete_study"
 COMPOSE_REPORT = "sonomyo.compose_report"
+CAPTURE_CINE = "sonomyo.capture_cine"
 DELIVER_REPORT = "sonomyo.deliver_report"
 
 #: Queue of each task: long work and waiting for peers never hold up the short steps.
@@ -23,6 +24,7 @@ QUEUES = {
     SHADOW_ANALYSIS: "shadow",
     COMPLETE_STUDY: "flow",
     COMPOSE_REPORT: "flow",
+    CAPTURE_CINE: "capture",
     DELIVER_REPORT: "delivery",
 }
 
@@ -79,6 +81,14 @@ class PostgresJobQueue:
     def compose_report(self, study_instance_uid: str) -> None:
         """Compose the next report version."""
         self._defer(COMPOSE_REPORT, {"study_instance_uid": study_instance_uid}, queueing_lock=f"compose:{study_instance_uid}")
+
+    def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
+        """Draw what a report says of one analysis of one cine into a capture of it."""
+        self._defer(
+            CAPTURE_CINE,
+            {"report_id": report_id, "instance_id": instance_id, "analysis_name": analysis_name, "kind": kind},
+            queueing_lock=f"capture:{report_id}:{kind}",
+        )
 
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
         """Send one rendered object to one destination."""

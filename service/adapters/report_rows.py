@@ -1,14 +1,17 @@
-"""Rows of `reports`, `report_pictures` and `rendered_objects`: immutable, a trigger refuses UPDATE and DELETE."""
+"""Rows of `reports`, `report_pictures` and `rendered_objects`: immutable, a trigger refuses UPDATE and DELETE.
+
+Rows of `rendering_failures` stand beside them, and are not.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, Text, bindparam, select, text
+from sqlalchemy import Select, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from service.adapters.jobs import delivery_lock
-from service.adapters.tables import DeliveryRow, RenderedRow, ReportPictureRow, ReportRow
+from service.adapters.tables import DeliveryRow, RenderedRow, RenderingFailureRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
 from service.core.report import Delivery, Report, StudyHeader
 from service.errors import Conflict, NotFound
@@ -126,6 +129,19 @@ class PostgresReportRows:
             report_id=row.report_id,
             media_type=row.media_type,
             content=row.content,
+        )
+
+    def is_rendered(self, report_id: str, kind: str) -> bool:
+        """Whether an object of a kind is kept."""
+        found = select(RenderedRow.kind).where(RenderedRow.report_id == report_id, RenderedRow.kind == kind)
+        return self._session.execute(found).one_or_none() is not None
+
+    def save_failure(self, report_id: str, kind: str, reason: str) -> None:
+        """Why an object of a kind was not made; the newest reason is kept."""
+        statement = insert(RenderingFailureRow).values(report_id=report_id, kind=kind, reason=reason)
+        key = [RenderingFailureRow.report_id, RenderingFailureRow.kind]
+        self._session.execute(
+            statement.on_conflict_do_update(index_elements=key, set_={"reason": reason, "created_at": func.now()})
         )
 
     def _read(self, row: ReportRow) -> Report:

@@ -54,6 +54,9 @@ _MAY_GO = """
     AND NOT EXISTS (SELECT FROM instances i JOIN procrastinate_jobs j
         ON j.task_name = 'sonomyo.compare_pixels' AND j.status IN ('todo', 'doing') AND (j.args ->> 'instance_id')::bigint = i.id
         WHERE i.study_instance_uid = s.study_instance_uid)
+    AND NOT EXISTS (SELECT FROM instances i JOIN procrastinate_jobs j
+        ON j.task_name = 'sonomyo.capture_cine' AND j.status IN ('todo', 'doing') AND (j.args ->> 'instance_id')::bigint = i.id
+        WHERE i.study_instance_uid = s.study_instance_uid)
 """
 _OLDEST = text(
     f"SELECT s.study_instance_uid FROM studies s WHERE {_MAY_GO} ORDER BY s.last_received_at, s.study_instance_uid LIMIT :most"  # noqa: S608 - a constant

@@ -228,6 +228,17 @@ class RenderedRow(Row):
     __table_args__ = (UniqueConstraint("report_id", "kind"),)
 
 
+class RenderingFailureRow(Row):
+    """Why an object of a report was not made: what its dead letter says. One that was made since has it no less."""
+
+    __tablename__ = "rendering_failures"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.report_id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class DeliveryRow(Row):
     """The outbox: one rendered object on its way to one destination."""
 

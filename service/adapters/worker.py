@@ -16,6 +16,7 @@ from procrastinate.jobs import Job, Status
 
 from service.adapters.jobs import (
     ANALYSE_INSTANCE,
+    CAPTURE_CINE,
     COMPARE_PIXELS,
     COMPLETE_STUDY,
     COMPOSE_REPORT,
@@ -113,6 +114,7 @@ def make_worker_app(*, flow: Flow, steps: Steps, database_url: str, maximum_atte
     app = App(connector=PsycopgConnector(conninfo=database_url, min_size=1, max_size=8))
     retry = RetryByClass(maximum_attempts)
     _add_analysis(app, flow, steps, retry)
+    _add_capture(app, flow, steps, retry)
     _add_delivery(app, flow, steps, RetryByClass(DELIVERY_ATTEMPTS))
 
     _add_step(app, COMPARE_PIXELS, flow.compare_pixels, steps, retry)
@@ -141,6 +143,17 @@ def _add_analysis(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> No
         except Exception as error:
             if retry.is_last(error, context):
                 await steps.run(flow.give_up_analysis, instance_id, analysis_name, explain_failure(error))
+            raise
+
+
+def _add_capture(app: App, flow: Flow, steps: Steps, retry: RetryByClass) -> None:
+    @app.task(name=CAPTURE_CINE, queue=QUEUES[CAPTURE_CINE], retry=retry, pass_context=True)
+    async def capture_cine(context: JobContext, *, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
+        try:
+            await steps.run(flow.capture_cine, report_id, instance_id, analysis_name, kind)
+        except Exception as error:
+            if retry.is_last(error, context):
+                await steps.run(flow.give_up_capture, report_id, kind, explain_failure(error))
             raise
 
 
@@ -188,7 +201,7 @@ def run_worker(
     False when a step overran its deadline: its thread still runs, and the process has to end without waiting for it.
     """
     loop = asyncio.new_event_loop()
-    threads = ThreadPoolExecutor(max_workers=concurrency + 6, thread_name_prefix="task")
+    threads = ThreadPoolExecutor(max_workers=concurrency + 7, thread_name_prefix="task")
     loop.set_default_executor(threads)
     try:
         loop.run_until_complete(_run(flow, app, steps, queues, concurrency, maximum_attempts, ready))
@@ -212,7 +225,8 @@ async def _run(
     groups = [
         (sorted(wanted & {"analysis"}), concurrency),
         (sorted(wanted & {"shadow"}), 1),
-        (sorted(wanted - {"analysis", "shadow"}), 4),
+        (sorted(wanted & {"capture"}), 1),
+        (sorted(wanted - {"analysis", "shadow", "capture"}), 4),
     ]
     async with app.open_async():
         tasks = [asyncio.create_task(_work(app, names, count)) for names, count in groups if names]
@@ -284,6 +298,8 @@ def _give_up(flow: Flow, job: Job) -> None:
     reason = "worker_died: no attempt is left, and the worker of the last one died"
     if job.task_name == ANALYSE_INSTANCE:
         flow.give_up_analysis(int(str(arguments["instance_id"])), str(arguments["analysis_name"]), reason)
+    elif job.task_name == CAPTURE_CINE:
+        flow.give_up_capture(str(arguments["report_id"]), str(arguments["kind"]), reason)
     elif job.task_name == DELIVER_REPORT:
         report_id, destination, kind = (str(arguments[name]) for name in ("report_id", "destination", "kind"))
         flow.give_up_delivery(report_id, destination, kind, reason, final=True)

@@ -55,7 +55,7 @@ def send_command(
 def analyze_command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
-    output: Annotated[Path, typer.Option("-o", help="Folder for report.json, report.html and sr.dcm.")],
+    output: Annotated[Path, typer.Option("-o", help="Folder for report.json, report.html, sr.dcm and the like.")],
     analysis: Annotated[str | None, typer.Option(help="Run this one, whatever the rules say.")] = None,
 ) -> None:
     """Analyse one file with the same core, without a database."""

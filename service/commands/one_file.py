@@ -14,6 +14,7 @@ from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
 from service.core.masks import MaskKeeper
+from service.core.render.drawn_frame import drew_something
 from service.core.report import Report, StudyHeader
 from service.core.routing import select_analyses
 from service.errors import InputRejected, NotFound, NotMeasurable
@@ -35,7 +36,7 @@ def plan(service: Service, file: Path, wanted: str | None) -> Plan:
 
 
 def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
-    """Write report.json, report.html, report.pdf, sr.dcm and, where there are some, ko.dcm and seg.dcm into `output`.
+    """Write report.json, report.html, report.pdf, sr.dcm and, where there are some, ko.dcm, seg.dcm and sc.dcm into `output`.
 
     The folder is there. Raises Unavailable, ModelContractError.
     """
@@ -43,12 +44,17 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
     findings: list[Finding] = []
     picture: bytes | None = None
     masks: list[tuple[str, str, bytes]] = []
+    drawn: list[tuple[str, bytes | None]] = []
     for analysis in plan.analyses:
         keeper = MaskKeeper()
         made, picture = _analyse(service, analysis, plan.file, attributes.sop_instance_uid, keeper)
         findings.extend(made)
-        if (kept := keeper.kept()) is not None:
-            masks.append((attributes.sop_instance_uid, analysis.name, kept.to_bytes()))
+        kept = keeper.kept()
+        packed = None if kept is None else kept.to_bytes()
+        if packed is not None:
+            masks.append((attributes.sop_instance_uid, analysis.name, packed))
+        if drew_something(packed, made):
+            drawn.append((analysis.name, packed))
     report = compose(
         report_id=new_report_id(),
         study=_header(attributes),
@@ -66,6 +72,11 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
     for number, segmentation in enumerate(service.segmentations(report, [attributes], masks)):
         name = "seg.dcm" if number == 0 else f"seg-{number + 1}.dcm"
         (output / name).write_bytes(segmentation.content)
+    for number, (analysis_name, packed) in enumerate(drawn, start=1):
+        name = "sc.dcm" if number == 1 else f"sc-{number}.dcm"
+        with service.reader.open(plan.file) as cine:
+            capture = service.capture(report, f"sc.{number}", attributes, analysis_name, packed, cine)
+        (output / name).write_bytes(capture.content)
     return report
 
 

@@ -44,7 +44,9 @@ def listener_command(context: typer.Context) -> None:
 
 def worker_command(
     context: typer.Context,
-    queues: Annotated[str | None, typer.Option(help="Comma-separated: analysis, shadow, flow, delivery. All by default.")] = None,
+    queues: Annotated[
+        str | None, typer.Option(help="Comma-separated: analysis, shadow, flow, capture, delivery. All by default.")
+    ] = None,
 ) -> None:
     """An analysis worker; run as many as there are cores or GPUs to feed."""
     from service.commands.working import run_worker_role

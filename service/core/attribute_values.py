@@ -61,6 +61,16 @@ def read_text(dataset: Dataset, keyword: str) -> str | None:
     return text or None
 
 
+def read_texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values as trimmed text; none when absent, empty or malformed."""
+    try:
+        value = dataset.get(keyword)
+        listed = [value] if isinstance(value, str) else list(value or ())
+        return tuple(text for item in listed if (text := str(item).strip(" \0")))
+    except _MALFORMED:
+        return ()
+
+
 def read_items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """The items of a sequence; empty when absent or malformed."""
     try:

@@ -71,6 +71,14 @@ class TimeAxis:
         return None if self.seconds is None else self.seconds[frame_number - 1]
 
 
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A lossy compression that the pixels went through: its standard, and how much smaller it made them (PS3.3 C.7.6.1.1.5)."""
+
+    method: str
+    ratio: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CineHeader:
     """What is known of a cine before any frame is decoded."""
@@ -84,6 +92,10 @@ class CineHeader:
     laterality: Literal["left", "right"] | None = None
     #: Stored with three samples a pixel or a palette; the picture may be grey all the same.
     is_colour: bool = False
+    #: Burned In Annotation is NO: nothing in the pixels says whose they are.
+    is_anonymous: bool = False
+    #: Those that the header tells of, oldest first.
+    compressions: tuple[Compression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +124,15 @@ class Cine:
     laterality: Literal["left", "right"] | None = None
     #: Stored with three samples a pixel or a palette; the picture may be grey all the same.
     is_colour: bool = False
+    #: Burned In Annotation is NO: nothing in the pixels says whose they are.
+    is_anonymous: bool = False
+    #: Those that the header tells of, oldest first.
+    compressions: tuple[Compression, ...] = ()
+    #: All whole frames in one pass; None where one at a time is as quick.
+    all_pictures: Callable[[], Iterator[Pixels]] | None = None
+
+    def pictures(self) -> Iterator[Pixels]:
+        """Every frame in order as `picture` gives it; each call decodes anew, and one frame at a time is in memory."""
+        if self.all_pictures is not None:
+            return self.all_pictures()
+        return (self.picture(number) for number in range(1, self.number_of_frames + 1))

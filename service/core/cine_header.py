@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydicom.dataset import Dataset
 
-from service.core.attribute_values import is_present, read_integer, read_text
-from service.core.cine import CineHeader
+from service.core.attribute_values import is_present, read_integer, read_numbers, read_text, read_texts
+from service.core.cine import CineHeader, Compression
 from service.core.regions import choose_region
 from service.core.time_axis import read_time_axis
 from service.errors import InputRejected
@@ -32,6 +32,8 @@ def read_cine_header(dataset: Dataset) -> CineHeader:
         time_axis=read_time_axis(dataset, number_of_frames=number_of_frames),
         laterality=_laterality(dataset),
         is_colour=_is_colour(dataset),
+        is_anonymous=read_text(dataset, "BurnedInAnnotation") == "NO",
+        compressions=_compressions(dataset),
     )
 
 
@@ -65,3 +67,14 @@ def _is_colour(dataset: Dataset) -> bool:
 def _laterality(dataset: Dataset) -> Literal["left", "right"] | None:
     sides: dict[str, Literal["left", "right"]] = {"L": "left", "R": "right"}
     return sides.get(read_text(dataset, "ImageLaterality") or read_text(dataset, "Laterality") or "")
+
+
+def _compressions(dataset: Dataset) -> tuple[Compression, ...]:
+    """None where methods and ratios do not pair: half of them would say less than nothing."""
+    methods, ratios = (
+        read_texts(dataset, "LossyImageCompressionMethod"),
+        read_numbers(dataset, "LossyImageCompressionRatio") or (),
+    )
+    if len(methods) != len(ratios):
+        return ()
+    return tuple(Compression(method, ratio) for method, ratio in zip(methods, ratios, strict=True))

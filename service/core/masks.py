@@ -46,13 +46,17 @@ class MaskLayout:
         bits = np.unpackbits(np.frombuffer(zlib.decompress(packed), np.uint8), count=int(np.prod(self._shape)))
         return bits.reshape(self._shape).astype(np.bool_)
 
-    def in_frame(self, one: Bits) -> Bits:
-        """One segment's (height, width) in the stored frame (rows, columns), its edges between pixels interpolated."""
+    def in_sector(self, one: Bits) -> Bits:
+        """One segment's (height, width) in the sector of the stored frame (box.height, box.width), edges interpolated."""
         sector = Image.fromarray(one.astype(np.uint8) * np.uint8(255)).resize(
             (self.box.width, self.box.height), Image.Resampling.BILINEAR
         )
+        return np.asarray(sector) > 127  # noqa: PLR2004 - half
+
+    def in_frame(self, one: Bits) -> Bits:
+        """The same in the whole stored frame (rows, columns)."""
         frame = np.zeros((self.rows, self.columns), np.bool_)
-        frame[self.box.y0 : self.box.y1, self.box.x0 : self.box.x1] = np.asarray(sector) > 127  # noqa: PLR2004 - half
+        frame[self.box.y0 : self.box.y1, self.box.x0 : self.box.x1] = self.in_sector(one)
         return frame
 
 

@@ -20,7 +20,7 @@ import simplejpeg
 from pydicom.data import get_testdata_file
 
 from service.adapters.cine_decoder import FileCineReader
-from service.core.cine import Box, Cine
+from service.core.cine import Box, Cine, Compression
 from service.errors import InputRejected, NotFound
 from tests.cine_files import (
     BIG_ENDIAN,
@@ -141,6 +141,30 @@ def test_cine_gives_frames_again_and_again_and_pictures_between(reader: FileCine
     assert len(decoders()) == 1
 
 
+def test_cine_gives_all_its_pictures_in_one_pass(reader: FileCineReader, path: Path) -> None:
+    pixels = speckle(FRAMES, ROWS, COLUMNS, colours=3)
+    write_native(path, header_of(pixels), pixels.tobytes())
+    with reader.open(path) as cine:
+        for _ in range(2):
+            np.testing.assert_array_equal(np.stack(list(cine.pictures())), pixels)
+        assert [frame.number for frame in cine.frames()] == [1, 2, 3, 4, 5]
+
+
+def test_cine_says_what_its_header_says_of_identity_and_loss(reader: FileCineReader, path: Path) -> None:
+    pixels = speckle(1, ROWS, COLUMNS)
+    methods, ratios = ["ISO_10918_1", "ISO_15444_1"], ["8.5", "20"]
+    said = {"LossyImageCompressionMethod": methods, "LossyImageCompressionRatio": ratios, "BurnedInAnnotation": "NO"}
+    write_native(path, header_of(pixels, **said), pixels.tobytes())
+    with reader.open(path) as cine:
+        assert cine.is_anonymous
+        assert cine.compressions == (Compression("ISO_10918_1", 8.5), Compression("ISO_15444_1", 20))
+    half = {**said, "LossyImageCompressionMethod": methods[0], "BurnedInAnnotation": None}
+    write_native(path, header_of(pixels, **half), pixels.tobytes())
+    with reader.open(path) as cine:
+        assert not cine.is_anonymous
+        assert cine.compressions == ()
+
+
 @pytest.mark.parametrize("is_native", [True, False])
 def test_pixel_digest_is_that_of_the_value(reader: FileCineReader, path: Path, *, is_native: bool) -> None:
     pixels = speckle(FRAMES, ROWS, COLUMNS)
@@ -164,6 +188,9 @@ def test_pass_that_is_given_up_leaves_the_decoder_fit(reader: FileCineReader, pa
             frames = cine.frames()
             assert [frame.number for frame in islice(frames, 2)] == [1, 2]
             del frames
+            pictures = cine.pictures()
+            assert len(list(islice(pictures, 2))) == 2
+            del pictures
         assert sum(1 for _ in cine.frames()) == 40
     assert [process.pid for process in decoders()] == before
 
@@ -257,6 +284,7 @@ def test_h264_cine_streams_every_frame(reader: FileCineReader, path: Path, conta
     assert np.abs(decoded.astype(int) - pixels).mean() < 4
     with reader.open(path) as cine:
         assert np.abs(cine.picture(7)[..., 0].astype(int) - pixels[6]).mean() < 4
+        np.testing.assert_array_equal(list(cine.pictures())[6], cine.picture(7))
 
 
 def test_video_shorter_than_its_header_is_rejected(reader: FileCineReader, path: Path) -> None:
@@ -476,6 +504,10 @@ def test_decoder_killed_between_and_within_passes_is_replaced(reader: FileCineRe
             if frame.number in (3, 20):
                 decoders()[0].kill()
         assert numbers == list(range(1, 41))
+        for number, picture in enumerate(cine.pictures(), start=1):
+            np.testing.assert_array_equal(picture[..., 0], pixels[number - 1])
+            if number in (3, 20):
+                decoders()[0].kill()
     for process in decoders():
         process.kill()
         process.wait()

@@ -163,6 +163,7 @@ def test_analyze_from_any_folder_with_a_triton_of_its_own_leaves_only_the_result
         "report.pdf",
         "sr.dcm",
         "seg.dcm",
+        "sc.dcm",
     }
 
 

@@ -122,11 +122,15 @@ def test_age_signed_report_keeps_the_study(
             " SELECT 'sonomyo.compare_pixels', 'analysis', jsonb_build_object('instance_id', id), 'todo' FROM instances"
         ),
         (
+            "INSERT INTO procrastinate_jobs (task_name, queue_name, args, status)"
+            " SELECT 'sonomyo.capture_cine', 'capture', jsonb_build_object('instance_id', id), 'doing' FROM instances"
+        ),
+        (
             "WITH made AS (INSERT INTO associations (listener, peer_address) VALUES ('here', '127.0.0.1') RETURNING id)"
             " UPDATE instances SET association_id = made.id FROM made"
         ),
     ],
-    ids=["stale", "held", "wanted", "analysis queued", "comparison queued", "association open"],
+    ids=["stale", "held", "wanted", "analysis queued", "comparison queued", "capture under way", "association open"],
 )
 def test_age_unfinished_study_stays(
     units: UnitOfWorkFactory, engine: Engine, store: FileInstanceStore, make: Callable[..., Retention], change: str

@@ -79,11 +79,15 @@ def complete(document: Dataset, report: Report, used: Sequence[InstanceAttribute
     return finish(document, report)
 
 
-def finish(made: Dataset, report: Report) -> bytes:
-    """The identity as received and the report's own times; then the file."""
+def finish(made: Dataset, report: Report, *, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> bytes:
+    """The identity as received and the report's own times; then the file.
+
+    Another transfer syntax is one of encapsulated pixels, whose data set is Explicit VR Little Endian, too (PS3.5 A.4): it is
+    named in the head, and the caller puts Pixel Data behind.
+    """
     _identify(made, report.study)
     _date(made, report.created_at)
-    return _document_bytes(made)
+    return _document_bytes(made, transfer_syntax_uid)
 
 
 def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) -> list[InstanceAttributes]:
@@ -195,11 +199,11 @@ def _date(document: Dataset, created_at: datetime) -> None:
     document.ContentTime = document.InstanceCreationTime = time
 
 
-def _document_bytes(document: Dataset) -> bytes:
+def _document_bytes(document: Dataset, transfer_syntax_uid: str) -> bytes:
     head = encode_head(
         sop_class_uid=document.SOPClassUID,
         sop_instance_uid=document.SOPInstanceUID,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        transfer_syntax_uid=transfer_syntax_uid,
     )
     if hasattr(document, "file_meta"):
         del document.file_meta

@@ -11,25 +11,33 @@ from service.core.findings import Finding, Polyline
 from service.core.render.scoord import inside_image
 from service.core.report import RESEARCH_USE
 from service.core.wording import label
-from service.core.wrist_planes import BONES, TENDONS
+from service.core.wrist_planes import BONES, STRUCTURES, TENDONS
 
 #: Colours that people with any colour vision tell apart (Okabe and Ito), bright on dark ultrasound; names stand beside them.
 LINE_COLOURS = {
     "superficial_aponeurosis": (86, 180, 233),
     "deep_aponeurosis": (230, 159, 0),
     "fascicle": (240, 228, 66),
-    "aponeurosis": (86, 180, 233),
-    "muscle_belly": (0, 158, 115),
 }
 #: Of structures of the wrist, by what they are: there are more of them than colours that people tell apart.
 STRUCTURE_COLOURS = {
     **dict.fromkeys(sorted(BONES), (86, 180, 233)),
     **dict.fromkeys(sorted(TENDONS), (230, 159, 0)),
+    "aponeurosis": (86, 180, 233),
+    "muscle_belly": (0, 158, 115),
     "median_nerve": (240, 228, 66),
     "ulnar_nerve": (240, 228, 66),
     "ulnar_artery": (213, 94, 0),
 }
 _OTHER_COLOUR = (204, 121, 167)
+#: What a legend calls them: one word for each colour of the wrist.
+_KINDS = {
+    **dict.fromkeys(sorted(BONES), "Bone"),
+    **dict.fromkeys(sorted(TENDONS), "Tendon"),
+    **dict.fromkeys(("median_nerve", "ulnar_nerve"), "Nerve"),
+    "ulnar_artery": "Artery",
+    **dict.fromkeys(STRUCTURES[STRUCTURES.index("ulnar_artery") + 1 :], "Ligament, joint, pulley"),
+}
 _HALO = (0, 0, 0, 170)
 #: Lines are drawn this many times larger and shrunk, for Pillow draws hard edges.
 _SCALE = 3
@@ -67,6 +75,11 @@ def overlaid(picture: Pixels, lines: Sequence[Polyline]) -> Image.Image:
 def colour_of(name: str) -> tuple[int, int, int]:
     """The colour of a line by its label."""
     return LINE_COLOURS.get(name) or STRUCTURE_COLOURS.get(name, _OTHER_COLOUR)
+
+
+def kind_of(name: str) -> str:
+    """What a legend calls a line or a structure."""
+    return _KINDS.get(name) or label(name)
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, line: Polyline, *, stroke: float) -> None:
