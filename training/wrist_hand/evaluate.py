@@ -115,7 +115,7 @@ def table(found: dict[str, Any]) -> str:
                 f"{planes['expected_calibration_error']:.3f}" if planes else "",
                 *(_interval(part[dice]) for part in drawn for dice in ("mean_dice", "median_nerve_dice")),
             ]
-            lines.append("|" + "|".join(cells) + "|")
+            lines.append("|" + "|".join(cells + [""] * (len(heads) - len(cells))) + "|")
     return "\n".join(lines) + "\n"
 
 
