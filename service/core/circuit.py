@@ -4,8 +4,9 @@ After each pause there is one trial, instead of one by each object that waits.
 """
 
 FAILURES_BEFORE_A_PAUSE = 5
-FIRST_PAUSE_SECONDS = 30.0
-LONGEST_PAUSE_SECONDS = 900.0
+FIRST_PAUSE_SECONDS = 10.0
+#: A trial a minute costs nobody anything, and nobody waits longer for a destination that is back.
+LONGEST_PAUSE_SECONDS = 60.0
 #: Beyond it a pause is the longest for certain; two to the power of all failures is no number to work with.
 _MOST_DOUBLINGS = 10
 

@@ -142,6 +142,7 @@ def is_dicom(path: Path) -> bool:
         return file.read(4) == b"DICM"
 
 
+@pytest.mark.timeout(300)
 def test_orthanc_routing_everything_back_ends_with_one_report_and_one_object_of_each_kind(
     service: RunningService, orthanc_port: int, tmp_path: Path
 ) -> None:
@@ -150,10 +151,10 @@ def test_orthanc_routing_everything_back_ends_with_one_report_and_one_object_of_
         orthanc.post("/instances", content=path.read_bytes()).raise_for_status()
         service.report(study_of(path))
         structured, pages, segmentations = (
-            poll(partial(instances_in, orthanc, study_of(path), kind), timeout_seconds=60, what=f"{kind} in Orthanc")
+            poll(partial(instances_in, orthanc, study_of(path), kind), timeout_seconds=120, what=f"{kind} in Orthanc")
             for kind in (COMPREHENSIVE_3D_SR, ENCAPSULATED_PDF, SEGMENTATION)
         )
-        poll(lambda: len(returned_instances(service, study_of(path))) == 3, timeout_seconds=60, what="all of them coming back")
+        poll(lambda: len(returned_instances(service, study_of(path))) == 3, timeout_seconds=120, what="all of them coming back")
         assert (len(structured), len(pages), len(segmentations)) == (1, 1, 1)
         labels = orthanc.get(f"/instances/{segmentations[0]}/simplified-tags").json()["SegmentSequence"]
         assert [label["SegmentLabel"] for label in labels] == ["Aponeurosis", "Fascicle", "Muscle belly"]

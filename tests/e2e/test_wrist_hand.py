@@ -15,6 +15,9 @@ from tests.e2e.orthanc import running_orthanc
 from tests.e2e.sending import findings, send, study_of
 from tests.running import RunningService, poll
 
+#: With the examination, its analysis and the pause of a destination that was away before.
+pytestmark = pytest.mark.timeout(300)
+
 #: A volunteer that neither training nor any figure has seen.
 SEED = 1
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -37,7 +40,7 @@ def report(service: RunningService, examination: Path, orthanc_port: int, tmp_pa
         made = service.report(study_of(examination), timeout_seconds=120)
         query = {"Level": "Instance", "Query": {"SOPClassUID": KEY_OBJECT_SELECTION, "StudyInstanceUID": study_of(examination)}}
         (key_objects,) = poll(
-            lambda: orthanc.post("/tools/find", json=query).json(), timeout_seconds=60, what="key objects in Orthanc"
+            lambda: orthanc.post("/tools/find", json=query).json(), timeout_seconds=120, what="key objects in Orthanc"
         )
         made["key_objects"] = orthanc.get(f"/instances/{key_objects}/file").content
     return made
