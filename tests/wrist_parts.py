@@ -8,7 +8,7 @@ from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.analyses.wrist_hand import MODEL, SIZE, WristHand
 from service.core.cine import Box, Calibration, Cine, Frame, Region, TimeAxis
 from service.core.findings import Finding, ModelUsed
-from service.core.masks import MaskKeeper
+from service.core.masks import MaskKeeper, Masks
 from service.core.preprocess import model_numbers, place
 from service.core.wrist_planes import PLANES
 from simulator.wrist import Kind, Volunteer, WristFrame, wrist_frame
@@ -77,6 +77,15 @@ def as_model(one: WristFrame) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     """(S, S), its structures in model pixels."""
     rows, columns = one.sector.shape
     return model_numbers(one.labels, place(Box(0, 0, columns, rows), SIZE))
+
+
+def analysed_and_drawn(shown: Sequence[WristFrame], *, sop_instance_uid: str) -> tuple[list[Finding], Masks]:
+    """Findings of the analysis, and what it drew."""
+    keeper = MaskKeeper()
+    findings = analyse(shown, sop_instance_uid=sop_instance_uid, keep=keeper)
+    kept = keeper.kept()
+    assert kept is not None
+    return findings, kept
 
 
 def analyse(

@@ -4,6 +4,7 @@ import socket
 import time
 from contextlib import AbstractContextManager
 
+from service.adapters.configured_destination import ConfiguredDestination
 from service.adapters.connection import connected
 from service.core.hl7_acknowledgement import control_id_of, judge_acknowledgement
 from service.destination_settings import MllpDestinationSettings
@@ -14,21 +15,8 @@ _START, _END = b"\x0b", b"\x1c\r"
 _MOST_OF_AN_ANSWER = 1 << 16
 
 
-class MllpDestination:
+class MllpDestination(ConfiguredDestination[MllpDestinationSettings]):
     """A destination that takes HL7 v2; implements `ports.Destination`."""
-
-    def __init__(self, *, settings: MllpDestinationSettings) -> None:
-        self._settings = settings
-
-    @property
-    def name(self) -> str:
-        """The configured name."""
-        return self._settings.name
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Which kinds of object it takes."""
-        return frozenset(self._settings.kinds)
 
     def send(self, rendered: RenderedObject) -> None:
         """Deliver one message. Raises Unavailable (no answer in time, AE) or InputRejected (AR)."""

@@ -13,6 +13,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.association import Association
 
+from service.adapters.configured_destination import ConfiguredDestination
 from service.adapters.store_association import (
     Answer,
     Context,
@@ -40,22 +41,12 @@ _MAXIMUM_UID = 64
 _SENDABLE_UID = re.compile(r"[0-9A-Za-z._-]+")
 
 
-class StoreScuDestination:
+class StoreScuDestination(ConfiguredDestination[DicomDestinationSettings]):
     """A destination that takes C-STORE; implements `ports.Destination`."""
 
     def __init__(self, *, settings: DicomDestinationSettings, calling_ae_title: str) -> None:
-        self._settings = settings
+        super().__init__(settings=settings)
         self._peer = peer_of(settings, calling_ae_title=calling_ae_title)
-
-    @property
-    def name(self) -> str:
-        """The configured name."""
-        return self._settings.name
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Which kinds of object it takes."""
-        return frozenset(self._settings.kinds)
 
     def send(self, rendered: RenderedObject) -> None:
         """Deliver one object on an association of its own.

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from service.adapters.configured_destination import ConfiguredDestination
 from service.adapters.http_exchange import exchange
 from service.core.stow import judge_store_response, read_store_response
 from service.destination_settings import StowDestinationSettings
@@ -17,21 +18,8 @@ _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _FIRST_SERVER_ERROR = 401, 403, 404, 5
 _NO_STUDY = "2.25.0"
 
 
-class StowDestination:
+class StowDestination(ConfiguredDestination[StowDestinationSettings]):
     """A destination that takes STOW-RS; implements `ports.Destination`."""
-
-    def __init__(self, *, settings: StowDestinationSettings) -> None:
-        self._settings = settings
-
-    @property
-    def name(self) -> str:
-        """The configured name."""
-        return self._settings.name
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Which kinds of object it takes."""
-        return frozenset(self._settings.kinds)
 
     def send(self, rendered: RenderedObject) -> None:
         """Deliver one object.

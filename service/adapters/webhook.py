@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httpx2
 
+from service.adapters.configured_destination import ConfiguredDestination
 from service.adapters.connection import allowed_address, connected
 from service.adapters.http_exchange import exchange
 from service.core.delivery_status import is_http_success, raise_if_passing, refusal
@@ -22,22 +23,12 @@ _MEND = {
 _PORTS = {"http": 80, "https": 443}
 
 
-class WebhookDestination:
+class WebhookDestination(ConfiguredDestination[WebhookDestinationSettings]):
     """A destination that takes webhooks; implements `ports.Destination`."""
 
     def __init__(self, *, settings: WebhookDestinationSettings, now: Callable[[], float] = time.time) -> None:
-        self._settings = settings
+        super().__init__(settings=settings)
         self._now = now
-
-    @property
-    def name(self) -> str:
-        """The configured name."""
-        return self._settings.name
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Which kinds of object it takes."""
-        return frozenset(self._settings.kinds)
 
     def send(self, rendered: RenderedObject) -> None:
         """Deliver one notice: the same id and body at each attempt, another time and signature.

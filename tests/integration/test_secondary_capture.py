@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from service.core.cine import Box, Cine, Compression, Pixels, TimeAxis
 from service.core.findings import Finding
-from service.core.masks import MaskKeeper, Masks
+from service.core.masks import Masks
 from service.core.render.capture import SECONDARY_CAPTURE, render_capture
 from service.core.render.drawn_frame import FramePainter
 from service.core.render.overlay import colour_of
@@ -26,7 +26,7 @@ from simulator.wrist import draw_volunteer
 from tests.calf_report import LINES, STUDY_UID, calf_report, cine_findings, instance
 from tests.fakes import make_cine
 from tests.integration.test_sr_validator import complaints
-from tests.wrist_parts import analyse, cine_of, pictures, well
+from tests.wrist_parts import analysed_and_drawn, cine_of, pictures, well
 
 #: Of quality 90 with chroma for two pixels each, on speckle.
 JPEG_ERROR = 12
@@ -44,11 +44,7 @@ class Made:
 @pytest.fixture(scope="module")
 def made() -> Made:
     shown = pictures(draw_volunteer(11), *well("S11", 2), ("elsewhere", "S11"), *well("S2", 2))
-    keeper = MaskKeeper()
-    findings = analyse(shown, sop_instance_uid="2.25.1", keep=keeper)
-    kept = keeper.kept()
-    assert kept is not None
-    return Made(cine_of(shown, sop_instance_uid="2.25.1"), findings, kept)
+    return Made(cine_of(shown, sop_instance_uid="2.25.1"), *analysed_and_drawn(shown, sop_instance_uid="2.25.1"))
 
 
 def rendered(made: Made, **of_the_cine: Any) -> bytes:

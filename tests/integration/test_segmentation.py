@@ -9,13 +9,13 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from service.core.findings import Finding
-from service.core.masks import MaskKeeper, Masks
+from service.core.masks import Masks
 from service.core.render.seg import SEGMENTATION, render_segmentation
 from service.core.report import object_uid
 from simulator.wrist import draw_volunteer
 from tests.calf_report import STUDY_UID, calf_report, instance
 from tests.integration.test_sr_validator import complaints
-from tests.wrist_parts import analyse, pictures, well
+from tests.wrist_parts import analysed_and_drawn, pictures, well
 
 Made = tuple[list[Finding], Masks]
 
@@ -24,11 +24,7 @@ Made = tuple[list[Finding], Masks]
 def made() -> Made:
     """Four frames of two planes, and one between them that shows no wrist."""
     shown = pictures(draw_volunteer(11), *well("S11", 2), ("elsewhere", "S11"), *well("S2", 2))
-    keeper = MaskKeeper()
-    findings = analyse(shown, sop_instance_uid="2.25.1", keep=keeper)
-    kept = keeper.kept()
-    assert kept is not None
-    return findings, kept
+    return analysed_and_drawn(shown, sop_instance_uid="2.25.1")
 
 
 def rendered(made: Made, **changes: int | str) -> bytes:
