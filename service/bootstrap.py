@@ -6,7 +6,6 @@ Parts are imported where they are made: a listener must not carry renderers, dec
 import hashlib
 import importlib.metadata
 import json
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +19,7 @@ from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.usual_arrival import PostgresArrivals
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
-from service.core.cine import Cine
 from service.core.compose import Software
-from service.core.instance import InstanceAttributes
-from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules, read_rules
 from service.destination_settings import (
     DestinationSettings,
@@ -33,16 +29,14 @@ from service.destination_settings import (
     WebhookDestinationSettings,
 )
 from service.errors import InputRejected, Unavailable
-from service.flow import Flow, Renderer
-from service.ports import Destination, InferenceServer, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.flow import Flow
+from service.ports import Destination, InferenceServer, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
 
 if TYPE_CHECKING:
     from service.adapters.cine_decoder import FileCineReader
     from service.adapters.triton import TritonInferenceServer
-    from service.api.dependencies import FhirRendering
-
-Rendered = Sequence[RenderedObject]
+    from service.rendering import Rendering
 
 
 @dataclass(frozen=True)
@@ -146,30 +140,23 @@ class Service:
             server=self._lazy_server(),
             analyses=self.analyses,
             destinations=self.destinations,
-            renderers=self._renderers(),
+            renderers=self.rendering.renderers(self._wanted_kinds()),
             rules=self.rules,
             stable_age_seconds=self.settings.stable_age_seconds,
             software=self.software,
             shadow_models=self._shadow_models(),
-            capture=self._capture_stored if self._is_wanted("sc") else None,
+            capture=self.rendering.capture_stored if "sc" in self._wanted_kinds() else None,
         )
 
-    def _is_wanted(self, kind: str) -> bool:
-        return any(kind in destination.kinds for destination in self.settings.destinations)
+    @cached_property
+    def rendering(self) -> "Rendering":
+        """What is made of a report."""
+        from service.rendering import Rendering
 
-    def _renderers(self) -> Mapping[str, Renderer]:
-        """SR and key images are kept of every report; of the others those that some destination wants."""
-        wanted = {"sr", "ko", *(kind for destination in self.settings.destinations for kind in destination.kinds)}
-        known: Mapping[str, Renderer] = {
-            "sr": self._render_sr,
-            "comprehensive_sr": self._render_comprehensive_sr,
-            "ko": self._render_key_objects,
-            "pdf": self._render_pdf,
-            "seg": self._render_segmentations,
-            "oru": self._render_message,
-            "notice": self._render_notice,
-        }
-        return {kind: render for kind, render in known.items() if kind in wanted}
+        return Rendering()
+
+    def _wanted_kinds(self) -> frozenset[str]:
+        return frozenset(kind for destination in self.settings.destinations for kind in destination.kinds)
 
     def _shadow_models(self) -> Mapping[str, str]:
         """Raises InputRejected naming the setting and a model that no analysis uses."""
@@ -186,80 +173,6 @@ class Service:
         from service.adapters.triton import LazyInferenceServer
 
         return LazyInferenceServer(lambda: self.server)
-
-    def html(self, report: Report, pictures: Mapping[str, bytes]) -> str:
-        """The report page; `pictures` are PNGs by SOP Instance UID."""
-        from service.core.render.html import render_html
-
-        return render_html(report, pictures)
-
-    def pdf(self, report: Report, pictures: Mapping[str, bytes]) -> bytes:
-        """The same as PDF."""
-        from service.core.render.pdf import render_pdf
-
-        return render_pdf(report, pictures)
-
-    def encapsulated_pdf(
-        self, report: Report, instances: Sequence[InstanceAttributes], pictures: Mapping[str, bytes]
-    ) -> RenderedObject:
-        """The PDF in DICOM."""
-        from service.core.render.encapsulated_pdf import ENCAPSULATED_PDF, render_encapsulated_pdf
-
-        return _dicom_object(report, "pdf", ENCAPSULATED_PDF, render_encapsulated_pdf(report, instances, pictures))
-
-    def segmentations(
-        self, report: Report, instances: Sequence[InstanceAttributes], masks: Sequence[tuple[str, str, bytes]]
-    ) -> Rendered:
-        """A DICOM SEG of each analysis of each cine that drew something; `masks` are (SOP Instance UID, analysis, masks)."""
-        from service.core.masks import Masks
-        from service.core.render.seg import SEGMENTATION, render_segmentation
-
-        known = {instance.sop_instance_uid: instance for instance in instances}
-        rendered = []
-        for number, (uid, analysis, packed) in enumerate(masks, start=1):
-            kind = f"seg.{number}"
-            content = render_segmentation(report, kind, number, known[uid], analysis, Masks.from_bytes(packed))
-            rendered.append(_dicom_object(report, kind, SEGMENTATION, content))
-        return rendered
-
-    def capture(
-        self, report: Report, kind: str, instance: InstanceAttributes, analysis: str, masks: bytes | None, cine: Cine
-    ) -> RenderedObject:
-        """A Secondary Capture of one cine, `sc.1` for example; encoded frames lie in a temporary file meanwhile.
-
-        Raises InputRejected, Unavailable.
-        """
-        from service.core.masks import Masks
-        from service.core.render.capture import SECONDARY_CAPTURE, render_capture
-
-        drawn = None if masks is None else Masks.from_bytes(masks)
-        try:
-            with tempfile.TemporaryFile() as scratch:
-                number = int(kind.partition(".")[2])
-                content = render_capture(report, kind, number, instance, analysis, drawn, cine, scratch)
-        except OSError as error:
-            raise Unavailable(f"No temporary file can be written: {error.strerror}.", reason="temporary_file") from error
-        return _dicom_object(report, kind, SECONDARY_CAPTURE, content)
-
-    @cached_property
-    def fhir(self) -> "FhirRendering":
-        """Renders reports as FHIR R4; its models are imported for who asks for it only."""
-        from service.core.render import fhir
-
-        return fhir
-
-    def structured_report(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject:
-        """The report as Comprehensive 3D SR (TID 1500)."""
-        from service.core.render.sr import COMPREHENSIVE_3D_SR, render_sr
-
-        return _dicom_object(report, "sr", COMPREHENSIVE_3D_SR, render_sr(report, instances))
-
-    def key_objects(self, report: Report, instances: Sequence[InstanceAttributes]) -> RenderedObject | None:
-        """The best frames of the report as Key Object Selection; None where it has none."""
-        from service.core.render.key_objects import KEY_OBJECT_SELECTION, render_key_objects
-
-        content = render_key_objects(report, instances)
-        return None if content is None else _dicom_object(report, "ko", KEY_OBJECT_SELECTION, content)
 
     def _destination(self, settings: DestinationSettings) -> Destination:
         match settings:
@@ -286,65 +199,6 @@ class Service:
         for name in ("server", "reader"):
             if name in made:
                 made[name].close()
-
-    def _render_message(self, report: Report, _: Sequence[StoredInstance], __: Sequence[StoredAnalysis]) -> Rendered:
-        from service.core.render.hl7 import render_oru
-
-        return [_object(report, "oru", "", "x-application/hl7-v2+er7", render_oru(report))]
-
-    def _render_notice(self, report: Report, _: Sequence[StoredInstance], __: Sequence[StoredAnalysis]) -> Rendered:
-        from service.core.render.notice import render_notice
-
-        return [_object(report, "notice", "", "application/json", render_notice(report))]
-
-    def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
-        return [self.structured_report(report, _attributes(instances))]
-
-    def _render_comprehensive_sr(
-        self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]
-    ) -> Rendered:
-        from service.core.render.sr import COMPREHENSIVE_SR, render_sr
-
-        content = render_sr(report, _attributes(instances), sop_class_uid=COMPREHENSIVE_SR)
-        return [_dicom_object(report, "comprehensive_sr", COMPREHENSIVE_SR, content)]
-
-    def _render_key_objects(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
-        made = self.key_objects(report, _attributes(instances))
-        return [] if made is None else [made]
-
-    def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> Rendered:
-        pictures = {analysis.sop_instance_uid: analysis.picture for analysis in analyses if analysis.picture is not None}
-        return [self.encapsulated_pdf(report, _attributes(instances), pictures)]
-
-    def _capture_stored(
-        self, report: Report, kind: str, instance: StoredInstance, analysis: StoredAnalysis, cine: Cine
-    ) -> RenderedObject:
-        return self.capture(report, kind, instance.attributes, analysis.analysis_name, analysis.masks, cine)
-
-    def _render_segmentations(
-        self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]
-    ) -> Rendered:
-        masks = [(one.sop_instance_uid, one.analysis_name, one.masks) for one in analyses if one.masks is not None]
-        return self.segmentations(report, _attributes(instances), masks)
-
-
-def _attributes(instances: Sequence[StoredInstance]) -> list[InstanceAttributes]:
-    return [instance.attributes for instance in instances]
-
-
-def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:
-    return _object(report, kind, sop_class_uid, "application/dicom", content)
-
-
-def _object(report: Report, kind: str, sop_class_uid: str, media_type: str, content: bytes) -> RenderedObject:
-    return RenderedObject(
-        sop_instance_uid=object_uid(report.report_id, report.version, kind),
-        sop_class_uid=sop_class_uid,
-        kind=kind,
-        report_id=report.report_id,
-        media_type=media_type,
-        content=content,
-    )
 
 
 def _rules_of(path: Path, known: Collection[str]) -> RoutingRules:

@@ -64,18 +64,18 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
     )
     (output / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
     pictures = {} if picture is None else {attributes.sop_instance_uid: picture}
-    (output / "report.html").write_text(service.html(report, pictures), encoding="utf-8")
-    (output / "report.pdf").write_bytes(service.pdf(report, pictures))
-    (output / "sr.dcm").write_bytes(service.structured_report(report, [attributes]).content)
-    if (key_objects := service.key_objects(report, [attributes])) is not None:
+    (output / "report.html").write_text(service.rendering.html(report, pictures), encoding="utf-8")
+    (output / "report.pdf").write_bytes(service.rendering.pdf(report, pictures))
+    (output / "sr.dcm").write_bytes(service.rendering.structured_report(report, [attributes]).content)
+    if (key_objects := service.rendering.key_objects(report, [attributes])) is not None:
         (output / "ko.dcm").write_bytes(key_objects.content)
-    for number, segmentation in enumerate(service.segmentations(report, [attributes], masks)):
+    for number, segmentation in enumerate(service.rendering.segmentations(report, [attributes], masks)):
         name = "seg.dcm" if number == 0 else f"seg-{number + 1}.dcm"
         (output / name).write_bytes(segmentation.content)
     for number, (analysis_name, packed) in enumerate(drawn, start=1):
         name = "sc.dcm" if number == 1 else f"sc-{number}.dcm"
         with service.reader.open(plan.file) as cine:
-            capture = service.capture(report, f"sc.{number}", attributes, analysis_name, packed, cine)
+            capture = service.rendering.capture(report, f"sc.{number}", attributes, analysis_name, packed, cine)
         (output / name).write_bytes(capture.content)
     return report
 

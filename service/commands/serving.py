@@ -88,9 +88,9 @@ def make_services(service: Service) -> Services:
         live=LiveRoom(ask=partial(_ask_live, service), intake=intake, metrics=metrics, audit=audit),
         models=_models(service),
         destinations=service.settings.destinations,
-        render_page=service.html,
-        render_pdf=service.pdf,
-        fhir=service.fhir,
+        render_page=service.rendering.html,
+        render_pdf=service.rendering.pdf,
+        fhir=service.rendering.fhir,
         secure_cookies=service.settings.http.secure_cookies,
     )
 

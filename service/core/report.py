@@ -150,6 +150,14 @@ class Report(Value):
     provenance: Provenance
     delivery: tuple[Delivery, ...] = ()
 
+    def findings_of(self, analysis_name: str, sop_instance_uid: str) -> tuple[Finding, ...]:
+        """What one analysis says of one instance, in order."""
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.analysis.name == analysis_name and finding.evidence.sop_instance_uid == sop_instance_uid
+        )
+
 
 def object_uid(report_id: str, version: int, kind: str) -> str:
     """SOP Instance UID of an object made from a report: a function of (report id, version, kind)."""

@@ -216,6 +216,8 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> Any:
 
 
 class _Resolving:
+    """In place of the resolver: none that is real gives another address the next time it is asked."""
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: tuple[list[str], ...]) -> None:
         self._monkeypatch, self._answers, self._asked = monkeypatch, list(answers), list[str]()
         self._real = socket.getaddrinfo
@@ -315,7 +317,9 @@ def test_notice_refused_for_good_is_kept_as_refused_with_what_to_mend(house: Hou
 def composed(house: House, destination: dict[str, Any], data_dir: Path) -> str:
     """A report whose notice is due at the destination, which the service made from its settings."""
     service = Service(Settings.model_validate({"data_dir": data_dir, "destinations": [destination]}))
-    house.flow = replace(house.flow, destinations=service.destinations, renderers={"notice": service._renderers()["notice"]})
+    house.flow = replace(
+        house.flow, destinations=service.destinations, renderers={"notice": service.rendering.renderers({"notice"})["notice"]}
+    )
     house.flow.store_instance(received())
     house.flow.request_report(STUDY)
     while "deliver_report" not in house.waiting():
@@ -334,7 +338,9 @@ def state_of(house: House) -> tuple[str, str | None]:
 
 def test_notice_is_rendered_only_where_a_destination_takes_it(tmp_path: Path) -> None:
     def kinds(*destinations: dict[str, Any]) -> set[str]:
-        return set(Service(Settings.model_validate({"data_dir": tmp_path, "destinations": destinations}))._renderers())
+        database = {"url": "postgresql://nobody@127.0.0.1:1/none"}
+        tree = {"data_dir": tmp_path, "database": database, "destinations": destinations}
+        return set(Service(Settings.model_validate(tree)).flow.renderers)
 
     assert kinds() == {"sr", "ko"}
     assert kinds(hook("http://hook.example")) == {"sr", "ko", "notice"}

@@ -50,11 +50,7 @@ def render_capture(
 
     Raises InputRejected: what decoding raises, and `capture_too_large`.
     """
-    findings = [
-        finding
-        for finding in report.findings
-        if finding.analysis.name == analysis_name and finding.evidence.sop_instance_uid == instance.sop_instance_uid
-    ]
+    findings = report.findings_of(analysis_name, instance.sop_instance_uid)
     painter = FramePainter(
         rows=cine.rows, columns=cine.columns, number_of_frames=cine.number_of_frames, masks=masks, findings=findings
     )

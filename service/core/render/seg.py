@@ -35,11 +35,7 @@ def render_segmentation(
     report: Report, kind: str, number: int, instance: InstanceAttributes, analysis_name: str, masks: Masks
 ) -> bytes:
     """A DICOM file about one analysis of one cine; `number` counts those of the report from 1."""
-    findings = [
-        finding
-        for finding in report.findings
-        if finding.analysis.name == analysis_name and finding.evidence.sop_instance_uid == instance.sop_instance_uid
-    ]
+    findings = report.findings_of(analysis_name, instance.sop_instance_uid)
     shown = sorted({segment for _, maps in masks for segment in _drawn(maps)})
     frames = [(segment, frame) for frame, maps in masks for segment in _drawn(maps)]
     made = plain_object(
