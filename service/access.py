@@ -21,6 +21,14 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+class Person(Value):
+    """Whoever signed in to a local account; only such a one can sign a report."""
+
+    user_id: str
+    #: As a signature shows it, in the order in which it is read.
+    full_name: str
+
+
 class Principal(Value):
     """Whoever makes a request."""
 
@@ -29,6 +37,8 @@ class Principal(Value):
     role: Role
     #: A key or token belongs to a program and cannot sign; a session belongs to whoever opened the link.
     kind: Literal["key", "token", "session"]
+    #: None for programs, and for whoever opened a one-time link.
+    person: Person | None = None
     #: What a form or header must repeat when the browser sends the session by itself.
     csrf_token: str | None = None
 

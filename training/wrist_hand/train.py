@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from service.core.wrist_planes import STRUCTURES, structure_number
 from training.frame_changes import Moves, draw_grid, moved, seen_by_another_scanner
 from training.loop import cosine, follow, log, resume, save_parts, set_rate
 from training.wrist_hand.model import NETWORKS, SERVED_NETWORK, WITHOUT_PLANES
@@ -28,6 +29,7 @@ _AS_IT_CAME = 0.5
 
 
 Indices = npt.NDArray[np.int64]
+_NONE: Indices = np.array([], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Schedule:
     weight_decay: float = 1e-3
     #: Weight, in the cross-entropy, of what has no name: most of a picture is. With 1 outlines are drawn no larger than they are.
     nameless: float = 0.4
+    #: A structure that half of the annotated pictures of a batch show, and whose Dice counts as much as all others' together.
+    favour: str = ""
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.998
     seed: int = 20261122
@@ -64,6 +68,9 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
     parser.add_argument("--warm-up", type=int, default=usual.warm_up, help="steps until the rate is reached")
     parser.add_argument("--nameless", type=float, default=usual.nameless, help="weight of what has no name")
+    parser.add_argument(
+        "--favour", choices=("", *STRUCTURES), default=usual.favour, help="structure that is shown and weighed more"
+    )
     parser.add_argument("--start-from", type=Path, help="run whose averaged weights a new schedule begins with")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in fp32")
     arguments = parser.parse_args()
@@ -74,6 +81,7 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         warm_up=arguments.warm_up,
         nameless=arguments.nameless,
+        favour=arguments.favour,
         seed=arguments.seed,
         in_bfloat16=arguments.bfloat16,
     )
@@ -101,12 +109,13 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     out.mkdir(parents=True, exist_ok=True)
+    favoured = showing(pictures, schedule.favour) if schedule.favour else _NONE
     first, begun, losses = resume(parts, out / "last.pt"), time.monotonic(), []
     last = min(schedule.steps, stop_at or schedule.steps)
     for step in range(first, last):
         # What a layer drops is drawn from torch's own state: set in every step, a stop changes nothing.
         generator = torch.manual_seed(schedule.seed * 1_000_003 + step)
-        chosen = draw(pictures, schedule, np.random.default_rng([schedule.seed, step]))
+        chosen = draw(pictures, schedule, np.random.default_rng([schedule.seed, step]), favoured)
         set_rate(
             optimiser,
             cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01),
@@ -121,17 +130,25 @@ def train(
     return average
 
 
-def draw(pictures: Pictures, schedule: Schedule, random: np.random.Generator) -> Indices:
-    """Indices of a batch: so many annotated pictures, where there are some, and others.
+def draw(pictures: Pictures, schedule: Schedule, random: np.random.Generator, favoured: Indices = _NONE) -> Indices:
+    """Indices of a batch: so many annotated pictures, where there are some, half of them favoured ones, and others.
 
     A network without planes is given the annotated ones alone, for others teach it nothing.
     """
     drawn, others = np.flatnonzero(pictures.annotated), np.flatnonzero(~pictures.annotated)
     annotated = min(len(drawn), round(_ANNOTATED * schedule.batch)) if len(others) else schedule.batch
     first = random.choice(drawn, annotated, replace=False) if annotated else drawn[:0]
+    if len(favoured):
+        first[: annotated // 2] = random.choice(favoured, annotated // 2)
     if schedule.network in WITHOUT_PLANES:
         return first
     return np.concatenate([first, random.choice(others, schedule.batch - annotated, replace=False)])
+
+
+def showing(pictures: Pictures, structure: str) -> Indices:
+    """Indices of the annotated pictures that show a structure."""
+    annotated, number = np.flatnonzero(pictures.annotated), structure_number(structure)
+    return np.array([n for n in annotated if (pictures.structures[n] == number).any()], np.int64)
 
 
 def train_step(
@@ -158,7 +175,10 @@ def train_step(
     annotated = torch.from_numpy(pictures.annotated[chosen])
     if structure_logits is not None and annotated.any():
         shown = structure_logits[annotated].float()
-        losses.append(structure_loss(shown, structures[annotated], inside[annotated, 0], nameless=schedule.nameless))
+        favour = structure_number(schedule.favour) if schedule.favour else 0
+        losses.append(
+            structure_loss(shown, structures[annotated], inside[annotated, 0], nameless=schedule.nameless, favour=favour)
+        )
     loss = torch.stack(losses).sum()
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 2.0)
@@ -174,10 +194,11 @@ def _seen(image: Tensor, grid: Tensor, generator: Generator) -> tuple[Tensor, Te
     return is_as_it_came * as_it_came + (1 - is_as_it_came) * seen, inside
 
 
-def structure_loss(logits: Tensor, structures: Tensor, inside: Tensor, *, nameless: float = 1.0) -> Tensor:
+def structure_loss(logits: Tensor, structures: Tensor, inside: Tensor, *, nameless: float = 1.0, favour: int = 0) -> Tensor:
     """Cross-entropy and Dice over the structures in the batch, at the resolution of the logits (B, C, h, w).
 
-    Numbers (B, H, W), 1 (B, H, W) where there is picture, weight of what has no name. A pixel of the logits covers several of
+    Numbers (B, H, W), 1 (B, H, W) where there is picture, weight of what has no name, number of the structure whose Dice
+    counts as much again as all structures' together. A pixel of the logits covers several of
     these: it is wanted to be of each structure by its share of them, since one of them alone would move every outline by half
     a pixel.
     """
@@ -191,7 +212,7 @@ def structure_loss(logits: Tensor, structures: Tensor, inside: Tensor, *, namele
     wanted = wanted[:, present]
     overlap = (probability * wanted).sum((0, 2, 3))
     dice = (2 * overlap + 1) / (probability.sum((0, 2, 3)) + wanted.sum((0, 2, 3)) + 1)
-    return entropy + (1 - dice).mean()
+    return entropy + (1 - dice).mean() + (1 - dice)[present == favour].sum()
 
 
 def _shares(numbers: Tensor, inside: Tensor, logits: Tensor) -> Tensor:
