@@ -1,10 +1,12 @@
 """Text of the model repository: Triton's config.pbtxt and the model card."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from training.muscle_segmentation.model import UNNAMED_NETWORK
 from training.muscle_segmentation.real import HELD_OUT_DEVICE
 
 _SIMULATED = """`simulator/` of this repository, {share:.0%} of every batch, other seeds than in the tables below; frames without
@@ -20,6 +22,16 @@ _KINDS = {
     "simulated_without_muscle": "simulated frames",
     "real_without_muscle": "real pictures (usgra, test: nerves and vessels across, same examiner as those trained on)",
 }
+
+_TEACHER = Path(__file__).parent / "weights" / "teacher.json"
+_BOTTOM_AND_HEAD = "dilated convolutions at the bottom, sub-pixel head"
+_NETWORKS = {
+    "subpixel-unet": f"U-Net on 2 x 2 blocks (24-48-80-112 channels at 1/2 to 1/16), {_BOTTOM_AND_HEAD}",
+    "subpixel-unet-slim": f"U-Net on 2 x 2 blocks (16-32-64-96 channels at 1/2 to 1/16), skips added, {_BOTTOM_AND_HEAD}",
+}
+_TAUGHT = """
+- Teacher: what people had not drawn in a labelled frame was filled in by a wider network of the same kind (24-48-80-112
+  channels, skips joined), trained on the same fold: `training/muscle_segmentation/weights/teacher.onnx`, SHA-256 `{sha256}`."""
 
 _LOSS_OPTIONS = ("fascicle_positive", "fascicle_false_positive")
 _ROWS = (
@@ -63,6 +75,8 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         digest=facts["digest"],
         parameters=f"{facts['parameters']:,}",
         operations=f"{facts['giga_multiply_accumulates']:.2f}",
+        network=_NETWORKS[stages[-1].get("network", UNNAMED_NETWORK)],
+        teacher=_TAUGHT.format(sha256=_teacher()["sha256"]) if _is_taught(stages) else "",
         evidence_remark=", with simulated frames added in training" if share else "",
         simulated=_SIMULATED.format(share=share) if share else "none.",
         real_negatives=_REAL_NEGATIVES if stages[-1].get("real_negatives") else "",
@@ -70,27 +84,39 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         table=_table(tables),
         negatives=negatives,
         served=facts["served"],
-        commands=_commands(stages),
+        commands="\n".join(
+            (*(_commands(_teacher()["stages"], "TEACHER") if _is_taught(stages) else ()), *_commands(stages, "RUN"))
+        ),
         schedule="; ".join(", ".join(f"{name} {value}" for name, value in stage.items()) for stage in stages),
     )
 
 
-def _commands(stages: Sequence[Mapping[str, Any]]) -> str:
+def _is_taught(stages: Sequence[Mapping[str, Any]]) -> bool:
+    return any(stage.get("is_taught") for stage in stages)
+
+
+def _teacher() -> dict[str, Any]:
+    """Its SHA-256 and its stages."""
+    teacher: dict[str, Any] = json.loads(_TEACHER.read_text())
+    return teacher
+
+
+def _commands(stages: Sequence[Mapping[str, Any]], run: str) -> list[str]:
     """One training command a stage, each beginning where the one before ended."""
     lines = []
     for number, stage in enumerate(stages, start=1):
-        words = [f"python -m training.muscle_segmentation.train --data DLTRACK --out RUN/{number} --steps {stage['steps']}"]
+        words = [f"python -m training.muscle_segmentation.train --data DLTRACK --out {run}/{number} --steps {stage['steps']}"]
         words += [f"--{name} {stage[name]}" for name in ("network", "fold", "seed") if name in stage]
         words += [f"--learning-rate {stage['learning_rate']}"]
         words += [f"--stop-at {stage['stopped_at']}"] if stage["stopped_at"] != stage["steps"] else []
-        words += [f"--start-from RUN/{number - 1}/last.pt"] if number > 1 else []
+        words += [f"--start-from {run}/{number - 1}/last.pt"] if number > 1 else []
         words += [f"--{name.replace('_', '-')} {stage[name]}" for name in _LOSS_OPTIONS if name in stage]
         words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
         words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
         words += ["--without-muscle USGRA/train"] if stage.get("real_negatives") else []
-        words += ["--teacher TEACHER/last.pt"] if stage.get("is_taught") else []
+        words += ["--teacher training/muscle_segmentation/weights/teacher.onnx"] if stage.get("is_taught") else []
         lines.append(" ".join(words))
-    return "\n".join(lines)
+    return lines
 
 
 def _template(name: str) -> Template:

@@ -100,8 +100,8 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     lines.append("|parameters, million|" + "|".join(f"{row['cost']['parameters'] / 1e6:.2f}" for row in rows.values()) + "|")
     for title, key in (("GMAC a frame", "giga_multiply_accumulates"), ("ms a frame, one core", "milliseconds_on_one_core")):
         lines.append(f"|{title}|" + "|".join(f"{row['cost'][key]:.2f}" for row in rows.values()) + "|")
-    gained = [100 * row["degrees_gained_on_a_constant"] / row["cost"]["milliseconds_on_one_core"] for row in rows.values()]
-    lines.append("|degrees gained on a constant per 100 ms|" + "|".join(f"{one:.1f}" for one in gained) + "|")
+    ratios = [100 * row["degrees_gained_on_a_constant"] / row["cost"]["milliseconds_on_one_core"] for row in rows.values()]
+    lines.append("|degrees gained on a constant per 100 ms|" + "|".join(f"{one:.1f}" for one in ratios) + "|")
     for kind in ("image", "device"):
         for title, key in _ROWS if any(kind in row["scores"] for row in rows.values()) else ():
             cells = [_cell(row["scores"].get(kind, {}).get(key)) for row in rows.values()]
@@ -146,12 +146,12 @@ def _row(images: list[Labelled], runs: dict[str, Path]) -> tuple[dict[str, Any],
     return {
         "folds": list(runs),
         "scores": summaries,
-        "degrees_gained_on_a_constant": _gained(every),
+        "degrees_gained_on_a_constant": gained(every),
         "cost": cost(load_network(run / "last.pt"), run / "model.onnx"),
     }, every
 
 
-def _gained(scores: Scores) -> float:
+def gained(scores: Scores) -> float:
     """How much nearer the analysis' angle is than a constant, on average; an image that is not answered gains nothing."""
     gains = [
         0.0 if s.analysis_angle_error_deg is None else (s.constant_angle_error_deg or 0.0) - s.analysis_angle_error_deg

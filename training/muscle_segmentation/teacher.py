@@ -14,7 +14,7 @@ from training.muscle_segmentation.real import Labelled
 
 
 class ExportedNetwork:
-    """A network of which the exported form alone is left: `weights/fp32.onnx` of the one that is served."""
+    """A network of which the exported form alone is left: `weights/teacher.onnx`, or `weights/fp32.onnx` of what is served."""
 
     def __init__(self, path: Path) -> None:
         self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -1,0 +1,162 @@
+"""Geometry per millisecond as served: which segmentation network is served rests on this table (ADR 0018).
+
+`python -m bench.networks --data DLTRACK --networks NAME=FILE.onnx|RUN ...` quantises each network as the served one is, times it
+in OpenVINO on one core, taking turns, and scores the same int8 file on the validation images of the served fold, which no
+network trained on. Of a network in `--graphs` no weights are left: it is timed with random ones, and what it gained was written
+down when it had some.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.bare_loop import FRAMES_PER_BATCH, TRITON_PACKAGES, Network
+from bench.ingest import machine
+from bench.precision import Variant, open_openvino
+from service.core.cine import Pixels
+from training.muscle_segmentation.cross_validate import gained
+from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary
+from training.muscle_segmentation.export import export_maps
+from training.muscle_segmentation.folds import fold_named
+from training.muscle_segmentation.model import NETWORKS, ServedSegmentation
+from training.muscle_segmentation.quantise import SERVED_RECIPE, calibration_images, quantise
+from training.muscle_segmentation.real import load_real
+from training.muscle_segmentation.scores import score
+
+RESULTS = Path("bench/results/networks.json")
+KEY = "int8 as served, one core, validation images of the served fold"
+_SHOWN = (
+    ("both lines within 3 px", "both_lines_within_3_pixels"),
+    ("aponeurosis IoU", "aponeurosis_iou"),
+    ("fascicle F1 at 2 px", "fascicle_f1_at_2_pixels"),
+    ("fragment angle, deg", "angle_mae_deg"),
+    ("analysis' angle, deg", "analysis_angle_mae_deg"),
+    ("images with the analysis' angle", "analysis_angle_answered"),
+)
+
+
+def main() -> None:
+    """Quantise, time, score, write the table beside those of `training.muscle_segmentation.cross_validate`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
+    parser.add_argument(
+        "--networks", nargs="+", type=_contender, default=[], help="NAME=exported fp32 network, or folder with last.pt"
+    )
+    parser.add_argument("--graphs", nargs="*", choices=sorted(NETWORKS), default=[], help="timed only")
+    parser.add_argument("--runtime-from", type=Path, default=TRITON_PACKAGES)
+    parser.add_argument("--rounds", type=int, default=25)
+    given = parser.parse_args()
+    sys.path.append(str(given.runtime_from))
+    with tempfile.TemporaryDirectory(prefix="sonomyo-networks-") as folder:
+        files = _in_int8(dict(given.networks), given.graphs, Path(folder))
+        networks = {name: open_openvino(Variant(path), 1) for name, path in files.items()}
+        taken = milliseconds(networks, given.rounds)
+        scored = geometry({name: networks[name] for name, _ in given.networks}, given.data)
+    rows = {name: {"milliseconds": taken[name], **scored.get(name, {})} for name in networks}
+    for row in rows.values():
+        if "degrees_gained_on_a_constant" in row:
+            row["degrees_gained_per_100_ms"] = (
+                100 * row["degrees_gained_on_a_constant"] / row["milliseconds"]["batch of 8"]["median"]
+            )
+    kept = json.loads(RESULTS.read_text()) | {KEY: {"machine": machine(), "networks": rows}}
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    print(table(rows))
+
+
+def milliseconds(networks: Mapping[str, Network], rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Of one frame, processor time, alone and in full batches; the networks take turns."""
+    random = np.random.default_rng(0)
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in networks}
+    for frames in (1, FRAMES_PER_BATCH):
+        images: Pixels = random.integers(1, 256, (frames, 1, 256, 256), dtype=np.uint8)
+        seconds: dict[str, list[float]] = {name: [] for name in networks}
+        for _ in range(rounds + 2):
+            for name, network in networks.items():
+                begun = time.process_time()
+                network(images)
+                seconds[name].append(time.process_time() - begun)
+        for name, each in seconds.items():
+            per_frame = [1e3 * one / frames for one in each[2:]]
+            found[name][f"batch of {frames}"] = {"median": median(per_frame), "least": min(per_frame)}
+    return found
+
+
+def geometry(networks: Mapping[str, Network], data: Path) -> dict[str, dict[str, Any]]:
+    """Of each network on the validation images: what it gains on a constant angle, and the figures beside it."""
+    images = load_real(data)
+    folds = fold_named(images, "served")
+    constant = constant_angle([images[i] for i in folds.train])
+    found = {}
+    for name, network in networks.items():
+        maps = predict(_of_tensors(network), [images[i] for i in folds.validation])
+        scores = [score(images[i], m, folds.clusters[i], constant) for i, m in zip(folds.validation, maps, strict=True)]
+        found[name] = {"degrees_gained_on_a_constant": gained(scores), "scores": summary(scores)}
+    return found
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """For people, in Markdown."""
+    lines = ["| |" + "|".join(rows) + "|", "|---|" + "---|" * len(rows)]
+    for batch in ("batch of 1", f"batch of {FRAMES_PER_BATCH}"):
+        cells = (
+            f"{row['milliseconds'][batch]['median']:.1f} ({row['milliseconds'][batch]['least']:.1f})" for row in rows.values()
+        )
+        lines.append(f"|ms a frame, {batch}: median (least)|" + "|".join(cells) + "|")
+    for title, key in (("degrees gained", "degrees_gained_on_a_constant"), ("the same per 100 ms", "degrees_gained_per_100_ms")):
+        lines.append(f"|{title}|" + "|".join(f"{row[key]:.2f}" if key in row else "" for row in rows.values()) + "|")
+    for title, key in _SHOWN:
+        lines.append(f"|{title}|" + "|".join(_cell(row.get("scores", {}).get(key)) for row in rows.values()) + "|")
+    return "\n".join(lines)
+
+
+def _in_int8(networks: Mapping[str, Path], graphs: Sequence[str], folder: Path) -> dict[str, Path]:
+    """The files to be served, by name."""
+    sources: dict[str, Path] = {}
+    for number, (name, path) in enumerate(networks.items()):
+        sources[name] = path if path.suffix == ".onnx" else folder / f"{number}.onnx"
+        if path.suffix != ".onnx":
+            export_maps(load_network(path / "last.pt"), sources[name])
+    for name in graphs:
+        sources[f"{name}, graph"] = folder / f"{name}.onnx"
+        export_maps(ServedSegmentation(NETWORKS[name]()).eval(), sources[f"{name}, graph"])
+    images, files = list(calibration_images()), {}
+    for number, (name, source) in enumerate(sources.items()):
+        files[name] = folder / f"{number}-int8.onnx"
+        quantise(source, SERVED_RECIPE, images, files[name])
+    return files
+
+
+def _of_tensors(network: Network) -> Callable[[Tensor], Tensor]:
+    def called(image: Tensor) -> Tensor:
+        return torch.from_numpy(network(image.numpy()))
+
+    return called
+
+
+def _contender(argument: str) -> tuple[str, Path]:
+    name, _, path = argument.partition("=")
+    if not name or not Path(path).exists():
+        raise argparse.ArgumentTypeError(f"{argument}: a name, =, an exported network or a folder with last.pt")
+    return name, Path(path)
+
+
+def _cell(value: Mapping[str, Any] | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f}), n {value['images']}"
+    return f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()
