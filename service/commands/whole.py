@@ -31,6 +31,8 @@ READY_LINES = {"listener": "listener_started", "worker": "worker_ready", "api": 
 #: How long the ports of an earlier run may still be held by processes that are dying.
 _DYING_SECONDS = 4.0
 _SAY_LOCK = threading.Lock()
+#: What somebody waits for goes first on a busy machine: receiving and answering before analysing.
+_WORKER_NICENESS = 10
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -235,7 +237,7 @@ def _processes(settings: Settings, postgres: EmbeddedPostgres | None, triton: Em
     servers = [spec.name for spec in specs]
     specs.append(_role("listener", environment, database, f"{settings.dicom.host}:{settings.dicom.port}"))
     specs.append(_role("api", environment, database, f"{settings.http.host}:{settings.http.port}"))
-    specs.append(_role("worker", environment, servers, ""))
+    specs.append(_role("worker", environment, servers, "", niceness=_WORKER_NICENESS))
     return specs
 
 
@@ -299,8 +301,9 @@ def _triton_spec(triton: EmbeddedTriton | None) -> ProcessSpec:
     return ProcessSpec(name="triton", command=command, is_ready=triton.is_ready, is_alive=triton.is_alive, address=triton.url)
 
 
-def _role(name: str, environment: Mapping[str, str], needs: list[str], address: str) -> ProcessSpec:
-    command = Command(arguments=[sys.executable, "-m", "service", name], environment=environment, stop_seconds=40.0)
+def _role(name: str, environment: Mapping[str, str], needs: list[str], address: str, *, niceness: int = 0) -> ProcessSpec:
+    arguments = [sys.executable, "-m", "service", name]
+    command = Command(arguments=arguments, environment=environment, stop_seconds=40.0, niceness=niceness)
     return ProcessSpec(name=name, command=lambda: command, ready_line=READY_LINES[name], needs=needs, address=address)
 
 

@@ -1,6 +1,6 @@
 """Becomes another program, after arranging what only the child itself can; `processes.py` runs this file, without site-packages.
 
-    python -I -S launch.py --parent PID [--death-signal N] [--uid N] [--bind SOURCE TARGET]... -- PROGRAM ARGUMENTS...
+    python -I -S launch.py --parent PID [--death-signal N] [--uid N] [--niceness N] [--bind SOURCE TARGET]... -- PROGRAM ARGUMENTS...
 
 In order: mounts in a namespace of its own (root only, so that an unprivileged server can reach a folder whose parents are closed
 to it), gives up root, asks the kernel for a signal when the supervisor dies, and executes the program.
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> None:
             _enter_mount_namespace(options.bind)
         if options.uid is not None:
             _give_up_root(options.uid)
+        os.nice(options.niceness)
         _die_with_parent(options.parent, options.death_signal)
         os.execv(program[0], program)  # noqa: S606 - the supervisor composed the command; there is no shell
     except OSError as error:
@@ -41,6 +42,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--death-signal", type=int, default=9)
     parser.add_argument("--uid", type=int)
+    parser.add_argument("--niceness", type=int, default=0)
     parser.add_argument("--bind", nargs=2, action="append", default=[])
     return parser.parse_args(arguments[:split]), list(arguments[split + 1 :])
 

@@ -1,6 +1,6 @@
 """The model repository as the embedded Triton serves it: production's folders, with what this processor makes of them written in.
 
-Each `config.pbtxt` is copied and `parameters` are added (runtime, precision, threads), so that clients read from the served
+Each `config.pbtxt` is copied and `parameters` are added (runtime, precision, threads, niceness), so that clients read from the served
 configuration what answers them. Weights are linked, never copied. Production's files stay as they are.
 """
 
@@ -27,6 +27,8 @@ output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] } ]
 OPENVINO_SWITCH = 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "openvino" } ] } }\n'
 #: Processors that compute in bfloat16; elsewhere OpenVINO imitates it, four to eight times slower than fp32.
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+#: Of models that nobody waits for frame by frame: one of `answers_live` gets nine tenths of a processor that both want.
+_NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,11 @@ def _instances(text: str) -> int:
     return int(group[1]) if group else 1
 
 
+def _niceness(text: str) -> int:
+    """Priority against other processes (nice(2)): the configuration says which model answers while somebody examines."""
+    return 0 if re.search(r'key\s*:\s*"answers_live"', text) else _NICENESS
+
+
 def _with_choices(text: str, choices: Sequence[Choice]) -> str:
     """The configuration for the processor, with the choices as parameters; an entry of the same key given later wins."""
     text = re.sub(r"\bKIND_(GPU|AUTO)\b", "KIND_CPU", text)
@@ -142,7 +149,7 @@ def _with_choices(text: str, choices: Sequence[Choice]) -> str:
         text += "\ninstance_group [ { count: 1 kind: KIND_CPU } ]\n"
     added = {f"precision_{choice.model_version}": choice.precision for choice in choices}
     for choice in choices[:1]:
-        added |= {"runtime": choice.runtime, "threads": str(choice.threads)}
+        added |= {"runtime": choice.runtime, "threads": str(choice.threads), "niceness": str(_niceness(text))}
     lines = (f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}' for key, value in added.items())
     return text + "\n" + "\n".join(lines) + "\n"
 

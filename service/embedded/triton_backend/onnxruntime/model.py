@@ -7,6 +7,7 @@ Runs in Triton's own environment (numpy 1.26): nothing of the service can be imp
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(f"numpy {np.__version__}: with numpy 2 this Triton answers zero bytes")
         config = json.loads(args["model_config"])
         parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
+        os.nice(int(parameters["niceness"]))  # of this instance's own process, before the runtime starts its threads
         path = Path(args["model_repository"], args["model_version"], "model.onnx")
         _check_weights(path, f"weights_sha256_{args['model_version']}", parameters)
         self._output_names = [output["name"] for output in config["output"]]
