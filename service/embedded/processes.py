@@ -102,7 +102,8 @@ class ChildProcess:
 
 def launch_arguments(command: Command) -> list[str]:
     """The command line that runs `command` through the launcher as a child of this process."""
-    options = ["--parent", str(os.getpid()), "--death-signal", str(int(command.death_signal)), "--niceness", str(command.niceness)]
+    options = ["--parent", str(os.getpid()), "--death-signal", str(int(command.death_signal))]
+    options += ["--niceness", str(command.niceness)]
     if command.uid is not None:
         options += ["--uid", str(command.uid)]
     for source, target in command.binds:

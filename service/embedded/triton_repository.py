@@ -1,7 +1,7 @@
 """The model repository as the embedded Triton serves it: production's folders, with what this processor makes of them written in.
 
-Each `config.pbtxt` is copied and `parameters` are added (runtime, precision, threads, niceness), so that clients read from the served
-configuration what answers them. Weights are linked, never copied. Production's files stay as they are.
+Each `config.pbtxt` is copied and `parameters` are added (runtime, precision, threads, niceness), so that clients read from the
+served configuration what answers them. Weights are linked, never copied. Production's files stay as they are.
 """
 
 import mmap

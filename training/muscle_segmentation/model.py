@@ -23,7 +23,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "subpixel-unet": lambda: SubPixelUNet(outputs=len(LABELS)),
     "subpixel-unet-slim": lambda: SubPixelUNet(outputs=len(LABELS), widths=SLIM_WIDTHS, adds_skips=True),
 }
-SERVED_NETWORK = "subpixel-unet"
+SERVED_NETWORK = "subpixel-unet-slim"
 #: Of checkpoints from before several networks were compared, whose stages name none.
 UNNAMED_NETWORK = "subpixel-unet"
 
