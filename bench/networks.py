@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bench.bare_loop import FRAMES_PER_BATCH, TRITON_PACKAGES, Network
 from bench.ingest import machine
-from bench.precision import Variant, open_openvino
+from bench.runtimes import Variant, open_openvino
 from service.core.cine import Pixels
 from training.muscle_segmentation.cross_validate import gained
 from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +23,7 @@ from bench.accuracy import Answers, analyse, error_of_each, inferring, interval,
 from bench.bare_loop import FRAMES_PER_BATCH, MODEL, ROOT, TRITON_PACKAGES, Network
 from bench.ingest import machine
 from bench.labelled_images import Labelled, shared_folder, simulated, timtrack, without_muscle
+from bench.runtimes import Variant, open_onnxruntime, open_openvino
 from service.core.analyses.muscle_architecture import MuscleArchitecture
 from service.core.analyses.prepared import prepare
 from service.core.cine import Pixels
@@ -43,14 +43,6 @@ RECIPES = {
     "int8 U8S8, what lies between too, first and last in floats": Recipe(operators=_BETWEEN, in_floats=(0, -1)),
 }
 Sets = Mapping[str, Mapping[str, Answers]]
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A file, and what OpenVINO computes its floats in."""
-
-    path: Path
-    hint: str = "f32"
 
 
 def main() -> None:
@@ -97,38 +89,6 @@ def make_variants(folder: Path, images: Sequence[Pixels]) -> dict[str, Variant]:
 def full_batch(images: Sequence[Pixels]) -> Pixels:
     """The first frames (8, 1, S, S)."""
     return np.concatenate(images)[:FRAMES_PER_BATCH]
-
-
-def open_openvino(variant: Variant, threads: int) -> Network:
-    """As the embedded Triton's backend does."""
-    import openvino  # noqa: PLC0415 - found only once Triton's packages are on the path
-
-    properties = {
-        "INFERENCE_PRECISION_HINT": variant.hint,
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-    }
-    request = openvino.Core().compile_model(str(variant.path), "CPU", properties).create_infer_request()
-
-    def network(images: Pixels) -> Pixels:
-        return np.array(request.infer([images], share_inputs=True, share_outputs=True)[0])
-
-    return network
-
-
-def open_onnxruntime(variant: Variant, threads: int) -> Network:
-    """As the embedded Triton's backend does without its accelerator."""
-    import onnxruntime  # noqa: PLC0415 - as above
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(str(variant.path), options, providers=["CPUExecutionProvider"])
-
-    def network(images: Pixels) -> Pixels:
-        return np.asarray(session.run(["masks"], {"image": images})[0])
-
-    return network
 
 
 def speeds(variants: Mapping[str, Variant], images: Pixels, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
