@@ -1,11 +1,8 @@
 """HL7 v2 over MLLP to a small receiver that answers as told."""
 
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import pytest
 
 from service.adapters.mllp import MllpDestination, reach
 from service.bootstrap import Service
-from service.core.hl7_acknowledgement import control_id_of
 from service.core.render.hl7 import render_oru
 from service.destination_settings import MllpDestinationSettings
 from service.errors import InputRejected, Unavailable
@@ -21,10 +17,8 @@ from service.ports import RenderedObject
 from service.settings import Settings
 from tests.calf_report import calf_report
 from tests.certificates import make_certificates
+from tests.mllp_receiver import acknowledging, receiving
 from tests.running import free_port
-
-#: What is sent back to a message, in pieces.
-Answer = Callable[[bytes], Iterator[bytes]]
 
 
 def rendered() -> RenderedObject:
@@ -45,46 +39,6 @@ def settings(port: int, **changes: Any) -> MllpDestinationSettings:
 
 def send(port: int, **changes: Any) -> None:
     MllpDestination(settings=settings(port, **changes)).send(rendered())
-
-
-def acknowledging(code: str) -> Answer:
-    def answer(message: bytes) -> Iterator[bytes]:
-        yield f"\x0bMSH|^~\\&|RIS||||||ACK|9|P|2.5.1\rMSA|{code}|{control_id_of(message)}\r\x1c\r".encode()
-
-    return answer
-
-
-@contextmanager
-def receiving(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[bytes]]]:
-    """A receiver of one connection; gives its port and the messages that came."""
-    received: list[bytes] = []
-
-    def serve(server: socket.socket) -> None:
-        connection, _ = server.accept()
-        with connection:
-            try:
-                talk(connection if tls is None else tls.wrap_socket(connection, server_side=True))
-            except OSError:
-                return
-
-    def talk(connection: socket.socket) -> None:
-        with connection:
-            bytes_so_far = b""
-            while not bytes_so_far.endswith(b"\x1c\r"):
-                piece = connection.recv(4096)
-                if not piece:
-                    return
-                bytes_so_far += piece
-            assert bytes_so_far.startswith(b"\x0b")
-            received.append(bytes_so_far[1:-2])
-            for piece in answer(received[-1]):
-                connection.sendall(piece)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, args=[server])
-        thread.start()
-        yield server.getsockname()[1], received
-        thread.join(timeout=10)
 
 
 def test_message_that_is_accepted_is_delivered_as_it_is() -> None:

@@ -1,0 +1,221 @@
+"""One report on its way out by every door: two real archives, an HL7 receiver, a webhook; and what each of them reads back."""
+
+import base64
+import io
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import httpx2
+import numpy as np
+import pydicom
+import pytest
+from standardwebhooks import Webhook
+
+from simulator.write import simulate
+from tests.e2e.orthanc import dicom_web_orthanc, running_orthanc
+from tests.e2e.sending import send, study_of
+from tests.fhir_models import read as read_fhir
+from tests.fhir_models import references
+from tests.mllp_receiver import acknowledging, receiving
+from tests.peers import peer
+from tests.running import free_port, poll, running_service
+from tests.web_server import Web, serving
+
+pytestmark = pytest.mark.timeout(400)
+
+KINDS = ["sr", "ko", "pdf", "seg", "sc"]
+#: A wrist has key images, which a calf has not.
+CLASSES = {
+    "sr": "1.2.840.10008.5.1.4.1.1.88.34",
+    "ko": "1.2.840.10008.5.1.4.1.1.88.59",
+    "pdf": "1.2.840.10008.5.1.4.1.1.104.1",
+    "seg": "1.2.840.10008.5.1.4.1.1.66.4",
+    "sc": "1.2.840.10008.5.1.4.1.1.7.4",
+}
+PATIENT_GROUP = 0x0010
+OF_THE_STUDY = frozenset({"StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"})
+#: Measured along lines in the image, so that each is a group with a region.
+FROM_REGIONS = frozenset({"thickness", "pennation_angle", "fascicle_length"})
+USERNAME, PASSWORD = "sonomyo", "A-password-of-the-archive-7"
+SECRET = f"whsec_{base64.b64encode(b'a secret of thirty-two bytes, ok').decode()}"
+
+
+@dataclass
+class Sent:
+    """What the service says, and everybody who was sent something."""
+
+    report: dict[str, Any]
+    bundle: dict[str, Any]
+    archives: dict[str, httpx2.Client]
+    messages: list[bytes]
+    notices: list[tuple[str, dict[str, str], bytes]]
+    study: str
+    source: pydicom.Dataset
+
+    def objects(self, archive: str, kind: str) -> list[pydicom.Dataset]:
+        """Of one kind, as an archive holds them."""
+        query = {"SOPClassUID": CLASSES[kind], "StudyInstanceUID": self.study}
+        found = self.archives[archive].post("/tools/find", json={"Level": "Instance", "Query": query}).json()
+        files = (self.archives[archive].get(f"/instances/{one}/file").content for one in found)
+        return [pydicom.dcmread(io.BytesIO(content)) for content in files]
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    """A calf and a wrist in one study, reported and delivered."""
+    folder, pacs_port = tmp_path_factory.mktemp("round-trip"), free_port()
+    (folder / "pacs").mkdir()
+    (folder / "web").mkdir()
+    calf, wrist = _study_of_two(folder / "cines")
+    with (
+        dicom_web_orthanc(folder / "web", username=USERNAME, password=PASSWORD) as web,
+        receiving(acknowledging("AA")) as (mllp_port, messages),
+        serving(lambda: (204, b"")) as hook,
+        running_service(
+            folder / "service", destinations=json.dumps(_destinations(pacs_port, web, mllp_port, hook)), stable_age_seconds="60"
+        ) as service,
+        running_orthanc(folder / "pacs", dicom_port=pacs_port, sonomyo_port=service.dicom_port) as pacs,
+    ):
+        send(service, calf)
+        send(service, wrist)
+        service.complete(study_of(calf))
+        address = f"/api/v1/studies/{study_of(calf)}/report"
+
+        def delivered() -> dict[str, Any] | None:
+            answer = service.api.get(address)
+            report: dict[str, Any] | None = answer.json() if answer.status_code == httpx2.codes.OK else None
+            return report if report and _is_all_delivered(report) else None
+
+        report = poll(delivered, timeout_seconds=240, what="everything delivered")
+        bundle = service.api.get(address, headers={"Accept": "application/fhir+json"}).json()
+        yield Sent(report, bundle, {"pacs": pacs, "web": web}, messages, hook.requests, study_of(calf), pydicom.dcmread(calf))
+
+
+def _study_of_two(folder: Path) -> tuple[Path, Path]:
+    """The only analysis with key images is that of wrists: one study of one person gives every kind of object."""
+    (calf,) = simulate("calf", folder / "calf", n=1, seed=11, transfer_syntax="jpeg", number_of_frames=20)
+    (wrist,) = simulate("wrist", folder / "wrist", n=1, seed=1, transfer_syntax="jpeg")
+    of_calf, of_wrist = pydicom.dcmread(calf, stop_before_pixels=True), pydicom.dcmread(wrist)
+    for element in of_calf:
+        if element.tag.group == PATIENT_GROUP or element.keyword in OF_THE_STUDY:
+            of_wrist.add(element)
+    of_wrist.save_as(wrist)
+    return calf, wrist
+
+
+def _destinations(pacs_port: int, web: httpx2.Client, mllp_port: int, hook: Web) -> list[dict[str, Any]]:
+    pacs = {"name": "pacs", "host": "127.0.0.1", "port": pacs_port, "ae_title": "ORTHANC", "kinds": KINDS}
+    archive = {"protocol": "stow", "name": "web", "url": f"{web.base_url}dicom-web", "kinds": KINDS}
+    return [
+        pacs,
+        {**archive, "username": USERNAME, "password": PASSWORD},
+        {"protocol": "mllp", "name": "ris", "host": "127.0.0.1", "port": mllp_port},
+        {"protocol": "webhook", "name": "hook", "url": hook.url, "secret": SECRET, "allowed_addresses": ["127.0.0.0/8"]},
+    ]
+
+
+def _is_all_delivered(report: dict[str, Any]) -> bool:
+    expected = {(archive, kind) for archive in ("pacs", "web") for kind in KINDS} | {("ris", "oru"), ("hook", "notice")}
+    known = {(one["destination"], one["kind"].partition(".")[0]) for one in report["delivery"]}
+    return known == expected and all(one["state"] == "delivered" for one in report["delivery"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("archive", ["pacs", "web"])
+def test_archive_holds_every_object_of_the_report_once(sent: Sent, archive: str, kind: str) -> None:
+    told = [one for one in sent.report["delivery"] if (one["destination"], one["kind"].partition(".")[0]) == (archive, kind)]
+    assert sorted(one["sop_instance_uid"] for one in told) == sorted(
+        str(one.SOPInstanceUID) for one in sent.objects(archive, kind)
+    )
+    assert all(one.PatientID == sent.source.PatientID for one in sent.objects(archive, kind))
+
+
+@pytest.mark.parametrize("archive", ["pacs", "web"])
+def test_structured_report_read_from_an_archive_says_every_number_of_the_json(sent: Sent, archive: str) -> None:
+    (sr,) = sent.objects(archive, "sr")
+    numbers = set(_numbers(sr))
+    measured = [one for one in sent.report["findings"] if one["kind"] == "measurement" and isinstance(one["value"], float)]
+    assert len(measured) > 8
+    for finding in measured:
+        assert (finding["code"]["value"], finding["value"], finding["unit"]) in numbers, finding["name"]
+    content = io.BytesIO()
+    sr.save_as(content)
+    content.seek(0)
+    document = hd.sr.srread(content)
+    assert isinstance(document.content, hd.sr.MeasurementReport)
+    read = {
+        (measurement.name.value, measurement.value, measurement.unit.value)
+        for group in document.content.get_planar_roi_measurement_groups()
+        for measurement in group.get_measurements()
+    }
+    assert {(one["code"]["value"], one["value"], one["unit"]) for one in measured if one["name"] in FROM_REGIONS} <= read
+
+
+def _numbers(node: pydicom.Dataset) -> Iterator[tuple[str, float, str]]:
+    """Concept, value and unit of every number beneath."""
+    if node.get("ValueType") == "NUM" and node.MeasuredValueSequence:
+        measured = node.MeasuredValueSequence[0]
+        value = float(measured.get("FloatingPointValue", measured.NumericValue))
+        yield node.ConceptNameCodeSequence[0].CodeValue, value, measured.MeasurementUnitsCodeSequence[0].CodeValue
+    for child in node.get("ContentSequence", []):
+        yield from _numbers(child)
+
+
+@pytest.mark.parametrize("archive", ["pacs", "web"])
+def test_segmentation_read_from_an_archive_has_each_structure_on_frames_of_its_cine(sent: Sent, archive: str) -> None:
+    labels = {item.SegmentLabel for one in sent.objects(archive, "seg") for item in one.SegmentSequence}
+    assert {"Aponeurosis", "Fascicle", "Muscle belly", "Median nerve"} <= labels
+    (of_calf,) = (one for one in sent.objects(archive, "seg") if one.SegmentSequence[0].SegmentLabel == "Aponeurosis")
+    assert (of_calf.Rows, of_calf.Columns) == (sent.source.Rows, sent.source.Columns)
+    frames = {
+        item.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        for item in of_calf.PerFrameFunctionalGroupsSequence
+    }
+    assert frames == set(range(1, sent.source.NumberOfFrames + 1))
+    assert np.asarray(of_calf.pixel_array).any()
+
+
+@pytest.mark.parametrize("archive", ["pacs", "web"])
+def test_capture_read_from_an_archive_has_every_frame_of_its_cine_and_the_banner_below(sent: Sent, archive: str) -> None:
+    frames = {int(one.NumberOfFrames): one for one in sent.objects(archive, "sc")}
+    of_calf = frames[int(sent.source.NumberOfFrames)]
+    assert of_calf.Columns == sent.source.Columns
+    assert of_calf.Rows > sent.source.Rows
+    strip = of_calf.pixel_array[0, sent.source.Rows :]
+    assert strip.max() > 200
+
+
+def test_message_to_the_hospital_says_every_headline_of_the_report(sent: Sent) -> None:
+    (message,) = sent.messages
+    observations = [line.split("|") for line in message.decode().split("\r") if line.startswith("OBX|")]
+    values = {fields[5] for fields in observations if fields[2] == "NM"}
+    (thickness,) = (one["value"] for one in sent.report["findings"] if one["name"] == "thickness")
+    assert any(float(value) == pytest.approx(thickness, rel=1e-3) for value in values)
+
+
+def test_notice_is_signed_and_names_the_report(sent: Sent) -> None:
+    ((_, headers, body),) = sent.notices
+    assert Webhook(SECRET).verify(body, headers)["data"]["report_id"] == sent.report["report_id"]
+
+
+def test_bundle_passes_its_models_and_every_reference_leads_somewhere(sent: Sent) -> None:
+    for entry in sent.bundle["entry"]:
+        read_fhir(entry["resource"])
+    known = {entry["fullUrl"] for entry in sent.bundle["entry"]}
+    literal = {reference for reference in references(sent.bundle) if not reference.startswith("#")}
+    assert literal <= known
+
+
+def test_dcmtk_renders_the_structured_report(sent: Sent, tmp_path: Path) -> None:
+    (sr,) = sent.objects("pacs", "sr")
+    sr.save_as(tmp_path / "sr.dcm")
+    made = subprocess.run(
+        [peer("/usr/bin/dsr2html"), tmp_path / "sr.dcm", tmp_path / "sr.html"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert "Research use only" in (tmp_path / "sr.html").read_text(encoding="utf-8", errors="replace")
