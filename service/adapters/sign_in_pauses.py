@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.access import TryLater
@@ -26,19 +26,17 @@ class SignInPauses:
         row = SignInPauseRow
         # Not now(): that is the start of the transaction, and another attempt may have been waited for since.
         now = func.clock_timestamp()
-        first = (
-            insert(row).values(subject_sha256=hashed(subject), failures=0, failed_at=now, retry_at=now).on_conflict_do_nothing()
-        )
-        is_this = row.subject_sha256 == hashed(subject)
-        wanted = select(row.failures, (now - row.failed_at).label("since"), (row.retry_at - now).label("wait")).where(is_this)
+        first = insert(row).values(subject_sha256=hashed(subject), failures=0, failed_at=now, retry_at=now)
+        # Changes nothing of a row that is there, but locks it.
+        locked = first.on_conflict_do_update(index_elements=["subject_sha256"], set_={"failures": row.failures})
+        wanted = locked.returning(row.failures, (now - row.failed_at).label("since"), (row.retry_at - now).label("wait"))
         with vendor_errors_translated(), self._engine.begin() as connection:
-            connection.execute(first.on_conflict_do_nothing())
-            found = connection.execute(wanted.with_for_update()).one()
+            found = connection.execute(wanted).one()
             if found.wait > timedelta():
                 return TryLater(seconds=found.wait.total_seconds())
             failures = 1 if found.since > FAILURES_FORGOTTEN_AFTER else found.failures + 1
             values = {"failures": failures, "failed_at": now, "retry_at": now + pause_after(failures)}
-            connection.execute(update(row).where(is_this).values(values))
+            connection.execute(update(row).where(row.subject_sha256 == hashed(subject)).values(values))
         return None
 
 
