@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from service.core.findings import Value
 from service.errors import InputRejected
 
+HOW_TO_ADD_AN_ACCOUNT = "make an account with `sonomyo users add LOGIN --full-name NAME --role radiologist`"
 #: How long a browser is known after a person signed in with it.
 BROWSER_LIFE = timedelta(days=90)
 

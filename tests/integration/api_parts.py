@@ -58,6 +58,7 @@ from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
 
 ADMINISTRATOR_KEY = "an-administrators-key"
+PASSWORD = "correct horse battery"
 US_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3.1"
 EXPLICIT = "1.2.840.10008.1.2.1"
 STUDY = "1.2.826.0.1.3680043.8.498.7"
@@ -136,6 +137,16 @@ class House:
         assert opened is not None
         client = self.client(None)
         client.cookies.set(session_cookie_name(secure=self.secure_cookies), opened.token)
+        return client
+
+    def person(self, role: Role, login: str = "anna") -> TestClient:
+        """A browser in which somebody has signed in to a new account."""
+        self.users.add(login=login, full_name=f"Dr {login.title()} Kowalska", role=role, password=PASSWORD, actor="test")
+        return self.signed_in(login)
+
+    def signed_in(self, login: str = "anna", password: str = PASSWORD) -> TestClient:
+        client = self.client(None)
+        assert client.post("/sign-in", data={"login": login, "password": password}).status_code == 303
         return client
 
     def work(self) -> None:

@@ -9,10 +9,9 @@ from sqlalchemy import Engine
 from service.access import Role
 from service.ports import UnitOfWorkFactory
 from tests.browser import Page, browser
-from tests.integration.api_parts import STUDY, House, dicom_file, upload
+from tests.integration.api_parts import PASSWORD, STUDY, House, dicom_file, upload
 from tests.integration.test_api_server import running
 
-PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple of a quiet pond"
 
 
