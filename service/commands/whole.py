@@ -317,7 +317,8 @@ def _say_where(settings: Settings, url: str) -> None:
     say(f"sonomyo | DICOM {settings.dicom.ae_title}@{settings.dicom.host}:{settings.dicom.port}, REST and pages at {address}/")
     say(f"sonomyo | sign in once with {address}/sign-in/{token}")
     if all(user.disabled_at is not None for user in users):
-        say(f"sonomyo | nobody has an account yet, so nobody can sign reports: {HOW_TO_ADD_AN_ACCOUNT}")
+        where = f"SONOMYO_DATA_DIR={settings.data_dir}"
+        say(f"sonomyo | nobody has an account yet, so nobody can sign reports: {HOW_TO_ADD_AN_ACCOUNT}, with {where}")
     say("READY")
 
 
