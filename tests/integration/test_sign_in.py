@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,7 @@ def test_sign_in_form_shows_what_was_typed_and_runs_none_of_it(house: House) -> 
 
 def test_person_without_a_session_any_more_is_told_so(house: House) -> None:
     browser = house.person(Role.VIEWER)
-    age_sessions(house)
+    change(house, "UPDATE user_sessions SET expires_at = now()")
     assert browser.get("/", headers=PAGE).headers["location"] == "/sign-in"
     assert "The session has ended" in browser.get("/sign-in").text
     assert "The session has ended" not in house.client(None).get("/sign-in").text
@@ -174,11 +175,11 @@ def test_person_without_a_session_any_more_is_told_so(house: House) -> None:
 
 def test_session_ends_when_it_is_not_used_for_half_an_hour(house: House) -> None:
     browser = house.person(Role.VIEWER)
-    age_sessions(house, "last_used_at", "29 min")
+    change(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=29))
     assert browser.get("/").status_code == 200
     # That was use, and counts from then on.
     assert house.rows("SELECT last_used_at > now() - interval '1 min' FROM user_sessions") == [(True,)]
-    age_sessions(house, "last_used_at", "31 min")
+    change(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=31))
     assert browser.get("/").status_code == 401
 
 
@@ -186,7 +187,7 @@ def test_session_ends_after_its_life_however_much_it_is_used(house: House) -> No
     browser = house.person(Role.VIEWER)
     (life,) = house.rows("SELECT extract(epoch FROM expires_at - created_at) / 3600 FROM user_sessions")[0]
     assert life == 12
-    age_sessions(house)
+    change(house, "UPDATE user_sessions SET expires_at = now()")
     assert browser.get("/").status_code == 401
 
 
@@ -209,17 +210,16 @@ def test_guessing_a_password_is_slowed_down_whether_there_is_the_account_or_not(
     assert "Please try again in 1 s." in answers[-1].text
     assert answers[-1].headers["retry-after"] == "1"
     # While it lasts the right password is not looked at either.
-    pause_until(house, "1 hour")
+    pause_for(house, timedelta(hours=1))
     assert submit(house.client(None), login).status_code == 429
     # The pause ends by itself, and the next one is longer.
-    pause_until(house, "-1 s")
+    pause_for(house, timedelta(seconds=-1))
     assert submit(house.client(None), login, "a guess").status_code == 401
     assert submit(house.client(None), login, "a guess").headers["retry-after"] == "2"
 
 
-def pause_until(house: House, interval: str) -> None:
-    with house.engine.begin() as connection:
-        connection.execute(text(f"UPDATE sign_in_pauses SET retry_at = clock_timestamp() + interval '{interval}'"))
+def pause_for(house: House, pause: timedelta) -> None:
+    change(house, "UPDATE sign_in_pauses SET retry_at = clock_timestamp() + :pause", pause=pause)
 
 
 def test_guessing_many_at_once_is_counted_like_one_after_the_other(house: House) -> None:
@@ -234,7 +234,7 @@ def test_person_in_a_known_browser_is_not_kept_out_by_a_stranger_who_guesses(hou
     browser = house.person(Role.VIEWER)
     for _ in range(FREE_FAILURES + 2):
         submit(house.client(None), password="a guess")
-    pause_until(house, "1 hour")
+    pause_for(house, timedelta(hours=1))
     assert submit(house.client(None)).status_code == 429
     browser.cookies.delete("sonomyo_session")
     assert submit(browser).status_code == 303
@@ -248,7 +248,7 @@ def test_browser_known_to_one_account_is_a_stranger_to_another(house: House) -> 
     browser.cookies.delete("sonomyo_session")
     for _ in range(FREE_FAILURES + 2):
         submit(house.client(None), password="a guess")
-    pause_until(house, "1 hour")
+    pause_for(house, timedelta(hours=1))
     assert submit(browser, password="a guess").status_code == 429
 
 
@@ -285,9 +285,8 @@ def test_password_kept_with_older_parameters_is_hashed_anew_when_its_owner_signs
 def test_secrets_are_kept_as_hashes_only_and_in_no_log(house: House) -> None:
     browser = house.person(Role.VIEWER)
     submit(house.client(None), password="a wrong secret")
-    kept = " ".join(
-        str(row) for table in ("users", "user_sessions", "sign_in_pauses", "audit") for row in house.rows(f"TABLE {table}")
-    )
+    tables = ("users", "user_sessions", "sign_in_pauses", "audit")
+    kept = " ".join(str(row) for table in tables for row in house.rows(f"TABLE {table}"))
     for secret in (PASSWORD, "a wrong secret", browser.cookies["sonomyo_session"], browser.cookies["sonomyo_browser"]):
         assert secret not in kept
         assert secret not in house.log.getvalue()
@@ -304,6 +303,7 @@ def test_sign_in_without_a_database_says_so_on_the_page(tmp_path: Path) -> None:
     assert "The database does not answer" in answer.text
 
 
-def age_sessions(house: House, column: str = "expires_at", age: str = "0 s") -> None:
+def change(house: House, statement: str, **values: timedelta) -> None:
+    """What only time does otherwise."""
     with house.engine.begin() as connection:
-        connection.execute(text(f"UPDATE user_sessions SET {column} = now() - interval '{age}'"))
+        connection.execute(text(statement), values)
