@@ -1,8 +1,10 @@
 """What tests of local accounts do by HTTP."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx2
+from sqlalchemy import text
 
 from tests.integration.api_parts import PASSWORD, House
 
@@ -26,3 +28,9 @@ def user_id_of(browser: httpx2.Client) -> str:
 def audit(house: House) -> list[dict[str, Any]]:
     """Newest first."""
     return list(house.client().get("/api/v1/audit").json()["entries"])
+
+
+def set_times(house: House, statement: str, **values: timedelta) -> None:
+    """What only time does otherwise."""
+    with house.engine.begin() as connection:
+        connection.execute(text(statement), values)

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from service.access import Role, UserChange
 from service.adapters.jobs import make_deferring_app
@@ -16,9 +15,8 @@ from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.user_sessions import LocalSessions
 from service.adapters.users import LocalUsers
 from service.api.limits import Limits
-from service.core.passwords import FREE_FAILURES
 from service.ports import UnitOfWorkFactory
-from tests.integration.account_parts import OTHER_PASSWORD, audit, csrf_of, submit, user_id_of
+from tests.integration.account_parts import OTHER_PASSWORD, audit, csrf_of, set_times, submit, user_id_of
 from tests.integration.api_parts import PASSWORD, STUDY, House
 from tests.running import free_port
 
@@ -167,7 +165,7 @@ def test_sign_in_form_shows_what_was_typed_and_runs_none_of_it(house: House) -> 
 
 def test_person_without_a_session_any_more_is_told_so(house: House) -> None:
     browser = house.person(Role.VIEWER)
-    change(house, "UPDATE user_sessions SET expires_at = now()")
+    set_times(house, "UPDATE user_sessions SET expires_at = now()")
     assert browser.get("/", headers=PAGE).headers["location"] == "/sign-in"
     assert "The session has ended" in browser.get("/sign-in").text
     assert "The session has ended" not in house.client(None).get("/sign-in").text
@@ -175,11 +173,11 @@ def test_person_without_a_session_any_more_is_told_so(house: House) -> None:
 
 def test_session_ends_when_it_is_not_used_for_half_an_hour(house: House) -> None:
     browser = house.person(Role.VIEWER)
-    change(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=29))
+    set_times(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=29))
     assert browser.get("/").status_code == 200
     # That was use, and counts from then on.
     assert house.rows("SELECT last_used_at > now() - interval '1 min' FROM user_sessions") == [(True,)]
-    change(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=31))
+    set_times(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=31))
     assert browser.get("/").status_code == 401
 
 
@@ -187,7 +185,7 @@ def test_session_ends_after_its_life_however_much_it_is_used(house: House) -> No
     browser = house.person(Role.VIEWER)
     (life,) = house.rows("SELECT extract(epoch FROM expires_at - created_at) / 3600 FROM user_sessions")[0]
     assert life == 12
-    change(house, "UPDATE user_sessions SET expires_at = now()")
+    set_times(house, "UPDATE user_sessions SET expires_at = now()")
     assert browser.get("/").status_code == 401
 
 
@@ -200,75 +198,6 @@ def test_signing_out_ends_the_session_and_is_on_record(house: House) -> None:
     assert browser.get("/").status_code == 401
     recorded = [(entry["actor"], entry["action"]) for entry in audit(house)]
     assert recorded[:2] == [(f"user:{user_id}", "signed_out"), (f"user:{user_id}", "signed_in")]
-
-
-@pytest.mark.parametrize("login", ["anna", "nobody"])
-def test_guessing_a_password_is_slowed_down_whether_there_is_the_account_or_not(house: House, login: str) -> None:
-    house.person(Role.VIEWER)
-    answers = [submit(house.client(None), login, "a guess") for _ in range(FREE_FAILURES + 2)]
-    assert [answer.status_code for answer in answers] == [401] * (FREE_FAILURES + 1) + [429]
-    assert "Please try again in 1 s." in answers[-1].text
-    assert answers[-1].headers["retry-after"] == "1"
-    # While it lasts the right password is not looked at either.
-    pause_for(house, timedelta(hours=1))
-    assert submit(house.client(None), login).status_code == 429
-    # The pause ends by itself, and the next one is longer.
-    pause_for(house, timedelta(seconds=-1))
-    assert submit(house.client(None), login, "a guess").status_code == 401
-    assert submit(house.client(None), login, "a guess").headers["retry-after"] == "2"
-
-
-def pause_for(house: House, pause: timedelta) -> None:
-    change(house, "UPDATE sign_in_pauses SET retry_at = clock_timestamp() + :pause", pause=pause)
-
-
-def test_guessing_many_at_once_is_counted_like_one_after_the_other(house: House) -> None:
-    house.person(Role.VIEWER)
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        guesses = pool.map(lambda _: house.user_sessions.sign_in(login="anna", password="a guess", browser_token=None), range(30))
-    judged = [guess for guess in guesses if guess is None]
-    assert len(judged) <= FREE_FAILURES + 2
-
-
-def test_person_in_a_known_browser_is_not_kept_out_by_a_stranger_who_guesses(house: House) -> None:
-    browser = house.person(Role.VIEWER)
-    for _ in range(FREE_FAILURES + 2):
-        submit(house.client(None), password="a guess")
-    pause_for(house, timedelta(hours=1))
-    assert submit(house.client(None)).status_code == 429
-    browser.cookies.delete("sonomyo_session")
-    assert submit(browser).status_code == 303
-    # The stranger's count stays.
-    assert submit(house.client(None)).status_code == 429
-
-
-def test_browser_known_to_one_account_is_a_stranger_to_another(house: House) -> None:
-    browser = house.person(Role.VIEWER, "mallory")
-    house.person(Role.VIEWER)
-    browser.cookies.delete("sonomyo_session")
-    for _ in range(FREE_FAILURES + 2):
-        submit(house.client(None), password="a guess")
-    pause_for(house, timedelta(hours=1))
-    assert submit(browser, password="a guess").status_code == 429
-
-
-def test_success_forgives_the_failures_before_it_and_their_number_is_on_record(house: House) -> None:
-    house.person(Role.VIEWER)
-    for _ in range(3):
-        submit(house.client(None), password="a guess")
-    assert submit(house.client(None)).status_code == 303
-    assert audit(house)[0]["detail"] == {"failed_attempts_before": 3}
-    assert house.rows("SELECT * FROM sign_in_pauses") == []
-
-
-def test_guessing_from_one_address_is_slowed_down_whatever_the_login(
-    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
-) -> None:
-    with House(engine, units, tmp_path, limits=Limits(failed_sign_in_burst=5, failed_sign_ins_per_second=0.01)) as house:
-        house.person(Role.VIEWER)
-        assert {submit(house.client(None)).status_code for _ in range(10)} == {303}
-        statuses = [submit(house.client(None), login=f"login{number}").status_code for number in range(7)]
-    assert statuses == [401] * 5 + [429] * 2
 
 
 def test_password_kept_with_older_parameters_is_hashed_anew_when_its_owner_signs_in(house: House) -> None:
@@ -301,9 +230,3 @@ def test_sign_in_without_a_database_says_so_on_the_page(tmp_path: Path) -> None:
     away.dispose()
     assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert "The database does not answer" in answer.text
-
-
-def change(house: House, statement: str, **values: timedelta) -> None:
-    """What only time does otherwise."""
-    with house.engine.begin() as connection:
-        connection.execute(text(statement), values)
