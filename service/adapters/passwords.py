@@ -36,10 +36,11 @@ class Passwords:
         """False for another password, and, after as much work, when nothing is kept. Raises Unavailable."""
         # What is longer was never taken; a body may hold a megabyte.
         text = normalised(password[: 4 * LONGEST])
-        against = self._of_nobody if kept is None else kept
+        # Made at the first comparison, whichever that is, so that its time tells nothing either.
+        nobodys = self._of_nobody
         try:
             with self._turn():
-                return self._hasher.verify(against, text) and kept is not None
+                return self._hasher.verify(nobodys if kept is None else kept, text) and kept is not None
         except (VerificationError, InvalidHashError):
             return False
 
