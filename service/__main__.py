@@ -13,7 +13,7 @@ from pydantic_settings import SettingsError
 
 from service.adapters.listener_sockets import server_context
 from service.bootstrap import Service, database_url
-from service.commands import demo, files, operate, roles
+from service.commands import demo, files, operate, roles, users
 from service.errors import InputRejected, SonomyoError
 from service.settings import Settings, read_settings
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (roles, demo, files, operate):
+for module in (roles, demo, files, operate, users):
     module.register(app)
 
 

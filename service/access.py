@@ -1,11 +1,18 @@
 """Who may do what: roles, principals, and what the HTTP edge needs of keys, sessions and the audit trail."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from pydantic import SecretStr
+
 from service.core.findings import Value
+from service.errors import InputRejected
+
+HOW_TO_ADD_AN_ACCOUNT = "make an account with `sonomyo users add LOGIN --full-name NAME --role radiologist`"
+#: How long a browser is known after a person signed in with it.
+BROWSER_LIFE = timedelta(days=90)
 
 
 class Role(StrEnum):
@@ -19,6 +26,13 @@ class Role(StrEnum):
         """True when this role may do what `other` may."""
         order = list(Role)
         return order.index(self) >= order.index(other)
+
+
+def role_named(text: str) -> Role:
+    """Raises InputRejected for an unknown one."""
+    if text not in set(Role):
+        raise InputRejected(f"There is no role {text!r}; there are: {', '.join(Role)}.", reason="role")
+    return Role(text)
 
 
 class Person(Value):
@@ -35,7 +49,7 @@ class Principal(Value):
     #: As the audit trail and the log name it; never a patient, never a secret.
     name: str
     role: Role
-    #: A key or token belongs to a program and cannot sign; a session belongs to whoever opened the link.
+    #: A key or token belongs to a program and cannot sign; a session to a person, or to whoever opened a link.
     kind: Literal["key", "token", "session"]
     #: None for programs, and for whoever opened a one-time link.
     person: Person | None = None
@@ -55,11 +69,46 @@ class KeyDetails(Value):
 
 
 class OpenedSession(Value):
-    """What a used link gives: the secret of the session, shown to the browser only."""
+    """What a used link or a right password gives: the secret of the session, shown to the browser only."""
 
     token: str
     role: Role
     expires_at: datetime
+
+
+class SignedIn(OpenedSession):
+    """A session of an account."""
+
+    #: A secret by which the browser is known again: somebody else's failures do not slow it down.
+    browser_token: str
+
+
+class TryLater(Value):
+    """Too many attempts failed in a row."""
+
+    seconds: float
+
+
+class UserDetails(Value):
+    """A local account as it is listed."""
+
+    user_id: str
+    login: str
+    full_name: str
+    role: Role
+    created_at: datetime
+    password_changed_at: datetime
+    last_signed_in_at: datetime | None = None
+    disabled_at: datetime | None = None
+
+
+class UserChange(Value):
+    """What is to be otherwise about an account; None stays as it is."""
+
+    full_name: str | None = None
+    role: Role | None = None
+    disabled: bool | None = None
+    password: SecretStr | None = None
 
 
 class AuditEntry(Value):
@@ -91,7 +140,17 @@ class Keys(Protocol):
         """Whose key it is, or None."""
 
 
-class SignIns(Protocol):
+class Sessions(Protocol):
+    """Sessions of one kind; those of another kind are unknown to it."""
+
+    def verify(self, session_token: str) -> Principal | None:
+        """Whose session it is, or None. Raises Unavailable."""
+
+    def close_session(self, session_token: str) -> None:
+        """Sign out."""
+
+
+class SignIns(Sessions, Protocol):
     """One-time links and the sessions that they open."""
 
     def create_link(self, role: Role) -> str:
@@ -100,11 +159,31 @@ class SignIns(Protocol):
     def open_session(self, link_token: str) -> OpenedSession | None:
         """Use a link up; None when it is unknown, used or too old."""
 
-    def verify(self, session_token: str) -> Principal | None:
-        """Whose session it is, or None."""
 
-    def close_session(self, session_token: str) -> None:
-        """Sign out."""
+class UserSessions(Sessions, Protocol):
+    """Sessions of local accounts."""
+
+    def sign_in(self, *, login: str, password: str, browser_token: str | None) -> SignedIn | TryLater | None:
+        """None when there is no such account, it is disabled or has another password. Raises Unavailable."""
+
+
+class Users(Protocol):
+    """Local accounts. What changes a role or a password, or disables, ends the account's sessions at once."""
+
+    def add(self, *, login: str, full_name: str, role: Role, password: str, actor: str) -> UserDetails:
+        """Raises InputRejected for an unfit login, name or password, Conflict for a login that is taken."""
+
+    def list(self) -> Sequence[UserDetails]:
+        """All accounts, by login."""
+
+    def get(self, user_id: str) -> UserDetails:
+        """Raises NotFound."""
+
+    def change(self, user_id: str, change: UserChange, *, actor: str) -> UserDetails:
+        """All of it or nothing. Raises NotFound, InputRejected for an unfit name or password."""
+
+    def change_password(self, user_id: str, *, current: str, new: str) -> TryLater | None:
+        """As the person does it. Raises InputRejected when the current one is wrong or the new one unfit."""
 
 
 class AuditLog(Protocol):

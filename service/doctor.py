@@ -13,14 +13,17 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
+from service.access import HOW_TO_ADD_AN_ACCOUNT
 from service.adapters import mllp, webhook
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.migrations import check_revision
+from service.adapters.passwords import Passwords
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import echo, peer_of
 from service.adapters.stow import probe
+from service.adapters.users import LocalUsers
 from service.bootstrap import Service
 from service.core.analyses.analysis import ModelSpec
 from service.destination_settings import (
@@ -74,6 +77,7 @@ def _examinations(service: Service) -> Iterator[tuple[str, Examination]]:
     yield "data folder", partial(_folder, settings.data_dir)
     yield "instance store", partial(_store, service)
     yield "database", partial(_database, service)
+    yield "accounts", partial(_accounts, service)
     yield "queue", partial(_queue, service)
     yield "deliveries", partial(_deliveries, service)
     yield "audit trail", partial(_audit, service)
@@ -205,6 +209,13 @@ def _database(service: Service) -> str:
     with vendor_errors_translated(), service.engine.connect() as connection:
         version: str = connection.execute(text("SHOW server_version")).scalar_one()
     return f"PostgreSQL {version}, at this version's revision"
+
+
+def _accounts(service: Service) -> str:
+    """None is no trouble: programs have keys. But a person needs one to sign."""
+    users = LocalUsers(engine=service.engine, passwords=Passwords()).list()
+    enabled = sum(user.disabled_at is None for user in users)
+    return f"{enabled} of {len(users)} may sign in" if enabled else f"none can sign in; {HOW_TO_ADD_AN_ACCOUNT}"
 
 
 def _queue(service: Service) -> str:

@@ -98,6 +98,9 @@ class HttpSettings(Section):
     maximum_upload_bytes: Annotated[int, Field(ge=1 << 10)] = 2 << 30
     #: Behind a reverse proxy that ends TLS, so that cookies are marked Secure.
     secure_cookies: bool = False
+    #: A session of an account ends when it is not used for so long, and in any case after so long.
+    session_idle_seconds: Seconds = 1800.0
+    session_seconds: Seconds = 43_200.0
 
 
 class ApiSettings(Section):

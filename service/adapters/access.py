@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, func, insert, or_, select, update
 
-from service.access import KeyDetails, OpenedSession, Principal, Role
+from service.access import KeyDetails, OpenedSession, Principal, Role, role_named
 from service.adapters.audit import append_entry
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import ApiKeyRow, SignInRow
@@ -31,8 +31,7 @@ class ApiKeys:
 
     def create(self, *, name: str, role: str, actor: str = "command line") -> str:
         """A new key, shown once: `smy_<key id>_<secret>`. Raises InputRejected for an unknown role or an unfit name."""
-        if role not in set(Role):
-            raise InputRejected(f"There is no role {role!r}; there are: {', '.join(Role)}.", reason="role")
+        role_named(role)
         if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
             raise InputRejected(f"A key needs a printable name of at most {_LONGEST_NAME} characters.", reason="name")
         key_id = secrets.token_hex(6)

@@ -14,21 +14,15 @@ from service.api.dependencies import Services, check_csrf
 from service.api.gate import Gate, Scheme
 from service.api.headers import SecurityHeaders
 from service.api.instrumentation import Instrumentation
-from service.api.limits import BodyLimit, Limits, RateLimit
+from service.api.limits import BodyLimit, Limits, RateLimit, TokenBuckets
 from service.api.openapi import describe
-from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies
+from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies, users
 
 #: Bodies that may be as large as an upload; every other one is small.
 UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
 LIVE_PATH = "/api/v1/live"
 TITLE = "Sonomyo"
 DESCRIPTION = "Inference microservice for musculoskeletal ultrasound. Research use only, not for diagnosis."
-SIGN_IN_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Sonomyo: sign in</title>
-<body><main><h1>Please sign in</h1>
-<p>Open a one-time sign-in link. <code>sonomyo demo</code> prints one; an administrator's key makes one at
-<code>POST /api/v1/sign-in-links</code>.</p></main></body></html>
-"""
 
 
 def include_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
@@ -42,6 +36,7 @@ def include_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
         deliveries.router,
         models.router,
         admin.router,
+        users.router,
         *routers,
     ):
         app.include_router(router)
@@ -62,6 +57,7 @@ def create_app(
     `routers` are the pages and DICOMweb, `static` their files; `threads` should not exceed the database pool.
     """
     limits = limits or Limits()
+    failures = TokenBuckets(per_second=limits.failed_sign_ins_per_second, burst=limits.failed_sign_in_burst)
 
     @asynccontextmanager
     async def live(_app: FastAPI) -> AsyncIterator[None]:
@@ -81,12 +77,13 @@ def create_app(
         middleware=[
             Middleware(Instrumentation, metrics=services.metrics),
             Middleware(SecurityHeaders, behind_tls=services.secure_cookies),
-            Middleware(Gate, schemes=schemes, limits=limits, sign_in_page=SIGN_IN_PAGE),
+            Middleware(Gate, schemes=schemes, failures=failures),
             Middleware(RateLimit, limits=limits),
             Middleware(BodyLimit, limits=limits, sizes=dict.fromkeys(UPLOAD_ROUTES, limits.maximum_upload_bytes)),
         ],
     )
     app.state.services = services
+    app.state.failed_sign_ins = failures
     problems.install(app)
     include_routes(app, routers)
     # Not a route of FastAPI's: what all of those depend on is made for requests that have a body and a method.

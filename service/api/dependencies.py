@@ -6,9 +6,11 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from service.access import AuditLog, Principal, Role, SignIns
+from service.access import AuditLog, Principal, Role, SignIns, Users, UserSessions
 from service.api.events import EventFeed
+from service.api.gate import SIGN_IN_PATH
 from service.api.instrumentation import Metrics
+from service.api.limits import TokenBuckets
 from service.api.live import LiveRoom
 from service.api.problems import Problem
 from service.api.readiness import Readiness
@@ -103,6 +105,8 @@ class Services:
     store: InstanceStore
     reader: CineReader
     sign_ins: SignIns
+    users: Users
+    user_sessions: UserSessions
     audit: AuditLog
     readiness: Readiness
     metrics: Metrics
@@ -137,7 +141,12 @@ def require(role: Role) -> Callable[[Request], Principal]:
 
 
 async def check_csrf(request: Request) -> None:
-    """What a browser sends by itself is not enough for a change: the session's token must come with it (ASVS 3.5.1)."""
+    """What a browser sends by itself is not enough for a change: the session's token must come with it (ASVS 3.5.1).
+
+    The sign-in form is of no session; the gate judges where it comes from.
+    """
+    if request.scope["path"] == SIGN_IN_PATH:
+        return
     principal = request.scope.get("state", {}).get("principal")
     if request.method in _SAFE_METHODS or not isinstance(principal, Principal) or principal.csrf_token is None:
         return
@@ -148,7 +157,13 @@ async def check_csrf(request: Request) -> None:
         raise Problem(403, "The form is not from this session; load the page again.", reason="csrf")
 
 
+def get_failed_sign_ins(request: Request) -> TokenBuckets:
+    """Failed attempts, by address."""
+    return cast("TokenBuckets", request.app.state.failed_sign_ins)
+
+
 Parts = Annotated[Services, Depends(get_services)]
+FailedSignIns = Annotated[TokenBuckets, Depends(get_failed_sign_ins)]
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Radiologist = Annotated[Principal, Depends(require(Role.RADIOLOGIST))]
 Administrator = Annotated[Principal, Depends(require(Role.ADMINISTRATOR))]
@@ -163,6 +178,7 @@ Accept = Annotated[str | None, Depends(join_accept)]
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="A DICOM UID (PS3.5 9.1).", examples=["2.25.1001"])]
 ReportId = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{36}$", description="The UUID of one version of a report.")]
 DeliveryId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
+UserId = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", description="The id of a local account.")]
 JobId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before.")]

@@ -4,20 +4,22 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from typing import Protocol
+from urllib.parse import urlencode
 
 from fastapi import Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.access import Keys, Principal, Role, SignIns
-from service.api.limits import Limits, TokenBuckets, address_of, too_many
+from service.access import Keys, Principal, Role, Sessions
+from service.api.limits import TokenBuckets, address_of, too_many
 from service.api.problems import Problem, problem_of, render
 from service.errors import SonomyoError
 
+SIGN_IN_PATH = "/sign-in"
 #: Reachable by anyone: they tell nothing about a patient.
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN_PATH})
 PUBLIC_PREFIXES = ("/sign-in/", "/static/")
 #: Where programs ask; everywhere else a browser may be answered with a page.
 PROGRAM_PREFIXES = ("/api/", "/dicom-web/", "/fhir/", "/metrics")
@@ -58,10 +60,10 @@ class StoredKey:
 
 
 class SessionCookie:
-    """The session that a sign-in link opened. A request that names a bearer token is never read as a session."""
+    """A session, of one kind. A request that names a bearer token is never read as one."""
 
-    def __init__(self, *, sign_ins: SignIns, cookie_name: str) -> None:
-        self._sign_ins = sign_ins
+    def __init__(self, *, sessions: Sessions, cookie_name: str) -> None:
+        self._sessions = sessions
         self._cookie_name = cookie_name
 
     def authenticate(self, connection: HTTPConnection) -> Principal | None:
@@ -69,7 +71,7 @@ class SessionCookie:
         token = connection.cookies.get(self._cookie_name)
         if token is None or "authorization" in connection.headers:
             return None
-        return self._sign_ins.verify(token)
+        return self._sessions.verify(token)
 
 
 def bearer_token(connection: HTTPConnection) -> str | None:
@@ -84,13 +86,13 @@ def session_cookie_name(*, secure: bool) -> str:
 
 
 class Gate:
-    """Puts the principal into the request's state, or answers 401."""
+    """Puts the principal into the request's state, or answers 401; a browser is led to the sign-in page."""
 
-    def __init__(self, app: ASGIApp, *, schemes: Sequence[Scheme], limits: Limits, sign_in_page: str) -> None:
+    def __init__(self, app: ASGIApp, *, schemes: Sequence[Scheme], failures: TokenBuckets) -> None:
         self._app = app
         self._schemes = schemes
-        self._sign_in_page = sign_in_page
-        self._failures = TokenBuckets(per_second=limits.failed_sign_ins_per_second, burst=limits.failed_sign_in_burst)
+        #: By address; those of the sign-in form are counted in it, too.
+        self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let pass, or answer with a problem."""
@@ -112,10 +114,9 @@ class Gate:
             return None if is_public else render(problem_of(error), connection.scope)
         if principal is not None:
             connection.scope.setdefault("state", {})["principal"] = principal
-            return _foreign_origin(connection, principal)
-        if is_public:
-            return None
-        return self._unauthenticated(connection)
+        elif not is_public:
+            return self._unauthenticated(connection)
+        return _foreign_origin(connection, principal)
 
     def _authenticate(self, connection: HTTPConnection) -> Principal | None:
         found = (scheme.authenticate(connection) for scheme in self._schemes)
@@ -126,9 +127,9 @@ class Gate:
         wait = self._failures.take(address_of(connection.scope) or "unknown") if tried else 0.0
         if wait > 0:
             return render(too_many(wait), connection.scope)
+        if wants_page(connection) and not tried:
+            return RedirectResponse(_sign_in_address(connection), status_code=303)
         headers = {"WWW-Authenticate": 'Bearer realm="sonomyo"'}
-        if wants_page(connection):
-            return HTMLResponse(self._sign_in_page, status_code=401, headers=headers)
         return render(Problem(401, "This needs an API key, or the session of the viewer.", headers=headers), connection.scope)
 
 
@@ -143,11 +144,23 @@ def wants_page(connection: HTTPConnection) -> bool:
     return not is_for_programs and "text/html" in connection.headers.get("accept", "")
 
 
-def _foreign_origin(connection: HTTPConnection, principal: Principal) -> Response | None:
-    """A session that another site's page makes the browser use is refused; SameSite alone is not trusted to."""
+def _sign_in_address(connection: HTTPConnection) -> str:
+    """The sign-in page, which leads back; what was sent to another method is not asked for again."""
+    path, query = connection.scope["path"], connection.scope["query_string"].decode("latin-1")
+    wanted = f"{path}?{query}" if query else path
+    if wanted == "/" or connection.scope["method"] not in _SAFE_METHODS:
+        return SIGN_IN_PATH
+    return f"{SIGN_IN_PATH}?{urlencode({'next': wanted})}"
+
+
+def _foreign_origin(connection: HTTPConnection, principal: Principal | None) -> Response | None:
+    """What another site's page makes the browser send is refused; SameSite alone is not trusted to.
+
+    It holds for a session, and for the sign-in form, which has none yet: nobody is signed in as somebody else.
+    """
     # What is sent over a WebSocket changes things, and no browser asks its server before it opens one (RFC 6455 10.2).
     method = connection.scope["method"] if connection.scope["type"] == "http" else "WEBSOCKET"
-    if principal.kind != "session" or method in _SAFE_METHODS:
+    if (principal is not None and principal.kind != "session") or method in _SAFE_METHODS:
         return None
     origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site", "same-origin")
     own = f"//{connection.headers.get('host', '')}"

@@ -57,6 +57,12 @@ class TokenBuckets:
                 self._buckets.popitem(last=False)
         return wait
 
+    def give_back(self, client: str) -> None:
+        """A token that was not spent after all."""
+        with self._lock:
+            tokens, since = self._buckets.pop(client, (self._burst, self._clock()))
+            self._buckets[client] = (min(self._burst, tokens + 1), since)
+
 
 def too_many(wait_seconds: float) -> Problem:
     """429 with the whole seconds to wait."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
-from service.access import Role
+from service.access import Person, Role, UserDetails
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.core.findings import Value
 from service.core.report import Report
@@ -138,6 +138,53 @@ class SignInLink(Value):
     """Good for one use within an hour."""
 
     url: str
+
+
+class Me(Value):
+    """Whoever asks."""
+
+    #: As the audit trail names it.
+    name: str
+    role: Role
+    kind: Literal["key", "token", "session"]
+    #: Null for programs, and for whoever opened a one-time link: they cannot sign.
+    person: Person | None
+
+
+_Login = Annotated[str, Field(max_length=64, examples=["anna.kowalska"])]
+_FullName = Annotated[str, Field(max_length=64, description="As a signature shows it.", examples=["Dr Anna Kowalska"])]
+_Password = Annotated[SecretStr, Field(max_length=512, description="At least 12 characters, not easily guessed.")]
+
+
+class PasswordChange(Value):
+    """The own password, and another one in its place."""
+
+    current_password: Annotated[SecretStr, Field(max_length=512)]
+    new_password: _Password
+
+
+class NewUser(Value):
+    """A local account to be made."""
+
+    login: _Login
+    full_name: _FullName
+    role: Role
+    password: _Password
+
+
+class UserPatch(Value):
+    """What is to be otherwise about an account; what is left out stays."""
+
+    full_name: _FullName | None = None
+    role: Role | None = None
+    disabled: bool | None = None
+    password: _Password | None = None
+
+
+class UserList(Value):
+    """Every local account, by login."""
+
+    users: tuple[UserDetails, ...]
 
 
 class Health(Value):

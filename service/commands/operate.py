@@ -11,10 +11,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Column, Table
 
 from service.bootstrap import Service
+from service.commands.terminal import console as _console
 from service.errors import SonomyoError
-
-#: Columns; a table is no wider than its content.
-_UNBOUNDED = 10_000
 
 keys = typer.Typer(help="API keys for programs; a key is shown once, only its hash is kept.", no_args_is_help=True)
 
@@ -137,12 +135,6 @@ def revoke_key(context: typer.Context, key_id: str) -> None:
     from service.adapters.access import ApiKeys
 
     ApiKeys(engine=Service(context.obj).engine).revoke(key_id)
-
-
-def _console() -> Console:
-    """Standard output: as wide as the terminal, or, for a file or a program, as wide as what is written."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_UNBOUNDED)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from ipaddress import ip_address
 
@@ -15,8 +16,11 @@ from service.adapters.gate import make_gate
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.migrations import check_revision
 from service.adapters.operation_queries import PostgresOperationViews
+from service.adapters.passwords import Passwords
 from service.adapters.queries import PostgresStudyViews
 from service.adapters.upload_intake import UploadIntake
+from service.adapters.user_sessions import LocalSessions
+from service.adapters.users import LocalUsers
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
 from service.api.events import EventFeed
@@ -52,10 +56,10 @@ def run_api(service: Service) -> None:
 
 def make_app(service: Service) -> FastAPI:
     """The application over live objects; nothing is connected before the first request."""
-    settings = service.settings
+    settings, services = service.settings, make_services(service)
     return create_app(
-        make_services(service),
-        schemes=_schemes(service),
+        services,
+        schemes=_schemes(service, services),
         version=service_version(),
         routers=(pages, dicomweb),
         static=static_files(),
@@ -70,6 +74,8 @@ def make_services(service: Service) -> Services:
     jobs, operations = PostgresJobViews(engine=engine), PostgresOperationViews(engine=engine)
     metrics, intake = Metrics(counters=operations.counters), _intake(service)
     audit = PostgresAuditLog(engine=engine)
+    # One for both: it bounds how many passwords are hashed at a time.
+    passwords = Passwords()
     return Services(
         studies=PostgresStudyViews(engine=engine),
         jobs=jobs,
@@ -81,6 +87,8 @@ def make_services(service: Service) -> Services:
         store=service.store,
         reader=service.reader,
         sign_ins=SignInLinks(engine=engine),
+        users=LocalUsers(engine=engine, passwords=passwords),
+        user_sessions=_user_sessions(service, passwords),
         audit=audit,
         readiness=Readiness(probes=_probes(service)),
         metrics=metrics,
@@ -95,6 +103,16 @@ def make_services(service: Service) -> Services:
     )
 
 
+def _user_sessions(service: Service, passwords: Passwords) -> LocalSessions:
+    http = service.settings.http
+    return LocalSessions(
+        engine=service.engine,
+        passwords=passwords,
+        idle_life=timedelta(seconds=http.session_idle_seconds),
+        life=timedelta(seconds=http.session_seconds),
+    )
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -102,7 +120,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _schemes(service: Service) -> Sequence[Scheme]:
+def _schemes(service: Service, services: Services) -> Sequence[Scheme]:
     """Who may ask, cheapest first."""
     api, http = service.settings.api, service.settings.http
     key = api.key.get_secret_value() if api.key is not None else None
@@ -111,7 +129,8 @@ def _schemes(service: Service) -> Sequence[Scheme]:
     cookie = session_cookie_name(secure=http.secure_cookies)
     stored = (
         StoredKey(keys=ApiKeys(engine=service.engine)),
-        SessionCookie(sign_ins=SignInLinks(engine=service.engine), cookie_name=cookie),
+        SessionCookie(sessions=services.user_sessions, cookie_name=cookie),
+        SessionCookie(sessions=services.sign_ins, cookie_name=cookie),
     )
     return (AdministratorKey(key=key), *stored) if key else stored
 

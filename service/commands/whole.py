@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from service.access import Role
+from service.access import HOW_TO_ADD_AN_ACCOUNT, Role
 from service.adapters.access import SignInLinks
 from service.adapters.migrations import migrate
+from service.adapters.passwords import Passwords
 from service.adapters.postgres import make_engine
+from service.adapters.users import LocalUsers
 from service.bootstrap import database_url, remember_embedded
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.postgres_account import make_data_folder
@@ -311,11 +313,15 @@ def _say_where(settings: Settings, url: str) -> None:
     address = f"http://{settings.http.host}:{settings.http.port}"
     engine = make_engine(url, pool_size=1)
     token = SignInLinks(engine=engine).create_link(Role.RADIOLOGIST)
+    users = LocalUsers(engine=engine, passwords=Passwords()).list()
     engine.dispose()
     if settings.api.key_file is not None:
         say(f"sonomyo | administrator's API key: in {settings.api.key_file}")
     say(f"sonomyo | DICOM {settings.dicom.ae_title}@{settings.dicom.host}:{settings.dicom.port}, REST and pages at {address}/")
     say(f"sonomyo | sign in once with {address}/sign-in/{token}")
+    if all(user.disabled_at is not None for user in users):
+        where = f"SONOMYO_DATA_DIR={settings.data_dir}"
+        say(f"sonomyo | nobody has an account yet, so nobody can sign reports: {HOW_TO_ADD_AN_ACCOUNT}, with {where}")
     say("READY")
 
 

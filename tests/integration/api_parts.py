@@ -24,8 +24,11 @@ from service.adapters.deliveries import Deliveries
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
+from service.adapters.passwords import Passwords
 from service.adapters.queries import PostgresStudyViews
 from service.adapters.upload_intake import UploadIntake
+from service.adapters.user_sessions import LocalSessions
+from service.adapters.users import LocalUsers
 from service.adapters.usual_arrival import PostgresArrivals
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
@@ -55,6 +58,7 @@ from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
 
 ADMINISTRATOR_KEY = "an-administrators-key"
+PASSWORD = "correct horse battery"
 US_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3.1"
 EXPLICIT = "1.2.840.10008.1.2.1"
 STUDY = "1.2.826.0.1.3680043.8.498.7"
@@ -91,6 +95,10 @@ class House:
         self.store = FileInstanceStore(root=self.root)
         self.keys = ApiKeys(engine=self.engine)
         self.sign_ins = SignInLinks(engine=self.engine)
+        # As little work as Argon2 allows: a test signs in often.
+        passwords = Passwords(passes=1, memory_kib=64, lanes=1)
+        self.users = LocalUsers(engine=self.engine, passwords=passwords)
+        self.user_sessions = LocalSessions(engine=self.engine, passwords=passwords)
         self.reader = FakeReader()
         self.flow = Flow(
             units=self.units,
@@ -129,6 +137,16 @@ class House:
         assert opened is not None
         client = self.client(None)
         client.cookies.set(session_cookie_name(secure=self.secure_cookies), opened.token)
+        return client
+
+    def person(self, role: Role, login: str = "anna") -> TestClient:
+        """A browser in which somebody has signed in to a new account."""
+        self.users.add(login=login, full_name=f"Dr {login.title()} Kowalska", role=role, password=PASSWORD, actor="test")
+        return self.signed_in(login)
+
+    def signed_in(self, login: str = "anna", password: str = PASSWORD) -> TestClient:
+        client = self.client(None)
+        assert client.post("/sign-in", data={"login": login, "password": password}).status_code == 303
         return client
 
     def work(self) -> None:
@@ -191,6 +209,8 @@ class House:
             store=self.store,
             reader=self.reader,
             sign_ins=self.sign_ins,
+            users=self.users,
+            user_sessions=self.user_sessions,
             audit=audit,
             readiness=Readiness(probes=self.probes),
             metrics=metrics,
@@ -206,7 +226,8 @@ class House:
         schemes = (
             AdministratorKey(key=ADMINISTRATOR_KEY),
             StoredKey(keys=self.keys),
-            SessionCookie(sign_ins=self.sign_ins, cookie_name=session_cookie_name(secure=self.secure_cookies)),
+            SessionCookie(sessions=self.user_sessions, cookie_name=session_cookie_name(secure=self.secure_cookies)),
+            SessionCookie(sessions=self.sign_ins, cookie_name=session_cookie_name(secure=self.secure_cookies)),
         )
         return create_app(
             services, schemes=schemes, version="test", routers=(pages, dicomweb), static=static_files(), limits=self.limits

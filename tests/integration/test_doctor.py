@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from service.access import Role, UserChange
+from service.adapters.passwords import Passwords
+from service.adapters.users import LocalUsers
 from service.bootstrap import Service
 from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.doctor import Check, examine
@@ -59,11 +62,23 @@ def test_service_that_is_well_has_no_problem(make: Callable[..., Service], trito
     assert "free" in checks["DICOM"].advice
 
 
+def test_service_without_an_account_is_told_how_to_make_one(make: Callable[..., Service]) -> None:
+    service = make(triton={"url": f"127.0.0.1:{free_port()}"})
+    without = look(service)["accounts"]
+    assert without.ok
+    assert "sonomyo users add" in without.advice
+    users = LocalUsers(engine=service.engine, passwords=Passwords(passes=1, memory_kib=64, lanes=1))
+    user = users.add(login="anna", full_name="Anna", role=Role.VIEWER, password="correct horse battery", actor="test")
+    assert look(service)["accounts"].advice == "1 of 1 may sign in"
+    users.change(user.user_id, UserChange(disabled=True), actor="test")
+    assert "sonomyo users add" in look(service)["accounts"].advice
+
+
 def test_database_and_triton_away_each_is_named_and_the_rest_is_still_looked_at(make: Callable[..., Service]) -> None:
     away = f"postgresql://sonomyo@127.0.0.1:{free_port()}/sonomyo"
     checks = look(make(database={"url": away}, triton={"url": f"127.0.0.1:{free_port()}"}))
     models = {f"model {name}" for name in ("muscle_segmentation", "vde_encoder", "myofascial_pain", "wrist_hand")}
-    assert problems(checks) == {"database", "queue", "deliveries", "audit trail", *models}
+    assert problems(checks) == {"database", "accounts", "queue", "deliveries", "audit trail", *models}
     assert checks["instance store"].ok
 
 
@@ -162,7 +177,7 @@ def test_dead_letters_failed_deliveries_and_a_forged_audit_trail_are_told(
         connection.execute(text(job))
         forged = "INSERT INTO audit (actor, action, subject, sha256) VALUES ('nobody', 'nothing', 'none', 'ff')"
         connection.execute(text(forged))
-    assert {"queue", "deliveries", "audit trail"} <= problems(look(service))
+    assert {"accounts", "queue", "deliveries", "audit trail"} <= problems(look(service))
 
 
 def test_secret_file_empty_or_open_to_change_is_told(make: Callable[..., Service], tmp_path: Path) -> None:

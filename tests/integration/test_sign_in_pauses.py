@@ -1,0 +1,102 @@
+"""Guessing at passwords is slowed down, by login and by address, and nobody is kept out by it for good."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from service.access import Role
+from service.api.limits import Limits
+from service.core.passwords import FREE_FAILURES
+from service.ports import UnitOfWorkFactory
+from tests.integration.account_parts import audit, set_times, submit
+from tests.integration.api_parts import House
+
+
+@pytest.fixture
+def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
+    # Guessing from one address is bounded apart from what is tested here.
+    with House(engine, units, tmp_path, limits=Limits(failed_sign_in_burst=200)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("login", ["anna", "nobody"])
+def test_guessing_a_password_is_slowed_down_whether_there_is_the_account_or_not(house: House, login: str) -> None:
+    house.person(Role.VIEWER)
+    for _ in range(FREE_FAILURES):
+        assert submit(house.client(None), login, "a guess").status_code == 401
+    assert pause_of(house) == timedelta(0)
+    assert submit(house.client(None), login, "a guess").status_code == 401
+    assert pause_of(house) == timedelta(seconds=1)
+    # While it lasts the right password is not looked at either.
+    pause_for(house, timedelta(hours=1))
+    paused = submit(house.client(None), login)
+    assert (paused.status_code, 3500 < int(paused.headers["retry-after"]) <= 3600) == (429, True)
+    assert f"Please try again in {paused.headers['retry-after']} s." in paused.text
+    # It ends by itself, and the next one is longer.
+    pause_for(house, timedelta(seconds=-1))
+    assert submit(house.client(None), login, "a guess").status_code == 401
+    assert pause_of(house) == timedelta(seconds=2)
+
+
+def pause_of(house: House) -> timedelta:
+    """To the second."""
+    ((pause,),) = house.rows("SELECT date_trunc('second', retry_at - failed_at + interval '0.1 s') FROM sign_in_pauses")
+    assert isinstance(pause, timedelta)
+    return pause
+
+
+def pause_for(house: House, pause: timedelta) -> None:
+    set_times(house, "UPDATE sign_in_pauses SET retry_at = clock_timestamp() + :pause", pause=pause)
+
+
+def test_guessing_many_at_once_is_counted_like_one_after_the_other(house: House) -> None:
+    house.person(Role.VIEWER)
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        guesses = pool.map(lambda _: house.user_sessions.sign_in(login="anna", password="a guess", browser_token=None), range(30))
+    judged = [guess for guess in guesses if guess is None]
+    assert len(judged) <= FREE_FAILURES + 2
+
+
+def test_person_in_a_known_browser_is_not_kept_out_by_a_stranger_who_guesses(house: House) -> None:
+    browser = house.person(Role.VIEWER)
+    for _ in range(FREE_FAILURES + 2):
+        submit(house.client(None), password="a guess")
+    pause_for(house, timedelta(hours=1))
+    assert submit(house.client(None)).status_code == 429
+    browser.cookies.delete("sonomyo_session")
+    assert submit(browser).status_code == 303
+    # The stranger's count stays.
+    assert submit(house.client(None)).status_code == 429
+
+
+def test_browser_known_to_one_account_is_a_stranger_to_another(house: House) -> None:
+    browser = house.person(Role.VIEWER, "mallory")
+    house.person(Role.VIEWER)
+    browser.cookies.delete("sonomyo_session")
+    for _ in range(FREE_FAILURES + 2):
+        submit(house.client(None), password="a guess")
+    pause_for(house, timedelta(hours=1))
+    assert submit(browser, password="a guess").status_code == 429
+
+
+def test_success_forgives_the_failures_before_it_and_their_number_is_on_record(house: House) -> None:
+    house.person(Role.VIEWER)
+    for _ in range(3):
+        submit(house.client(None), password="a guess")
+    assert submit(house.client(None)).status_code == 303
+    assert audit(house)[0]["detail"] == {"failed_attempts_before": 3}
+    assert house.rows("SELECT * FROM sign_in_pauses") == []
+
+
+def test_guessing_from_one_address_is_slowed_down_whatever_the_login(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    with House(engine, units, tmp_path, limits=Limits(failed_sign_in_burst=5, failed_sign_ins_per_second=0.01)) as house:
+        house.person(Role.VIEWER)
+        assert {submit(house.client(None)).status_code for _ in range(10)} == {303}
+        statuses = [submit(house.client(None), login=f"login{number}").status_code for number in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
