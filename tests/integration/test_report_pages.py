@@ -26,7 +26,7 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, monkeypatch:
         yield made
 
 
-def page(report: Report, pictures: Mapping[str, bytes]) -> str:
+def page(report: Report, pictures: Mapping[str, bytes], _: str) -> str:
     return f"version {report.version}: {pictures['1.2.3'].decode()}"
 
 
@@ -45,12 +45,12 @@ def test_pdf_of_an_older_version_is_made_of_its_own_picture(house: House) -> Non
     client.post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
     house.work()
     newest = client.get(f"/api/v1/studies/{STUDY}/report", headers={"Accept": "application/pdf"})
-    assert (newest.headers["content-type"], newest.content) == ("application/pdf", b"%PDF of version 2, 1 pictures")
+    assert (newest.headers["content-type"], newest.content) == ("application/pdf", b"%PDF in en of version 2, 1 pictures")
     assert newest.headers["content-disposition"] == 'inline; filename="report.pdf"'
     report_id = newest.headers["etag"].strip('"')
     versions = client.get(f"/api/v1/reports/{report_id}/versions").json()["versions"]
     oldest = client.get(f"/api/v1/reports/{versions[0]['report_id']}", headers={"Accept": "application/pdf"})
-    assert oldest.content == b"%PDF of version 1, 1 pictures"
+    assert oldest.content == b"%PDF in en of version 1, 1 pictures"
 
 
 def test_picture_of_a_version_cannot_be_changed(house: House) -> None:
