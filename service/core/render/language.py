@@ -42,13 +42,13 @@ class Language:
     def __init__(self, tag: LanguageTag, entries: Entries | None, *, missing: Callable[[str], None] = lambda _: None) -> None:
         """Without entries the language is English; `missing` is told each text that has no translation."""
         self.tag = tag
-        self._entries = entries
+        self.entries = entries
         self._missing = missing
         self._kept: dict[str, _Said | None] = {}
 
     def text(self, english: str) -> str:
         """What matches nothing stays as it came."""
-        if self._entries is None:
+        if self.entries is None:
             return english
         said = self._whole(english) or self._by_sentences(english)
         for missing in said.missing:
@@ -94,11 +94,11 @@ class Language:
 
     def _exact(self, english: str) -> str | None:
         """As it is; or in the other case of its first letter, for the same words begin a sentence and stand within one."""
-        assert self._entries is not None  # noqa: S101 - English never comes here
-        found = self._entries.exact(english)
+        assert self.entries is not None  # noqa: S101 - English never comes here
+        found = self.entries.exact(english)
         if found is None and english[0].isupper():
-            found = _upper_first(self._entries.exact(_lower_first(english)))
-        return found or self._entries.exact(_upper_first(english) or "")
+            found = _upper_first(self.entries.exact(_lower_first(english)))
+        return found or self.entries.exact(_upper_first(english) or "")
 
     def _by_template(self, english: str) -> _Said | None:
         found = self._filled(english)
@@ -108,15 +108,15 @@ class Language:
         return found
 
     def _filled(self, english: str) -> _Said | None:
-        assert self._entries is not None  # noqa: S101 - English never comes here
-        for template in self._entries.templates:
+        assert self.entries is not None  # noqa: S101 - English never comes here
+        for template in self.entries.templates:
             parts = template.parts(english)
             if parts is None:
                 continue
             said = {name: self._part(name, part) for name, part in parts.items()}
             known = {name: one for name, one in said.items() if one is not None}
             if len(known) == len(said):
-                text = self._entries.filled(template, parts, {name: one.text for name, one in known.items()})
+                text = self.entries.filled(template, parts, {name: one.text for name, one in known.items()})
                 return _Said(text, tuple(missing for one in known.values() for missing in one.missing))
         return None
 
