@@ -83,7 +83,7 @@ def _wrist() -> Report:
 
 
 def _no_wrist() -> Report:
-    elsewhere = wrist_parts.pictures(draw_volunteer(11), *[("elsewhere", "S1")] * 3)
+    elsewhere = wrist_parts.pictures(draw_volunteer(11), ("elsewhere", "S1"), ("elsewhere", "S1"))
     return calf_report(findings=wrist_parts.analyse(elsewhere))
 
 
