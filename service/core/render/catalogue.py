@@ -26,8 +26,8 @@ QUANTITY = rf"{_NUMBER}(?:°| (?:mm/s|mm²|mm|cm|px|Hz|s|%))?"
 DATE = r"\d{4}-\d{2}-\d{2}"
 
 _NUMBERS = (
-    *("absent", "count", "fascicles", "first", "frame", "height", "known", "last", "least", "missing", "most", "number"),
-    *("percent", "rate", "share", "shown", "speed", "total", "value", "width", "x", "y"),
+    *("fascicles", "first", "frame", "height", "last", "least", "most", "number", "percent", "rate", "share"),
+    *("shown", "total", "value", "width", "x", "y"),
 )
 #: What may stand at a placeholder of this name; at another stands text that has a translation of its own.
 _PATTERNS: Mapping[str, str] = {
@@ -36,6 +36,7 @@ _PATTERNS: Mapping[str, str] = {
     **dict.fromkeys(("analysis", "attribute", "code", "model", "report_id", "version"), r"\S+"),
     "change": rf"{QUANTITY}(?: \([^()]+\))?",
     "clock": r"\d\d:\d\d.*",
+    "count": r"\d+",
     "date": DATE,
     "grade": "[A-C]",
     "muscle": r"[^\d()]+",
@@ -106,7 +107,9 @@ def entries_of(catalogue: Catalog) -> Entries:
     write_mo(binary, catalogue)
     binary.seek(0)
     usable = [message for message in catalogue if message.id and message.string and not message.fuzzy]
-    templates = [_template(form, msgids(message)) for message in usable for form in msgids(message) if placeholders(form)]
+    templates = [
+        _template(form, msgids(message)) for message in usable for form in dict.fromkeys(msgids(message)) if placeholders(form)
+    ]
     return Entries(
         translations=GNUTranslations(binary),
         texts=frozenset(msgids(message)[0] for message in usable),
