@@ -23,14 +23,15 @@ test: setup ## Unit and integration tests on real PostgreSQL and Triton
 	@# Twice as many as the smallest machine has cores: these tests wait for processes most of the time.
 	$(BIN)/pytest tests/integration -q -n 4 --dist loadfile --durations=10 $(ARGS)
 
-check: setup ## Formatter, linters, types, layers, tree, licences
+check: setup ## Formatter, linters, types, layers, tree, licences, translations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/check_tree.py scripts/check_licences.py
+	$(BIN)/mypy scripts/check_tree.py scripts/check_licences.py scripts/check_catalogue.py
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_tree.py
 	$(BIN)/python scripts/check_licences.py
+	$(BIN)/python scripts/check_catalogue.py
 
 format: setup ## Format, and mend what the linter can
 	$(BIN)/ruff format .

@@ -153,7 +153,7 @@ class Service:
         """What is made of a report."""
         from service.rendering import Rendering
 
-        return Rendering()
+        return Rendering(language=self.settings.language)
 
     def _wanted_kinds(self) -> frozenset[str]:
         return frozenset(kind for destination in self.settings.destinations for kind in destination.kinds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from service.core.cine import Cine
 from service.core.instance import InstanceAttributes
+from service.core.languages import LanguageTag
 from service.core.report import Report, object_uid
 from service.errors import Unavailable
 from service.flow import Renderer
@@ -22,7 +23,10 @@ Rendered = Sequence[RenderedObject]
 
 
 class Rendering:
-    """Reports as pages, files and objects; those that are delivered by `renderers`."""
+    """Reports as pages, files and objects; those that are delivered by `renderers`, in the given language."""
+
+    def __init__(self, *, language: LanguageTag = "en") -> None:
+        self.language = language
 
     def renderers(self, wanted: Collection[str]) -> Mapping[str, Renderer]:
         """SR and key images are kept of every report; of the others those that are wanted."""
@@ -37,25 +41,29 @@ class Rendering:
         }
         return {kind: render for kind, render in known.items() if kind in {"sr", "ko", *wanted}}
 
-    def html(self, report: Report, pictures: Mapping[str, bytes]) -> str:
-        """The report page; `pictures` are PNGs by SOP Instance UID."""
+    def html(self, report: Report, pictures: Mapping[str, bytes], language: LanguageTag | None = None) -> str:
+        """The report page, in another language if one is given; `pictures` are PNGs by SOP Instance UID."""
         from service.core.render.html import render_html
+        from service.core.render.language import language_of
 
-        return render_html(report, pictures)
+        return render_html(report, pictures, language_of(language or self.language))
 
-    def pdf(self, report: Report, pictures: Mapping[str, bytes]) -> bytes:
+    def pdf(self, report: Report, pictures: Mapping[str, bytes], language: LanguageTag | None = None) -> bytes:
         """The same as PDF."""
+        from service.core.render.language import language_of
         from service.core.render.pdf import render_pdf
 
-        return render_pdf(report, pictures)
+        return render_pdf(report, pictures, language_of(language or self.language))
 
     def encapsulated_pdf(
         self, report: Report, instances: Sequence[InstanceAttributes], pictures: Mapping[str, bytes]
     ) -> RenderedObject:
         """The PDF in DICOM."""
         from service.core.render.encapsulated_pdf import ENCAPSULATED_PDF, render_encapsulated_pdf
+        from service.core.render.language import language_of
 
-        return _dicom_object(report, "pdf", ENCAPSULATED_PDF, render_encapsulated_pdf(report, instances, pictures))
+        content = render_encapsulated_pdf(report, instances, pictures, language_of(self.language))
+        return _dicom_object(report, "pdf", ENCAPSULATED_PDF, content)
 
     def segmentations(
         self, report: Report, instances: Sequence[InstanceAttributes], masks: Sequence[tuple[str, str, bytes]]

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.core.languages import LanguageTag
 from service.destination_settings import DestinationSettings
 from service.errors import InputRejected
 from service.setting_types import AeTitle, ListeningPort, Seconds, Section
@@ -189,6 +190,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".sonomyo")
     stable_age_seconds: Annotated[float, Field(ge=0, le=7_776_000)] = 60.0
+    #: Of PDFs that are delivered, and of pages and PDFs for readers who do not say which they want.
+    language: LanguageTag = "en"
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     dicom: DicomSettings = DicomSettings()

@@ -17,6 +17,7 @@ from service.api.readiness import Readiness
 from service.api.uploads import Intake
 from service.core.findings import ModelUsed
 from service.core.instance import InstanceAttributes
+from service.core.languages import LanguageTag
 from service.core.render.published import Published
 from service.core.report import Report
 from service.destination_settings import DestinationSettings
@@ -114,11 +115,13 @@ class Services:
     live: LiveRoom
     models: Sequence[Model]
     destinations: Sequence[DestinationSettings]
-    #: A report and the annotated frame (PNG) of each of its instances -> a whole HTML page.
-    render_page: Callable[[Report, Mapping[str, bytes]], str]
-    render_pdf: Callable[[Report, Mapping[str, bytes]], bytes]
+    #: A report, the annotated frame (PNG) of each of its instances, and a language -> a whole HTML page.
+    render_page: Callable[[Report, Mapping[str, bytes], LanguageTag], str]
+    render_pdf: Callable[[Report, Mapping[str, bytes], LanguageTag], bytes]
     fhir: FhirRendering
     secure_cookies: bool = False
+    #: For those who do not say which they want.
+    language: LanguageTag = "en"
 
 
 def get_services(request: Request) -> Services:

@@ -24,8 +24,10 @@ def root(request: Request) -> str:
 def whole(parts: Services, report: Report, request: Request) -> Published:
     """With page and PDF, pictures included."""
     pictures = parts.studies.pictures(report.report_id)
-    page = Form(media_type="text/html", content=parts.render_page(report, pictures).encode())
-    pdf = Form(media_type="application/pdf", content=parts.render_pdf(report, pictures))
+    page = Form(
+        media_type="text/html", content=parts.render_page(report, pictures, parts.language).encode(), language=parts.language
+    )
+    pdf = Form(media_type="application/pdf", content=parts.render_pdf(report, pictures, parts.language), language=parts.language)
     return Published(forms=(page, pdf), wado_root=wado_root(request))
 
 

@@ -1,9 +1,10 @@
-"""Accept (RFC 9110 12.5.1): which of the media types that exist a client likes best."""
+"""Accept and Accept-Language (RFC 9110 12.5.1 and 12.5.4): what of that which exists a client likes best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.api.problems import Problem
+from service.core.languages import LANGUAGES, LanguageTag
 
 _LONGEST = 2048
 
@@ -46,6 +47,21 @@ def choose(header: str | None, offered: Sequence[str]) -> str:
         there = ", ".join(offered)
         raise Problem(406, f"This exists as {there}.", extensions={"available": list(offered)})
     return best[2]
+
+
+def choose_language(header: str, default: LanguageTag) -> LanguageTag:
+    """The language that is wanted most, the first of equals, by lookup (RFC 4647 3.4): `de-AT` finds `de`.
+
+    Who wants none that there is gets the default: a report that can be read in part is better than a refusal.
+    """
+    ranges = _all_ranges(header) if len(header) <= _LONGEST else []
+    refused = {entry.kind for entry in ranges if entry.quality == 0}
+    offered = [tag for tag in (default, *LANGUAGES) if tag not in refused]
+    for entry in sorted(ranges, key=lambda entry: -entry.quality):
+        found = next((tag for tag in offered if entry.kind in ("*", tag) or entry.kind.startswith(f"{tag}-")), None)
+        if entry.quality > 0 and found is not None:
+            return found
+    return default
 
 
 def _quality(ranges: Sequence[MediaRange], media_type: str) -> float:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from service.bootstrap import Service
 from service.commands.stop_signals import stop_signals_end_it
+from service.core.languages import LanguageTag
 from service.errors import InputRejected
 from service.settings import Settings
 
@@ -57,6 +58,9 @@ def analyze_command(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
     output: Annotated[Path, typer.Option("-o", help="Folder for report.json, report.html, sr.dcm and the like.")],
     analysis: Annotated[str | None, typer.Option(help="Run this one, whatever the rules say.")] = None,
+    language: Annotated[
+        LanguageTag | None, typer.Option(help="Of report.html and report.pdf; that of the settings by default.")
+    ] = None,
 ) -> None:
     """Analyse one file with the same core, without a database."""
     from service.commands.one_file import analyze_file, plan
@@ -65,7 +69,7 @@ def analyze_command(
     planned = plan(Service(context.obj), file, analysis)
     output.mkdir(parents=True, exist_ok=True)
     with stop_signals_end_it(), triton_for(context.obj) as settings:
-        report = analyze_file(Service(settings), planned, output)
+        report = analyze_file(Service(settings), planned, output, language)
     typer.echo(f"{report.impression}\nwritten to {output}")
 
 

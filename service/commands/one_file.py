@@ -13,6 +13,7 @@ from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.instance import InstanceAttributes
+from service.core.languages import LanguageTag
 from service.core.masks import MaskKeeper
 from service.core.render.drawn_frame import drew_something
 from service.core.report import Report, StudyHeader
@@ -35,10 +36,11 @@ def plan(service: Service, file: Path, wanted: str | None) -> Plan:
     return Plan(file, attributes, _choose(service, attributes, wanted))
 
 
-def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
+def analyze_file(service: Service, plan: Plan, output: Path, language: LanguageTag | None = None) -> Report:
     """Write report.json, report.html, report.pdf, sr.dcm and, where there are some, ko.dcm, seg.dcm and sc.dcm into `output`.
 
-    The folder is there. Raises Unavailable, ModelContractError.
+    The folder is there. Page and PDF are in the language of the settings unless one is given.
+    Raises Unavailable, ModelContractError.
     """
     attributes = plan.attributes
     findings: list[Finding] = []
@@ -64,8 +66,8 @@ def analyze_file(service: Service, plan: Plan, output: Path) -> Report:
     )
     (output / "report.json").write_text(report.model_dump_json(indent=2), encoding="utf-8")
     pictures = {} if picture is None else {attributes.sop_instance_uid: picture}
-    (output / "report.html").write_text(service.rendering.html(report, pictures), encoding="utf-8")
-    (output / "report.pdf").write_bytes(service.rendering.pdf(report, pictures))
+    (output / "report.html").write_text(service.rendering.html(report, pictures, language), encoding="utf-8")
+    (output / "report.pdf").write_bytes(service.rendering.pdf(report, pictures, language))
     (output / "sr.dcm").write_bytes(service.rendering.structured_report(report, [attributes]).content)
     if (key_objects := service.rendering.key_objects(report, [attributes])) is not None:
         (output / "ko.dcm").write_bytes(key_objects.content)

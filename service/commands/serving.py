@@ -100,6 +100,7 @@ def make_services(service: Service) -> Services:
         render_pdf=service.rendering.pdf,
         fhir=service.rendering.fhir,
         secure_cookies=service.settings.http.secure_cookies,
+        language=service.settings.language,
     )
 
 

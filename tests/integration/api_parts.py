@@ -43,6 +43,7 @@ from service.core.cine import Pixels
 from service.core.compose import Software
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
+from service.core.languages import LanguageTag
 from service.core.live import Ask
 from service.core.render import fhir
 from service.core.report import Report, object_uid
@@ -291,12 +292,12 @@ def _render(report: Report, instances: Sequence[StoredInstance], _: Sequence[Sto
     return [made]
 
 
-def _page(report: Report, pictures: Mapping[str, bytes]) -> str:
-    return f"<!doctype html><title>Report</title><p>version {report.version}, {len(pictures)} pictures</p>"
+def _page(report: Report, pictures: Mapping[str, bytes], language: LanguageTag) -> str:
+    return f"<!doctype html><title>Report</title><p>version {report.version}, {len(pictures)} pictures, {language}</p>"
 
 
-def _pdf(report: Report, pictures: Mapping[str, bytes]) -> bytes:
-    return f"%PDF of version {report.version}, {len(pictures)} pictures".encode()
+def _pdf(report: Report, pictures: Mapping[str, bytes], language: LanguageTag) -> bytes:
+    return f"%PDF in {language} of version {report.version}, {len(pictures)} pictures".encode()
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:

@@ -312,7 +312,7 @@ def test_body_of_another_type_is_refused(house: House) -> None:
 
 
 def test_surprise_is_a_problem_that_tells_nothing(house: House) -> None:
-    def surprise(_report: object, _pictures: object) -> str:
+    def surprise(_report: object, _pictures: object, _language: object) -> str:
         raise RuntimeError("Canary^Иван is not a number")
 
     client = reported(house)

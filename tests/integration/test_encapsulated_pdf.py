@@ -7,9 +7,11 @@ import pytest
 from pydicom import dcmread
 
 from service.core.render.encapsulated_pdf import ENCAPSULATED_PDF, render_encapsulated_pdf
+from service.core.render.language import language_of
 from service.core.render.pdf import render_pdf
 from service.core.report import ReportStatus, object_uid
 from service.errors import InputRejected
+from service.rendering import Rendering
 from tests.calf_report import STUDY_UID, calf_report, header, instance
 from tests.integration.test_sr_validator import complaints
 
@@ -41,6 +43,22 @@ def test_encapsulated_pdf_holds_the_pdf_the_identity_and_what_it_was_made_from()
 
 def test_encapsulated_pdf_of_the_same_report_is_the_same_bytes() -> None:
     assert render_encapsulated_pdf(calf_report(), [instance()], {}) == render_encapsulated_pdf(calf_report(), [instance()], {})
+
+
+def test_encapsulated_pdf_in_german_holds_the_german_pdf_and_passes_dciodvfy(tmp_path: Path) -> None:
+    report, german = calf_report(), language_of("de")
+    (tmp_path / "pdf.dcm").write_bytes(render_encapsulated_pdf(report, [instance()], {}, german))
+    document = dcmread(tmp_path / "pdf.dcm")
+    assert document.EncapsulatedDocument[: document.EncapsulatedDocumentLength] == render_pdf(report, {}, german)
+    assert document.DocumentTitle == "Muskuloskelettale Sonographie: Befund"
+    assert "research use only - not for diagnosis" in document.SeriesDescription
+    assert complaints(tmp_path / "pdf.dcm") == []
+
+
+def test_encapsulated_pdf_that_is_delivered_is_in_the_language_of_the_service() -> None:
+    report = calf_report()
+    made = Rendering(language="de").encapsulated_pdf(report, [instance()], {})
+    assert made.content == render_encapsulated_pdf(report, [instance()], {}, language_of("de"))
 
 
 def test_encapsulated_pdf_without_the_instance_that_it_rests_on_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Report pages: each version shows the pictures that it rests on; that of one file is UTF-8."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from service.core.report import Report
+from service.core.report import RESEARCH_USE, Report
 from service.ports import UnitOfWorkFactory
+from service.rendering import Rendering
 from tests.integration.api_parts import STUDY, House, dicom_file, reported
 from tests.running import ROOT
 
@@ -26,7 +28,7 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, monkeypatch:
         yield made
 
 
-def page(report: Report, pictures: Mapping[str, bytes]) -> str:
+def page(report: Report, pictures: Mapping[str, bytes], _: str) -> str:
     return f"version {report.version}: {pictures['1.2.3'].decode()}"
 
 
@@ -45,18 +47,49 @@ def test_pdf_of_an_older_version_is_made_of_its_own_picture(house: House) -> Non
     client.post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
     house.work()
     newest = client.get(f"/api/v1/studies/{STUDY}/report", headers={"Accept": "application/pdf"})
-    assert (newest.headers["content-type"], newest.content) == ("application/pdf", b"%PDF of version 2, 1 pictures")
+    assert (newest.headers["content-type"], newest.content) == ("application/pdf", b"%PDF in en of version 2, 1 pictures")
     assert newest.headers["content-disposition"] == 'inline; filename="report.pdf"'
     report_id = newest.headers["etag"].strip('"')
     versions = client.get(f"/api/v1/reports/{report_id}/versions").json()["versions"]
     oldest = client.get(f"/api/v1/reports/{versions[0]['report_id']}", headers={"Accept": "application/pdf"})
-    assert oldest.content == b"%PDF of version 1, 1 pictures"
+    assert oldest.content == b"%PDF in en of version 1, 1 pictures"
 
 
 def test_picture_of_a_version_cannot_be_changed(house: House) -> None:
     reported(house)
     with pytest.raises(DBAPIError, match="immutable"), house.engine.begin() as connection:
         connection.execute(text("UPDATE report_pictures SET picture = ''"))
+
+
+def test_page_and_pdf_are_in_the_language_that_the_reader_prefers(house: House) -> None:
+    object.__setattr__(house.app.state.services, "render_page", Rendering().html)
+    client = reported(house)
+    german = {"Accept-Language": "fr, de-CH;q=0.9, en;q=0.5"}
+    for path, headers in (("/studies", {}), ("/api/v1/studies", {"Accept": "text/html"})):
+        address = f"{path}/{STUDY}" + ("/report" if headers else "")
+        page = client.get(address, headers={**headers, **german})
+        assert (page.headers["content-language"], page.headers["vary"]) == ("de", "Accept, Accept-Language")
+        assert "Beurteilung" in page.text
+        assert RESEARCH_USE in page.text
+        assert client.get(address, headers=headers).headers["content-language"] == "en"
+    pdf = client.get(f"/api/v1/studies/{STUDY}/report", headers={"Accept": "application/pdf", **german})
+    assert (pdf.headers["content-language"], pdf.content) == ("de", b"%PDF in de of version 1, 1 pictures")
+    wanted = {"Accept": "application/json", **german}
+    answer = client.get(f"/api/v1/studies/{STUDY}/report", headers=wanted)
+    assert "content-language" not in answer.headers
+    assert answer.json() == client.get(f"/api/v1/studies/{STUDY}/report").json()
+
+
+def test_service_set_to_german_says_so_unless_the_reader_prefers_english(house: House) -> None:
+    object.__setattr__(house.app.state.services, "language", "de")
+    client = reported(house)
+    wanted = {"Accept": "application/pdf"}
+    address = f"/api/v1/studies/{STUDY}/report"
+    assert client.get(address, headers=wanted).headers["content-language"] == "de"
+    assert client.get(address, headers={**wanted, "Accept-Language": "en-GB"}).headers["content-language"] == "en"
+    resource = client.get(f"/fhir/DiagnosticReport/{client.get(address).json()['report_id']}").json()
+    assert [form["language"] for form in resource["presentedForm"]] == ["de", "de"]
+    assert base64.b64decode(resource["presentedForm"][1]["data"]).startswith(b"%PDF in de")
 
 
 ANALYZE = """
@@ -67,9 +100,9 @@ from service.commands.one_file import Plan, analyze_file
 from service.adapters.instance_store import read_instance
 from service.settings import Settings
 
-file, output = map(Path, sys.argv[1:])
+file, output = map(Path, sys.argv[1:3])
 attributes, _ = read_instance(file)
-analyze_file(Service(Settings()), Plan(file, attributes, ()), output)
+analyze_file(Service(Settings()), Plan(file, attributes, ()), output, *sys.argv[3:])
 """
 
 
@@ -80,3 +113,15 @@ def test_page_of_one_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ANALYZE, str(file), str(tmp_path)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **ascii_only}, check=True, timeout=60)
     assert "山田" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("setting", "wanted"), [("de", []), ("en", ["de"])])
+def test_page_of_one_file_is_in_the_language_of_the_command_or_of_the_settings(
+    tmp_path: Path, setting: str, wanted: list[str]
+) -> None:
+    file = tmp_path / "cine.dcm"
+    file.write_bytes(dicom_file())
+    command = [sys.executable, "-c", ANALYZE, str(file), str(tmp_path), *wanted]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "SONOMYO_LANGUAGE": setting}, check=True, timeout=60)
+    assert "Nichts wurde gemessen" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Nothing was measured" in (tmp_path / "report.json").read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ from starlette.types import Message
 
 from service.access import Role
 from service.api.limits import BodyLimit, Limits, TokenBuckets, refusal_by_headers
-from service.api.negotiation import choose, read_accept
+from service.api.negotiation import choose, choose_language, read_accept
 from service.api.problems import Problem, problem_of, render
+from service.core.languages import LanguageTag
 from service.errors import Conflict, InputRejected, ModelContractError, NotFound, NotMeasurable, SonomyoError, Unavailable
 
 TYPES = ("application/json", "text/html", "application/dicom")
@@ -50,6 +51,31 @@ def test_problem_holds_type_title_status_detail_and_the_name_of_the_request() ->
         "request_id": "ab12",
         "near": [1],
     }
+
+
+@pytest.mark.parametrize(
+    ("header", "default", "chosen"),
+    [
+        ("", "en", "en"),
+        ("", "de", "de"),
+        ("de", "en", "de"),
+        ("de-AT", "en", "de"),
+        ("DE-de,de;q=0.9,en-US;q=0.8,en;q=0.7", "en", "de"),
+        ("en-GB,en;q=0.9,de;q=0.8", "de", "en"),
+        ("fr, de;q=0.4, en;q=0.3", "en", "de"),
+        ("de;q=0.3, en;q=0.4", "de", "en"),
+        ("en, de", "de", "en"),
+        ("fr", "de", "de"),
+        ("den", "en", "en"),
+        ("*", "de", "de"),
+        ("de;q=0, *", "de", "en"),
+        ("de;q=0", "en", "en"),
+        ("de;q=nonsense", "en", "en"),
+        ("de," + "x" * 5000, "en", "en"),
+    ],
+)
+def test_language_is_the_one_that_is_wanted_most(header: str, default: LanguageTag, chosen: LanguageTag) -> None:
+    assert choose_language(header, default) == chosen
 
 
 @pytest.mark.parametrize(

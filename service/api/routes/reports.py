@@ -24,7 +24,10 @@ router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem
     },
 )
 def get_report(request: Request, parts: Parts, principal: Viewer, report_id: ReportId, accept: Accept) -> Response:
-    """One immutable version, with its deliveries as they stand now."""
+    """One immutable version, with its deliveries as they stand now.
+
+    Page and PDF come in English (`en`) or German (`de`), as `Accept-Language` prefers.
+    """
     media_type = choose(accept, REPORT_TYPES)
     return present_report(request, principal, parts.studies.report(report_id.lower()), media_type)
 

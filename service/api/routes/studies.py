@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from service.access import Principal
 from service.api import fhir_answers, uploads
 from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, get_services
-from service.api.negotiation import choose
+from service.api.negotiation import choose, choose_language
 from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
@@ -22,6 +22,8 @@ router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem
 
 Text64 = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]
 REPORT_TYPES = ("application/json", "text/html", "application/pdf", "application/dicom", FHIR)
+#: The others are in English whatever the reader prefers.
+_IN_A_LANGUAGE = frozenset({"text/html", "application/pdf"})
 _STATUS: Mapping[str, UploadStatus] = {
     "current": "stored",
     "corrected": "corrected",
@@ -120,7 +122,10 @@ def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_ui
     },
 )
 def get_study_report(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept) -> Response:
-    """The newest version, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction."""
+    """The newest version, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction.
+
+    Page and PDF come in English (`en`) or German (`de`), as `Accept-Language` prefers.
+    """
     media_type = choose(accept, REPORT_TYPES)
     return present_report(request, principal, parts.studies.newest_report(study_instance_uid), media_type)
 
@@ -129,10 +134,13 @@ def present_report(request: Request, principal: Principal, report: Report, media
     """One version as one media type; who read it is on record."""
     parts = get_services(request)
     headers = {"ETag": f'"{report.report_id}"', "Vary": "Accept"}
+    language = choose_language(", ".join(request.headers.getlist("accept-language")), parts.language)
+    if media_type in _IN_A_LANGUAGE:
+        headers |= {"Content-Language": language, "Vary": "Accept, Accept-Language"}
     if media_type == "text/html":
-        content: str | bytes = parts.render_page(report, parts.studies.pictures(report.report_id))
+        content: str | bytes = parts.render_page(report, parts.studies.pictures(report.report_id), language)
     elif media_type == "application/pdf":
-        content = parts.render_pdf(report, parts.studies.pictures(report.report_id))
+        content = parts.render_pdf(report, parts.studies.pictures(report.report_id), language)
         headers["Content-Disposition"] = 'inline; filename="report.pdf"'  # no name or number of the patient
     elif media_type == "application/dicom":
         content = parts.studies.rendered(report.report_id, "sr").content

@@ -7,6 +7,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from service.core.instance import InstanceAttributes
 from service.core.render.document import finish, instances_behind, plain_object
+from service.core.render.language import ENGLISH, Language
 from service.core.render.pdf import TITLE, render_pdf
 from service.core.report import Report, ReportStatus
 
@@ -17,16 +18,21 @@ MEDIA_TYPE = "application/pdf"
 _SERIES_NUMBER = 9503
 
 
-def render_encapsulated_pdf(report: Report, instances: Sequence[InstanceAttributes], pictures: Mapping[str, bytes]) -> bytes:
+def render_encapsulated_pdf(
+    report: Report,
+    instances: Sequence[InstanceAttributes],
+    pictures: Mapping[str, bytes],
+    language: Language = ENGLISH,
+) -> bytes:
     """A DICOM file. `pictures` as for `render_pdf`. Raises InputRejected when an instance of the evidence is missing."""
     used = instances_behind(report, instances)
-    document = render_pdf(report, pictures)
+    document = render_pdf(report, pictures, language)
     made = plain_object(report, KIND, ENCAPSULATED_PDF, modality="DOC", series_number=_SERIES_NUMBER, title="report, PDF")
     made.ConversionType = "SYN"  # made by software, PS3.3 C.8.6.1
     made.BurnedInAnnotation = "YES"  # name and number of the patient stand on it
     made.RecognizableVisualFeatures = "NO"
     made.AcquisitionDateTime = ""
-    made.DocumentTitle = TITLE
+    made.DocumentTitle = language.text(TITLE)
     made.ConceptNameCodeSequence = []
     made.VerificationFlag = "VERIFIED" if report.status in {ReportStatus.FINAL, ReportStatus.AMENDED} else "UNVERIFIED"
     made.SourceInstanceSequence = [_source(instance) for instance in used]

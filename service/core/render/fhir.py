@@ -213,7 +213,7 @@ def _presented(form: Form) -> Element:
     title = f"Report. {RESEARCH_USE}."
     if form.content is None:
         return pruned(contentType=form.media_type, url=form.address, title=title)
-    return attachment(form.media_type, form.content, title)
+    return pruned(**attachment(form.media_type, form.content, title), language=form.language)
 
 
 def _provenance(report: Report, made: _Resources, study: Element) -> Element:

@@ -5,7 +5,7 @@ Typst sets it: no server, no browser, one wheel, tagged output, and the same byt
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from importlib.resources import files
@@ -14,7 +14,9 @@ from typing import Any, Literal
 import typst
 
 from service.core.render.comparison_view import ComparisonView
-from service.core.render.report_view import CineView, ExaminationView, PlaneRow, ReportView, Row, view_of
+from service.core.render.language import ENGLISH, Language
+from service.core.render.report_view import CineView, ExaminationView, PlaneRow, ReportView, Row
+from service.core.render.translated_view import translated_view
 from service.core.report import Report, ReportStatus
 
 _TEMPLATES = files("service.core.render") / "templates"
@@ -23,14 +25,16 @@ _FONTS = ("Libertinus Serif", "Noto Serif", "Noto Sans CJK JP", "Noto Sans CJK S
 _SIGNED = frozenset({ReportStatus.FINAL, ReportStatus.AMENDED})
 TITLE = "Musculoskeletal ultrasound report"
 
+Say = Callable[[str], str]
 
-def render_pdf(report: Report, pictures: Mapping[str, bytes]) -> bytes:
+
+def render_pdf(report: Report, pictures: Mapping[str, bytes], language: Language = ENGLISH) -> bytes:
     """PDF/A-2a. `pictures` are PNGs of annotated frames by SOP Instance UID.
 
     A character that no font of the machine has, in a name for example, is forbidden there; with one it is a plain PDF that
     shows a box in its place.
     """
-    view = json.dumps(_shown(view_of(report, pictures)), ensure_ascii=False)
+    view = json.dumps(_shown(translated_view(report, pictures, language)), ensure_ascii=False)
     compile_as = partial(_compiled, view, int(report.created_at.timestamp()))
     try:
         return compile_as("a-2a")
@@ -68,44 +72,46 @@ def _fonts() -> typst.Fonts:
 
 
 def _shown(view: ReportView) -> dict[str, Any]:
-    report = view.report
+    report, say = view.report, view.language.text
+    named = f"Report {report.report_id}, version {report.version}"
     return {
-        "title": TITLE,
+        "title": say(TITLE),
         "author": "Sonomyo",
-        "language": "en",
+        "language": view.language.tag,
         "fonts": [font for font in _FONTS if font in _fonts().families()],
         "banner": view.banner,
         "status": view.status,
         "is-signed": report.status in _SIGNED,
-        "running": ", ".join(value for _, value in view.identity[:2]) + f". Report {report.report_id}, version {report.version}",
-        "page": "Page {page} of {pages}",
+        "running": ", ".join(value for _, value in view.identity[:2]) + f". {say(named)}",
+        "page": say("Page {page} of {pages}"),
         "words": _words(view),
         "identity": view.identity,
         "impression": view.impression,
-        "cines": [_cine(cine, is_numbered=view.several) for cine in view.cines],
+        "cines": [_cine(cine, say, is_numbered=view.several) for cine in view.cines],
         "together": view.together,
         "examinations": [_examination(one) for one in view.examinations],
-        "comparisons": [_comparison(one) for one in view.comparisons],
-        "limitations": report.limitations,
+        "comparisons": [_comparison(one, say) for one in view.comparisons],
+        "limitations": view.limitations,
         "provenance": _provenance(view),
     }
 
 
 def _words(view: ReportView) -> dict[str, object]:
+    say = view.language.text
     return {
-        "impression": "Impression",
-        "together": "All cines together" if view.several else "Examination",
-        "planes": ["Standard plane", "", "Grade", "Best shown by", "Remarks"],
-        "comparison": "Comparison",
-        "limitations": "Limitations",
-        "provenance": "Provenance",
+        "impression": say("Impression"),
+        "together": say("All cines together" if view.several else "Examination"),
+        "planes": [say("Standard plane"), "", say("Grade"), say("Best shown by"), say("Remarks")],
+        "comparison": say("Comparison"),
+        "limitations": say("Limitations"),
+        "provenance": say("Provenance"),
     }
 
 
-def _cine(cine: CineView, *, is_numbered: bool) -> dict[str, Any]:
-    head = _head(cine)
+def _cine(cine: CineView, say: Say, *, is_numbered: bool) -> dict[str, Any]:
+    head = [say(heading) for heading in _head(cine)]
     return {
-        "heading": f"Cine {cine.number}: {cine.title}" if is_numbered else cine.title,
+        "heading": f"{say(f'Cine {cine.number}')}: {cine.title}" if is_numbered else cine.title,
         "picture": cine.picture and _as_svg(cine.picture),
         "caption": cine.caption,
         "legend": cine.legend,
@@ -154,20 +160,20 @@ def _plane(row: PlaneRow) -> list[str]:
     return [row.name, row.title, row.grade or "\N{EN DASH}", row.shown_by, row.remarks]
 
 
-def _comparison(comparison: ComparisonView) -> dict[str, Any]:
+def _comparison(comparison: ComparisonView, say: Say) -> dict[str, Any]:
     shown = asdict(comparison)
-    return {**shown, "head": ["Measurement", *comparison.columns]}
+    return {**shown, "head": [say("Measurement"), *comparison.columns]}
 
 
 def _provenance(view: ReportView) -> Sequence[tuple[str, str]]:
-    report = view.report
-    replaces = f", replaces {report.predecessor}" if report.predecessor else ""
+    report, say = view.report, view.language.text
+    replaces = f", {say('replaces')} {report.predecessor}" if report.predecessor else ""
     return [
-        ("Report", f"version {report.version}, {view.created_at}, {report.report_id}{replaces}"),
-        ("Software", ", ".join((f"Sonomyo {report.provenance.service_version}", *view.analyses))),
-        *(("Model", f"{model}, SHA-256 {sha256}") for model, sha256 in view.models),
-        *(("Scale", calibration) for calibration in view.calibrations),
-        *((f"Cine {cine.number}", cine.sop_instance_uid) for cine in view.cines),
+        (say("Report"), f"{say(f'version {report.version}')}, {view.created_at}, {report.report_id}{replaces}"),
+        (say("Software"), ", ".join((f"Sonomyo {report.provenance.service_version}", *view.analyses))),
+        *((say("Model"), f"{model}, SHA-256 {sha256}") for model, sha256 in view.models),
+        *((say("Scale"), calibration) for calibration in view.calibrations),
+        *((say(f"Cine {cine.number}"), cine.sop_instance_uid) for cine in view.cines),
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from service.core.findings import Contraction, Finding, Series
+from service.core.render.language import ENGLISH, Language
 from service.core.render.page import templates
 from service.core.wording import label, quantity, symbol
 
@@ -25,7 +26,9 @@ _WORD_BELOW, _WORD_ABOVE = 18.0, -11.0
 Point = tuple[float, float]
 
 
-def plot_series(findings: Sequence[Finding], contractions: Sequence[Contraction] = ()) -> Markup | None:
+def plot_series(
+    findings: Sequence[Finding], contractions: Sequence[Contraction] = (), language: Language = ENGLISH
+) -> Markup | None:
     """An SVG of the findings that have a series of two values or more; None when there is none.
 
     A smoothed series is drawn as its values, its curve with the band and, wider, the finding's interval, and the marks of
@@ -51,6 +54,7 @@ def plot_series(findings: Sequence[Finding], contractions: Sequence[Contraction]
             panels=panels,
             axis=axis,
             title=", ".join(label(finding.name).lower() for finding in drawn),
+            say=language.text,
         )
     )
     return Markup(svg)  # noqa: S704 - rendered by an autoescaping template

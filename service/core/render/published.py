@@ -10,6 +10,8 @@ class Form:
     media_type: str
     content: bytes | None = None
     address: str | None = None
+    #: Tag (RFC 5646) of the language that it is in, where that is one.
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from service.core.findings import Contraction, Finding, ModelUsed
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.measure.wrist_study import Tick, examinations
 from service.core.render.comparison_view import ComparisonView, comparison_views
+from service.core.render.language import ENGLISH, Language
 from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.plot import plot_series
 from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
@@ -43,6 +44,8 @@ class ReportView:
     """Everything that is shown, in the words in which it is shown."""
 
     report: Report
+    #: In which the words are, or are to be.
+    language: Language
     #: Name and value of what tells whose report this is.
     identity: Sequence[tuple[str, str]]
     status: str
@@ -55,6 +58,7 @@ class ReportView:
     #: Whether more than one cine was analysed, so that they are numbered.
     several: bool
     comparisons: Sequence[ComparisonView]
+    limitations: Sequence[str]
     created_at: str
     calibrations: Sequence[str]
     analyses: Sequence[str]
@@ -62,11 +66,15 @@ class ReportView:
     models: Sequence[tuple[str, str]]
 
 
-def view_of(report: Report, pictures: Mapping[str, bytes]) -> ReportView:
-    """`pictures` are PNGs of annotated frames by SOP Instance UID; a cine without one is shown without."""
-    cines = [_cine(report, cine, pictures.get(cine.sop_instance_uid)) for cine in analysed_cines(report.findings)]
+def view_of(report: Report, pictures: Mapping[str, bytes], language: Language = ENGLISH) -> ReportView:
+    """In English, plots apart; `in_language` translates the rest.
+
+    `pictures` are PNGs of annotated frames by SOP Instance UID; a cine without one is shown without.
+    """
+    cines = [_cine(report, cine, pictures.get(cine.sop_instance_uid), language) for cine in analysed_cines(report.findings)]
     return ReportView(
         report=report,
+        language=language,
         identity=_identity(report.study),
         status=_STATUS[report.status],
         banner=RESEARCH_USE,
@@ -76,6 +84,7 @@ def view_of(report: Report, pictures: Mapping[str, bytes]) -> ReportView:
         examinations=_examinations(report, cines),
         several=len({cine.number for cine in cines}) > 1,
         comparisons=comparison_views(report.comparisons),
+        limitations=report.limitations,
         created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
         calibrations=_calibrations(report),
         analyses=list(dict.fromkeys(f"{finding.analysis.name} {finding.analysis.version}" for finding in report.findings)),
@@ -120,7 +129,7 @@ class CineView:
     has_remarks: bool
 
 
-def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView:
+def _cine(report: Report, cine: AnalysedCine, picture: bytes | None, language: Language) -> CineView:
     rows = tuple(_row(finding) for finding in cine.findings if is_row(finding))
     site = next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
     return CineView(
@@ -130,7 +139,7 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None) -> CineView
         picture=None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode("ascii"),
         caption=_caption(cine),
         legend=_legend(cine),
-        plot=plot_series(_plotted(cine), _contractions(cine)),
+        plot=plot_series(_plotted(cine), _contractions(cine), language),
         plot_key=_plot_key(cine),
         rows=rows,
         statements=_statements(report, cine) if rows else _all_told(cine),

@@ -1,0 +1,165 @@
+"""Reports of every kind, in what the analyses themselves say; for tests of how all that a report can say is shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from service.core.analyses.analysis import Analysis
+from service.core.analyses.muscle_architecture import MuscleArchitecture
+from service.core.analyses.myofascial_pain import MyofascialPain
+from service.core.cine import Calibration, Frame
+from service.core.codes import SOLEUS
+from service.core.comparison import EarlierReport, compare
+from service.core.compose import Gaps
+from service.core.evidence import not_measured
+from service.core.findings import Finding, Interval
+from service.core.report import Report, ReportStatus
+from service.core.wording import comparisons_in_short
+from service.errors import InputRejected, NotMeasurable, SonomyoError
+from simulator.wrist import Kind, draw_volunteer
+from tests import trapezius_parts, wrist_parts
+from tests.analysed_contraction import contraction_findings
+from tests.calf_report import MODEL, calf_report, cine_findings, header
+from tests.compared_findings import earlier_report, measured
+from tests.phantoms import CALIBRATED, Masks, Muscle, cine_of, described, scripted
+
+NO_SCALE = Calibration(None, None, "none", "there is no SequenceOfUltrasoundRegions; PixelSpacing is not trusted for ultrasound")
+_NOTHING: Masks = np.zeros((3, 256, 256), np.uint8)
+
+
+def _calf() -> Report:
+    return calf_report()
+
+
+def _contraction() -> Report:
+    return calf_report(findings=contraction_findings())
+
+
+def _muscle(
+    muscles: Sequence[Muscle], answers: Sequence[Masks], *, scale: Calibration | None = None, frame_seconds: float | None = 0.04
+) -> list[Finding]:
+    cine = cine_of(
+        [muscle.draw()[0] for muscle in muscles], scale or Calibration(0.1, 0.1, CALIBRATED), frame_seconds=frame_seconds
+    )
+    return list(MuscleArchitecture().analyse(cine, scripted(answers), described))
+
+
+def _without_scale_or_time() -> Report:
+    lean = [Muscle(fascicle_angle_deg=angle, deep_angle_deg=0.0) for angle in (14.0, 17.0, 20.0, 23.0, 26.0)]
+    return calf_report(findings=_muscle(lean, [one.answer() for one in lean], scale=NO_SCALE, frame_seconds=None))
+
+
+def _poor_muscle() -> Report:
+    whole = Muscle().answer()
+    lines = np.stack([whole[0], np.zeros_like(whole[1]), whole[2]])
+    some = _muscle([Muscle()] * 6, [whole, lines, _NOTHING, whole, lines, whole])
+    rest = _muscle([Muscle()] * 20, [whole] * 20)
+    return calf_report(findings=[*some, *(_moved(one, "2.25.2") for one in rest)])
+
+
+def _no_muscle() -> Report:
+    whole = Muscle().answer()
+    lines = np.stack([whole[0], np.zeros_like(whole[1]), whole[2]])
+    hollow = np.stack([whole[0], whole[1], np.zeros_like(whole[2])])
+    answers = ([_NOTHING] * 2, [lines] * 2, [hollow] * 2, [whole, *[_NOTHING] * 11])
+    return calf_report(
+        findings=[
+            _moved(one, f"2.25.{number}")
+            for number, several in enumerate(answers)
+            for one in _muscle([Muscle()] * len(several), several)
+        ]
+    )
+
+
+def _wrist() -> Report:
+    volunteer = draw_volunteer(11)
+    shown = wrist_parts.pictures(volunteer, *wrist_parts.well("S11", 5), *wrist_parts.well("S2", 6))
+    badly: list[tuple[Kind, str]] = [("badly", plane) for plane in ("S1", "S5", "S9", "S13")] * 2
+    poor = wrist_parts.pictures(volunteer, *badly)
+    one, two = (wrist_parts.analyse(cine, sop_instance_uid=uid) for cine, uid in ((shown, "2.25.1"), (poor, "2.25.2")))
+    return calf_report(findings=[*one, *two])
+
+
+def _no_wrist() -> Report:
+    elsewhere = wrist_parts.pictures(draw_volunteer(11), ("elsewhere", "S1"), ("elsewhere", "S1"))
+    return calf_report(findings=wrist_parts.analyse(elsewhere))
+
+
+def _pain() -> Report:
+    for_it = trapezius_parts.analyse(trapezius_parts.spot_cine("2.25.1"), trapezius_parts.networks(offset=5.0))
+    against = trapezius_parts.analyse(trapezius_parts.spot_cine("2.25.2", side="right"), trapezius_parts.networks(offset=-5.0))
+    return calf_report(findings=[*for_it.values(), *against.values()])
+
+
+def _partly_unlike_pain() -> Report:
+    noise = np.random.default_rng(0).integers(10, 90, (64, 64), dtype=np.uint8)
+    cine = trapezius_parts.spot_cine("2.25.1")
+    scanned = list(cine.frames())
+    lifted = replace(cine, frames=lambda: iter([*(Frame(number, noise) for number in range(1, 17)), *scanned[16:]]))
+    gone = replace(cine, frames=lambda: iter([*scanned[:6], *(Frame(number, noise) for number in range(7, 41))]))
+    findings = [trapezius_parts.analyse(one, trapezius_parts.networks()) for one in (lifted, gone)]
+    unlike = trapezius_parts.analyse(trapezius_parts.spot_cine("2.25.3"), trapezius_parts.networks(distance=3.0))
+    return calf_report(findings=[_moved(one, f"2.25.{n}") for n, each in enumerate((*findings, unlike)) for one in each.values()])
+
+
+def _refused() -> Report:
+    muscle, pain = MuscleArchitecture(), MyofascialPain()
+    refusals: tuple[tuple[Analysis, SonomyoError], ...] = (
+        (muscle, InputRejected("The decoder died twice at the same place of this instance")),
+        (muscle, NotMeasurable("The cine has no frame that can be decoded.")),
+        (pain, NotMeasurable("The cine shows 1.2 s; at least 2.0 s are needed.")),
+    )
+    return calf_report(findings=[not_measured(one, f"2.25.{n}", error) for n, (one, error) in enumerate(refusals)])
+
+
+def _with_gaps() -> Report:
+    gaps = Gaps(
+        failures=("wrist_hand could not be completed for one instance (Timeout); it can be run again.",),
+        left_out=("it has no pixel data", *["a segmentation is a result, not an image; its rule is switched off"] * 2),
+        identity_hold=True,
+    )
+    return calf_report(findings=cine_findings(), gaps=gaps)
+
+
+def _empty() -> Report:
+    return calf_report(findings=())
+
+
+def _signed_second_version() -> Report:
+    return calf_report(previous=calf_report()).model_copy(update={"status": ReportStatus.FINAL})
+
+
+def _compared(findings: Sequence[Finding], *before: EarlierReport) -> Report:
+    report = calf_report(findings=findings)
+    compared = compare(header(), findings, before)
+    lines = (report.impression, comparisons_in_short(compared))
+    return report.model_copy(update={"comparisons": compared, "impression": "\n".join(lines)})
+
+
+def _compared_sides_and_times() -> Report:
+    wide = Interval(low=10, high=30, level=0.95)
+    sides = (measured(18.0, "left", uid="2.25.1", interval=wide), measured(20.0, "right", uid="2.25.2", interval=wide))
+    older = MODEL.model_copy(update={"version": "0"})
+    earlier = earlier_report([measured(17.0, "left", interval=wide), measured(23.0, "right", model=older)])
+    return _compared(sides, earlier)
+
+
+def _compared_soleus() -> Report:
+    sides = (measured(18.0, "left", uid="2.25.1", muscle=SOLEUS), measured(20.0, "right", uid="2.25.2", muscle=SOLEUS))
+    return _compared(sides, earlier_report([measured(17.0, muscle=SOLEUS)]))
+
+
+def _moved(finding: Finding, uid: str) -> Finding:
+    """The same of another instance."""
+    return finding.model_copy(update={"evidence": finding.evidence.model_copy(update={"sop_instance_uid": uid})})
+
+
+EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
+    make.__name__.strip("_"): cache(make)
+    for make in (
+        *(_calf, _contraction, _without_scale_or_time, _poor_muscle, _no_muscle, _wrist, _no_wrist, _pain, _partly_unlike_pain),
+        *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
+    )
+}
