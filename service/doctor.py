@@ -95,7 +95,9 @@ def _judge(name: str, examination: Examination) -> Check:
 
 
 def _routing(service: Service) -> str:
-    return f"{len(service.rules.rules)} rules, {len(service.rules.analysis_ae_titles)} AE titles that select an analysis"
+    rules = service.rules
+    titles = f"{len(rules.analysis_ae_titles)} AE titles that select an analysis"
+    return f"{len(rules.rules)} rules, {titles}, {len(rules.delivery_rules)} delivery rules"
 
 
 def _secrets(settings: Settings) -> str:

@@ -18,6 +18,7 @@ from service.core.instance import InstanceAttributes
 from service.core.render.published import Published
 from service.core.report import Report
 from service.destination_settings import DestinationSettings
+from service.explanation import StudyExplanation
 from service.ports import CineReader, InstanceStore
 from service.views import JobViews, OperationViews, StudyViews
 
@@ -114,6 +115,8 @@ class Services:
     render_page: Callable[[Report, Mapping[str, bytes]], str]
     render_pdf: Callable[[Report, Mapping[str, bytes]], bytes]
     fhir: FhirRendering
+    #: Which rule chose what of a study. Raises NotFound.
+    explain: Callable[[str], StudyExplanation]
     secure_cookies: bool = False
 
 
