@@ -20,7 +20,7 @@ class FileExplanation(Value):
     looked_at: LookedAt
     analyses: tuple[ExplainedAnalysis, ...]
     #: The report that is supposed for the destinations.
-    status: ReportStatus
+    report_status: ReportStatus
     needs_review: bool
     destinations: tuple[ExplainedDestination, ...]
 
@@ -34,7 +34,7 @@ class FileExplanation(Value):
             *(f"  {name}: {_shown(value)}" for name, value in seen.items()),
             "analyses:",
             *(f"  {one.analysis_name}: {_yes(one.selected)}: [{one.rule}] {one.why}" for one in self.analyses),
-            f"destinations of a {self.status.value} report in which {review} needs review:",
+            f"destinations of a {self.report_status.value} report in which {review} needs review:",
             *(
                 f"  {one.destination}: {_yes(one.selected)}: [{one.rule or 'no rule'}] {one.why}"
                 + (f" Kinds: {', '.join(one.kinds)}." if one.selected else "")
@@ -72,7 +72,7 @@ def explain_file(
         rules=None if source is None else str(source),
         looked_at=looked_at(arrival),
         analyses=tuple(map(analysis_now, decisions)),
-        status=status,
+        report_status=status,
         needs_review=needs_review,
         destinations=tuple(told_destination(one, is_kept=False) for one in destinations),
     )

@@ -176,7 +176,7 @@ def _unmet(rule: DeliveryRule, subject: DeliverySubject) -> str | None:
     if None in clauses:
         return None
     told = dict.fromkeys(clause for clause in clauses if clause is not None)
-    return f"of no analysed instance, for {' and '.join(told)}" if told else "nothing in the study was analysed"
+    return f"no analysed instance fits: {', or '.join(told)}" if told else "nothing in the study was analysed"
 
 
 def _unmet_by(rule: DeliveryRule, one: Analysed) -> str | None:
