@@ -24,6 +24,7 @@ from service.core.rules_file import Rules, read_rules
 from service.destination_settings import (
     DestinationSettings,
     DicomDestinationSettings,
+    FhirDestinationSettings,
     MllpDestinationSettings,
     StowDestinationSettings,
     WebhookDestinationSettings,
@@ -215,6 +216,10 @@ class Service:
                 from service.adapters.webhook import WebhookDestination
 
                 return WebhookDestination(settings=settings)
+            case FhirDestinationSettings():
+                from service.adapters.fhir_server import FhirDestination
+
+                return FhirDestination(settings=settings)
             case DicomDestinationSettings():
                 from service.adapters.store_scu import StoreScuDestination
 
