@@ -15,6 +15,7 @@ from service.errors import NotMeasurable
 from service.ports import UnitOfWorkFactory
 from tests.fakes import FakeDestination
 from tests.integration import api_parts
+from tests.integration.test_captures import DrawingHouse
 from tests.integration.test_flow import STUDY, House, received
 
 SCANNERS = """
@@ -126,6 +127,29 @@ def test_calling_ae_title_chooses_an_analysis(house: House) -> None:
     with house.flow.units() as unit:
         (opened,) = unit.analyses.of_study(STUDY)
     assert (opened.sop_instance_uid, opened.rule) == ("1.2.3", "the sports ward")
+
+
+# -- captures, which follow the report --
+
+NO_CAPTURES = '[[delivery_rules]]\nname = "no captures"\nkinds = ["sr"]\n'
+
+
+@pytest.fixture
+def drawing(units: UnitOfWorkFactory, engine: Engine) -> DrawingHouse:
+    return DrawingHouse(units, engine)
+
+
+def test_capture_that_a_rule_leaves_out_is_not_made(drawing: DrawingHouse) -> None:
+    drawing.flow = replace(drawing.flow, delivery_rules=read_rules(NO_CAPTURES).delivery_rules)
+    reported(drawing)
+    assert (drawing.sent(), drawing.captures.made) == (["sr"], [])
+
+
+def test_capture_goes_as_was_decided_when_its_report_was_composed(drawing: DrawingHouse) -> None:
+    drawing.work_until_capture()
+    drawing.flow = replace(drawing.flow, delivery_rules=read_rules(NO_CAPTURES).delivery_rules)
+    drawing.work()
+    assert drawing.sent() == ["sr", "sc.1"]
 
 
 # -- by HTTP --
