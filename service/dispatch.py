@@ -1,9 +1,10 @@
 """Which destinations a report goes to: decided by the rules once, when it is composed, and kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.core.delivery_rules import (
+    NOBODY,
     Analysed,
     DeliveryDecision,
     DeliveryRule,
@@ -45,7 +46,7 @@ class Dispatch:
         """It goes nowhere, whatever the rules say; `reason` is a clause."""
         unit.outbox.keep_decisions(report.report_id, withheld(self.destinations, reason))
 
-    def choose(self, subject: DeliverySubject, *, reached: frozenset[str] = frozenset()) -> Sequence[DeliveryDecision]:
+    def choose(self, subject: DeliverySubject, *, reached: Mapping[str, Collection[str]] = NOBODY) -> Sequence[DeliveryDecision]:
         """What the rules say now."""
         takes = {name: destination.kinds for name, destination in self.destinations.items()}
         return choose_destinations(subject, takes, self.rules, reached=reached)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.core.conditions import LookedAt, looked_at
-from service.core.delivery_rules import DeliveryDecision
+from service.core.delivery_rules import NOBODY, DeliveryDecision
 from service.core.findings import Value
 from service.core.report import Report, ReportStatus
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
@@ -102,7 +102,7 @@ class Explainer:
             return tuple(told_destination(one, is_kept=True) for one in kept)
         status = ReportStatus.PRELIMINARY if report is None else report.status
         findings = [finding for one in analyses for finding in one.findings] if report is None else report.findings
-        reached = frozenset[str]() if report is None else unit.outbox.reached(report)
+        reached = NOBODY if report is None else unit.outbox.reached(report)
         decisions = self.dispatch.choose(subject_of(status, findings, instances, analyses), reached=reached)
         return tuple(told_destination(one, is_kept=False) for one in decisions)
 

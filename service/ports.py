@@ -347,8 +347,8 @@ class OutboxRows(Protocol):
     def decisions(self, report_id: str) -> Sequence[DeliveryDecision]:
         """What was kept, by destination; empty when nothing was decided."""
 
-    def reached(self, report: Report) -> frozenset[str]:
-        """The destinations that have an older version of a study's report."""
+    def reached(self, report: Report) -> Mapping[str, frozenset[str]]:
+        """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`)."""
 
 
 class CircuitRows(Protocol):

@@ -1,6 +1,6 @@
 """Rows of `deliveries`: the outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -87,10 +87,14 @@ class PostgresOutboxRows:
             for row in self._session.scalars(found.order_by(DeliveryDecisionRow.destination))
         ]
 
-    def reached(self, report: Report) -> frozenset[str]:
-        """The destinations that have an older version of a study's report."""
-        found = select(DeliveryRow.destination).where(DeliveryRow.report_id.in_(_older(report)), DeliveryRow.state == "delivered")
-        return frozenset(self._session.scalars(found))
+    def reached(self, report: Report) -> Mapping[str, frozenset[str]]:
+        """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`)."""
+        columns = DeliveryRow.destination, DeliveryRow.kind
+        arrived = select(*columns).where(DeliveryRow.report_id.in_(_older(report)), DeliveryRow.state == "delivered")
+        found: dict[str, set[str]] = {}
+        for destination, kind in self._session.execute(arrived):
+            found.setdefault(destination, set()).add(kind.partition(".")[0])
+        return {destination: frozenset(kinds) for destination, kinds in found.items()}
 
 
 def _older(report: Report) -> Select[str]:

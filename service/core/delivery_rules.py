@@ -5,6 +5,7 @@ A study's report goes as a whole: of its analysed instances one that meets all c
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,9 @@ from service.core.conditions import Arrival, InstanceConditions, RuleName
 from service.core.findings import Finding, FindingKind
 from service.core.quality import Grade, grade_in
 from service.core.report import ReportStatus
+
+#: No destination has an earlier version.
+NOBODY: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 class DeliveryRule(InstanceConditions):
@@ -81,15 +85,16 @@ def choose_destinations(
     destinations: Mapping[str, Collection[str]],
     rules: Sequence[DeliveryRule],
     *,
-    reached: Collection[str] = (),
+    reached: Mapping[str, Collection[str]] = NOBODY,
 ) -> tuple[DeliveryDecision, ...]:
     """One decision for each destination, given as name -> kinds, in their order.
 
     The first rule that applies decides. Where none does, a destination that a rule could have sent to gets nothing, and any
-    other one everything; but one of `reached`, which has an earlier version of the report, gets what takes its place.
+    other one everything; but one of `reached`, which has an earlier version of the report in these kinds, gets it in them.
     """
     return tuple(
-        _decide(subject, name, frozenset(kinds), rules, is_reached=name in reached) for name, kinds in destinations.items()
+        _decide(subject, name, frozenset(kinds), rules, has=frozenset(reached.get(name, ())))
+        for name, kinds in destinations.items()
     )
 
 
@@ -129,7 +134,7 @@ def _listed(names: Collection[str]) -> str:
 
 
 def _decide(
-    subject: DeliverySubject, name: str, kinds: frozenset[str], rules: Sequence[DeliveryRule], *, is_reached: bool
+    subject: DeliverySubject, name: str, kinds: frozenset[str], rules: Sequence[DeliveryRule], *, has: frozenset[str]
 ) -> DeliveryDecision:
     unmet: list[str] = []
     for rule in rules:
@@ -140,13 +145,12 @@ def _decide(
             return _by_rule(rule, name, kinds)
         if rule.send:
             unmet.append(f"{rule.name}: {clause}")
-    everything = tuple(sorted(kinds))
     if not unmet:
         why = "Sent: no delivery rule decides over this destination, so it gets all that it takes."
-        return DeliveryDecision(destination=name, selected=True, kinds=everything, why=why)
-    if is_reached:
+        return DeliveryDecision(destination=name, selected=True, kinds=tuple(sorted(kinds)), why=why)
+    if kinds & has:
         why = "Sent: no delivery rule applies, but it takes the place of a version that this destination has."
-        return DeliveryDecision(destination=name, selected=True, kinds=everything, why=why)
+        return DeliveryDecision(destination=name, selected=True, kinds=tuple(sorted(kinds & has)), why=why)
     return DeliveryDecision(destination=name, selected=False, why=f"Not sent: no delivery rule applies ({'; '.join(unmet)}).")
 
 

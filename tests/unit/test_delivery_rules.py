@@ -1,6 +1,6 @@
 """Which destinations get a report, and the sentence that says why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,7 @@ def rule(*lines: str, name: str = "r") -> str:
     return "\n".join(["[[delivery_rules]]", f'name = "{name}"', *lines, ""])
 
 
-def decide(toml: str, about: DeliverySubject | None = None, *reached: str) -> Mapping[str, DeliveryDecision]:
+def decide(toml: str, about: DeliverySubject | None = None, **reached: Sequence[str]) -> Mapping[str, DeliveryDecision]:
     made = choose_destinations(about or subject(), DESTINATIONS, rules(toml).delivery_rules, reached=reached)
     assert [one.destination for one in made] == list(DESTINATIONS)
     return {one.destination: one for one in made}
@@ -143,16 +143,16 @@ def test_kinds_of_a_rule_narrow_what_a_destination_takes() -> None:
     assert (made["record"].selected, made["record"].kinds, made["record"].rule) == (False, (), "r")
 
 
-def test_destination_that_has_an_earlier_version_gets_what_takes_its_place() -> None:
+def test_destination_that_has_an_earlier_version_gets_what_takes_its_place_in_the_same_kinds() -> None:
     toml = rule("needs_review = true")
     assert not decide(toml)["pacs"].selected
-    made = decide(toml, None, "pacs")
-    assert (made["pacs"].selected, made["record"].selected) == (True, False)
+    made = decide(toml, pacs=["pdf", "sc"])
+    assert (made["pacs"].selected, made["pacs"].kinds, made["record"].selected) == (True, ("pdf",), False)
     assert "takes the place" in made["pacs"].why
 
 
 def test_destination_that_has_an_earlier_version_is_kept_back_by_a_rule_that_says_so() -> None:
-    assert not decide(rule('statuses = ["preliminary"]', "send = false"), None, "pacs")["pacs"].selected
+    assert not decide(rule('statuses = ["preliminary"]', "send = false"), pacs=["sr"])["pacs"].selected
 
 
 def test_report_on_nothing_meets_no_condition_on_instances_and_every_other() -> None:
