@@ -13,9 +13,9 @@ from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.doctor import Check, examine
 from service.ports import UnitOfWorkFactory
 from service.settings import Settings
+from tests.integration.fhir_push_parts import capability
 from tests.integration.listener_parts import running_listener
 from tests.integration.stored_studies import save_delivery, save_report, store_instance
-from tests.integration.test_fhir_push import capability
 from tests.integration.test_stow import stored
 from tests.running import free_port
 from tests.web_server import serving
