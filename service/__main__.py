@@ -17,10 +17,13 @@ from service.commands import demo, files, operate, roles, users
 from service.errors import InputRejected, SonomyoError
 from service.settings import Settings, read_settings
 
-#: Commands that decide by the routing rules what is analysed; `doctor` tells of them as of everything else.
-ROUTES = frozenset({"up", "demo", "listener", "worker", "api", "analyze", "explain"})
+#: Commands that decide by the rules what is analysed; `doctor` tells of them as of everything else, `explain` may try others.
+ROUTES = frozenset({"up", "demo", "listener", "worker", "api", "analyze"})
 #: Commands that start the listener: the supervisor would restart for ever one that cannot read its certificate.
 LISTENS = frozenset({"up", "demo", "listener"})
+
+#: Errors of what is set, which exit 2 whichever step notices them.
+_OF_SETTINGS = frozenset({"routing_file_invalid", "invalid_setting"})
 
 app = typer.Typer(
     name="sonomyo",
@@ -57,7 +60,7 @@ def main() -> None:
         app()
     except SonomyoError as error:
         _say(str(error))
-        raise SystemExit(1) from error
+        raise SystemExit(2 if error.reason in _OF_SETTINGS else 1) from error
     except OSError as error:
         if error.filename is None:  # of no path: a fault of ours, whose traceback is wanted
             raise

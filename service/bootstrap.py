@@ -6,7 +6,7 @@ Parts are imported where they are made: a listener must not carry renderers, dec
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,15 +20,18 @@ from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.usual_arrival import PostgresArrivals
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
 from service.core.compose import Software
-from service.core.routing import RoutingRules, read_rules
+from service.core.rules_file import Rules, read_rules
 from service.destination_settings import (
     DestinationSettings,
     DicomDestinationSettings,
+    FhirDestinationSettings,
     MllpDestinationSettings,
     StowDestinationSettings,
     WebhookDestinationSettings,
 )
+from service.dispatch import Dispatch
 from service.errors import InputRejected, Unavailable
+from service.explanation import Explainer
 from service.flow import Flow
 from service.ports import Destination, InferenceServer, UnitOfWorkFactory
 from service.settings import Settings, check_postgres_url
@@ -108,13 +111,32 @@ class Service:
         return {settings.name: self._destination(settings) for settings in self.settings.destinations}
 
     @cached_property
-    def rules(self) -> RoutingRules:
-        """Routing rules of the file, or the built-in ones, with the called AE titles of the settings.
+    def rules(self) -> Rules:
+        """Rules of the file, or the built-in ones, with the called AE titles of the settings.
 
         Raises InputRejected naming the setting, the file and what is wrong in it.
         """
-        path, ae_titles = self.settings.routing_file, self.settings.dicom.analysis_ae_titles
-        rules = RoutingRules() if path is None else _rules_of(path, self.analyses)
+        path = self.settings.routing_file
+        return self._with_ae_titles(Rules() if path is None else self._rules_of(path, f"setting SONOMYO_ROUTING_FILE: {path}"))
+
+    def rules_of(self, path: Path) -> Rules:
+        """The same with another file, to try it. Raises InputRejected naming it and what is wrong in it."""
+        return self._with_ae_titles(self._rules_of(path, str(path)))
+
+    def _rules_of(self, path: Path, place: str) -> Rules:
+        takes = {destination.name: destination.kinds for destination in self.settings.destinations}
+        try:
+            return read_rules(path.read_text(encoding="utf-8"), self.analyses, takes)
+        except InputRejected as error:
+            wrong = str(error)
+        except UnicodeDecodeError:
+            wrong = "it is no text in UTF-8"
+        except OSError as error:
+            wrong = error.strerror or "it cannot be read"
+        raise InputRejected(f"{place}: {' '.join(wrong.split())}", reason="routing_file_invalid")
+
+    def _with_ae_titles(self, rules: Rules) -> Rules:
+        ae_titles = self.settings.dicom.analysis_ae_titles
         try:
             return rules.with_ae_titles(ae_titles)
         except ValueError as error:
@@ -146,7 +168,13 @@ class Service:
             software=self.software,
             shadow_models=self._shadow_models(),
             capture=self.rendering.capture_stored if "sc" in self._wanted_kinds() else None,
+            delivery_rules=self.rules.delivery_rules,
         )
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Tells which rule chose what."""
+        return Explainer(units=self.units, rules=self.rules, dispatch=Dispatch(self.destinations, self.rules.delivery_rules))
 
     @cached_property
     def rendering(self) -> "Rendering":
@@ -188,6 +216,10 @@ class Service:
                 from service.adapters.webhook import WebhookDestination
 
                 return WebhookDestination(settings=settings)
+            case FhirDestinationSettings():
+                from service.adapters.fhir_server import FhirDestination
+
+                return FhirDestination(settings=settings)
             case DicomDestinationSettings():
                 from service.adapters.store_scu import StoreScuDestination
 
@@ -199,18 +231,6 @@ class Service:
         for name in ("server", "reader"):
             if name in made:
                 made[name].close()
-
-
-def _rules_of(path: Path, known: Collection[str]) -> RoutingRules:
-    try:
-        return read_rules(path.read_text(encoding="utf-8"), known)
-    except InputRejected as error:
-        wrong = str(error)
-    except UnicodeDecodeError:
-        wrong = "it is no text in UTF-8"
-    except OSError as error:
-        wrong = error.strerror or "it cannot be read"
-    raise InputRejected(f"setting SONOMYO_ROUTING_FILE: {path}: {' '.join(wrong.split())}", reason="routing_file_invalid")
 
 
 def service_version() -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
@@ -20,6 +20,7 @@ _USUAL_KINDS: tuple[DicomKind, ...] = ("sr", "ko")
 #: A name, or an address.
 _HOST = re.compile(r"[a-z0-9._:-]+")
 _OF_A_NUMBER = frozenset("0123456789.")
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/@%-]+")
 _PRINTABLE = re.compile(r"[!-~]+")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -43,6 +44,13 @@ def _web_address(text: str) -> str:
 def _without_last_slash(text: str) -> str:
     """What a path can be added to."""
     return text.rstrip("/")
+
+
+def _uri(text: str) -> str:
+    """An absolute URI (RFC 3986) without what would end it in a search."""
+    if not _URI.fullmatch(text):
+        raise ValueError("give an absolute URI, such as urn:oid:1.2.3 or https://hospital.example/patients")
+    return text
 
 
 def _webhook_secret(secret: SecretStr) -> SecretStr:
@@ -95,18 +103,16 @@ class DicomDestinationSettings(Section):
         return self.tls is not None
 
 
-class StowDestinationSettings(Section):
-    """A DICOMweb server that takes STOW-RS (PS3.18 10.5)."""
+class WebServerSettings(Section):
+    """A server that takes what we send by HTTP, and how it knows us."""
 
-    protocol: Literal["stow"]
     name: Name
-    #: What `/studies` is added to.
+    #: What paths are added to.
     url: Annotated[WebAddress, AfterValidator(_without_last_slash)]
     #: A bearer token (RFC 6750), or `username` and `password` (RFC 7617); never both.
     token: SecretStr | None = None
     username: str | None = None
     password: SecretStr | None = None
-    kinds: tuple[DicomKind, ...] = _USUAL_KINDS
     #: Bounds the whole exchange.
     timeout_seconds: Seconds = 30.0
     tls: TlsSettings = TlsSettings()
@@ -122,7 +128,7 @@ class StowDestinationSettings(Section):
         return urlsplit(self.url).scheme == "https"
 
     @model_validator(mode="after")
-    def _credentials_fit(self) -> "StowDestinationSettings":
+    def _credentials_fit(self) -> Self:
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         if self.token is not None and self.username is not None:
@@ -133,6 +139,24 @@ class StowDestinationSettings(Section):
             raise ValueError("a username has no colon")
         _check_tls_is_used(self.url, self.tls)
         return self
+
+
+class StowDestinationSettings(WebServerSettings):
+    """A DICOMweb server that takes STOW-RS (PS3.18 10.5) at `/studies`."""
+
+    protocol: Literal["stow"]
+    kinds: tuple[DicomKind, ...] = _USUAL_KINDS
+
+
+class FhirDestinationSettings(WebServerSettings):
+    """A FHIR R4 server that takes transactions at its base URL (http.html#transaction)."""
+
+    protocol: Literal["fhir"]
+    #: `fhir` the report as a transaction Bundle.
+    kinds: tuple[Literal["fhir"], ...] = ("fhir",)
+    #: IssuerOfPatientID (empty for none) -> the URI under which the server keeps that issuer's patient identifiers. Such a
+    #: patient is looked for there, and made where there is none; any other is kept under a name of ours.
+    patient_systems: dict[str, Annotated[str, AfterValidator(_uri)]] = Field(default_factory=dict)
 
 
 class MllpDestinationSettings(Section):
@@ -209,6 +233,7 @@ DestinationSettings = Annotated[
     Annotated[DicomDestinationSettings, Tag("dicom")]
     | Annotated[StowDestinationSettings, Tag("stow")]
     | Annotated[MllpDestinationSettings, Tag("mllp")]
-    | Annotated[WebhookDestinationSettings, Tag("webhook")],
+    | Annotated[WebhookDestinationSettings, Tag("webhook")]
+    | Annotated[FhirDestinationSettings, Tag("fhir")],
     Discriminator(_protocol),
 ]

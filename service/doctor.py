@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import text
 
 from service.access import HOW_TO_ADD_AN_ACCOUNT
-from service.adapters import mllp, webhook
+from service.adapters import fhir_server, mllp, stow, webhook
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.migrations import check_revision
@@ -22,12 +22,12 @@ from service.adapters.passwords import Passwords
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import echo, peer_of
-from service.adapters.stow import probe
 from service.adapters.users import LocalUsers
 from service.bootstrap import Service
 from service.core.analyses.analysis import ModelSpec
 from service.destination_settings import (
     DestinationSettings,
+    FhirDestinationSettings,
     MllpDestinationSettings,
     StowDestinationSettings,
     WebhookDestinationSettings,
@@ -99,7 +99,9 @@ def _judge(name: str, examination: Examination) -> Check:
 
 
 def _routing(service: Service) -> str:
-    return f"{len(service.rules.rules)} rules, {len(service.rules.analysis_ae_titles)} AE titles that select an analysis"
+    rules = service.rules
+    titles = f"{len(rules.analysis_ae_titles)} AE titles that select an analysis"
+    return f"{len(rules.rules)} rules, {titles}, {len(rules.delivery_rules)} delivery rules"
 
 
 def _secrets(settings: Settings) -> str:
@@ -260,6 +262,7 @@ _TO_CHECK = {
     "stow": "url, credentials and tls",
     "mllp": "host, port and tls",
     "webhook": "url, allowed_addresses and tls",
+    "fhir": "url, credentials and tls",
 }
 
 
@@ -276,14 +279,18 @@ def _answer_of(settings: Settings, destination: DestinationSettings) -> str:
         return mllp.reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
     if isinstance(destination, WebhookDestinationSettings):
         return webhook.reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
-    if isinstance(destination, StowDestinationSettings):
-        answer = probe(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
+    if isinstance(destination, StowDestinationSettings | FhirDestinationSettings):
+        answer = _answer_of_web_server(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
         has_secret = destination.token is not None or destination.password is not None
         if has_secret and not destination.speaks_tls and listens_beyond_loopback(urlsplit(destination.url).hostname or ""):
             raise Unavailable("It answers, and our credentials go to it in the clear: use https.", reason="in_the_clear")
         return answer
     echo(replace(peer_of(destination, calling_ae_title=settings.dicom.ae_title), timeout_seconds=_ECHO_SECONDS))
     return "answers C-ECHO"
+
+
+def _answer_of_web_server(destination: StowDestinationSettings | FhirDestinationSettings) -> str:
+    return stow.probe(destination) if isinstance(destination, StowDestinationSettings) else fhir_server.probe(destination)
 
 
 def _is_free(host: str, port: int) -> bool:

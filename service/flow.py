@@ -12,14 +12,17 @@ from service.core.analyses.analysis import Analysis, ModelSpec, apart
 from service.core.cine import Cine
 from service.core.comparison import compare
 from service.core.compose import Gaps, Software, compose
+from service.core.conditions import Arrival
+from service.core.delivery_rules import DeliveryRule
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
-from service.core.instance import LIVE_MANUFACTURER, InstanceAttributes
+from service.core.instance import LIVE_MANUFACTURER
 from service.core.masks import MaskKeeper
 from service.core.render.drawn_frame import drew_something
 from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
+from service.dispatch import Dispatch
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
 from service.ports import (
     Arrivals,
@@ -66,10 +69,12 @@ class Flow:
     shadow_models: Mapping[str, str] = field(default_factory=dict)
     #: None where no destination wants captures.
     capture: Capture | None = None
+    #: Which destinations get what; without any each gets all that it takes.
+    delivery_rules: Sequence[DeliveryRule] = ()
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
-        selected = self._selected(received.attributes, received.called_ae_title)
+        selected = self._selected(received.arrival)
         usual = self.arrivals.save(received, selected, after_seconds=self.stable_age_seconds)
         if usual is not None:
             return usual
@@ -191,15 +196,13 @@ class Flow:
             unit.reports.save(report)
             unit.outbox.supersede_before(report)
             unit.studies.mark_reported(study_instance_uid)
-            if not instances:
-                return  # all were moved to another study: there is nothing left that an object could refer to
-            if not analyses and not (previous and previous.findings):
-                return  # nothing was analysed: no destination asked to be told so
-            if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
-                return  # nobody else has these pictures: what refers to them would lead nowhere
+            if (obstacle := _nothing_to_send(instances, analyses, previous)) is not None:
+                self._dispatch.withhold(unit, report, obstacle)
+                return
             rendered = [made for render in self.renderers.values() for made in render(report, instances, analyses)]
             for made in rendered:
                 unit.reports.save_rendered(made)
+            self._dispatch.decide(unit, report, instances, analyses)
             self._open_deliveries(unit, report, [made.kind for made in rendered], held=study.identity_hold)
             self._ask_for_captures(unit, report, analyses)
 
@@ -292,17 +295,17 @@ class Flow:
     # -- parts of the steps above, in the order of use --
 
     def _begin_analyses(self, unit: UnitOfWork, stored: StoredInstance, replaced: StoredInstance | None) -> None:
-        selected = self._selected(stored.attributes, stored.called_ae_title)
+        selected = self._selected(stored.arrival)
         if replaced is not None and not selected:
             # A correction may come by another way than the instance itself: what that one asked for still holds.
-            selected = self._selected(stored.attributes, replaced.called_ae_title)
+            selected = self._selected(Arrival(stored.attributes, replaced.called_ae_title, replaced.calling_ae_title))
         if not selected and not self._was_analysed(replaced):
             return
         study_instance_uid = stored.attributes.study_instance_uid
         unit.studies.touch(study_instance_uid, identity_changed=stored.identity_changed)
         unit.jobs.complete_study(study_instance_uid, after_seconds=self.stable_age_seconds)
         for decision in selected:
-            unit.analyses.open(stored.instance_id, decision.analysis_name, decision.why)
+            unit.analyses.open(stored.instance_id, decision)
             unit.jobs.analyse_instance(stored.instance_id, decision.analysis_name)
         left = stored.previous_study_instance_uid
         if left is not None and left != study_instance_uid:
@@ -313,19 +316,16 @@ class Flow:
         return next((row for row in unit.instances.all_of(sop_instance_uid) if row.is_current), None)
 
     def _was_analysed(self, instance: StoredInstance | None) -> bool:
-        return instance is not None and bool(self._selected(instance.attributes, instance.called_ae_title))
+        return instance is not None and bool(self._selected(instance.arrival))
 
-    def _selected(self, attributes: InstanceAttributes, called_ae_title: str | None) -> Sequence[RoutingDecision]:
-        return [decision for decision in self._route(attributes, called_ae_title) if decision.selected]
-
-    def _route(self, attributes: InstanceAttributes, called_ae_title: str | None) -> Sequence[RoutingDecision]:
-        return select_analyses(attributes, called_ae_title, self.rules)
+    def _selected(self, arrival: Arrival) -> Sequence[RoutingDecision]:
+        return [decision for decision in select_analyses(arrival, self.rules) if decision.selected]
 
     def _left_out(self, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> list[str]:
         """Why no analysis was selected, a clause for each instance without one."""
         analysed = {analysis.instance_id for analysis in analyses}
         others = [instance for instance in instances if instance.instance_id not in analysed]
-        return [reason_left_out(self._route(instance.attributes, instance.called_ae_title)) for instance in others]
+        return [reason_left_out(select_analyses(instance.arrival, self.rules)) for instance in others]
 
     def _decode_alike(self, current: StoredInstance, other: StoredInstance) -> bool:
         try:
@@ -423,15 +423,19 @@ class Flow:
         return max(self.stable_age_seconds - age, 0.0)
 
     def _open_deliveries(self, unit: UnitOfWork, report: Report, kinds: Sequence[str], *, held: bool) -> None:
-        for destination in self.destinations.values():
-            for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in destination.kinds):
-                unit.outbox.open(report.report_id, destination.name, kind, state="held" if held else "pending")
+        for decision in self._dispatch.decisions(unit, report):
+            for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in decision.kinds):
+                unit.outbox.open(report.report_id, decision.destination, kind, state="held" if held else "pending")
                 if not held:
-                    unit.jobs.deliver_report(report.report_id, destination.name, kind)
+                    unit.jobs.deliver_report(report.report_id, decision.destination, kind)
+
+    @property
+    def _dispatch(self) -> Dispatch:
+        return Dispatch(self.destinations, self.delivery_rules)
 
     def _ask_for_captures(self, unit: UnitOfWork, report: Report, analyses: Sequence[StoredAnalysis]) -> None:
         """One for each analysis that drew something, of one cine each; they need pixels, and so a step of their own."""
-        if self.capture is None or not any(_CAPTURE in destination.kinds for destination in self.destinations.values()):
+        if self.capture is None or not any(_CAPTURE in decision.kinds for decision in self._dispatch.decisions(unit, report)):
             return
         drawn = [analysis for analysis in analyses if drew_something(analysis.masks, analysis.findings)]
         for number, one in enumerate(drawn, start=1):
@@ -478,6 +482,19 @@ def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
 def _compare(unit: UnitOfWork, study: StudyHeader, findings: Sequence[Finding]) -> tuple[Comparison, ...]:
     """Of a study whose identity is sure: in one on hold, left and right may be of two patients."""
     return compare(study, findings, unit.reports.earlier_of_patient(study))
+
+
+def _nothing_to_send(
+    instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis], previous: Report | None
+) -> str | None:
+    """Why a report goes nowhere, whatever the rules say, as a clause."""
+    if not instances:
+        return "all instances were moved to another study, and there is nothing left that an object could refer to"
+    if not analyses and not (previous and previous.findings):
+        return "nothing was analysed, and no destination asked to be told so"
+    if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
+        return "nobody else has the pictures that live guidance keeps, and what refers to them would lead nowhere"
+    return None
 
 
 def _failure_sentence(analysis: StoredAnalysis) -> str:

@@ -10,6 +10,8 @@ from typing import Protocol
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.cine import Cine
 from service.core.comparison import EarlierReport
+from service.core.conditions import Arrival
+from service.core.delivery_rules import DeliveryDecision
 from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.report import Delivery, Report, StudyHeader
@@ -28,6 +30,11 @@ class ReceivedInstance:
     called_ae_title: str | None = None
     peer_address: str | None = None
     association_id: int | None = None
+
+    @property
+    def arrival(self) -> Arrival:
+        """As rules look at it."""
+        return Arrival(self.attributes, self.called_ae_title, self.calling_ae_title)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +56,13 @@ class StoredInstance:
     is_current: bool
     is_returned: bool
     called_ae_title: str | None
+    calling_ae_title: str | None
     received_at: datetime
+
+    @property
+    def arrival(self) -> Arrival:
+        """As rules look at it."""
+        return Arrival(self.attributes, self.called_ae_title, self.calling_ae_title)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +75,8 @@ class StoredAnalysis:
     analysis_version: str
     state: str
     why: str
+    #: The name of the rule that selected it; None for one of an earlier version of this software.
+    rule: str | None = None
     findings: tuple[Finding, ...] = ()
     #: A PNG of the frame that shows the findings best, lines drawn; for the report page.
     picture: bytes | None = None
@@ -226,7 +241,7 @@ class InstanceRows(Protocol):
 class AnalysisRows(Protocol):
     """Rows of `analyses`."""
 
-    def open(self, instance_id: int, analysis_name: str, why: str) -> None:
+    def open(self, instance_id: int, decision: RoutingDecision) -> None:
         """A row in state `queued`; a no-op when there is one."""
 
     def reopen(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> Sequence[tuple[int, str]]:
@@ -240,6 +255,9 @@ class AnalysisRows(Protocol):
 
     def of_study(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
         """The analyses of the study's current instances, oldest instance first."""
+
+    def without_pictures(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
+        """The same without pictures and masks, which may be many megabytes."""
 
 
 class ShadowRows(Protocol):
@@ -322,6 +340,15 @@ class OutboxRows(Protocol):
 
     def supersede_before(self, report: Report) -> None:
         """What older versions of a study's report have not delivered gives way to this version."""
+
+    def keep_decisions(self, report_id: str, decisions: Sequence[DeliveryDecision]) -> None:
+        """Which destinations get a report, and why; what was kept of it before stays."""
+
+    def decisions(self, report_id: str) -> Sequence[DeliveryDecision]:
+        """What was kept, by destination; empty when nothing was decided."""
+
+    def reached(self, report: Report) -> Mapping[str, frozenset[str]]:
+        """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`)."""
 
 
 class CircuitRows(Protocol):

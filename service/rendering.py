@@ -38,6 +38,7 @@ class Rendering:
             "seg": self._render_segmentations,
             "oru": self._render_message,
             "notice": self._render_notice,
+            "fhir": self._render_transaction,
         }
         return {kind: render for kind, render in known.items() if kind in {"sr", "ko", *wanted}}
 
@@ -129,6 +130,15 @@ class Rendering:
 
         return [_object(report, "notice", "", "application/json", render_notice(report))]
 
+    def _render_transaction(
+        self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]
+    ) -> Rendered:
+        from service.core.render.published import Form, Published
+
+        paper = Form(media_type="application/pdf", content=self.pdf(report, _pictures(analyses)))
+        content = self.fhir.bundle(report, _attributes(instances), Published(forms=(paper,)))
+        return [_object(report, "fhir", "", "application/fhir+json", content)]
+
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:
         return [self.structured_report(report, _attributes(instances))]
 
@@ -145,8 +155,7 @@ class Rendering:
         return [] if made is None else [made]
 
     def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> Rendered:
-        pictures = {analysis.sop_instance_uid: analysis.picture for analysis in analyses if analysis.picture is not None}
-        return [self.encapsulated_pdf(report, _attributes(instances), pictures)]
+        return [self.encapsulated_pdf(report, _attributes(instances), _pictures(analyses))]
 
     def capture_stored(
         self, report: Report, kind: str, instance: StoredInstance, analysis: StoredAnalysis, cine: Cine
@@ -163,6 +172,10 @@ class Rendering:
 
 def _attributes(instances: Sequence[StoredInstance]) -> list[InstanceAttributes]:
     return [instance.attributes for instance in instances]
+
+
+def _pictures(analyses: Sequence[StoredAnalysis]) -> Mapping[str, bytes]:
+    return {analysis.sop_instance_uid: analysis.picture for analysis in analyses if analysis.picture is not None}
 
 
 def _dicom_object(report: Report, kind: str, sop_class_uid: str, content: bytes) -> RenderedObject:

@@ -146,6 +146,8 @@ class AnalysisView(Value):
     analysis_name: str
     analysis_version: str | None = None
     state: str
+    #: The name of the rule that selected it, or `analysis_ae_titles`.
+    rule: str | None = None
     why: str
     failure: str | None = None
     created_at: datetime

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.adapters.tables import AnalysisRow, InstanceRow
 from service.core.findings import Finding
+from service.core.routing import RoutingDecision
 from service.ports import StoredAnalysis
 
 
@@ -17,9 +18,10 @@ class PostgresAnalysisRows:
     def __init__(self, *, session: Session) -> None:
         self._session = session
 
-    def open(self, instance_id: int, analysis_name: str, why: str) -> None:
+    def open(self, instance_id: int, decision: RoutingDecision) -> None:
         """A row in state `queued`; a no-op when there is one."""
-        statement = insert(AnalysisRow).values(instance_id=instance_id, analysis_name=analysis_name, why=why, state="queued")
+        decided = {"analysis_name": decision.analysis_name, "rule": decision.rule, "why": decision.why}
+        statement = insert(AnalysisRow).values(instance_id=instance_id, state="queued", **decided)
         self._session.execute(statement.on_conflict_do_nothing())
 
     def reopen(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> Sequence[tuple[int, str]]:
@@ -59,19 +61,24 @@ class PostgresAnalysisRows:
 
     def of_study(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
         """The analyses of the study's current instances, oldest instance first."""
-        found = self._session.execute(
-            _joined()
-            .where(InstanceRow.study_instance_uid == study_instance_uid, InstanceRow.is_current, ~InstanceRow.is_returned)
-            .order_by(InstanceRow.id, AnalysisRow.analysis_name)
-        )
-        return [_to_stored(row, uid) for row, uid in found]
+        return [_to_stored(row, uid) for row, uid in self._session.execute(_joined().where(*_of_study(study_instance_uid)))]
+
+    def without_pictures(self, study_instance_uid: str) -> Sequence[StoredAnalysis]:
+        """The same without pictures and masks, which may be many megabytes."""
+        light = _joined().where(*_of_study(study_instance_uid)).options(defer(AnalysisRow.picture), defer(AnalysisRow.masks))
+        return [_to_stored(row, uid, is_light=True) for row, uid in self._session.execute(light)]
 
 
 def _joined() -> Select[AnalysisRow, str]:
-    return select(AnalysisRow, InstanceRow.sop_instance_uid).join(InstanceRow, InstanceRow.id == AnalysisRow.instance_id)
+    joined = select(AnalysisRow, InstanceRow.sop_instance_uid).join(InstanceRow, InstanceRow.id == AnalysisRow.instance_id)
+    return joined.order_by(InstanceRow.id, AnalysisRow.analysis_name)
 
 
-def _to_stored(row: AnalysisRow, sop_instance_uid: str) -> StoredAnalysis:
+def _of_study(study_instance_uid: str) -> tuple[ColumnElement[bool], ...]:
+    return InstanceRow.study_instance_uid == study_instance_uid, InstanceRow.is_current.is_(True), ~InstanceRow.is_returned
+
+
+def _to_stored(row: AnalysisRow, sop_instance_uid: str, *, is_light: bool = False) -> StoredAnalysis:
     return StoredAnalysis(
         instance_id=row.instance_id,
         sop_instance_uid=sop_instance_uid,
@@ -79,9 +86,10 @@ def _to_stored(row: AnalysisRow, sop_instance_uid: str) -> StoredAnalysis:
         analysis_version=row.analysis_version or "",
         state=row.state,
         why=row.why,
+        rule=row.rule,
         findings=tuple(Finding.model_validate(finding) for finding in row.findings),
-        picture=row.picture,
-        masks=row.masks,
+        picture=None if is_light else row.picture,
+        masks=None if is_light else row.masks,
         failure=row.failure,
         model_versions=row.model_versions,
     )

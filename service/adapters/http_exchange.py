@@ -1,5 +1,6 @@
 """One HTTP/1.1 request and its answer, the whole bounded in time; no proxy of the environment, no redirect."""
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -11,7 +12,7 @@ from typing import Any, Self
 import httpx2
 
 from service.adapters.tls import client_context
-from service.destination_settings import TlsSettings
+from service.destination_settings import TlsSettings, WebServerSettings
 from service.errors import Unavailable
 
 #: What a server says of one object has some hundred bytes.
@@ -25,16 +26,27 @@ def exchange(
     tls: TlsSettings | None,
     seconds: float,
     server_name: str | None = None,
+    most_bytes: int = _MOST_OF_AN_ANSWER,
     **request: Any,  # noqa: ANN401 - as httpx2 takes it
 ) -> tuple[int, bytes]:
     """Status and body of the answer; `tls` is None in the clear, `server_name` what its certificate holds if not the URL's host.
 
-    Raises Unavailable when there is no answer in time.
+    The body is empty where it has more than `most_bytes`. Raises Unavailable when there is no answer in time.
     """
     with _Cutoff(seconds) as cutoff, _translated(cutoff), _client(tls, seconds) as client:
         extensions = {"trace": cutoff.watch, **({} if server_name is None else {"sni_hostname": server_name})}
         with client.stream(method, url, extensions=extensions, **request) as response:
-            return response.status_code, _body(response)
+            return response.status_code, _body(response, most_bytes)
+
+
+def authorization(settings: WebServerSettings) -> dict[str, str]:
+    """The header by which the server knows us; none without credentials."""
+    if settings.token is not None:
+        return {"Authorization": f"Bearer {settings.token.get_secret_value()}"}
+    if settings.username is not None and settings.password is not None:
+        pair = f"{settings.username}:{settings.password.get_secret_value()}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    return {}
 
 
 def _client(tls: TlsSettings | None, seconds: float) -> httpx2.Client:
@@ -43,12 +55,12 @@ def _client(tls: TlsSettings | None, seconds: float) -> httpx2.Client:
     return httpx2.Client(verify=verify, http2=False, trust_env=False, follow_redirects=False, timeout=seconds)
 
 
-def _body(response: httpx2.Response) -> bytes:
+def _body(response: httpx2.Response, most_bytes: int) -> bytes:
     """As it came; nothing of one that is far too long."""
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk
-        if len(body) > _MOST_OF_AN_ANSWER:
+        if len(body) > most_bytes:
             return b""
     return bytes(body)
 

@@ -144,6 +144,7 @@ def to_stored(row: InstanceRow) -> StoredInstance:
         is_current=row.is_current,
         is_returned=row.is_returned,
         called_ae_title=row.called_ae_title,
+        calling_ae_title=row.calling_ae_title,
         received_at=row.received_at,
     )
 

@@ -1,11 +1,14 @@
 """Rows of `deliveries`: the outbox."""
 
-from sqlalchemy import ColumnElement, func, select, update
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.adapters.report_rows import to_delivery
-from service.adapters.tables import DeliveryRow, ReportRow
+from service.adapters.tables import DeliveryDecisionRow, DeliveryRow, ReportRow
+from service.core.delivery_rules import DeliveryDecision
 from service.core.report import Delivery, Report
 from service.errors import NotFound
 
@@ -51,14 +54,53 @@ class PostgresOutboxRows:
 
     def supersede_before(self, report: Report) -> None:
         """What older versions of a study's report have not delivered gives way to this version."""
-        older = select(ReportRow.report_id).where(
-            ReportRow.study_instance_uid == report.study.study_instance_uid, ReportRow.version < report.version
-        )
         self._session.execute(
             update(DeliveryRow)
-            .where(DeliveryRow.report_id.in_(older), DeliveryRow.state.in_(_UNDELIVERED))
+            .where(DeliveryRow.report_id.in_(_older(report)), DeliveryRow.state.in_(_UNDELIVERED))
             .values(state="superseded", updated_at=func.now())
         )
+
+    def keep_decisions(self, report_id: str, decisions: Sequence[DeliveryDecision]) -> None:
+        """Which destinations get a report, and why; what was kept of it before stays."""
+        if not decisions:
+            return
+        rows = [
+            {
+                "report_id": report_id,
+                "destination": one.destination,
+                "selected": one.selected,
+                "kinds": list(one.kinds),
+                "rule": one.rule,
+                "why": one.why,
+            }
+            for one in decisions
+        ]
+        self._session.execute(insert(DeliveryDecisionRow).on_conflict_do_nothing(), rows)
+
+    def decisions(self, report_id: str) -> Sequence[DeliveryDecision]:
+        """What was kept, by destination; empty when nothing was decided."""
+        found = select(DeliveryDecisionRow).where(DeliveryDecisionRow.report_id == report_id)
+        return [
+            DeliveryDecision(
+                destination=row.destination, selected=row.selected, kinds=tuple(row.kinds), rule=row.rule, why=row.why
+            )
+            for row in self._session.scalars(found.order_by(DeliveryDecisionRow.destination))
+        ]
+
+    def reached(self, report: Report) -> Mapping[str, frozenset[str]]:
+        """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`)."""
+        columns = DeliveryRow.destination, DeliveryRow.kind
+        arrived = select(*columns).where(DeliveryRow.report_id.in_(_older(report)), DeliveryRow.state == "delivered")
+        found: dict[str, set[str]] = {}
+        for destination, kind in self._session.execute(arrived):
+            found.setdefault(destination, set()).add(kind.partition(".")[0])
+        return {destination: frozenset(kinds) for destination, kinds in found.items()}
+
+
+def _older(report: Report) -> Select[str]:
+    return select(ReportRow.report_id).where(
+        ReportRow.study_instance_uid == report.study.study_instance_uid, ReportRow.version < report.version
+    )
 
 
 def _one(report_id: str, destination: str, kind: str) -> tuple[ColumnElement[bool], ...]:

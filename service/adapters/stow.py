@@ -1,13 +1,12 @@
 """STOW-RS (PS3.18 10.5): one object, one POST over HTTP/1.1, no proxy and no redirect; judged by what the answer says."""
 
-import base64
 import secrets
 from typing import Any
 
 import structlog
 
 from service.adapters.configured_destination import ConfiguredDestination
-from service.adapters.http_exchange import exchange
+from service.adapters.http_exchange import authorization, exchange
 from service.core.stow import judge_store_response, read_store_response
 from service.destination_settings import StowDestinationSettings
 from service.errors import Unavailable
@@ -62,17 +61,8 @@ def _exchange(settings: StowDestinationSettings, method: str, **request: Any) ->
     headers = {
         "Accept": "application/dicom+json",
         "Accept-Encoding": "identity",
-        **_authorization(settings),
+        **authorization(settings),
         **request.pop("headers", {}),
     }
     tls = settings.tls if settings.speaks_tls else None
     return exchange(method, url, tls=tls, seconds=settings.timeout_seconds, headers=headers, **request)
-
-
-def _authorization(settings: StowDestinationSettings) -> dict[str, str]:
-    if settings.token is not None:
-        return {"Authorization": f"Bearer {settings.token.get_secret_value()}"}
-    if settings.username is not None and settings.password is not None:
-        pair = f"{settings.username}:{settings.password.get_secret_value()}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    return {}

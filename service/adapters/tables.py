@@ -155,6 +155,8 @@ class AnalysisRow(Row):
     analysis_name: Mapped[str]
     analysis_version: Mapped[str | None]
     state: Mapped[str]
+    #: The name of the rule that selected it.
+    rule: Mapped[str | None]
     why: Mapped[str]
     #: Pinned by a request to analyse again: model name -> version.
     model_versions: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -260,6 +262,21 @@ class DeliveryRow(Row):
             "state IN ('pending', 'held', 'delivered', 'refused', 'failed', 'superseded', 'abandoned')", name="state"
         ),
     )
+
+
+class DeliveryDecisionRow(Row):
+    """Whether one report goes to one destination, as the rules were when it was composed."""
+
+    __tablename__ = "delivery_decisions"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.report_id"), primary_key=True)
+    destination: Mapped[str] = mapped_column(primary_key=True)
+    selected: Mapped[bool]
+    kinds: Mapped[list[Any]]
+    #: The name of the rule that decided; NULL where none did.
+    rule: Mapped[str | None]
+    why: Mapped[str]
+    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class CircuitRow(Row):

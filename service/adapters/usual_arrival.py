@@ -88,9 +88,9 @@ WITH unknown AS (
     ON CONFLICT DO NOTHING
     RETURNING id, received_at
 ), opened AS (
-    INSERT INTO analyses (instance_id, analysis_name, why, state)
-    SELECT stored.id, decided.name, decided.why, 'queued'
-    FROM stored, unnest(%(names)s::text[], %(reasons)s::text[]) AS decided (name, why)
+    INSERT INTO analyses (instance_id, analysis_name, rule, why, state)
+    SELECT stored.id, decided.name, decided.rule, decided.why, 'queued'
+    FROM stored, unnest(%(names)s::text[], %(rules)s::text[], %(reasons)s::text[]) AS decided (name, rule, why)
     RETURNING instance_id, analysis_name
 ), deferred AS (
     INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
@@ -171,6 +171,7 @@ def _stored(received: ReceivedInstance, instance_id: int, received_at: datetime)
         is_current=True,
         is_returned=False,
         called_ae_title=received.called_ae_title,
+        calling_ae_title=received.calling_ae_title,
         received_at=received_at,
     )
 
@@ -197,6 +198,7 @@ def _parameters(received: ReceivedInstance, selected: Sequence[RoutingDecision],
         "association_id": received.association_id,
         "selected": bool(selected),
         "names": [decision.analysis_name for decision in selected],
+        "rules": [decision.rule for decision in selected],
         "reasons": [decision.why for decision in selected],
         "analysis_queue": QUEUES[ANALYSE_INSTANCE],
         "analysis_task": ANALYSE_INSTANCE,

@@ -21,6 +21,7 @@ from service.core.languages import LanguageTag
 from service.core.render.published import Published
 from service.core.report import Report
 from service.destination_settings import DestinationSettings
+from service.explanation import StudyExplanation
 from service.ports import CineReader, InstanceStore
 from service.views import JobViews, OperationViews, StudyViews
 
@@ -119,6 +120,8 @@ class Services:
     render_page: Callable[[Report, Mapping[str, bytes], LanguageTag], str]
     render_pdf: Callable[[Report, Mapping[str, bytes], LanguageTag], bytes]
     fhir: FhirRendering
+    #: Which rule chose what of a study. Raises NotFound.
+    explain: Callable[[str], StudyExplanation]
     secure_cookies: bool = False
     #: For those who do not say which they want.
     language: LanguageTag = "en"

@@ -101,7 +101,7 @@ class DestinationState(CircuitView):
     """Where results go, how it answers, and how many objects are in each state on their way there."""
 
     name: str
-    protocol: Literal["dicom", "stow", "mllp", "webhook"]
+    protocol: Literal["dicom", "stow", "mllp", "webhook", "fhir"]
     #: AE@HOST:PORT, or a URL, that of a webhook without its path.
     address: str
     host: str | None = None

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from service.bootstrap import Service
 from service.commands.stop_signals import stop_signals_end_it
 from service.core.languages import LanguageTag
+from service.core.report import ReportStatus
 from service.errors import InputRejected
 from service.settings import Settings
 
@@ -100,15 +101,31 @@ def simulate_command(
 def explain_command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
-    called: Annotated[str | None, typer.Option(help="The called AE title that it would arrive under.")] = None,
+    *,
+    rules: Annotated[Path | None, typer.Option(help="A rules file to try, in place of that of the settings.")] = None,
+    called: Annotated[
+        str | None, typer.Option("--called-ae", "--called", help="The called AE title that it would arrive under.")
+    ] = None,
+    calling: Annotated[str | None, typer.Option("--calling-ae", help="The AE title that would send it.")] = None,
+    status: Annotated[ReportStatus, typer.Option(help="Of the report, for the destinations.")] = ReportStatus.PRELIMINARY,
+    needs_review: Annotated[
+        bool, typer.Option("--needs-review", help="Suppose that something in the report needs review.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Which analyses would run on a file, and the rule or attribute that decided; nothing is run."""
-    from service.adapters.instance_store import read_instance
-    from service.core.routing import select_analyses
+    """Which analyses would run on a file, where the report would go, and the rule or attribute that decided; nothing is run."""
+    from service.commands.explaining import explain_file
 
-    attributes, _ = read_instance(file)
-    for decision in select_analyses(attributes, called, Service(context.obj).rules):
-        typer.echo(f"{decision.analysis_name}: {'yes' if decision.selected else 'no'}: {decision.why}")
+    explained = explain_file(
+        Service(context.obj),
+        file,
+        rules_file=rules,
+        called_ae_title=called,
+        calling_ae_title=calling,
+        status=status,
+        needs_review=needs_review,
+    )
+    typer.echo(explained.model_dump_json(indent=2) if as_json else "\n".join(explained.lines()))
 
 
 def _address(settings: Settings, to: str | None) -> tuple[str, str, int]:

@@ -9,6 +9,7 @@ from service.adapters.instance_store import read_instance
 from service.bootstrap import Service
 from service.core.analyses.analysis import Analysis
 from service.core.compose import compose
+from service.core.conditions import Arrival
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
@@ -87,7 +88,7 @@ def _choose(service: Service, attributes: InstanceAttributes, wanted: str | None
         if wanted not in service.analyses:
             raise NotFound(f"There is no analysis named {wanted}; there are: {', '.join(sorted(service.analyses))}.")
         return [service.analyses[wanted]]
-    decisions = select_analyses(attributes, None, service.rules)
+    decisions = select_analyses(Arrival(attributes), service.rules)
     chosen = [service.analyses[decision.analysis_name] for decision in decisions if decision.selected]
     if not chosen:
         raise InputRejected("No analysis applies: " + "; ".join(decision.why for decision in decisions), reason="not_routed")

@@ -99,6 +99,7 @@ def make_services(service: Service) -> Services:
         render_page=service.rendering.html,
         render_pdf=service.rendering.pdf,
         fhir=service.rendering.fhir,
+        explain=service.explainer.study,
         secure_cookies=service.settings.http.secure_cookies,
         language=service.settings.language,
     )

@@ -33,9 +33,14 @@ def is_http_success(status: int) -> bool:
     return _OK <= status < _MULTIPLE_CHOICES
 
 
+def is_passing(status: int) -> bool:
+    """An HTTP status that says nothing of the object: 5xx, 408, 425, 429, and what is no answer."""
+    return status < _OK or status >= _SERVER_ERROR or status in _PASSING
+
+
 def raise_if_passing(status: int) -> None:
-    """Raises Unavailable for an HTTP status that says nothing of the object: 5xx, 408, 425, 429, and what is no answer."""
-    if status < _OK or status >= _SERVER_ERROR or status in _PASSING:
+    """Raises Unavailable for a status that is passing."""
+    if is_passing(status):
         raise Unavailable(f"The server could not take the object now ({status}).", reason="not_stored")
 
 

@@ -1,15 +1,15 @@
 """Which analyses apply to an instance, and the sentence that says why or why not (`sonomyo explain`)."""
 
-import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from service.core.codes import BODY_PARTS, TRAPEZIUS_MUSCLE, WRIST_AND_HAND
+from service.core.codes import TRAPEZIUS_MUSCLE, WRIST_AND_HAND
+from service.core.conditions import Arrival, InstanceConditions, RuleName, frames_of
+from service.core.findings import Value
 from service.core.instance import InstanceAttributes
-from service.errors import InputRejected
 
 #: Ultrasound (Multi-frame) Image Storage, current and retired (PS3.6 A).
 ULTRASOUND_IMAGES = (
@@ -38,28 +38,26 @@ _TWO_DIMENSIONAL = 0x0001
 _IMAGE_TYPE_VALUE_4 = 3
 
 
-class _Value(BaseModel):
-    """Frozen, and closed to unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+#: What decides where a called AE title asks for an analysis by name.
+ANALYSIS_AE_TITLES = "analysis_ae_titles"
 
 
-class RoutingRule(_Value):
-    """When one analysis runs. An empty list allows all; `none_of` lists win; text is compared without case."""
+class RoutingRule(InstanceConditions):
+    """When one analysis runs."""
 
+    #: The analysis's own where none is given.
+    name: RuleName | None = None
     analysis: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     enabled: bool = True
     sop_class_uids: tuple[str, ...] = ULTRASOUND_IMAGES
-    minimum_frames: Annotated[int, Field(ge=1)] = 1
-    called_ae_titles: tuple[str, ...] = ()
-    body_parts: tuple[str, ...] = ()
-    none_of_body_parts: tuple[str, ...] = ()
-    anatomic_region_codes: tuple[str, ...] = ()
-    none_of_anatomic_region_codes: tuple[str, ...] = ()
-    manufacturers: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """As answers name the rule."""
+        return self.name or self.analysis
 
 
-class RoutingRules(_Value):
+class RoutingRules(Value):
     """The whole table: one rule an analysis, and the called AE titles that ask for one analysis by name."""
 
     rules: tuple[RoutingRule, ...] = (
@@ -67,7 +65,7 @@ class RoutingRules(_Value):
         RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=_TRAPEZIUS),
         RoutingRule(analysis="wrist_hand", anatomic_region_codes=_WRIST_AND_HAND),
     )
-    analysis_ae_titles: dict[str, str] = {}
+    analysis_ae_titles: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -81,7 +79,8 @@ class RoutingRules(_Value):
 
     def with_ae_titles(self, analysis_ae_titles: Mapping[str, str]) -> Self:
         """The same rules with more called AE titles (those of the listener's settings). Raises ValueError."""
-        return type(self)(rules=self.rules, analysis_ae_titles={**self.analysis_ae_titles, **analysis_ae_titles})
+        titles = {**self.analysis_ae_titles, **analysis_ae_titles}
+        return type(self).model_validate({**dict(self), ANALYSIS_AE_TITLES: titles})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,37 +89,16 @@ class RoutingDecision:
 
     analysis_name: str
     selected: bool
+    #: The name of the rule that decided, or `analysis_ae_titles`.
+    rule: str
     why: str
     obstacle: str | None = None
 
 
-def read_rules(toml: str, known: Collection[str] | None = None) -> RoutingRules:
-    """Rules from the text of a TOML file (`[[rules]]` tables), for the analyses that are known, if these are given.
-
-    Raises InputRejected naming what is wrong.
-    """
-    try:
-        rules = RoutingRules.model_validate(tomllib.loads(toml))
-    except tomllib.TOMLDecodeError as error:
-        raise InputRejected(f"The routing file is no TOML: {error}", reason="routing_file_invalid") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise InputRejected(f"The routing file is wrong: {wrong}", reason="routing_file_invalid") from error
-    for number, rule in enumerate(rules.rules, 1):
-        if known is not None and rule.analysis not in known:
-            wrong = f"rule {number} is for the analysis {rule.analysis}, which this version does not have"
-            raise InputRejected(
-                f"The routing file is wrong: {wrong}; it has: {', '.join(sorted(known))}", reason="routing_file_invalid"
-            )
-    return rules
-
-
-def select_analyses(
-    attributes: InstanceAttributes, called_ae_title: str | None, rules: RoutingRules
-) -> tuple[RoutingDecision, ...]:
+def select_analyses(arrival: Arrival, rules: RoutingRules) -> tuple[RoutingDecision, ...]:
     """One decision for each rule, in the order of the rules; what an image must be comes before what a rule wishes."""
-    asked = _analysis_of(called_ae_title, rules)
-    return tuple(_decide(rule, attributes, called_ae_title, asked) for rule in rules.rules)
+    asked = _analysis_of(arrival.called_ae_title, rules)
+    return tuple(_decide(rule, arrival, asked) for rule in rules.rules)
 
 
 def reason_left_out(decisions: Sequence[RoutingDecision]) -> str:
@@ -136,17 +114,20 @@ def _analysis_of(called_ae_title: str | None, rules: RoutingRules) -> str | None
     return None if called_ae_title is None else rules.analysis_ae_titles.get(called_ae_title.strip())
 
 
-def _decide(rule: RoutingRule, attributes: InstanceAttributes, called_ae_title: str | None, asked: str | None) -> RoutingDecision:
-    obstacle = _no_image(rule, attributes) or _no_b_mode(attributes)
+def _decide(rule: RoutingRule, arrival: Arrival, asked: str | None) -> RoutingDecision:
+    attributes, title = arrival.attributes, arrival.called_ae_title
+    obstacle, decided = _no_image(rule, attributes) or _no_b_mode(attributes), rule.label
     if obstacle is None and asked is None:
-        obstacle = _not_wished(rule, attributes, called_ae_title)
-    if obstacle is None and asked not in (None, rule.analysis):
-        obstacle = f"it was sent to the AE title {called_ae_title}, which asks for {asked} only"
+        obstacle = rule.unmet(arrival) if rule.enabled else "its rule is switched off"
+    elif obstacle is None:
+        decided = ANALYSIS_AE_TITLES
+        obstacle = None if asked == rule.analysis else f"it was sent to the AE title {title}, which asks for {asked} only"
     if obstacle is not None:
-        return RoutingDecision(rule.analysis, selected=False, why=f"Not selected: {obstacle}.", obstacle=obstacle)
+        why = f"Not selected: {obstacle}."
+        return RoutingDecision(rule.analysis, selected=False, rule=decided, why=why, obstacle=obstacle)
     image = f"{_kind(attributes)} of {_b_mode_evidence(attributes)}"
-    cause = "matches its rule" if asked is None else f"was sent to the AE title {called_ae_title}, which asks for it"
-    return RoutingDecision(rule.analysis, selected=True, why=f"Selected: the instance is {image} and {cause}.")
+    cause = f"matches the rule {rule.label}" if asked is None else f"was sent to the AE title {title}, which asks for it"
+    return RoutingDecision(rule.analysis, selected=True, rule=decided, why=f"Selected: the instance is {image} and {cause}.")
 
 
 def _no_image(rule: RoutingRule, attributes: InstanceAttributes) -> str | None:
@@ -188,43 +169,8 @@ def _image_modes(image_type: tuple[str, ...]) -> int | None:
         return None
 
 
-def _not_wished(rule: RoutingRule, attributes: InstanceAttributes, called_ae_title: str | None) -> str | None:
-    """Which condition of the rule the instance fails."""
-    frames = attributes.number_of_frames or 1
-    if not rule.enabled:
-        return "its rule is switched off"
-    if frames < rule.minimum_frames:
-        return f"it has {frames} frame(s) and the rule asks for at least {rule.minimum_frames}"
-    if rule.called_ae_titles and (called_ae_title or "").strip() not in rule.called_ae_titles:
-        return "it was not sent to one of the AE titles that the rule lists"
-    body_part, region = attributes.body_part_examined, _region(attributes)
-    wishes = (
-        ("Body Part Examined", rule.body_parts, rule.none_of_body_parts, body_part),
-        ("Anatomic Region code", rule.anatomic_region_codes, rule.none_of_anatomic_region_codes, region),
-        ("Manufacturer", rule.manufacturers, (), attributes.manufacturer),
-    )
-    for name, wished, left_out, value in wishes:
-        if _among(value, left_out):
-            return f"its {name} is one that the rule leaves out"
-        if wished and not _among(value, wished):
-            return f"its {name} is {'absent' if value is None else 'not one that the rule lists'}"
-    return None
-
-
-def _region(attributes: InstanceAttributes) -> str | None:
-    """The code of Anatomic Region Sequence, else what Body Part Examined means."""
-    if attributes.anatomic_region_code is not None:
-        return attributes.anatomic_region_code
-    meant = BODY_PARTS.get((attributes.body_part_examined or "").strip().upper())
-    return None if meant is None else meant.value
-
-
-def _among(value: str | None, listed: tuple[str, ...]) -> bool:
-    return value is not None and value.strip().casefold() in {item.strip().casefold() for item in listed}
-
-
 def _kind(attributes: InstanceAttributes) -> str:
-    frames = attributes.number_of_frames or 1
+    frames = frames_of(attributes)
     return "a single ultrasound frame" if frames == 1 else f"an ultrasound cine of {frames} frames"
 
 

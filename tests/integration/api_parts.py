@@ -41,6 +41,7 @@ from service.api.readiness import Readiness
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
 from service.core.compose import Software
+from service.core.delivery_rules import DeliveryRule
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.core.languages import LanguageTag
@@ -50,7 +51,9 @@ from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
 from service.destination_settings import DestinationSettings, DicomDestinationSettings
 from service.dicomweb.wado import router as dicomweb
+from service.dispatch import Dispatch
 from service.errors import Unavailable
+from service.explanation import Explainer
 from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
@@ -85,6 +88,7 @@ class House:
     destination_settings: tuple[DestinationSettings, ...] = (
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
+    delivery_rules: tuple[DeliveryRule, ...] = ()
     #: What the network answers to a live frame.
     ask: Ask = field(default=_no_network)
     #: What this process logs meanwhile.
@@ -113,6 +117,7 @@ class House:
             rules=RoutingRules(),
             stable_age_seconds=60,
             software=Software(service_version="test"),
+            delivery_rules=self.delivery_rules,
         )
         self.app = self._make_app()
 
@@ -222,6 +227,9 @@ class House:
             render_page=_page,
             render_pdf=_pdf,
             fhir=fhir,
+            explain=Explainer(
+                units=self.units, rules=self.flow.rules, dispatch=Dispatch(self.flow.destinations, self.flow.delivery_rules)
+            ).study,
             secure_cookies=self.secure_cookies,
         )
         schemes = (

@@ -16,6 +16,7 @@ from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.doctor import Check, examine
 from service.ports import UnitOfWorkFactory
 from service.settings import Settings
+from tests.integration.fhir_push_parts import capability
 from tests.integration.listener_parts import running_listener
 from tests.integration.stored_studies import save_delivery, save_report, store_instance
 from tests.integration.test_stow import stored
@@ -142,6 +143,15 @@ def test_dicom_web_destination_is_told_by_what_it_answers(make: Callable[..., Se
     assert url in gone["destination web"].advice
     assert not gone["destination web"].ok
     assert "Canary" not in gone["destination web"].advice
+
+
+def test_fhir_destination_is_told_by_what_it_says_of_itself(make: Callable[..., Service]) -> None:
+    with serving(lambda: (200, capability())) as web:
+        record = {"name": "record", "protocol": "fhir", "url": web.url, "token": "Canary"}
+        checks = look(make(destinations=[record]))
+    gone = look(make(destinations=[record]))["destination record"]
+    assert checks["destination record"].ok, checks
+    assert (gone.ok, "credentials" in gone.advice, "Canary" in gone.advice) == (False, True, False)
 
 
 def test_webhook_destination_is_told_by_its_address_and_gets_nothing(make: Callable[..., Service]) -> None:

@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from service.adapters.cine_decoder import FileCineReader
 from service.adapters.instance_store import read_instance
+from service.core.conditions import Arrival
 from service.core.render.still import LiveStudy, render_still
 from service.core.routing import RoutingRules, select_analyses
 from tests.integration.test_sr_validator import complaints
@@ -41,7 +42,7 @@ def test_still_is_read_back_with_its_pixels_its_scale_and_its_analysis(tmp_path:
     finally:
         reader.close()
     attributes, _ = read_instance(path)
-    decisions = select_analyses(attributes, None, RoutingRules())
+    decisions = select_analyses(Arrival(attributes), RoutingRules())
     assert [decision.analysis_name for decision in decisions if decision.selected] == ["wrist_hand"]
 
 

@@ -17,7 +17,7 @@ from service.errors import Unavailable
 from service.ports import ReceivedInstance, StoredInstance, UnitOfWorkFactory
 
 STUDY = "1.2.3"
-DECISION = RoutingDecision("muscle_architecture", selected=True, why="Selected: it matches.")
+DECISION = RoutingDecision("muscle_architecture", selected=True, rule="calf", why="Selected: it matches.")
 
 
 def received(
@@ -56,7 +56,7 @@ def by_steps(units: UnitOfWorkFactory, instance: ReceivedInstance, *selected: Ro
             unit.studies.touch(STUDY)
             unit.jobs.complete_study(STUDY, after_seconds=60.0)
         for decision in selected:
-            unit.analyses.open(stored.instance_id, decision.analysis_name, decision.why)
+            unit.analyses.open(stored.instance_id, decision)
             unit.jobs.analyse_instance(stored.instance_id, decision.analysis_name)
 
 

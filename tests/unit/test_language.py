@@ -3,6 +3,7 @@
 import pytest
 from babel.messages.catalog import Catalog
 
+from service.core.conditions import Arrival
 from service.core.instance import InstanceAttributes
 from service.core.render.catalogue import entries_of
 from service.core.render.language import ENGLISH, Language, language_of
@@ -122,7 +123,7 @@ PHOTO, ENHANCED, CAPTURE, SEGMENTATION, KEYS, REPORT, DOCUMENT, PHOTOACOUSTIC = 
 def test_reason_to_leave_an_instance_out_is_translated(attributes: InstanceAttributes, called: str | None) -> None:
     rules = RoutingRules().with_ae_titles({"WRISTS ONLY": "wrist_hand"})
     rules = rules.model_copy(update={"rules": [rule.model_copy(update={"enabled": called is None}) for rule in rules.rules]})
-    told = reason_left_out([one for one in select_analyses(attributes, called, rules) if not one.selected])
+    told = reason_left_out([one for one in select_analyses(Arrival(attributes, called), rules) if not one.selected])
     missing: list[str] = []
     language = Language("de", GERMAN.entries, missing=missing.append)
     said = language.text(f"1 stored instance was not analysed because {told}.")

@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.conditions import Arrival
 from service.core.instance import InstanceAttributes
 from service.core.routing import (
     ULTRASOUND_IMAGES,
     RoutingDecision,
     RoutingRule,
     RoutingRules,
-    read_rules,
     reason_left_out,
     select_analyses,
 )
+from service.core.rules_file import read_rules
 from service.errors import InputRejected
 
 CINE = InstanceAttributes(
@@ -33,7 +34,7 @@ CINE = InstanceAttributes(
 
 def decide(attributes: InstanceAttributes, called: str | None = None, rules: RoutingRules | None = None) -> RoutingDecision:
     """On muscle architecture, the first rule."""
-    decision = select_analyses(attributes, called, rules or RoutingRules())[0]
+    decision = select_analyses(Arrival(attributes, called), rules or RoutingRules())[0]
     assert decision.analysis_name == "muscle_architecture"
     return decision
 
@@ -89,12 +90,12 @@ def test_called_ae_title_asks_for_one_analysis_whatever_the_other_rules_say() ->
         rules=(RoutingRule(analysis="muscle_architecture", minimum_frames=100), RoutingRule(analysis="wrist_hand")),
         analysis_ae_titles={"MYO_ARCH": "muscle_architecture"},
     )
-    asked, other = select_analyses(CINE, "MYO_ARCH ", rules)
+    asked, other = select_analyses(Arrival(CINE, "MYO_ARCH "), rules)
     assert asked.selected
     assert "MYO_ARCH" in asked.why
     assert not other.selected
     assert "muscle_architecture only" in other.why
-    by_rule = select_analyses(CINE, "SONOMYO", rules)
+    by_rule = select_analyses(Arrival(CINE, "SONOMYO"), rules)
     assert [decision.selected for decision in by_rule] == [False, True]
 
 
@@ -157,11 +158,11 @@ def test_reason_left_out_says_once_what_several_rules_say_and_each_that_differs(
         )
     )
     reason = "it has 60 frame(s) and the rule asks for at least 100; its rule is switched off"
-    assert reason_left_out(select_analyses(CINE, None, rules)) == reason
+    assert reason_left_out(select_analyses(Arrival(CINE), rules)) == reason
 
 
 def test_reason_left_out_of_what_the_rules_would_select_today_blames_the_rules_of_its_day() -> None:
-    assert reason_left_out(select_analyses(CINE, None, RoutingRules())) == "no routing rule selected it when it came"
+    assert reason_left_out(select_analyses(Arrival(CINE), RoutingRules())) == "no routing rule selected it when it came"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_reason_left_out_of_what_the_rules_would_select_today_blames_the_rules_o
 def test_built_in_rules_send_cines_of_the_trapezius_to_one_analysis_and_the_rest_to_another(
     changes: dict[str, Any], selected: list[str]
 ) -> None:
-    decisions = select_analyses(replace(CINE, **changes), None, RoutingRules())
+    decisions = select_analyses(Arrival(replace(CINE, **changes)), RoutingRules())
     assert [one.analysis_name for one in decisions if one.selected] == selected
 
 
@@ -191,11 +192,11 @@ def test_built_in_rules_send_cines_of_the_trapezius_to_one_analysis_and_the_rest
 )
 @pytest.mark.parametrize("frames", [None, 300])
 def test_picture_of_wrist_or_hand_goes_to_its_own_analysis_alone(changes: dict[str, Any], frames: int | None) -> None:
-    decisions = select_analyses(replace(CINE, number_of_frames=frames, **changes), None, RoutingRules())
+    decisions = select_analyses(Arrival(replace(CINE, number_of_frames=frames, **changes)), RoutingRules())
     assert [decision.analysis_name for decision in decisions if decision.selected] == ["wrist_hand"]
 
 
 def test_coded_region_is_believed_before_the_body_part() -> None:
     attributes = replace(CINE, anatomic_region_code="30021000", body_part_examined="WRIST")
-    decisions = select_analyses(attributes, None, RoutingRules())
+    decisions = select_analyses(Arrival(attributes), RoutingRules())
     assert [decision.analysis_name for decision in decisions if decision.selected] == ["muscle_architecture"]

@@ -15,6 +15,7 @@ from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
+from service.explanation import StudyExplanation
 from service.ports import StoredInstance
 from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudyStatus
 
@@ -86,6 +87,13 @@ def get_study(parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Study
     """Instances, analyses, jobs, reports and deliveries of one study."""
     del principal
     return parts.studies.study(study_instance_uid)
+
+
+@router.get("/{study_instance_uid}/explain", responses=problem_responses(404))
+def explain_study(parts: Parts, principal: Viewer, study_instance_uid: Uid) -> StudyExplanation:
+    """Which rule chose each analysis of each instance, and each destination of the newest report, and why."""
+    del principal
+    return parts.explain(study_instance_uid)
 
 
 @router.post("/{study_instance_uid}/complete", status_code=202, responses=problem_responses(404))
