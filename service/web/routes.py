@@ -36,9 +36,9 @@ def worklist(parts: Parts, principal: Viewer, status: StudyStatus | None = None,
 
 @router.get("/studies/{study_instance_uid}")
 def study_page(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Response:
-    """The newest report; where there is none yet, where the study stands."""
+    """The official report; where there is none yet, where the study stands."""
     try:
-        report = parts.studies.newest_report(study_instance_uid)
+        report = parts.studies.official_report(study_instance_uid)
     except NotFound as missing:
         if missing.reason != "no_report_yet":
             raise
