@@ -31,6 +31,7 @@ from service.destination_settings import (
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow
 from service.ports import Destination, InferenceServer, UnitOfWorkFactory
+from service.review import Review
 from service.settings import Settings, check_postgres_url
 
 if TYPE_CHECKING:
@@ -146,6 +147,16 @@ class Service:
             software=self.software,
             shadow_models=self._shadow_models(),
             capture=self.rendering.capture_stored if "sc" in self._wanted_kinds() else None,
+        )
+
+    @cached_property
+    def review(self) -> Review:
+        """What a person does to reports."""
+        return Review(
+            units=self.units,
+            publication=self.flow.publication,
+            software=self.software,
+            organization=self.settings.organization,
         )
 
     @cached_property

@@ -5,20 +5,20 @@ inference. Every step can be repeated without harm. Whoever defers a job about a
 waiting job never looks at the study before the change that it was deferred for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
-from service.core.cine import Cine
+from service.core.carry_over import carry_over, with_words
 from service.core.comparison import compare
 from service.core.compose import Gaps, Software, compose
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
-from service.core.instance import LIVE_MANUFACTURER, InstanceAttributes
+from service.core.instance import InstanceAttributes
 from service.core.masks import MaskKeeper
-from service.core.render.drawn_frame import drew_something
-from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
+from service.core.report import Comparison, StudyHeader
+from service.core.report_life import current_of
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
 from service.ports import (
@@ -28,7 +28,6 @@ from service.ports import (
     InferenceServer,
     InstanceStore,
     ReceivedInstance,
-    RenderedObject,
     ShadowAnalysis,
     StoredAnalysis,
     StoredInstance,
@@ -36,15 +35,10 @@ from service.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
+from service.publication import Capture, Publication, Renderer, is_official, obstacle
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
-#: Renders one kind of object from a report, the instances that it rests on and what was made of them.
-Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]], Sequence[RenderedObject]]
-#: Draws what a report says of one analysis of one cine into a capture of that kind.
-Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], RenderedObject]
-#: Kinds of captures begin so: `sc.1`.
-_CAPTURE = "sc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +60,11 @@ class Flow:
     shadow_models: Mapping[str, str] = field(default_factory=dict)
     #: None where no destination wants captures.
     capture: Capture | None = None
+
+    @property
+    def publication(self) -> Publication:
+        """What makes the objects of a version and sends them."""
+        return Publication(destinations=self.destinations, renderers=self.renderers, capture=self.capture)
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
@@ -164,44 +163,45 @@ class Flow:
                 unit.jobs.compose_report(study_instance_uid)
 
     def compose_report(self, study_instance_uid: str) -> None:
-        """Save the next immutable report version, its rendered objects and the outbox, all in one transaction."""
+        """Save the next immutable report version, its rendered objects and the outbox, all in one transaction.
+
+        What persons had amended is carried over where it still fits. Beside a signed version it is a draft, which waits.
+        """
         with self.units() as unit:
             study = unit.studies.lock(study_instance_uid)
             if not study.is_stale or study.unfinished_analyses:
                 return
             instances = unit.instances.current(study_instance_uid)
             analyses = unit.analyses.of_study(study_instance_uid)
-            previous = unit.reports.newest(study_instance_uid)
+            newest, official = unit.reports.newest(study_instance_uid), unit.reports.official(study_instance_uid)
+            current = current_of(newest, official) if newest and official else None
             header = unit.studies.header(study_instance_uid)
-            findings = [finding for analysis in analyses for finding in analysis.findings]
+            carried = carry_over(current, [finding for analysis in analyses for finding in analysis.findings])
             report = compose(
                 report_id=new_report_id(),
                 study=header,
-                findings=findings,
-                comparisons=() if study.identity_hold else _compare(unit, header, findings),
+                findings=carried.findings,
+                comparisons=() if study.identity_hold else _compare(unit, header, carried.findings),
                 gaps=Gaps(
                     failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
                     left_out=self._left_out(instances, analyses),
+                    dropped=carried.dropped,
                     identity_hold=study.identity_hold,
                 ),
-                previous=previous,
+                previous=official,
                 created_at=unit.now(),
                 software=self.software,
             )
+            # Drafts beside a signed version all take its place, so numbers are not those of predecessors.
+            number = 1 if newest is None else newest.version + 1
+            report = with_words(current, report).model_copy(update={"version": number})
             unit.reports.save(report)
-            unit.outbox.supersede_before(report)
+            if is_official(unit, report):
+                unit.outbox.supersede_before(report)
             unit.studies.mark_reported(study_instance_uid)
-            if not instances:
-                return  # all were moved to another study: there is nothing left that an object could refer to
-            if not analyses and not (previous and previous.findings):
+            if not analyses and not (official and official.findings):
                 return  # nothing was analysed: no destination asked to be told so
-            if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
-                return  # nobody else has these pictures: what refers to them would lead nowhere
-            rendered = [made for render in self.renderers.values() for made in render(report, instances, analyses)]
-            for made in rendered:
-                unit.reports.save_rendered(made)
-            self._open_deliveries(unit, report, [made.kind for made in rendered], held=study.identity_hold)
-            self._ask_for_captures(unit, report, analyses)
+            self.publication.publish(unit, report, instances, analyses, held=study.identity_hold)
 
     def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
         """Draw what a report says of one analysis of one cine into its frames, outside any transaction, and send it.
@@ -212,16 +212,16 @@ class Flow:
             report = unit.reports.get(report_id)
             instance = unit.instances.get(instance_id)
             analysis = unit.analyses.get(instance_id, analysis_name)
-            if self.capture is None or analysis is None or not self._wants_capture(unit, report, analysis, kind):
+            if self.capture is None or analysis is None or not self.publication.wants_capture(unit, report, analysis, kind):
                 return
         with self.reader.open(self.store.path(instance.storage_key)) as cine:
             made = self.capture(report, kind, instance, analysis, cine)
         with self.units() as unit:
             study = unit.studies.lock(report.study.study_instance_uid)
             now = unit.analyses.get(instance_id, analysis_name)
-            if now is not None and self._wants_capture(unit, report, now, kind):
+            if now is not None and self.publication.wants_capture(unit, report, now, kind):
                 unit.reports.save_rendered(made)
-                self._open_deliveries(unit, report, [kind], held=study.identity_hold)
+                self.publication.open_deliveries(unit, report, [kind], held=study.identity_hold)
 
     def give_up_capture(self, report_id: str, kind: str, reason: str) -> None:
         """The job is a dead letter, and says why; nothing waits for it."""
@@ -263,9 +263,9 @@ class Flow:
             study = unit.studies.lock(report.study.study_instance_uid)
             if unit.outbox.lock(report_id, destination, kind).state != "pending":
                 return
-            obstacle = self._obstacle(unit, report, study)
-            if obstacle is not None:
-                unit.outbox.set_aside(report_id, destination, kind, state=obstacle[0], reason=obstacle[1])
+            found = obstacle(unit, report, study)
+            if found is not None:
+                unit.outbox.set_aside(report_id, destination, kind, state=found[0], reason=found[1])
                 return
             target = self.destinations.get(destination)
             if target is None:
@@ -421,40 +421,6 @@ class Flow:
         if study.open_associations:
             return max(self.stable_age_seconds - age, 1.0)
         return max(self.stable_age_seconds - age, 0.0)
-
-    def _open_deliveries(self, unit: UnitOfWork, report: Report, kinds: Sequence[str], *, held: bool) -> None:
-        for destination in self.destinations.values():
-            for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in destination.kinds):
-                unit.outbox.open(report.report_id, destination.name, kind, state="held" if held else "pending")
-                if not held:
-                    unit.jobs.deliver_report(report.report_id, destination.name, kind)
-
-    def _ask_for_captures(self, unit: UnitOfWork, report: Report, analyses: Sequence[StoredAnalysis]) -> None:
-        """One for each analysis that drew something, of one cine each; they need pixels, and so a step of their own."""
-        if self.capture is None or not any(_CAPTURE in destination.kinds for destination in self.destinations.values()):
-            return
-        drawn = [analysis for analysis in analyses if drew_something(analysis.masks, analysis.findings)]
-        for number, one in enumerate(drawn, start=1):
-            unit.jobs.capture_cine(report.report_id, one.instance_id, one.analysis_name, f"{_CAPTURE}.{number}")
-
-    def _wants_capture(self, unit: UnitOfWork, report: Report, analysis: StoredAnalysis, kind: str) -> bool:
-        """Not one that is there, nor of a report that is not the newest, or whose analysis was asked for anew since."""
-        study = unit.studies.lock(report.study.study_instance_uid)
-        obstacle = self._obstacle(unit, report, study)
-        is_superseded = obstacle is not None and obstacle[0] == "superseded"
-        is_as_reported = analysis.state != "queued" and all(finding in report.findings for finding in analysis.findings)
-        return is_as_reported and not is_superseded and not unit.reports.is_rendered(report.report_id, kind)
-
-    def _obstacle(self, unit: UnitOfWork, report: Report, study: StudyState) -> tuple[str, str] | None:
-        """Why a report must not be sent now, as a state and a sentence: it may have waited long for its destination."""
-        newest = unit.reports.newest(study.study_instance_uid)
-        if newest is not None and newest.version > report.version:
-            return "superseded", f"Version {newest.version} has taken its place."
-        if not is_about_the_same(report.study, unit.studies.header(study.study_instance_uid)):
-            return "superseded", "The patient or the order of its study was changed after it was made."
-        if study.identity_hold:
-            return "held", "The identity of its study was changed; a person has to acknowledge that."
-        return None
 
     def _end_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """The destination has answered: what waits for it goes, too."""

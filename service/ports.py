@@ -295,6 +295,9 @@ class ReportRows(Protocol):
     def earlier_of_patient(self, study: StudyHeader) -> Sequence[EarlierReport]:
         """The official version for each earlier study of the patient whose identity is not on hold, newest study first."""
 
+    def pictures(self, report_id: str) -> Mapping[str, bytes]:
+        """The annotated frame of each instance that has one, by SOP Instance UID, as this version shows it."""
+
     def save_rendered(self, rendered: RenderedObject) -> None:
         """Keep the bytes of an object that we made; a second call with the same UID is a no-op."""
 

@@ -12,8 +12,8 @@ from service.core.cine import Cine
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, object_uid
 from service.errors import Unavailable
-from service.flow import Renderer
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance
+from service.publication import Renderer
 
 if TYPE_CHECKING:
     from service.api.dependencies import FhirRendering

@@ -70,6 +70,15 @@ class ReportVersions(Value):
     versions: tuple[Report, ...]
 
 
+class Cancellation(Value):
+    """Withdraws a report, or gives a draft up."""
+
+    why: Annotated[
+        str,
+        Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$", description="Stands in the report; name no patient."),
+    ]
+
+
 class ModelState(Value):
     """A served model."""
 
@@ -182,9 +191,11 @@ _DESCRIPTIONS = {
     406: "It does not exist as any accepted media type; `available` tells which there are",
     408: "The body did not arrive in time",
     409: "It contradicts what is stored",
+    412: "It was made for a version that another one has followed; `current` names that",
     413: "The body is too large, or compressed",
     415: "The body is of another media type",
     422: "The request does not fit its schema, or what it holds is refused",
+    428: "If-Match is missing",
     429: "Too many requests; see Retry-After",
     503: "Something that this rests on is away; see Retry-After",
     507: "No room",

@@ -59,7 +59,7 @@ def amend_finding(finding: Finding, change: FindingChange, *, by: Author, at: da
     match change:
         case Restore():
             if finding.amended is None:
-                raise Conflict(f"{label(finding.name)} is as the software said it: there is nothing to restore.", reason="unamended")
+                raise Conflict(f"{label(finding.name)} was not amended: there is nothing to restore.", reason="unamended")
             return as_said(finding)
         case Reject():
             return _rejected(as_said(finding), _amendment(finding, by, at, why, is_rejected=True))

@@ -21,8 +21,8 @@ class CarriedOver:
 def carry_over(previous: Report | None, findings: Sequence[Finding]) -> CarriedOver:
     """Amend those of `findings` that a person had amended in `previous`; a withdrawn report hands nothing on.
 
-    A finding is the same when analysis, name, instance, frames, unit and scale are, and of a class what the software said. A number may be another one: the
-    person's word stands, beside what the software says now.
+    A finding is the same when analysis, name, instance, frames, unit and scale are, and of a class what the software said. Its
+    number may be another one: the person's word stands, beside what the software says now.
     """
     if previous is None or previous.status is ReportStatus.CANCELLED:
         return CarriedOver(tuple(findings))
@@ -67,6 +67,6 @@ def _dropped(finding: Finding) -> str:
         value = quantity(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
         what = f"{label(finding.name)} had been set to {value}"
     return (
-        f"{what} by {amendment.by} ({amendment.why.rstrip('.')}); this was not carried over, for the finding is not there any more"
-        " or rests on other frames or another scale."
+        f"{what} by {amendment.by} ({amendment.why.rstrip('.')}); this was not carried over, for the finding is not there"
+        " any more or rests on other frames or another scale."
     )

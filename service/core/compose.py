@@ -67,11 +67,10 @@ def compose(
     comparisons: Sequence[Comparison] = (),
     gaps: Gaps = Gaps(),
     previous: Report | None = None,
-    version: int | None = None,
     created_at: datetime,
     software: Software,
 ) -> Report:
-    """The next version of a study's report, which takes the place of `previous`; `version` where others lie between.
+    """The next version of a study's report, which takes the place of `previous`.
 
     `findings` come in the order in which the instances arrived, `comparisons` in the order of `compare`.
     Equal arguments give an equal report.
@@ -80,7 +79,7 @@ def compose(
     gone = (*gaps.failures, *gaps.dropped, *((HELD,) if gaps.identity_hold else ()))
     return Report(
         report_id=report_id,
-        version=version or (1 if previous is None else previous.version + 1),
+        version=1 if previous is None else previous.version + 1,
         study=study,
         created_at=created_at,
         **following(previous),

@@ -7,9 +7,7 @@ from service.core.findings import Finding
 from service.core.report import Comparison, Remark, Report
 
 
-def recompose(
-    report: Report, findings: Sequence[Finding], comparisons: Sequence[Comparison], *, software: Software
-) -> Report:
+def recompose(report: Report, findings: Sequence[Finding], comparisons: Sequence[Comparison], *, software: Software) -> Report:
     """`report` with other findings, those of single cines, in its order; what else its limitations told stays told.
 
     An impression that a person wrote stays, and a limitation says that the findings have changed under it.

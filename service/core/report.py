@@ -198,6 +198,11 @@ class Report(Value):
         return self.status in SIGNED
 
     @property
+    def replaces_signed(self) -> bool:
+        """Whether the version whose place it takes was signed."""
+        return self.predecessor_status in SIGNED
+
+    @property
     def is_settled(self) -> bool:
         """Signed, or withdrawn after it was: such a version is the official one until a newer one is settled."""
         return self.is_signed or self.withdrawn in SIGNED

@@ -25,6 +25,8 @@ from service.core.recompose import of_single_cines, recompose, with_impression
 from service.core.report import Act, Comparison, Remark, Report, ReportStatus
 from service.errors import Conflict, InputRejected
 
+#: What a person does to a version.
+Deed = Literal["amended", "signed", "cancelled"]
 #: Compares findings within the study and with earlier ones.
 Compare = Callable[[Sequence[Finding]], Sequence[Comparison]]
 
@@ -93,7 +95,7 @@ def cancel(report: Report, making: Making, *, why: str) -> Report:
     return _next(report, making, act, {**withdrawn, "comparisons": (), "limitations": ()})
 
 
-def is_repetition(newest: Report, report_id: str, by: Author, kind: Literal["amended", "signed", "cancelled"], asked: str) -> bool:
+def is_repetition(newest: Report, report_id: str, by: Author, kind: Deed, asked: str) -> bool:
     """Whether the newest version is what the same person made by the same request of the version `report_id`."""
     act = newest.act
     return act is not None and (act.kind, act.report_id, act.user_id, act.request_sha256) == (
@@ -133,9 +135,7 @@ def _remark(text: str | None, making: Making) -> Remark | None:
     return Remark(text=text, by=making.by.full_name, user_id=making.by.user_id, at=making.at)
 
 
-def _act(
-    kind: Literal["amended", "signed", "cancelled"], report: Report, making: Making, *, why: str | None = None, asked: str = ""
-) -> Act:
+def _act(kind: Deed, report: Report, making: Making, *, why: str | None = None, asked: str = "") -> Act:
     by = making.by
     return Act(
         kind=kind,
