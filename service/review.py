@@ -25,7 +25,7 @@ _Step = Callable[[UnitOfWork, StudyState, Report, Making], Report]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """The steps; `organization` is what signatures are for."""
+    """The steps; `organization` is the institution that persons answer to."""
 
     units: UnitOfWorkFactory
     publication: Publication
@@ -55,7 +55,7 @@ class Review:
             if not is_about_the_same(report.study, unit.studies.header(report.study.study_instance_uid)):
                 said = "The patient or the order of the study was changed after this version was made: wait for the next one."
                 raise Conflict(said, reason="identity_changed")
-            return sign(report, making, organization=self.organization)
+            return sign(report, making)
 
         return self._make(report_id, "signed", "", by, step)
 
@@ -81,7 +81,14 @@ class Review:
             current = current_of(newest, official)
             if current.report_id != report_id:
                 raise Outdated(_outdated(seen, current), report_id=current.report_id, version=current.version)
-            making = Making(report_id=new_report_id(), version=newest.version + 1, at=unit.now(), by=author, official=official)
+            making = Making(
+                report_id=new_report_id(),
+                version=newest.version + 1,
+                at=unit.now(),
+                by=author,
+                organization=self.organization,
+                official=official,
+            )
             made = step(unit, study, current, making)
             unit.reports.save(made, pictures_of=current.report_id)
             self._publish(unit, study, made)

@@ -74,7 +74,10 @@ class StudySummary(Value):
     instance_count: int = 0
     analysis_counts: AnalysisCounts = AnalysisCounts()
     undelivered: int = 0
+    #: The official version: the newest signed one, or the newest where none is.
     report: ReportSummary | None = None
+    #: A version that waits for a signature beside a signed one.
+    draft: ReportSummary | None = None
 
 
 class StudyPage(Value):

@@ -187,7 +187,8 @@ def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[Study
     uids = [row["study_instance_uid"] for row in rows]
     instances = _instance_counts(connection, uids)
     analyses = _analysis_counts(connection, uids)
-    official = _official_reports(connection, uids)
+    official = _first_reports(connection, uids, ReportRow.is_settled.desc(), ReportRow.version.desc())
+    newest = _first_reports(connection, uids, ReportRow.version.desc())
     undelivered = _undelivered_counts(connection, uids)
     return [
         StudySummary(
@@ -196,6 +197,7 @@ def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[Study
             analysis_counts=AnalysisCounts(**analyses.get(uid, {})),
             undelivered=undelivered.get(uid, 0),
             report=official.get(uid),
+            draft=_draft_beside(official.get(uid), newest.get(uid)),
         )
         for uid, row in zip(uids, rows, strict=True)
     ]
@@ -223,12 +225,19 @@ def _analysis_counts(connection: Connection, uids: Sequence[str]) -> dict[str, d
     return counts
 
 
-def _official_reports(connection: Connection, uids: Sequence[str]) -> dict[str, ReportSummary]:
+def _draft_beside(official: ReportSummary | None, newest: ReportSummary | None) -> ReportSummary | None:
+    if official is None or newest is None or newest.report_id == official.report_id:
+        return None
+    return newest if newest.status == ReportStatus.PRELIMINARY else None
+
+
+def _first_reports(connection: Connection, uids: Sequence[str], *order: ColumnElement[Any]) -> dict[str, ReportSummary]:
+    """Of each study the version that comes first in an order."""
     query = (
         select(ReportRow.study_instance_uid, ReportRow.report_id, ReportRow.version, ReportRow.status, ReportRow.created_at)
         .ext(distinct_on(ReportRow.study_instance_uid))
         .where(_among(ReportRow.study_instance_uid, uids))
-        .order_by(ReportRow.study_instance_uid, ReportRow.is_settled.desc(), ReportRow.version.desc())
+        .order_by(ReportRow.study_instance_uid, *order)
     )
     return {row.pop("study_instance_uid"): ReportSummary(**row) for row in map(dict, connection.execute(query).mappings())}
 

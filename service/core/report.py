@@ -141,6 +141,8 @@ class Act(Value):
     kind: Literal["amended", "signed", "cancelled"]
     by: str
     user_id: str
+    #: The institution that the person answers to.
+    organization: str | None = None
     at: datetime
     #: Null for a signature, which says why by itself.
     why: str | None = None
@@ -169,8 +171,6 @@ class Report(Value):
     created_at: datetime
     signed_by: str | None = None
     signed_at: datetime | None = None
-    #: The institution that the signature is for.
-    signed_for: str | None = None
     #: The version that this one takes the place of, or will when it is signed; drafts beside a signed version all name that.
     predecessor: str | None = None
     predecessor_version: int | None = None

@@ -48,6 +48,8 @@ class Making:
     version: int
     at: datetime
     by: Author
+    #: The institution that the person answers to.
+    organization: str | None = None
     #: The official version of the study; whatever is made takes its place.
     official: Report
 
@@ -75,13 +77,13 @@ def amend(report: Report, changes: Changes, making: Making, *, compare: Compare,
     return _next(draft, making, act, {"status": ReportStatus.PRELIMINARY})
 
 
-def sign(report: Report, making: Making, *, organization: str | None) -> Report:
+def sign(report: Report, making: Making) -> Report:
     """The draft as the person stands for it: final, or amended after an earlier signature. Raises Conflict."""
     _refuse_cancelled(report, "signed")
     if report.is_signed:
         raise Conflict("This version is signed; amend it first, and sign the draft.", reason="already_signed")
     status = ReportStatus.AMENDED if making.official.is_settled else ReportStatus.FINAL
-    signature = {"signed_by": making.by.full_name, "signed_at": making.at, "signed_for": organization}
+    signature = {"signed_by": making.by.full_name, "signed_at": making.at}
     return _next(report, making, _act("signed", report, making), {"status": status, **signature})
 
 
@@ -141,6 +143,7 @@ def _act(kind: Deed, report: Report, making: Making, *, why: str | None = None, 
         kind=kind,
         by=by.full_name,
         user_id=by.user_id,
+        organization=making.organization,
         at=making.at,
         why=why,
         report_id=report.report_id,
@@ -155,5 +158,5 @@ def _digest(asked: str) -> str:
 def _next(report: Report, making: Making, act: Act, changes: dict[str, Any]) -> Report:
     """A version of its own; signatures and deliveries of the one before do not pass on."""
     own = {"report_id": making.report_id, "version": making.version, "created_at": making.at, "act": act}
-    fresh = {"signed_by": None, "signed_at": None, "signed_for": None, "withdrawn": None, "draft": None, "delivery": ()}
+    fresh = {"signed_by": None, "signed_at": None, "withdrawn": None, "draft": None, "delivery": ()}
     return report.model_copy(update={**fresh, **following(making.official), **own, **changes})

@@ -17,7 +17,8 @@ def status_words(report: Report) -> str:
     """`Final: signed by Dr Anna Grau, Test Hospital, 2026-11-20 09:30 UTC`."""
     said = _UNNAMED[report.status]
     if report.is_signed and report.signed_by and report.signed_at:
-        return ", ".join(filter(None, (f"{said} by {report.signed_by}", report.signed_for, moment(report.signed_at))))
+        institution = report.act.organization if report.act is not None else None
+        return ", ".join(filter(None, (f"{said} by {report.signed_by}", institution, moment(report.signed_at))))
     if report.status is ReportStatus.CANCELLED and report.act is not None:
         return f"{said} by {report.act.by}, {moment(report.act.at)}"
     if report.status is not ReportStatus.PRELIMINARY:

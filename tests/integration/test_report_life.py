@@ -172,7 +172,11 @@ def test_change_that_cannot_be_is_refused_by_its_reason(
 def test_signature_makes_the_draft_final_and_sends_it(house: House, draft: dict[str, Any]) -> None:
     made = done(sign(house.person(), draft))
     assert (made["version"], made["status"], made["predecessor"]) == (2, "final", draft["report_id"])
-    assert (made["signed_by"], made["signed_for"], made["signed_at"] is not None) == (ANNA.full_name, "Test Hospital", True)
+    assert (made["signed_by"], made["act"]["organization"], made["signed_at"] is not None) == (
+        ANNA.full_name,
+        "Test Hospital",
+        True,
+    )
     house.work()
     assert sent(house) == [(1, "preliminary"), (2, "final")]
 
