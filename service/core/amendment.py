@@ -142,7 +142,8 @@ def _number(finding: Finding, value: float) -> float:
         raise InputRejected(f"{label(finding.name)} must be a finite number{_in_unit(finding)}.", reason="value")
     if limits is not None and not limits[0] <= value <= limits[1]:
         between = quantity_range(*limits, finding.unit)
-        raise InputRejected(f"{label(finding.name)} lies between {between}; is the unit right?", reason="implausible_value")
+        said = f"{label(finding.name)} outside {between} is not plausible: is the unit right?"
+        raise InputRejected(said, reason="implausible_value")
     return value
 
 

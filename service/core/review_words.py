@@ -9,7 +9,7 @@ _UNNAMED = {
     ReportStatus.PRELIMINARY: _DRAFT,
     ReportStatus.FINAL: "Final: signed",
     ReportStatus.AMENDED: "Amended: signed",
-    ReportStatus.CANCELLED: "Withdrawn",
+    ReportStatus.CANCELLED: "Cancelled: withdrawn",
 }
 
 
