@@ -10,6 +10,7 @@ from service.access import Role
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.core.findings import Value
 from service.core.report import Report
+from service.core.report_life import Why
 from service.core.shadow import ShadowComparison
 from service.views import CircuitView
 
@@ -73,10 +74,7 @@ class ReportVersions(Value):
 class Cancellation(Value):
     """Withdraws a report, or gives a draft up."""
 
-    why: Annotated[
-        str,
-        Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$", description="Stands in the report; name no patient."),
-    ]
+    why: Why
 
 
 class ModelState(Value):

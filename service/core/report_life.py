@@ -31,13 +31,26 @@ Deed = Literal["amended", "signed", "cancelled"]
 Compare = Callable[[Sequence[Finding]], Sequence[Comparison]]
 
 
+#: A reason stands in the report, so it must say something and fit on a line.
+Why = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=500,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        description="Stands in the report; name no patient.",
+    ),
+]
+_Words = Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")]
+
+
 class Changes(Value):
     """What a person changes in a report, and why. What is not named stays; null takes back what a person wrote."""
 
-    why: Annotated[str, Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    why: Why
     findings: Annotated[tuple[FindingChange, ...], Field(max_length=1000)] = ()
-    impression: Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")] | None = None
-    comment: Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")] | None = None
+    impression: _Words | None = None
+    comment: _Words | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

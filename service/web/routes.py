@@ -14,7 +14,7 @@ from service.api.dependencies import Cursor, Parts, Radiologist, Services, Uid, 
 from service.api.gate import session_cookie_name
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.problems import Problem
-from service.api.routes.studies import present_report
+from service.api.routes.studies import Which, present_report, which_report
 from service.core.wording import person_name
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
@@ -35,10 +35,12 @@ def worklist(parts: Parts, principal: Viewer, status: StudyStatus | None = None,
 
 
 @router.get("/studies/{study_instance_uid}")
-def study_page(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Response:
-    """The official report; where there is none yet, where the study stands."""
+def study_page(
+    request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, version: Which = "official"
+) -> Response:
+    """The official report, or the draft that waits; where there is none yet, where the study stands."""
     try:
-        report = parts.studies.official_report(study_instance_uid)
+        report = which_report(parts, study_instance_uid, version)
     except NotFound as missing:
         if missing.reason != "no_report_yet":
             raise

@@ -125,8 +125,13 @@ def get_study_report(
 ) -> Response:
     """The newest signed version, or the newest where none is, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction."""
     media_type = choose(accept, REPORT_TYPES)
+    return present_report(request, principal, which_report(parts, study_instance_uid, version), media_type)
+
+
+def which_report(parts: Services, study_instance_uid: str, version: Which) -> Report:
+    """The official version, or the draft that waits. Raises NotFound."""
     read = parts.studies.draft_report if version == "draft" else parts.studies.official_report
-    return present_report(request, principal, read(study_instance_uid), media_type)
+    return read(study_instance_uid)
 
 
 def present_report(request: Request, principal: Principal, report: Report, media_type: str) -> Response:
