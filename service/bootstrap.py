@@ -34,6 +34,7 @@ from service.errors import InputRejected, Unavailable
 from service.explanation import Explainer
 from service.flow import Flow
 from service.ports import Destination, InferenceServer, UnitOfWorkFactory
+from service.review import Review
 from service.settings import Settings, check_postgres_url
 
 if TYPE_CHECKING:
@@ -175,6 +176,16 @@ class Service:
     def explainer(self) -> Explainer:
         """Tells which rule chose what."""
         return Explainer(units=self.units, rules=self.rules, dispatch=Dispatch(self.destinations, self.rules.delivery_rules))
+
+    @cached_property
+    def review(self) -> Review:
+        """What a person does to reports."""
+        return Review(
+            units=self.units,
+            publication=self.flow.publication,
+            software=self.software,
+            organization=self.settings.organization,
+        )
 
     @cached_property
     def rendering(self) -> "Rendering":

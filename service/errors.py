@@ -8,6 +8,7 @@ SonomyoError
 ├── ModelContractError    the inference server serves another model than core expects; alert
 ├── NotFound              nothing is stored under that name
 └── Conflict              the request contradicts what is stored
+    └── Outdated          it was made for a version that another one has followed
 
 Retry is chosen by class. HTTP and DIMSE statuses are given at the edges and nowhere else.
 Messages are shown to people: they say what is wrong and what to do, and never hold a patient's name or identifier.
@@ -69,3 +70,14 @@ class Conflict(SonomyoError):
     """The request contradicts what is stored."""
 
     reason = "conflict"
+
+
+class Outdated(Conflict):
+    """The request was made for a version of a report that is not the current one any more; this one is."""
+
+    reason = "outdated"
+
+    def __init__(self, message: str, *, report_id: str, version: int) -> None:
+        super().__init__(message)
+        self.report_id = report_id
+        self.version = version

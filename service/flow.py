@@ -5,11 +5,11 @@ inference. Every step can be repeated without harm. Whoever defers a job about a
 waiting job never looks at the study before the change that it was deferred for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
-from service.core.cine import Cine
+from service.core.carry_over import carry_over, with_words
 from service.core.comparison import compare
 from service.core.compose import Gaps, Software, compose
 from service.core.conditions import Arrival
@@ -17,10 +17,9 @@ from service.core.delivery_rules import DeliveryRule
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
-from service.core.instance import LIVE_MANUFACTURER
 from service.core.masks import MaskKeeper
-from service.core.render.drawn_frame import drew_something
-from service.core.report import Comparison, Report, StudyHeader, is_about_the_same
+from service.core.report import Comparison, StudyHeader
+from service.core.report_life import current_of
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.dispatch import Dispatch
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
@@ -31,7 +30,6 @@ from service.ports import (
     InferenceServer,
     InstanceStore,
     ReceivedInstance,
-    RenderedObject,
     ShadowAnalysis,
     StoredAnalysis,
     StoredInstance,
@@ -39,15 +37,10 @@ from service.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
+from service.publication import Capture, Publication, Renderer, is_official, obstacle
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
-#: Renders one kind of object from a report, the instances that it rests on and what was made of them.
-Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]], Sequence[RenderedObject]]
-#: Draws what a report says of one analysis of one cine into a capture of that kind.
-Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], RenderedObject]
-#: Kinds of captures begin so: `sc.1`.
-_CAPTURE = "sc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +64,13 @@ class Flow:
     capture: Capture | None = None
     #: Which destinations get what; without any each gets all that it takes.
     delivery_rules: Sequence[DeliveryRule] = ()
+
+    @property
+    def publication(self) -> Publication:
+        """What makes the objects of a version and sends them."""
+        return Publication(
+            dispatch=Dispatch(self.destinations, self.delivery_rules), renderers=self.renderers, capture=self.capture
+        )
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
@@ -169,42 +169,46 @@ class Flow:
                 unit.jobs.compose_report(study_instance_uid)
 
     def compose_report(self, study_instance_uid: str) -> None:
-        """Save the next immutable report version, its rendered objects and the outbox, all in one transaction."""
+        """Save the next immutable report version, its rendered objects and the outbox, all in one transaction.
+
+        What persons had amended is carried over where it still fits. Beside a signed version it is a draft, which waits.
+        """
         with self.units() as unit:
             study = unit.studies.lock(study_instance_uid)
             if not study.is_stale or study.unfinished_analyses:
                 return
             instances = unit.instances.current(study_instance_uid)
             analyses = unit.analyses.of_study(study_instance_uid)
-            previous = unit.reports.newest(study_instance_uid)
+            newest, official = unit.reports.newest(study_instance_uid), unit.reports.official(study_instance_uid)
+            current = current_of(newest, official) if newest and official else None
             header = unit.studies.header(study_instance_uid)
-            findings = [finding for analysis in analyses for finding in analysis.findings]
+            carried = carry_over(current, [finding for analysis in analyses for finding in analysis.findings])
             report = compose(
                 report_id=new_report_id(),
                 study=header,
-                findings=findings,
-                comparisons=() if study.identity_hold else _compare(unit, header, findings),
+                findings=carried.findings,
+                comparisons=() if study.identity_hold else _compare(unit, header, carried.findings),
                 gaps=Gaps(
                     failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
                     left_out=self._left_out(instances, analyses),
+                    dropped=carried.dropped,
                     identity_hold=study.identity_hold,
                 ),
-                previous=previous,
+                previous=official,
                 created_at=unit.now(),
                 software=self.software,
             )
+            # Drafts beside a signed version all take its place, so numbers are not those of predecessors.
+            number = 1 if newest is None else newest.version + 1
+            report = with_words(current, report).model_copy(update={"version": number})
             unit.reports.save(report)
-            unit.outbox.supersede_before(report)
+            if is_official(unit, report):
+                unit.outbox.supersede_before(report)
             unit.studies.mark_reported(study_instance_uid)
-            if (obstacle := _nothing_to_send(instances, analyses, previous)) is not None:
-                self._dispatch.withhold(unit, report, obstacle)
+            if not analyses and not (official and official.findings):
+                self.publication.dispatch.withhold(unit, report, "nothing was analysed, and no destination asked to be told so")
                 return
-            rendered = [made for render in self.renderers.values() for made in render(report, instances, analyses)]
-            for made in rendered:
-                unit.reports.save_rendered(made)
-            self._dispatch.decide(unit, report, instances, analyses)
-            self._open_deliveries(unit, report, [made.kind for made in rendered], held=study.identity_hold)
-            self._ask_for_captures(unit, report, analyses)
+            self.publication.publish(unit, report, instances, analyses, held=study.identity_hold)
 
     def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
         """Draw what a report says of one analysis of one cine into its frames, outside any transaction, and send it.
@@ -215,16 +219,16 @@ class Flow:
             report = unit.reports.get(report_id)
             instance = unit.instances.get(instance_id)
             analysis = unit.analyses.get(instance_id, analysis_name)
-            if self.capture is None or analysis is None or not self._wants_capture(unit, report, analysis, kind):
+            if self.capture is None or analysis is None or not self.publication.wants_capture(unit, report, analysis, kind):
                 return
         with self.reader.open(self.store.path(instance.storage_key)) as cine:
             made = self.capture(report, kind, instance, analysis, cine)
         with self.units() as unit:
             study = unit.studies.lock(report.study.study_instance_uid)
             now = unit.analyses.get(instance_id, analysis_name)
-            if now is not None and self._wants_capture(unit, report, now, kind):
+            if now is not None and self.publication.wants_capture(unit, report, now, kind):
                 unit.reports.save_rendered(made)
-                self._open_deliveries(unit, report, [kind], held=study.identity_hold)
+                self.publication.open_deliveries(unit, report, [kind], held=study.identity_hold)
 
     def give_up_capture(self, report_id: str, kind: str, reason: str) -> None:
         """The job is a dead letter, and says why; nothing waits for it."""
@@ -266,9 +270,9 @@ class Flow:
             study = unit.studies.lock(report.study.study_instance_uid)
             if unit.outbox.lock(report_id, destination, kind).state != "pending":
                 return
-            obstacle = self._obstacle(unit, report, study)
-            if obstacle is not None:
-                unit.outbox.set_aside(report_id, destination, kind, state=obstacle[0], reason=obstacle[1])
+            found = obstacle(unit, report, study)
+            if found is not None:
+                unit.outbox.set_aside(report_id, destination, kind, state=found[0], reason=found[1])
                 return
             target = self.destinations.get(destination)
             if target is None:
@@ -422,44 +426,6 @@ class Flow:
             return max(self.stable_age_seconds - age, 1.0)
         return max(self.stable_age_seconds - age, 0.0)
 
-    def _open_deliveries(self, unit: UnitOfWork, report: Report, kinds: Sequence[str], *, held: bool) -> None:
-        for decision in self._dispatch.decisions(unit, report):
-            for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in decision.kinds):
-                unit.outbox.open(report.report_id, decision.destination, kind, state="held" if held else "pending")
-                if not held:
-                    unit.jobs.deliver_report(report.report_id, decision.destination, kind)
-
-    @property
-    def _dispatch(self) -> Dispatch:
-        return Dispatch(self.destinations, self.delivery_rules)
-
-    def _ask_for_captures(self, unit: UnitOfWork, report: Report, analyses: Sequence[StoredAnalysis]) -> None:
-        """One for each analysis that drew something, of one cine each; they need pixels, and so a step of their own."""
-        if self.capture is None or not any(_CAPTURE in decision.kinds for decision in self._dispatch.decisions(unit, report)):
-            return
-        drawn = [analysis for analysis in analyses if drew_something(analysis.masks, analysis.findings)]
-        for number, one in enumerate(drawn, start=1):
-            unit.jobs.capture_cine(report.report_id, one.instance_id, one.analysis_name, f"{_CAPTURE}.{number}")
-
-    def _wants_capture(self, unit: UnitOfWork, report: Report, analysis: StoredAnalysis, kind: str) -> bool:
-        """Not one that is there, nor of a report that is not the newest, or whose analysis was asked for anew since."""
-        study = unit.studies.lock(report.study.study_instance_uid)
-        obstacle = self._obstacle(unit, report, study)
-        is_superseded = obstacle is not None and obstacle[0] == "superseded"
-        is_as_reported = analysis.state != "queued" and all(finding in report.findings for finding in analysis.findings)
-        return is_as_reported and not is_superseded and not unit.reports.is_rendered(report.report_id, kind)
-
-    def _obstacle(self, unit: UnitOfWork, report: Report, study: StudyState) -> tuple[str, str] | None:
-        """Why a report must not be sent now, as a state and a sentence: it may have waited long for its destination."""
-        newest = unit.reports.newest(study.study_instance_uid)
-        if newest is not None and newest.version > report.version:
-            return "superseded", f"Version {newest.version} has taken its place."
-        if not is_about_the_same(report.study, unit.studies.header(study.study_instance_uid)):
-            return "superseded", "The patient or the order of its study was changed after it was made."
-        if study.identity_hold:
-            return "held", "The identity of its study was changed; a person has to acknowledge that."
-        return None
-
     def _end_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """The destination has answered: what waits for it goes, too."""
         with self.units() as unit:
@@ -482,19 +448,6 @@ def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
 def _compare(unit: UnitOfWork, study: StudyHeader, findings: Sequence[Finding]) -> tuple[Comparison, ...]:
     """Of a study whose identity is sure: in one on hold, left and right may be of two patients."""
     return compare(study, findings, unit.reports.earlier_of_patient(study))
-
-
-def _nothing_to_send(
-    instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis], previous: Report | None
-) -> str | None:
-    """Why a report goes nowhere, whatever the rules say, as a clause."""
-    if not instances:
-        return "all instances were moved to another study, and there is nothing left that an object could refer to"
-    if not analyses and not (previous and previous.findings):
-        return "nothing was analysed, and no destination asked to be told so"
-    if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
-        return "nobody else has the pictures that live guidance keeps, and what refers to them would lead nowhere"
-    return None
 
 
 def _failure_sentence(analysis: StoredAnalysis) -> str:

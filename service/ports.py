@@ -295,11 +295,14 @@ class StudyRows(Protocol):
 class ReportRows(Protocol):
     """Rows of `reports` and of the objects rendered from them; immutable."""
 
-    def save(self, report: Report) -> None:
-        """Insert one version. Raises Conflict when that version exists."""
+    def save(self, report: Report, *, pictures_of: str | None = None) -> None:
+        """Insert one version, with the pictures of another one or of the analyses. Raises Conflict when that version exists."""
 
     def newest(self, study_instance_uid: str) -> Report | None:
         """The newest version, its delivery states filled in."""
+
+    def official(self, study_instance_uid: str) -> Report | None:
+        """The newest version that is signed, or was withdrawn after that; where none is, the newest."""
 
     def get(self, report_id: str) -> Report:
         """One version, its delivery states filled in. Raises NotFound."""
@@ -308,7 +311,10 @@ class ReportRows(Protocol):
         """All versions, oldest first."""
 
     def earlier_of_patient(self, study: StudyHeader) -> Sequence[EarlierReport]:
-        """The newest version for each earlier study of the patient whose identity is not on hold, newest study first."""
+        """The official version for each earlier study of the patient whose identity is not on hold, newest study first."""
+
+    def pictures(self, report_id: str) -> Mapping[str, bytes]:
+        """The annotated frame of each instance that has one, by SOP Instance UID, as this version shows it."""
 
     def save_rendered(self, rendered: RenderedObject) -> None:
         """Keep the bytes of an object that we made; a second call with the same UID is a no-op."""

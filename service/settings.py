@@ -205,6 +205,8 @@ class Settings(BaseSettings):
     destinations: tuple[DestinationSettings, ...] = ()
     #: Model name -> version that runs beside the served one; what it says is kept and compared, never reported or sent.
     shadow_models: dict[str, Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]] = {}
+    #: The institution that signatures are for, as signed objects name it (VerifyingOrganization).
+    organization: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]+$")] | None = None
     #: Routing rules (TOML); without it the built-in rules serve.
     routing_file: Path | None = None
 

@@ -74,7 +74,10 @@ class StudySummary(Value):
     instance_count: int = 0
     analysis_counts: AnalysisCounts = AnalysisCounts()
     undelivered: int = 0
+    #: The official version: the newest signed one, or the newest where none is.
     report: ReportSummary | None = None
+    #: A version that waits for a signature beside a signed one.
+    draft: ReportSummary | None = None
 
 
 class StudyPage(Value):
@@ -341,8 +344,14 @@ class StudyViews(Protocol):
     def study(self, study_instance_uid: str) -> StudyDetail:
         """Raises NotFound."""
 
-    def newest_report(self, study_instance_uid: str) -> Report:
-        """Raises NotFound, whose message tells whether the study or only its report is missing."""
+    def official_report(self, study_instance_uid: str) -> Report:
+        """The newest version that is signed, or was withdrawn after that; where none is, the newest.
+
+        Raises NotFound, whose message tells whether the study or only its report is missing.
+        """
+
+    def draft_report(self, study_instance_uid: str) -> Report:
+        """The version that waits for a signature. Raises NotFound, also where none waits."""
 
     def report(self, report_id: str) -> Report:
         """Raises NotFound."""
@@ -351,7 +360,7 @@ class StudyViews(Protocol):
         """All versions of the report that this one is a version of, oldest first. Raises NotFound."""
 
     def reports(self, wanted: ReportFilter, *, limit: int, cursor: str | None) -> ReportPage:
-        """The newest version of each study that fits, or the version that is named. Raises InputRejected for a wrong cursor."""
+        """The official version of each study that fits, or the version that is named. Raises InputRejected for a wrong cursor."""
 
     def attributes(self, study_instance_uid: str) -> Sequence[InstanceAttributes]:
         """Of each instance of the study, as it arrived last; also of those whose bytes are held no more."""

@@ -17,7 +17,7 @@ from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
-from service.core.report import Report
+from service.core.report import Report, ReportStatus
 from service.errors import NotFound
 from service.ports import RenderedObject, StoredInstance
 from service.views import (
@@ -88,15 +88,24 @@ class PostgresStudyViews:
                 deliveries=_deliveries(connection, [report.report_id for report in reports]),
             )
 
-    def newest_report(self, study_instance_uid: str) -> Report:
+    def official_report(self, study_instance_uid: str) -> Report:
         """Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            report = PostgresReportRows(session=session).newest(study_instance_uid)
+            report = PostgresReportRows(session=session).official(study_instance_uid)
             if report is not None:
                 return report
             if session.get(StudyRow, study_instance_uid) is None:
                 raise _no_study()
             raise NotFound("This study has no report yet; its jobs tell why.", reason="no_report_yet")
+
+    def draft_report(self, study_instance_uid: str) -> Report:
+        """Raises NotFound."""
+        official = self.official_report(study_instance_uid)
+        if official.draft is not None:
+            return self.report(official.draft)
+        if official.status is ReportStatus.PRELIMINARY:
+            return official
+        raise NotFound("No draft of this study's report waits for a signature.", reason="no_draft")
 
     def report(self, report_id: str) -> Report:
         """Raises NotFound."""
@@ -178,7 +187,8 @@ def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[Study
     uids = [row["study_instance_uid"] for row in rows]
     instances = _instance_counts(connection, uids)
     analyses = _analysis_counts(connection, uids)
-    newest = _newest_reports(connection, uids)
+    official = _first_reports(connection, uids, ReportRow.is_settled.desc(), ReportRow.version.desc())
+    newest = _first_reports(connection, uids, ReportRow.version.desc())
     undelivered = _undelivered_counts(connection, uids)
     return [
         StudySummary(
@@ -186,7 +196,8 @@ def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[Study
             instance_count=instances.get(uid, 0),
             analysis_counts=AnalysisCounts(**analyses.get(uid, {})),
             undelivered=undelivered.get(uid, 0),
-            report=newest.get(uid),
+            report=official.get(uid),
+            draft=_draft_beside(official.get(uid), newest.get(uid)),
         )
         for uid, row in zip(uids, rows, strict=True)
     ]
@@ -214,12 +225,19 @@ def _analysis_counts(connection: Connection, uids: Sequence[str]) -> dict[str, d
     return counts
 
 
-def _newest_reports(connection: Connection, uids: Sequence[str]) -> dict[str, ReportSummary]:
+def _draft_beside(official: ReportSummary | None, newest: ReportSummary | None) -> ReportSummary | None:
+    if official is None or newest is None or newest.report_id == official.report_id:
+        return None
+    return newest if newest.status == ReportStatus.PRELIMINARY else None
+
+
+def _first_reports(connection: Connection, uids: Sequence[str], *order: ColumnElement[Any]) -> dict[str, ReportSummary]:
+    """Of each study the version that comes first in an order."""
     query = (
         select(ReportRow.study_instance_uid, ReportRow.report_id, ReportRow.version, ReportRow.status, ReportRow.created_at)
         .ext(distinct_on(ReportRow.study_instance_uid))
         .where(_among(ReportRow.study_instance_uid, uids))
-        .order_by(ReportRow.study_instance_uid, ReportRow.version.desc())
+        .order_by(ReportRow.study_instance_uid, *order)
     )
     return {row.pop("study_instance_uid"): ReportSummary(**row) for row in map(dict, connection.execute(query).mappings())}
 

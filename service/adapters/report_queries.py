@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import ColumnElement, Engine, func, select, tuple_
+from sqlalchemy import ColumnElement, Engine, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from service.adapters.cursors import after_arrival, of_arrival
@@ -44,7 +44,7 @@ def _conditions(wanted: ReportFilter) -> list[ColumnElement[bool]]:
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.report_id is None:
-        conditions.append(ReportRow.version == _newest_version())
+        conditions.append(ReportRow.report_id == _official_version())
     if wanted.from_date is not None:
         conditions.append(_said("study_date") >= _compact(wanted.from_date))
     if wanted.to_date is not None:
@@ -57,10 +57,15 @@ def _said(name: str) -> ColumnElement[str]:
     return said
 
 
-def _newest_version() -> ColumnElement[int]:
+def _official_version() -> ColumnElement[str]:
     other = aliased(ReportRow)
-    newest = select(func.max(other.version)).where(other.study_instance_uid == ReportRow.study_instance_uid)
-    return newest.correlate(ReportRow).scalar_subquery()
+    official = (
+        select(other.report_id)
+        .where(other.study_instance_uid == ReportRow.study_instance_uid)
+        .order_by(other.is_settled.desc(), other.version.desc())
+        .limit(1)
+    )
+    return official.correlate(ReportRow).scalar_subquery()
 
 
 def _compact(day: date) -> str:

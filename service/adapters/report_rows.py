@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.adapters.jobs import delivery_lock
 from service.adapters.tables import DeliveryRow, RenderedRow, RenderingFailureRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
-from service.core.report import Delivery, Report, StudyHeader
+from service.core.report import Delivery, Report, ReportStatus, StudyHeader
 from service.errors import Conflict, NotFound
 from service.ports import RenderedObject
 
@@ -28,6 +28,11 @@ _KEEP_PICTURES = text(
     " WHERE i.study_instance_uid = :study AND i.is_current AND NOT i.is_returned AND a.picture IS NOT NULL"
 )
 
+_COPY_PICTURES = text(
+    "INSERT INTO report_pictures (report_id, sop_instance_uid, analysis_name, picture)"
+    " SELECT :report, sop_instance_uid, analysis_name, picture FROM report_pictures WHERE report_id = :other"
+)
+
 #: Studies are found by ix_studies_patient_id; series and lines, the bulk of a body, stay in the database. Which of them are
 #: of the patient and earlier is judged by core, on what the reports say.
 _EARLIER = text(
@@ -37,7 +42,7 @@ _EARLIER = text(
     " AND patient_birth_date IS NOT DISTINCT FROM :birth_date AND study_instance_uid <> :study AND study_date <= :date"
     " AND NOT identity_hold ORDER BY study_date DESC, study_time DESC NULLS LAST LIMIT :most) s"
     " CROSS JOIN LATERAL (SELECT report_id, status, body FROM reports"
-    " WHERE study_instance_uid = s.study_instance_uid ORDER BY version DESC LIMIT 1) r"
+    " WHERE study_instance_uid = s.study_instance_uid ORDER BY is_settled DESC, version DESC LIMIT 1) r"
     " CROSS JOIN LATERAL (SELECT jsonb_agg((one - 'series' - 'contractions') #- '{evidence,lines}' ORDER BY place) AS findings"
     " FROM jsonb_array_elements(r.body->'findings') WITH ORDINALITY AS all_of_them (one, place)"
     " WHERE one->>'name' = ANY(:names)) f"
@@ -54,25 +59,35 @@ class PostgresReportRows:
     def __init__(self, *, session: Session) -> None:
         self._session = session
 
-    def save(self, report: Report) -> None:
-        """Insert one version. Raises Conflict when that version exists."""
+    def save(self, report: Report, *, pictures_of: str | None = None) -> None:
+        """Insert one version, with the pictures of another one or of the analyses. Raises Conflict when that version exists."""
         statement = insert(ReportRow).values(
             report_id=report.report_id,
             study_instance_uid=report.study.study_instance_uid,
             version=report.version,
             status=report.status.value,
-            body=report.model_dump(mode="json", exclude={"delivery"}),
+            is_settled=report.is_settled,
+            body=report.model_dump(mode="json", exclude={"delivery", "draft"}),
             created_at=report.created_at,
         )
         saved = self._session.execute(statement.on_conflict_do_nothing().returning(ReportRow.report_id)).scalar_one_or_none()
         if saved is None:
             raise Conflict(f"Version {report.version} of this study's report exists already.")
+        if pictures_of is not None:
+            self._session.execute(_COPY_PICTURES, {"report": report.report_id, "other": pictures_of})
+            return
         # The study's row is locked by whoever makes a version, so these are the analyses that it rests on.
         self._session.execute(_KEEP_PICTURES, {"report": report.report_id, "study": report.study.study_instance_uid})
 
     def newest(self, study_instance_uid: str) -> Report | None:
         """The newest version."""
         row = self._session.scalars(_of_study(study_instance_uid).order_by(ReportRow.version.desc()).limit(1)).one_or_none()
+        return None if row is None else self._read(row)
+
+    def official(self, study_instance_uid: str) -> Report | None:
+        """The newest version that is signed, or was withdrawn after that; where none is, the newest."""
+        order = (ReportRow.is_settled.desc(), ReportRow.version.desc())
+        row = self._session.scalars(_of_study(study_instance_uid).order_by(*order).limit(1)).one_or_none()
         return None if row is None else self._read(row)
 
     def get(self, report_id: str) -> Report:
@@ -87,7 +102,7 @@ class PostgresReportRows:
         return [self._read(row) for row in self._session.scalars(_of_study(study_instance_uid).order_by(ReportRow.version))]
 
     def earlier_of_patient(self, study: StudyHeader) -> Sequence[EarlierReport]:
-        """The newest version for each earlier study of the patient, as far as it can be compared; newest study first."""
+        """The official version for each earlier study of the patient, as far as it can be compared; newest study first."""
         who = {"patient_id": study.patient_id, "issuer": study.issuer_of_patient_id, "birth_date": study.patient_birth_date}
         when = {"study": study.study_instance_uid, "date": study.study_date}
         names = sorted({name for _, name in COMPARED})
@@ -154,7 +169,17 @@ class PostgresReportRows:
         rows = [(outbox, uid) for outbox, uid in found]
         due = self._next_attempts([outbox for outbox, _ in rows if outbox.state == "pending"])
         delivery = tuple(to_delivery(outbox, uid, next_attempt_at=due.get(outbox.id)) for outbox, uid in rows)
-        return Report.model_validate(row.body).model_copy(update={"delivery": delivery})
+        return Report.model_validate(row.body).model_copy(update={"delivery": delivery, "draft": self._draft_beside(row)})
+
+    def _draft_beside(self, row: ReportRow) -> str | None:
+        """The draft that waits for a signature beside a signed version."""
+        if not row.is_settled:
+            return None
+        newer = select(ReportRow.report_id, ReportRow.status).where(
+            ReportRow.study_instance_uid == row.study_instance_uid, ReportRow.version > row.version
+        )
+        newest = self._session.execute(newer.order_by(ReportRow.version.desc()).limit(1)).one_or_none()
+        return newest.report_id if newest is not None and newest.status == ReportStatus.PRELIMINARY else None
 
     def _next_attempts(self, pending: Sequence[DeliveryRow]) -> dict[int, datetime]:
         """When each delivery's job is due, by delivery; one that is being tried, or that no job is for, is left out."""

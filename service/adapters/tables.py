@@ -198,9 +198,14 @@ class ReportRow(Row):
     version: Mapped[int]
     status: Mapped[str]
     body: Mapped[dict[str, Any]]
+    #: Signed, or withdrawn after that: the newest such version is the official one.
+    is_settled: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (UniqueConstraint("study_instance_uid", "version"),)
+    __table_args__ = (
+        UniqueConstraint("study_instance_uid", "version"),
+        Index("ix_reports_settled", "study_instance_uid", "version", postgresql_where=text("is_settled")),
+    )
 
 
 class ReportPictureRow(Row):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from service.access import AuditLog, Principal, Role, SignIns, Users, UserSessions
+from service.access import AuditLog, Person, Principal, Role, SignIns, Users, UserSessions
 from service.api.events import EventFeed
 from service.api.gate import SIGN_IN_PATH
 from service.api.instrumentation import Metrics
@@ -20,6 +20,7 @@ from service.core.instance import InstanceAttributes
 from service.core.languages import LanguageTag
 from service.core.render.published import Published
 from service.core.report import Report
+from service.core.report_life import Changes
 from service.destination_settings import DestinationSettings
 from service.explanation import StudyExplanation
 from service.ports import CineReader, InstanceStore
@@ -42,6 +43,19 @@ class Steps(Protocol):
 
     def acknowledge_identity(self, study_instance_uid: str) -> None:
         """Raises NotFound."""
+
+
+class ReviewSteps(Protocol):
+    """The steps of `service.review.Review`; each gives the version that it made."""
+
+    def amend(self, report_id: str, changes: Changes, *, by: Person) -> Report:
+        """Raises NotFound, Outdated, Conflict, InputRejected."""
+
+    def sign(self, report_id: str, *, by: Person) -> Report:
+        """Raises NotFound, Outdated, Conflict."""
+
+    def cancel(self, report_id: str, *, why: str, by: Person) -> Report:
+        """Raises NotFound, Outdated, Conflict."""
 
 
 class DeadJobs(Protocol):
@@ -101,6 +115,7 @@ class Services:
     jobs: JobViews
     operations: OperationViews
     steps: Steps
+    review: ReviewSteps
     dead_jobs: DeadJobs
     deliveries: DeliverySteps
     intake: Intake
@@ -173,6 +188,40 @@ FailedSignIns = Annotated[TokenBuckets, Depends(get_failed_sign_ins)]
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Radiologist = Annotated[Principal, Depends(require(Role.RADIOLOGIST))]
 Administrator = Annotated[Principal, Depends(require(Role.ADMINISTRATOR))]
+
+
+@dataclass(frozen=True, slots=True)
+class Signatory:
+    """A radiologist who signed in to an account of their own."""
+
+    principal: Principal
+    person: Person
+
+
+def require_person(principal: Radiologist) -> Signatory:
+    """Only a person stands for a report. Raises Problem (403)."""
+    if principal.person is None:
+        said = "Only a person amends, signs or withdraws a report: sign in to an account of your own. A key or a link is nobody."
+        raise Problem(403, said, reason="no_person")
+    return Signatory(principal, principal.person)
+
+
+ByPerson = Annotated[Signatory, Depends(require_person)]
+
+
+def read_if_match(request: Request) -> str:
+    """The version that a change was made for, of If-Match (RFC 9110 13.1.1). Raises Problem (428, 412)."""
+    given = [tag.strip() for line in request.headers.getlist("if-match") for tag in line.split(",")]
+    named = [tag for tag in given if tag]
+    if not named or "*" in named:
+        said = "Say which version you have read: If-Match with the ETag that came with it. `*` would overwrite what others did."
+        raise Problem(428, said, reason="precondition_required")
+    if len(named) > 1 or not (named[0].startswith('"') and named[0].endswith('"')):
+        raise Problem(412, "If-Match must name one version, as its ETag does: the report_id in quotes.")
+    return named[0].strip('"').lower()
+
+
+IfMatch = Annotated[str, Depends(read_if_match)]
 
 
 def join_accept(request: Request) -> str | None:

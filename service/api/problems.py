@@ -13,7 +13,16 @@ from starlette.types import Scope
 
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.api.outcomes import is_fhir_path, outcome
-from service.errors import Conflict, InputRejected, ModelContractError, NotFound, NotMeasurable, SonomyoError, Unavailable
+from service.errors import (
+    Conflict,
+    InputRejected,
+    ModelContractError,
+    NotFound,
+    NotMeasurable,
+    Outdated,
+    SonomyoError,
+    Unavailable,
+)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -25,6 +34,7 @@ STATUS_OF_ERROR: Mapping[type[SonomyoError], int] = {
     Unavailable: 503,
     ModelContractError: 503,
     NotFound: 404,
+    Outdated: 412,
     Conflict: 409,
 }
 _REASON_OF_STATUS = {
@@ -40,6 +50,7 @@ _REASON_OF_STATUS = {
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
     422: "invalid",
+    428: "precondition_required",
     429: "too_many_requests",
     507: "out_of_space",
 }
@@ -78,8 +89,16 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, SonomyoError):
         status = next((status for kind, status in STATUS_OF_ERROR.items() if isinstance(error, kind)), 500)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == http.HTTPStatus.SERVICE_UNAVAILABLE else None
-        return Problem(status, str(error), reason=error.reason, headers=headers)
+        return Problem(status, str(error), reason=error.reason, headers=headers, extensions=_extensions(error))
     return Problem(500, "Something went wrong here; the log tells more under this request_id.", reason="internal_error")
+
+
+def _extensions(error: SonomyoError) -> dict[str, Any]:
+    """Where to go on: whoever changed a version that others have changed meanwhile is shown theirs."""
+    if not isinstance(error, Outdated):
+        return {}
+    link = f"/api/v1/reports/{error.report_id}"
+    return {"current": {"report_id": error.report_id, "version": error.version, "etag": f'"{error.report_id}"', "link": link}}
 
 
 def render(problem: Problem, scope: Scope) -> Response:

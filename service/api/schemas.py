@@ -10,6 +10,7 @@ from service.access import Person, Role, UserDetails
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.core.findings import Value
 from service.core.report import Report
+from service.core.report_life import Why
 from service.core.shadow import ShadowComparison
 from service.views import CircuitView
 
@@ -68,6 +69,12 @@ class ReportVersions(Value):
     """All versions of one study's report, oldest first."""
 
     versions: tuple[Report, ...]
+
+
+class Cancellation(Value):
+    """Withdraws a report, or gives a draft up."""
+
+    why: Why
 
 
 class ModelState(Value):
@@ -229,9 +236,11 @@ _DESCRIPTIONS = {
     406: "It does not exist as any accepted media type; `available` tells which there are",
     408: "The body did not arrive in time",
     409: "It contradicts what is stored",
+    412: "It was made for a version that another one has followed; `current` names that",
     413: "The body is too large, or compressed",
     415: "The body is of another media type",
     422: "The request does not fit its schema, or what it holds is refused",
+    428: "If-Match is missing",
     429: "Too many requests; see Retry-After",
     503: "Something that this rests on is away; see Retry-After",
     507: "No room",

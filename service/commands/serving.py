@@ -81,6 +81,7 @@ def make_services(service: Service) -> Services:
         jobs=jobs,
         operations=operations,
         steps=service.flow,
+        review=service.review,
         dead_jobs=DeadLetters(engine=engine),
         deliveries=Deliveries(engine=engine),
         intake=intake,

@@ -53,6 +53,8 @@ ULTRASOUND_REPORT = Code(scheme="LN", value="25061-3", meaning="Ultrasound Repor
 
 # Who and what observed (TID 1001 to 1004, 4019; CID 270, 7162)
 OBSERVER_TYPE = _dcm("121005", "Observer Type")
+PERSON = _dcm("121006", "Person")
+PERSON_OBSERVER_NAME = _dcm("121008", "Person Observer Name")
 DEVICE = _dcm("121007", "Device")
 ALGORITHM_FAMILY = _dcm("111000", "Algorithm Family")
 ALGORITHM_NAME = _dcm("111001", "Algorithm Name")

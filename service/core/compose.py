@@ -3,8 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from service.core.codes import SKELETAL_MUSCLE
 from service.core.findings import Finding, FindingKind, ModelUsed
@@ -48,11 +49,14 @@ class Gaps:
     failures: Sequence[str] = ()
     #: For each stored instance that no analysis was selected for, the clause that says why.
     left_out: Sequence[str] = ()
+    #: Sentences about what persons had amended and the new findings do not hold any more.
+    dropped: Sequence[str] = ()
     #: The study's instances disagree about the patient or the order, so nothing was compared.
     identity_hold: bool = False
 
 
-_HELD = "When this report was made, the instances of this study disagreed about the patient or the order: nothing was compared."
+#: Stands among the limitations of a report whose cines were not taken together either.
+HELD = "When this report was made, the instances of this study disagreed about the patient or the order: nothing was compared."
 
 
 def compose(
@@ -66,29 +70,44 @@ def compose(
     created_at: datetime,
     software: Software,
 ) -> Report:
-    """The next version of a study's report.
+    """The next version of a study's report, which takes the place of `previous`.
 
     `findings` come in the order in which the instances arrived, `comparisons` in the order of `compare`.
     Equal arguments give an equal report.
     """
-    version = 1 if previous is None else previous.version + 1
-    findings = [*findings, *(() if gaps.identity_hold else _together(findings))]
-    held = (_HELD,) if gaps.identity_hold else ()
+    findings = [*findings, *(() if gaps.identity_hold else together(findings))]
+    gone = (*gaps.failures, *gaps.dropped, *((HELD,) if gaps.identity_hold else ()))
     return Report(
         report_id=report_id,
-        version=version,
+        version=1 if previous is None else previous.version + 1,
         study=study,
         created_at=created_at,
-        predecessor=None if previous is None else previous.report_id,
-        impression="\n".join(filter(None, (_impression(findings), comparisons_in_short(comparisons)))),
-        limitations=tuple(dict.fromkeys((*gaps.failures, *held, *_limitations(findings), *_left_out(gaps.left_out)))),
+        **following(previous),
+        impression=impression_of(findings, comparisons),
+        limitations=tuple(dict.fromkeys((*gone, *limitations_of(findings), *_left_out(gaps.left_out)))),
         findings=tuple(findings),
         comparisons=tuple(comparisons),
-        provenance=Provenance(
-            service_version=software.service_version,
-            configuration_sha256=software.configuration_sha256,
-            models=_models(findings),
-        ),
+        provenance=provenance_of(findings, software),
+    )
+
+
+def following(previous: Report | None) -> dict[str, Any]:
+    """What a version says of the one whose place it takes."""
+    if previous is None:
+        return {}
+    return {
+        "predecessor": previous.report_id,
+        "predecessor_version": previous.version,
+        "predecessor_status": previous.status,
+    }
+
+
+def provenance_of(findings: Sequence[Finding], software: Software) -> Provenance:
+    """What made the findings, and what puts them together."""
+    return Provenance(
+        service_version=software.service_version,
+        configuration_sha256=software.configuration_sha256,
+        models=_models(findings),
     )
 
 
@@ -118,22 +137,28 @@ def of_all_cines(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.name in _OF_ALL_CINES)
 
 
-def _together(findings: Sequence[Finding]) -> Iterator[Finding]:
+def together(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What the findings of single cines say together."""
     pain = pain_findings.study_finding(findings)
     if pain is not None:
         yield pain
     yield from wrist_study.study_findings(findings)
 
 
-def _impression(findings: Sequence[Finding]) -> str:
+def impression_of(findings: Sequence[Finding], comparisons: Sequence[Comparison]) -> str:
+    """The report in short, a line a cine; what was compared last."""
+    return "\n".join(filter(None, (_measured_in_short(findings), comparisons_in_short(comparisons))))
+
+
+def _measured_in_short(findings: Sequence[Finding]) -> str:
     cines = analysed_cines(findings)
     if not cines:
         return "Nothing was measured: no instance of this study could be analysed."
     several = len({cine.number for cine in cines}) > 1
-    together = [_of_all(finding, several=several) for finding in of_all_cines(findings)]
+    of_all = [_of_all(finding, several=several) for finding in of_all_cines(findings)]
     names_planes = several or not any(finding.name == wrist_study.STUDY_NAME for finding in findings)
     sentences = (_prefix(cine, several=several) + _sentence(cine, names_planes=names_planes) for cine in cines)
-    return "\n".join((*together, *filter(None, sentences)))
+    return "\n".join((*of_all, *filter(None, sentences)))
 
 
 def _prefix(cine: AnalysedCine, *, several: bool) -> str:
@@ -149,6 +174,8 @@ def _sentence(cine: AnalysedCine, *, names_planes: bool) -> str:
     ]
     if not measured and not any(stated) and _planes(cine):
         return ""  # the study's checklist says it all
+    if not measured and not any(stated) and (rejected := _rejected_by(cine)):
+        return f"{subject}: not measured. What the software had measured was rejected by {rejected}."
     if not measured and not any(stated):
         reasons = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
         return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."
@@ -156,14 +183,19 @@ def _sentence(cine: AnalysedCine, *, names_planes: bool) -> str:
     return " ".join(filter(None, [f"{subject}: {values}." if values else f"{subject}:", _basis(measured), *stated]))
 
 
+def _rejected_by(cine: AnalysedCine) -> str:
+    return ", ".join(dict.fromkeys(finding.amended_by or "" for finding in cine.findings if finding.is_rejected))
+
+
 def _planes(cine: AnalysedCine) -> str:
     """`Standard planes S1 (A), S2 (B).` of a cine that shows some."""
-    shown = [f"{finding.value} ({grade_in(finding.flags)})" for finding in cine.findings if finding.name == PLANE_NAME]
+    planes = (finding for finding in cine.findings if finding.name == PLANE_NAME and not finding.is_rejected)
+    shown = [f"{finding.value} ({grade_in(finding.flags)})" for finding in planes]
     return f"Standard plane{'s' if len(shown) > 1 else ''} {', '.join(shown)}." if shown else ""
 
 
 def _is_class(finding: Finding) -> bool:
-    return finding.kind is FindingKind.CLASSIFICATION
+    return finding.kind is FindingKind.CLASSIFICATION and not finding.is_rejected
 
 
 def _of_all(finding: Finding, *, several: bool) -> str:
@@ -207,11 +239,13 @@ def _headline(finding: Finding) -> str:
     text = quantity(value, finding.unit) if isinstance(value, float) else str(value)
     spread = f" ({quantity_range(*finding.range, finding.unit)})" if finding.range else ""
     worth = f" ({NOT_VALIDATED})" if SIMULATION_TRAINED in finding.flags else ""
-    return f"{label(finding.name).lower()} {text}{spread}{worth}"
+    whose = " (amended)" if finding.amended else ""
+    return f"{label(finding.name).lower()} {text}{spread}{worth}{whose}"
 
 
 def _basis(measured: Sequence[Finding]) -> str:
-    """What the numbers summarise, when all headlines say the same statistic: `Median over 58 of 60 frames (range)`."""
+    """What the software's numbers summarise, when all say the same statistic: `Median over 58 of 60 frames (range)`."""
+    measured = [finding for finding in measured if finding.amended is None]
     counts = [count for count in map(frames_measured, measured) if count is not None]
     statistics = {finding.statistic for finding in measured}
     if not counts or len(statistics) != 1 or None in statistics:
@@ -222,7 +256,8 @@ def _basis(measured: Sequence[Finding]) -> str:
     return f"{label(str(statistics.pop()))}{spread} over {done} of {counts[0][1]} frames."
 
 
-def _limitations(findings: Sequence[Finding]) -> list[str]:
+def limitations_of(findings: Sequence[Finding]) -> list[str]:
+    """What limits the findings, cine by cine, and the models behind them."""
     cines = analysed_cines(findings)
     several = len({cine.number for cine in cines}) > 1
     stated = [_prefix(cine, several=several) + sentence for cine in cines for sentence in _cine_limitations(cine)]
@@ -238,6 +273,7 @@ def _left_out(reasons: Sequence[str]) -> list[str]:
 
 
 def _cine_limitations(cine: AnalysedCine) -> list[str]:
+    cine = replace(cine, findings=tuple(finding for finding in cine.findings if not finding.is_rejected))
     not_measured = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
     quality = [finding.text for finding in cine.findings if _is_doubted_quality(finding)]
     flags = dict.fromkeys(flag for finding in cine.findings for flag in finding.flags)
@@ -267,7 +303,9 @@ def _missing_frames(cine: AnalysedCine) -> list[str]:
         if _is_doubted_quality(finding) and isinstance(finding.value, float) and finding.unit == "%"
     ]
     missing: dict[tuple[int, int], list[str]] = {}
-    for finding in filter(is_measured, cine.findings):
+    for finding in cine.findings:
+        if not is_measured(finding) or finding.amended is not None:
+            continue
         done, total = frames_measured(finding) or (0, 0)
         if done < total and not any(math.isclose(share, 1 - done / total) for share in counted):
             missing.setdefault((total - done, total), []).append(label(finding.name).lower())

@@ -1,5 +1,6 @@
 """What an analysis says: findings, each traceable to the frames and the model that it came from."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -153,6 +154,29 @@ class ModelUsed(Value):
     precision: str | None = None
 
 
+class Said(Value):
+    """What the software had said of a finding that a person has amended."""
+
+    value: float | str | None = None
+    interval: Interval | None = None
+    probability: float | None = None
+    statistic: str | None = None
+    range: tuple[float, float] | None = None
+    flags: tuple[str, ...] = ()
+    text: str
+
+
+class Amendment(Value):
+    """What a person made of a finding, and why; a rejected one has no value any more."""
+
+    by: str
+    user_id: str
+    at: datetime
+    why: str
+    is_rejected: bool = False
+    original: Said
+
+
 class Finding(Value):
     """One statement of a report; the shape is fixed by the interface document."""
 
@@ -179,4 +203,11 @@ class Finding(Value):
     #: What `value` summarises: "median" over frames, for example; with `range` the extremes.
     statistic: str | None = None
     range: tuple[float, float] | None = None
+    #: Full name of the person whose word the finding is now; `amended` tells the rest.
     amended_by: str | None = None
+    amended: Amendment | None = None
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether a person has said that the finding is wrong."""
+        return self.amended is not None and self.amended.is_rejected

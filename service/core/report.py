@@ -22,6 +22,10 @@ class ReportStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: Statuses that only a person's signature gives.
+SIGNED = frozenset({ReportStatus.FINAL, ReportStatus.AMENDED})
+
+
 class StudyHeader(Value):
     """The identity that a report carries, as the current instances give it; text is Unicode."""
 
@@ -131,6 +135,32 @@ class EarlierComparison(_OfTwo):
 Comparison = Annotated[SideComparison | EarlierComparison, Field(discriminator="kind")]
 
 
+class Act(Value):
+    """What a person did to make a version of another one."""
+
+    kind: Literal["amended", "signed", "cancelled"]
+    by: str
+    user_id: str
+    #: The institution that the person answers to.
+    organization: str | None = None
+    at: datetime
+    #: Null for a signature, which says why by itself.
+    why: str | None = None
+    #: The version that it was done to.
+    report_id: str
+    #: Of what was asked for, so that the same request once more is known as such.
+    request_sha256: str
+
+
+class Remark(Value):
+    """What a person wrote into a report."""
+
+    text: str
+    by: str
+    user_id: str
+    at: datetime
+
+
 class Report(Value):
     """One version of a study's report."""
 
@@ -141,14 +171,41 @@ class Report(Value):
     created_at: datetime
     signed_by: str | None = None
     signed_at: datetime | None = None
+    #: The version that this one takes the place of, or will when it is signed; drafts beside a signed version all name that.
     predecessor: str | None = None
+    predecessor_version: int | None = None
+    predecessor_status: ReportStatus | None = None
+    #: Null where the service composed this version.
+    act: Act | None = None
+    #: Of a cancelled version: the status of the one that was withdrawn.
+    withdrawn: ReportStatus | None = None
+    #: The report_id of an unsigned version that waits beside this signed one; filled in when the report is read.
+    draft: str | None = None
     impression: str
+    #: Where a person wrote the impression: the same words, who and when.
+    written_impression: Remark | None = None
+    comment: Remark | None = None
     limitations: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     #: As they stood when this version was made; a later version of an earlier report changes nothing here.
     comparisons: tuple[Comparison, ...] = ()
     provenance: Provenance
     delivery: tuple[Delivery, ...] = ()
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether a person stands for what it says."""
+        return self.status in SIGNED
+
+    @property
+    def replaces_signed(self) -> bool:
+        """Whether the version whose place it takes was signed."""
+        return self.predecessor_status in SIGNED
+
+    @property
+    def is_settled(self) -> bool:
+        """Signed, or withdrawn after it was: such a version is the official one until a newer one is settled."""
+        return self.is_signed or self.withdrawn in SIGNED
 
     def findings_of(self, analysis_name: str, sop_instance_uid: str) -> tuple[Finding, ...]:
         """What one analysis says of one instance, in order."""

@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from service.access import Role
 from service.api.dependencies import Cursor, Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
-from service.api.routes.studies import present_report
+from service.api.routes.studies import Which, present_report, which_report
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
 from service.web import sign_in
@@ -30,10 +30,12 @@ def worklist(parts: Parts, principal: Viewer, status: StudyStatus | None = None,
 
 
 @router.get("/studies/{study_instance_uid}")
-def study_page(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid) -> Response:
-    """The newest report; where there is none yet, where the study stands."""
+def study_page(
+    request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, version: Which = "official"
+) -> Response:
+    """The official report, or the draft that waits; where there is none yet, where the study stands."""
     try:
-        report = parts.studies.newest_report(study_instance_uid)
+        report = which_report(parts, study_instance_uid, version)
     except NotFound as missing:
         if missing.reason != "no_report_yet":
             raise

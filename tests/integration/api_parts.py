@@ -14,9 +14,10 @@ from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 from sqlalchemy import Engine, text
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from service.access import Role
+from service.access import Person, Principal, Role
 from service.adapters.access import ApiKeys, SignInLinks
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.dead_letters import DeadLetters
@@ -57,6 +58,7 @@ from service.explanation import Explainer
 from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.review import Review
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -68,6 +70,24 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 STUDY = "1.2.826.0.1.3680043.8.498.7"
 PATIENT_NAME = "Canary^Иван"
 MODEL = ModelUsed(name="muscle_segmentation", version="1", sha256="ab" * 32, evidence="real", runtime="openvino")
+
+
+ANNA = Person(user_id="u-anna", full_name="Dr Anna Grau")
+BERT = Person(user_id="u-bert", full_name="Dr Bert Weiß")
+
+
+class PeopleByName:
+    """Whoever says so is a person: stands in for accounts."""
+
+    def __init__(self, *people: Person, role: Role = Role.RADIOLOGIST) -> None:
+        self._people = {person.user_id: person for person in people}
+        self._role = role
+
+    def authenticate(self, connection: HTTPConnection) -> Principal | None:
+        person = self._people.get(connection.headers.get("x-person", ""))
+        if person is None:
+            return None
+        return Principal(name=f"user:{person.user_id}", role=self._role, kind="session", person=person)
 
 
 def _no_network(_: Pixels) -> Tensors:
@@ -91,11 +111,11 @@ class House:
     delivery_rules: tuple[DeliveryRule, ...] = ()
     #: What the network answers to a live frame.
     ask: Ask = field(default=_no_network)
+    analysis: FakeAnalysis = field(default_factory=FakeAnalysis)
     #: What this process logs meanwhile.
     log: StringIO = field(default_factory=StringIO)
 
     def __post_init__(self) -> None:
-        self.analysis = FakeAnalysis()
         self.destination = FakeDestination()
         self.store = FileInstanceStore(root=self.root)
         self.keys = ApiKeys(engine=self.engine)
@@ -119,6 +139,9 @@ class House:
             software=Software(service_version="test"),
             delivery_rules=self.delivery_rules,
         )
+        self.review = Review(
+            units=self.units, publication=self.flow.publication, software=self.flow.software, organization="Test Hospital"
+        )
         self.app = self._make_app()
 
     def __enter__(self) -> Self:
@@ -134,6 +157,10 @@ class House:
     def client(self, token: str | None = ADMINISTRATOR_KEY) -> TestClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return TestClient(self.app, headers=headers, follow_redirects=False, raise_server_exceptions=True)
+
+    def reviewer(self, who: Person = ANNA) -> TestClient:
+        """A client of somebody who is signed in to an account."""
+        return TestClient(self.app, headers={"X-Person": who.user_id}, follow_redirects=False, raise_server_exceptions=True)
 
     def key(self, role: Role) -> str:
         return self.keys.create(name="test", role=role)
@@ -209,6 +236,7 @@ class House:
             jobs=jobs,
             operations=operations,
             steps=self.flow,
+            review=self.review,
             dead_jobs=DeadLetters(engine=self.engine),
             deliveries=Deliveries(engine=self.engine),
             intake=intake,
@@ -233,6 +261,7 @@ class House:
             secure_cookies=self.secure_cookies,
         )
         schemes = (
+            PeopleByName(ANNA, BERT),
             AdministratorKey(key=ADMINISTRATOR_KEY),
             StoredKey(keys=self.keys),
             SessionCookie(sessions=self.user_sessions, cookie_name=session_cookie_name(secure=self.secure_cookies)),

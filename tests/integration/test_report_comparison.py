@@ -14,8 +14,11 @@ from service.core.identifiers import derive_uid
 from service.core.instance import PatientIdentity
 from service.core.masks import MaskKeeper
 from service.core.report import EarlierComparison, Report, SideComparison
+from service.core.report_life import Changes
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.review import Review
 from tests.compared_findings import measured
+from tests.integration.api_parts import ANNA
 from tests.integration.test_flow import House, received, render
 
 JANE = PatientIdentity(patient_id="P-42", issuer_of_patient_id="House", patient_name="Doe^Jane", patient_birth_date="19700102")
@@ -103,6 +106,18 @@ def test_report_version_keeps_its_comparison_when_the_earlier_report_changes(cli
     (one,) = clinic.report_of(SECOND).comparisons
     assert isinstance(one, EarlierComparison)
     assert (one.earlier.value, one.earlier_study.report_id) == (17.0, newer.report_id)
+
+
+def test_signed_earlier_report_counts_with_what_the_person_set_although_a_draft_is_newer(clinic: Clinic) -> None:
+    first = clinic.examine(FIRST, "20260502", {"left": 18.0})
+    review = Review(units=clinic.flow.units, publication=clinic.flow.publication, software=clinic.flow.software)
+    change = {"action": "set", "finding_id": first.findings[0].finding_id, "value": 17.0}
+    amended = review.amend(first.report_id, Changes.model_validate({"why": "by hand", "findings": [change]}), by=ANNA)
+    signed = review.sign(amended.report_id, by=ANNA)
+    clinic.examine(FIRST, "20260502", {"left": 30.0})
+    (one,) = clinic.examine(SECOND, "20261120", {"left": 19.0}).comparisons
+    assert isinstance(one, EarlierComparison)
+    assert (one.earlier.value, one.earlier_study.report_id, one.is_within_uncertainty) == (17.0, signed.report_id, None)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_pdf_of_an_older_version_is_made_of_its_own_picture(house: House) -> Non
     assert oldest.content == b"%PDF in en of version 1, 1 pictures"
 
 
+def test_page_of_a_signed_version_is_what_the_person_saw_after_another_analysis(house: House) -> None:
+    draft = reported(house).get(f"/api/v1/studies/{STUDY}/report").json()["report_id"]
+    signed = house.reviewer().post(f"/api/v1/reports/{draft}/sign", headers={"If-Match": f'"{draft}"'})
+    signed.raise_for_status()
+    house.client().post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
+    house.work()
+    pages = [house.client().get(f"/studies/{STUDY}", params={"version": which}).text for which in ("official", "draft")]
+    assert pages == ["version 2: first", "version 3: second"]
+
+
 def test_picture_of_a_version_cannot_be_changed(house: House) -> None:
     reported(house)
     with pytest.raises(DBAPIError, match="immutable"), house.engine.begin() as connection:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from pydicom import dcmread
 
 from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render_sr
-from service.core.report import Report, ReportStatus
+from service.core.report import Report
 from tests.analysed_contraction import SOP_INSTANCE_UID, contraction_findings
 from tests.calf_report import calf_report, cine_findings, header, instance, not_measured
+from tests.reviewed_report import amended, signed, withdrawn
 
 DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 
@@ -37,11 +39,14 @@ def complaints(path: Path) -> list[str]:
         ("nothing", COMPREHENSIVE_3D_SR),
         ("second version", COMPREHENSIVE_3D_SR),
         ("no identity", COMPREHENSIVE_3D_SR),
+        ("amended", COMPREHENSIVE_3D_SR),
         ("signed", COMPREHENSIVE_3D_SR),
+        ("signed", COMPREHENSIVE_SR),
+        ("withdrawn", COMPREHENSIVE_3D_SR),
     ],
 )
 def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_path: Path) -> None:
-    report = {
+    makers: Mapping[str, Callable[[], Report]] = {
         "measured": lambda: calf_report(findings=(*cine_findings(), not_measured())),
         "contraction": lambda: calf_report(findings=contraction_findings()),
         "not measured": lambda: calf_report(findings=[not_measured("2.25.1")]),
@@ -50,8 +55,11 @@ def test_sr_of_any_report_passes_dciodvfy(name: str, sop_class_uid: str, tmp_pat
         "no identity": lambda: calf_report(
             study=header(accession_number=None, patient_id=None, patient_name=None, study_date=None)
         ),
-        "signed": lambda: small().model_copy(update={"status": ReportStatus.FINAL}),
-    }[name]()
+        "amended": lambda: amended(impression="Thin muscle.", comment="Seen with the patient."),
+        "signed": signed,
+        "withdrawn": withdrawn,
+    }
+    report = makers[name]()
     path = tmp_path / "sr.dcm"
     path.write_bytes(render_sr(report, [instance(), instance("2.25.2"), instance(SOP_INSTANCE_UID)], sop_class_uid=sop_class_uid))
     assert complaints(path) == []

@@ -183,8 +183,10 @@ def test_security_label_is_a_clinicians_only_when_the_report_is_signed(status: R
     assert {one["code"] for made in labelled for one in made["meta"]["security"]} == {label}
     is_asserted = label == "CLINAST_AIRPT"
     assert ("resultsInterpreter" in resources(bundle, "DiagnosticReport")[0]) is is_asserted
+    people = {one["fullUrl"] for one in bundle["entry"] if one["resource"]["resourceType"] == "Practitioner"}
     (provenance,) = resources(bundle, "Provenance")
-    assert ("dr.grey" in json.dumps(provenance)) is is_asserted
+    verifiers = {one["who"]["reference"] for one in provenance["agent"] if one["type"]["coding"][0]["code"] == "verifier"}
+    assert verifiers == (people if is_asserted else set())
 
 
 def test_bundle_claims_no_profile() -> None:

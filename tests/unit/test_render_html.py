@@ -14,6 +14,7 @@ from service.core.wording import person_name
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import MODEL, calf_report, cine_findings, header, not_measured, quality
 from tests.compared_findings import earlier_report, measured
+from tests.reviewed_report import amended, signed, withdrawn
 
 PICTURE = b"\x89PNG a picture"
 
@@ -213,3 +214,24 @@ def test_page_with_hostile_comparison_stays_inert() -> None:
     report = compared(measured(18.0, "left"), measured(20.0, "right"))
     told = report.comparisons[0].model_copy(update={"name": hostile, "unit": hostile})
     assert "script" not in Page(report.model_copy(update={"comparisons": (told,)})).tags
+
+
+def test_page_of_an_amended_report_shows_what_the_software_had_said_beside_it() -> None:
+    page = Page(signed())
+    assert "Final: signed by Dr Anna Grau, Test Hospital, 2026-11-20 12:30 UTC" in page.text
+    html = render_html(signed(), {})
+    assert "<del>17.5</del> <ins>18.4</ins>" in html
+    assert "<ins>rejected</ins>" in html
+
+
+def test_page_of_a_withdrawn_report_says_so_first_and_shows_no_picture() -> None:
+    html = render_html(withdrawn(), {"2.25.1": b"\x89PNG"})
+    assert html.index("WITHDRAWN") < html.index("<h1>")
+    assert 'class="withdrawn"' in html
+    assert "<img" not in html
+    assert RESEARCH_USE in html
+
+
+def test_page_of_a_signed_report_tells_of_a_draft_beside_it() -> None:
+    assert "A newer draft waits" in render_html(signed().model_copy(update={"draft": "x"}), {})
+    assert "beside version 3, which is signed" in Page(amended(signed())).text

@@ -14,6 +14,7 @@ from simulator.wrist import draw_volunteer
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import MODEL, calf_report, header
 from tests.compared_findings import earlier_report, measured
+from tests.reviewed_report import signed, withdrawn
 from tests.wrist_parts import analyse, pictures, well
 
 
@@ -115,3 +116,17 @@ def test_pdf_of_hostile_text_shows_it_as_it_is() -> None:
 def test_pdf_with_a_character_that_no_font_has_is_made_all_the_same() -> None:
     document = opened(calf_report(study=header(patient_name="Doe^Jane=\N{LINEAR B SYLLABLE B008 A}")))
     assert "Doe, Jane" in text(document)
+
+
+def test_pdf_of_a_reviewed_report_says_who_signed_and_what_was_amended() -> None:
+    said = text(opened(signed()))
+    for expected in ("Final: signed by Dr Anna Grau, Test Hospital", "17.5 18.4 mm", "87.5 rejected"):
+        assert expected in said
+
+
+def test_pdf_of_a_withdrawn_report_says_so_and_that_it_is_for_research() -> None:
+    said = text(opened(withdrawn(), {"2.25.1": png()}))
+    assert "WITHDRAWN: nothing in this report is to be used" in said
+    assert "Cancelled: withdrawn by Dr Anna Grau" in said
+    assert RESEARCH_USE in said
+    assert list(opened(withdrawn(), {"2.25.1": png()}).pages[0].images) == []

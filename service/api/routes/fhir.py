@@ -56,7 +56,7 @@ def read_observation(parts: Parts, principal: Viewer, observation_id: Observatio
 @router.get("/ImagingStudy/{study_instance_uid}")
 def read_imaging_study(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, kind: Kind) -> Response:
     """The study, as far as its newest report rests on it."""
-    report = parts.studies.newest_report(study_instance_uid)
+    report = parts.studies.official_report(study_instance_uid)
     resource = _study(request, parts, report)
     answers.record(parts, principal, [report], kind)
     return answers.answer(parts, resource, kind)

@@ -1,13 +1,17 @@
-"""One version of a report, and all of them."""
+"""One version of a report, all of them, and what a person does to the current one."""
+
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.dependencies import Accept, Parts, ReportId, Viewer
+from service.api.dependencies import Accept, ByPerson, IfMatch, Parts, ReportId, Services, Signatory, Viewer
 from service.api.negotiation import choose
 from service.api.outcomes import MEDIA_TYPE as FHIR
-from service.api.routes.studies import REPORT_TYPES, present_report
-from service.api.schemas import ReportVersions, problem_responses
+from service.api.problems import Problem
+from service.api.routes.studies import REPORT_TYPES, present_report, version_headers
+from service.api.schemas import Cancellation, ReportVersions, problem_responses
 from service.core.report import Report
+from service.core.report_life import Changes
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem_responses(401, 403, 404, 422, 429, 503))
 
@@ -38,3 +42,60 @@ def list_versions(parts: Parts, principal: Viewer, report_id: ReportId) -> Repor
     versions = parts.studies.versions(report_id.lower())
     parts.audit.append(actor=principal.name, action="report_read", subject=report_id.lower(), detail={"versions": len(versions)})
     return ReportVersions(versions=tuple(versions))
+
+
+#: Of a step that makes a new version; `If-Match` is read by hand, so that its lack is a 428 and no 422.
+_MAKES_A_VERSION: dict[str, Any] = {
+    "response_model": Report,
+    "responses": {200: {"description": "The version that was made; ETag names it"}, **problem_responses(409, 412, 428)},
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "If-Match",
+                "in": "header",
+                "required": True,
+                "schema": {"type": "string"},
+                "description": "The ETag of the version that you have read.",
+            }
+        ]
+    },
+}
+
+
+@router.patch("/{report_id}", **_MAKES_A_VERSION)
+def amend_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMatch, changes: Changes) -> Response:
+    """Set values, reject findings, restore what the software said, write impression or comment: a draft with the changes.
+
+    Of a signed version it is a draft beside it, which takes its place once it is signed. The same request again makes nothing.
+    """
+    made = parts.review.amend(_unchanged(parts, report_id, if_match), changes, by=by.person)
+    return _made(parts, by, "report_amended", made, findings=len(changes.findings))
+
+
+@router.post("/{report_id}/sign", **_MAKES_A_VERSION)
+def sign_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMatch) -> Response:
+    """Stand for the draft: it becomes final, or amended where a signed version came before."""
+    return _made(parts, by, "report_signed", parts.review.sign(_unchanged(parts, report_id, if_match), by=by.person))
+
+
+@router.post("/{report_id}/cancel", **_MAKES_A_VERSION)
+def cancel_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMatch, wanted: Cancellation) -> Response:
+    """Withdraw the report, so that its receivers hear of it; a draft beside a signed version is given up, and that one stays."""
+    made = parts.review.cancel(_unchanged(parts, report_id, if_match), why=wanted.why, by=by.person)
+    return _made(parts, by, "report_cancelled", made)
+
+
+def _unchanged(parts: Services, report_id: str, if_match: str) -> str:
+    """The version of the path, when it is the one that was read. Raises Problem (412), NotFound."""
+    named = report_id.lower()
+    if if_match != named:
+        parts.studies.report(named)
+        raise Problem(412, "If-Match names another version than the address: read that one, and send its ETag with it.")
+    return named
+
+
+def _made(parts: Services, by: Signatory, action: str, made: Report, **detail: object) -> Response:
+    told = {"version": made.version, "status": made.status.value, "of": made.act.report_id if made.act else None, **detail}
+    parts.audit.append(actor=by.principal.name, action=action, subject=made.report_id, detail=told)
+    headers = {**version_headers(made), "Content-Location": f"/api/v1/reports/{made.report_id}"}
+    return Response(made.model_dump_json(), media_type="application/json", headers=headers)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +22,7 @@ from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudySta
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
 
 Text64 = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]
+Which = Annotated[Literal["official", "draft"], Query(description="`draft`: the version that waits for a signature.")]
 REPORT_TYPES = ("application/json", "text/html", "application/pdf", "application/dicom", FHIR)
 #: The others are in English whatever the reader prefers.
 _IN_A_LANGUAGE = frozenset({"text/html", "application/pdf"})
@@ -124,24 +125,32 @@ def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_ui
     responses={
         200: {
             "content": {"text/html": {}, "application/pdf": {}, "application/dicom": {}, FHIR: {}},
-            "description": "The newest version of the report",
+            "description": "The official version of the report; `draft` and a Link header name a draft that waits beside it",
         },
         **problem_responses(404, 406),
     },
 )
-def get_study_report(request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept) -> Response:
-    """The newest version, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction.
+def get_study_report(
+    request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, accept: Accept, version: Which = "official"
+) -> Response:
+    """The newest signed version, or the newest where none is, as JSON, a page, a PDF, the DICOM SR, or a FHIR R4 transaction.
 
     Page and PDF come in English (`en`) or German (`de`), as `Accept-Language` prefers.
     """
     media_type = choose(accept, REPORT_TYPES)
-    return present_report(request, principal, parts.studies.newest_report(study_instance_uid), media_type)
+    return present_report(request, principal, which_report(parts, study_instance_uid, version), media_type)
+
+
+def which_report(parts: Services, study_instance_uid: str, version: Which) -> Report:
+    """The official version, or the draft that waits. Raises NotFound."""
+    read = parts.studies.draft_report if version == "draft" else parts.studies.official_report
+    return read(study_instance_uid)
 
 
 def present_report(request: Request, principal: Principal, report: Report, media_type: str) -> Response:
     """One version as one media type; who read it is on record."""
     parts = get_services(request)
-    headers = {"ETag": f'"{report.report_id}"', "Vary": "Accept"}
+    headers = {**version_headers(report), "Vary": "Accept"}
     language = choose_language(", ".join(request.headers.getlist("accept-language")), parts.language)
     if media_type in _IN_A_LANGUAGE:
         headers |= {"Content-Language": language, "Vary": "Accept, Accept-Language"}
@@ -158,6 +167,13 @@ def present_report(request: Request, principal: Principal, report: Report, media
         content = report.model_dump_json()
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": media_type})
     return Response(content, media_type=media_type, headers=headers)
+
+
+def version_headers(report: Report) -> dict[str, str]:
+    """ETag, and links to the versions beside this one (RFC 5829)."""
+    links = {"predecessor-version": report.predecessor, "working-copy": report.draft}
+    told = [f'</api/v1/reports/{other}>; rel="{relation}"' for relation, other in links.items() if other is not None]
+    return {"ETag": f'"{report.report_id}"', **({"Link": ", ".join(told)} if told else {})}
 
 
 def _accepted(parts: Services, principal: Principal, action: str, study_instance_uid: str, **detail: object) -> Accepted:

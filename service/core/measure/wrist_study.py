@@ -46,7 +46,7 @@ def examinations(findings: Iterable[Finding]) -> tuple[Examination, ...]:
     sides: dict[str | None, dict[str, Finding]] = {}
     sites: dict[str | None, FindingSite | None] = {}
     for finding in findings:
-        if finding.name == PLANE_NAME:
+        if finding.name == PLANE_NAME and not finding.is_rejected:
             side, name = None if finding.site is None else finding.site.laterality, str(finding.value)
             best = sides.setdefault(side, {})
             sites.setdefault(side, finding.site)
@@ -77,6 +77,8 @@ def _study_finding(examination: Examination) -> Finding:
             "value": 100 * len(found) / len(PLANES),
             "unit": "%",
             "probability": None,
+            "amended_by": None,
+            "amended": None,
             "flags": tuple(f"missing_{plane.name.lower()}" for plane in missing),
             "text": f"Of the {len(PLANES)} standard planes {len(found)} were found, {counted}.{without}",
             "evidence": first.evidence.model_copy(update={"lines": (), "frames": (), "time_seconds": ()}),

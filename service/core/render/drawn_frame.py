@@ -39,6 +39,7 @@ class FramePainter:
     def __init__(
         self, *, rows: int, columns: int, number_of_frames: int, masks: Masks | None, findings: Sequence[Finding]
     ) -> None:
+        findings = [finding for finding in findings if not finding.is_rejected]
         self._rows, self._columns, self._number_of_frames = rows, columns, number_of_frames
         self._masks = masks
         self._packed = {} if masks is None else dict(masks.frames)

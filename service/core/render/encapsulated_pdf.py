@@ -9,7 +9,8 @@ from service.core.instance import InstanceAttributes
 from service.core.render.document import finish, instances_behind, plain_object
 from service.core.render.language import ENGLISH, Language
 from service.core.render.pdf import TITLE, render_pdf
-from service.core.report import Report, ReportStatus
+from service.core.render.verification import is_verified
+from service.core.report import Report
 
 KIND = "pdf"
 ENCAPSULATED_PDF = str(EncapsulatedPDFStorage)
@@ -34,7 +35,7 @@ def render_encapsulated_pdf(
     made.AcquisitionDateTime = ""
     made.DocumentTitle = language.text(TITLE)
     made.ConceptNameCodeSequence = []
-    made.VerificationFlag = "VERIFIED" if report.status in {ReportStatus.FINAL, ReportStatus.AMENDED} else "UNVERIFIED"
+    made.VerificationFlag = "VERIFIED" if is_verified(report) else "UNVERIFIED"
     made.SourceInstanceSequence = [_source(instance) for instance in used]
     made.MIMETypeOfEncapsulatedDocument = MEDIA_TYPE
     made.EncapsulatedDocumentLength = len(document)

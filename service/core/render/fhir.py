@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from service.core import codes
 from service.core.instance import InstanceAttributes
 from service.core.render import fhir_context as around
+from service.core.render import fhir_persons as persons
 from service.core.render.fhir_observation import Surroundings, observation, observation_id
 from service.core.render.fhir_values import (
     UUID_SYSTEM,
@@ -35,7 +36,8 @@ from service.core.render.fhir_values import (
     with_references,
 )
 from service.core.render.published import NOWHERE, Form, Published
-from service.core.report import RESEARCH_USE, Report, ReportStatus
+from service.core.report import RESEARCH_USE, Report
+from service.core.review_words import remarks
 from service.errors import InputRejected, NotFound
 
 #: AI Transparency on FHIR (HL7, 1.0.0-ballot) adds to v3-ObservationValue; both codes are of its value set ProvenanceVS.
@@ -110,13 +112,15 @@ class _Resources:
     endpoint: Element | None
     software: Element
     makers: tuple[Element, ...]
+    #: Whoever made this version of another one, and whoever's word stands in it.
+    people: tuple[Element, ...] = ()
     observations: tuple[Element, ...] = ()
     report: Element
 
     @property
     def supporting(self) -> list[Element]:
         """What the others refer to, in an order in which each is made before it is needed."""
-        several = (self.patient, self.request, self.endpoint, self.software, *self.makers)
+        several = (self.patient, self.request, self.endpoint, self.software, *self.makers, *self.people)
         return [one for one in several if one is not None]
 
 
@@ -131,6 +135,7 @@ def _resources(report: Report, published: Published) -> _Resources:
         endpoint=around.endpoint(published.wado_root) if published.wado_root else None,
         software=software,
         makers=tuple(makers.values()),
+        people=persons.practitioners(report),
         report={},
     )
     surroundings = _surroundings(report, made)
@@ -154,11 +159,7 @@ def _surroundings(report: Report, made: _Resources) -> Surroundings:
 
 def _label(report: Report) -> Element:
     """Only a report that names who signed it says that a clinician stands for it."""
-    return _CLINICIAN_ASSERTED if _is_signed(report) else _AI_ASSERTED
-
-
-def _is_signed(report: Report) -> bool:
-    return report.status in {ReportStatus.FINAL, ReportStatus.AMENDED} and bool(report.signed_by)
+    return _CLINICIAN_ASSERTED if persons.is_signed(report) else _AI_ASSERTED
 
 
 def _imaging_study(report: Report, instances: Sequence[InstanceAttributes], made: _Resources) -> Element:
@@ -172,20 +173,19 @@ def _imaging_study(report: Report, instances: Sequence[InstanceAttributes], made
 
 
 def _diagnostic_report(report: Report, surroundings: Surroundings, forms: Sequence[Form]) -> Element:
-    signer = clean(report.signed_by) if _is_signed(report) else None
     return pruned(
         resourceType="DiagnosticReport",
         id=report.report_id,
         meta=surroundings.meta,
         identifier=_identifiers(report),
         basedOn=[surroundings.based_on] if surroundings.based_on else None,
-        status=report.status.value,
+        status=persons.status_of(report),
         category=[concept(hl7("v2-0074", "RUS", "Radiology Ultrasound"))],
         code=coded(codes.ULTRASOUND_REPORT),
         subject=surroundings.subject,
         effectiveDateTime=surroundings.effective,
         issued=instant(report.created_at),
-        resultsInterpreter=[{"type": "Practitioner", "display": signer}] if signer else None,
+        resultsInterpreter=persons.interpreters(report),
         result=[{"reference": f"Observation/{observation_id(report, number)}"} for number in range(1, len(report.findings) + 1)],
         imagingStudy=[surroundings.imaging_study],
         conclusion=_conclusion(report),
@@ -203,7 +203,7 @@ def _identifiers(report: Report) -> list[Element]:
 
 def _conclusion(report: Report) -> str:
     """R4's report has no notes, so what a reader must know stands around the impression."""
-    told = [f"{RESEARCH_USE}.", report.impression, *(one.text for one in report.comparisons)]
+    told = [f"{RESEARCH_USE}.", report.impression, *remarks(report), *(one.text for one in report.comparisons)]
     if report.limitations:
         told.append("Limitations:")
     return clean("\n".join((*told, *report.limitations))) or RESEARCH_USE
@@ -218,28 +218,22 @@ def _presented(form: Form) -> Element:
 
 def _provenance(report: Report, made: _Resources, study: Element) -> Element:
     """Who made the report, of what, in place of which version; who signed it, once somebody has."""
-    activity = hl7("v3-DataOperation", *(("UPDATE", "revise") if report.predecessor else ("CREATE", "create")))
     return pruned(
         resourceType="Provenance",
         id=f"{report.report_id}.provenance",
         target=[refer(one) for one in (made.report, *made.observations)],
         recorded=instant(report.created_at),
-        activity=concept(activity),
+        reason=persons.reason(report),
+        activity=concept(persons.activity(report)),
         agent=_agents(report, made),
         entity=[*_replaced(report), {"role": "source", "what": refer(study)}],
     )
 
 
 def _agents(report: Report, made: _Resources) -> list[Element]:
-    several = [_agent("assembler", "Assembler", refer(made.software))]
-    several += [_agent("performer", "Performer", refer(maker)) for maker in made.makers]
-    if _is_signed(report):
-        several.append(_agent("verifier", "Verifier", pruned(type="Practitioner", display=clean(report.signed_by))))
-    return several
-
-
-def _agent(kind: str, display: str, who: Element) -> Element:
-    return {"type": concept(hl7("provenance-participant-type", kind, display)), "who": who}
+    several = [persons.agent("assembler", "Assembler", refer(made.software))]
+    several += [persons.agent("performer", "Performer", refer(maker)) for maker in made.makers]
+    return several + persons.agents(report)
 
 
 def _replaced(report: Report) -> list[Element]:

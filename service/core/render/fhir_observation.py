@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from service.core import codes
 from service.core.findings import Code, Finding, FindingKind, FindingSite
 from service.core.identifiers import derive_uid
+from service.core.render.fhir_persons import performers, status_of
 from service.core.render.fhir_values import Element, clean, coded, coding, concept, hl7, instant, pruned, quantity
 from service.core.report import RESEARCH_USE, Report
 from service.core.wording import label, site_text
@@ -43,12 +44,13 @@ def observation(report: Report, number: int, surroundings: Surroundings, device:
         meta=surroundings.meta,
         identifier=[{"system": FINDING_SYSTEM, "value": finding.finding_id}],
         basedOn=[surroundings.based_on] if surroundings.based_on else None,
-        status=report.status.value,
+        status=status_of(report, finding),
         category=[concept(hl7("observation-category", "imaging", "Imaging"))],
         code=_code(finding),
         subject=surroundings.subject,
         effectiveDateTime=surroundings.effective,
         issued=instant(report.created_at),
+        performer=performers(finding),
         **_value(finding),
         note=[{"text": text} for text in _notes(finding)],
         bodySite=_body_site(finding.site),
@@ -77,6 +79,8 @@ def _value(finding: Finding) -> Element:
         return {"valueQuantity": quantity(finding.value, finding.unit)}
     if isinstance(finding.value, float):
         return {"dataAbsentReason": concept(hl7("data-absent-reason", "not-a-number", "Not a Number (NaN)"))}
+    if finding.is_rejected:
+        return {"dataAbsentReason": concept(hl7("data-absent-reason", "error", "Error"))}
     if finding.kind is FindingKind.NOT_MEASURED:
         return {"dataAbsentReason": concept(hl7("data-absent-reason", "not-performed", "Not Performed"))}
     text = clean(finding.value) or clean(finding.text)
@@ -91,7 +95,7 @@ def _notes(finding: Finding) -> Iterator[str]:
         yield f"Flags: {', '.join(finding.flags)}"
     frames = ", ".join(map(str, finding.evidence.frames))
     yield f"Read from instance {finding.evidence.sop_instance_uid}" + (f", frames {frames}" if frames else "")
-    if finding.amended_by:
+    if finding.amended_by and finding.amended is None:
         yield f"Amended by {clean(finding.amended_by)}"
 
 

@@ -13,9 +13,10 @@ from decimal import Decimal
 from service.core import codes
 from service.core.findings import Code, Finding, FindingKind
 from service.core.report import RESEARCH_USE, Report, ReportStatus
+from service.core.review_words import remarks
 from service.core.wording import label, quantity_range, site_text
 
-#: Table 0123 and, for OBX-11, table 0085 have the same letters for these.
+#: Table 0123, and, but for what was withdrawn, table 0085 for OBX-11.
 _STATUS = {
     ReportStatus.PRELIMINARY: "P",
     ReportStatus.FINAL: "F",
@@ -24,6 +25,8 @@ _STATUS = {
 }
 #: "Results cannot be obtained for this observation" (table 0085).
 _NOT_OBTAINED = "X"
+#: "Post original as wrong", and the null value that deletes what a receiver holds (chapter 2.5.3).
+_WRONG, _NULL = "W", '""'
 #: Chapter 2.7.1; a line break is chapter 2.7.6's, for formatted text.
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
@@ -57,13 +60,15 @@ def _segments(report: Report) -> Iterator[str]:
             22: _made_at(report),
             24: "RAD",
             25: _STATUS[report.status],
+            **_interpreter(report),
         },
     )
-    yield from _notes(RESEARCH_USE, report.impression, *report.limitations)
+    yield from _notes(RESEARCH_USE, report.impression, *remarks(report), *report.limitations)
     said = [finding for finding in report.findings if _is_said(finding)]
     for number, finding in enumerate(said, start=1):
         yield _observation(report, finding, number)
-        yield from _notes(*_remarks(finding))
+        if report.status is not ReportStatus.CANCELLED:
+            yield from _notes(*_remarks(finding))
 
 
 def _header(report: Report) -> str:
@@ -100,15 +105,20 @@ def _observation(report: Report, finding: Finding, number: int) -> str:
     known = finding.code or codes.FINDING_CODES.get(finding.name)
     what = _coded(known) if known is not None else f"{_text(finding.name)}^{_text(label(finding.name))}^L"
     fields = {1: str(number), 3: what, 4: str(number), 11: _NOT_OBTAINED, 14: _observed_at(report), 17: _method(finding)}
-    if isinstance(finding.value, float):
+    if finding.amended is not None:
+        fields[16] = f"{_text(finding.amended.user_id)}^{_text(finding.amended.by)}"
+    if finding.is_rejected or (report.status is ReportStatus.CANCELLED and isinstance(finding.value, float)):
+        fields |= {2: "NM", 5: _NULL, 6: _unit(finding.unit), 11: _WRONG}
+    elif isinstance(finding.value, float):
         fields |= {2: "NM", 5: _number(finding.value), 6: _unit(finding.unit), 11: _STATUS[report.status]}
     return _segment("OBX", fields)
 
 
 def _is_said(finding: Finding) -> bool:
-    """A number, or that there is none."""
+    """A number, or that there is none, or that there was one and a person has rejected it: others keep their OBX-4."""
+    value = finding.amended.original.value if finding.amended is not None else finding.value
     return finding.kind is FindingKind.NOT_MEASURED or (
-        finding.kind in (FindingKind.MEASUREMENT, FindingKind.CLASSIFICATION) and isinstance(finding.value, float)
+        finding.kind in (FindingKind.MEASUREMENT, FindingKind.CLASSIFICATION) and isinstance(value, float)
     )
 
 
@@ -129,6 +139,14 @@ def _remarks(finding: Finding) -> Iterator[str]:
 def _notes(*texts: str) -> Iterator[str]:
     for number, text in enumerate(filter(None, texts), start=1):
         yield _segment("NTE", {1: str(number), 3: _formatted(text)})
+
+
+def _interpreter(report: Report) -> dict[int, str]:
+    """OBR-32, NDL: the account's name, and the person's as it is read, for its parts are not known."""
+    if not report.is_signed or not report.signed_by:
+        return {}
+    user_id = report.act.user_id if report.act is not None else ""
+    return {32: f"{_text(user_id)}&{_text(report.signed_by)}"}
 
 
 def _method(finding: Finding) -> str:

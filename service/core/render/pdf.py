@@ -22,7 +22,6 @@ from service.core.report import Report, ReportStatus
 _TEMPLATES = files("service.core.render") / "templates"
 #: The first is in the wheel of Typst, the others where the machine has them: for names in scripts that the first lacks.
 _FONTS = ("Libertinus Serif", "Noto Serif", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "DejaVu Serif")
-_SIGNED = frozenset({ReportStatus.FINAL, ReportStatus.AMENDED})
 TITLE = "Musculoskeletal ultrasound report"
 
 Say = Callable[[str], str]
@@ -81,7 +80,10 @@ def _shown(view: ReportView) -> dict[str, Any]:
         "fonts": [font for font in _FONTS if font in _fonts().families()],
         "banner": view.banner,
         "status": view.status,
-        "is-signed": report.status in _SIGNED,
+        "is-signed": report.is_signed,
+        "is-withdrawn": report.status is ReportStatus.CANCELLED,
+        "notice": view.notice,
+        "remarks": view.remarks,
         "running": ", ".join(value for _, value in view.identity[:2]) + f". {say(named)}",
         "page": say("Page {page} of {pages}"),
         "words": _words(view),
@@ -138,11 +140,12 @@ def _head(cine: CineView) -> list[str]:
     ]
 
 
-def _cells(row: Row, cine: CineView) -> list[str]:
+def _cells(row: Row, cine: CineView) -> list[object]:
+    """Texts, but for the value, which has beside it what the software had said."""
     unit = row.unit if row.unit in {"", "°"} else f"\N{NO-BREAK SPACE}{row.unit}"
     return [
         row.name,
-        row.value + unit,
+        {"original": row.original, "value": row.value + unit},
         row.spread,
         *([row.interval] if cine.has_interval else []),
         *([row.reference] if cine.has_reference else []),

@@ -2,10 +2,11 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from service.core.amendment import as_said
 from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
 from service.core.findings import Contraction, Finding, ModelUsed
 from service.core.measure.wrist_findings import PLANE_NAME
@@ -15,6 +16,7 @@ from service.core.render.language import ENGLISH, Language
 from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.plot import plot_series
 from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
+from service.core.review_words import moment, remarks, status_words
 from service.core.wording import (
     date,
     frames_measured,
@@ -28,12 +30,6 @@ from service.core.wording import (
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
 _PLOTTED: Mapping[str, tuple[str, ...]] = {"muscle_architecture": ("thickness", "pennation_angle")}
-_STATUS = {
-    ReportStatus.PRELIMINARY: "Preliminary: automated draft, not verified by a person",
-    ReportStatus.FINAL: "Final: signed",
-    ReportStatus.AMENDED: "Amended",
-    ReportStatus.CANCELLED: "Cancelled",
-}
 #: Flags that another column of the table says already.
 _SAID_BY_A_COLUMN = frozenset({"some_frames_not_measured"})
 _SEX = {"F": "Female", "M": "Male", "O": "Other"}
@@ -49,8 +45,12 @@ class ReportView:
     #: Name and value of what tells whose report this is.
     identity: Sequence[tuple[str, str]]
     status: str
+    #: Of a withdrawn report: that nothing in it is to be used. Of a signed one: that a draft waits beside it.
+    notice: str
     banner: str
     impression: Sequence[str]
+    #: What a person wrote beside it.
+    remarks: Sequence[str]
     cines: Sequence["CineView"]
     #: What several cines say together.
     together: Sequence[str]
@@ -72,24 +72,34 @@ def view_of(report: Report, pictures: Mapping[str, bytes], language: Language = 
     `pictures` are PNGs of annotated frames by SOP Instance UID; a cine without one is shown without.
     """
     cines = [_cine(report, cine, pictures.get(cine.sop_instance_uid), language) for cine in analysed_cines(report.findings)]
+    is_withdrawn = report.status is ReportStatus.CANCELLED
+    cines = [_struck(cine) for cine in cines] if is_withdrawn else cines
     return ReportView(
         report=report,
         language=language,
         identity=_identity(report.study),
-        status=_STATUS[report.status],
+        status=status_words(report),
+        notice=_notice(report),
         banner=RESEARCH_USE,
         impression=report.impression.splitlines(),
+        remarks=remarks(report),
         cines=cines,
-        together=[finding.text for finding in of_all_cines(report.findings)],
-        examinations=_examinations(report, cines),
+        together=[] if is_withdrawn else [finding.text for finding in of_all_cines(report.findings)],
+        examinations=[] if is_withdrawn else _examinations(report, cines),
         several=len({cine.number for cine in cines}) > 1,
         comparisons=comparison_views(report.comparisons),
         limitations=report.limitations,
-        created_at=f"{report.created_at:%Y-%m-%d %H:%M %Z}".strip(),
+        created_at=moment(report.created_at),
         calibrations=_calibrations(report),
         analyses=list(dict.fromkeys(f"{finding.analysis.name} {finding.analysis.version}" for finding in report.findings)),
         models=[(_model_text(model), model.sha256) for model in report.provenance.models],
     )
+
+
+def _notice(report: Report) -> str:
+    if report.status is ReportStatus.CANCELLED:
+        return "WITHDRAWN: nothing in this report is to be used"
+    return "A newer draft waits for a signature beside this version" if report.draft else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +108,8 @@ class Row:
 
     name: str
     value: str
+    #: What the software had said, where a person has amended it.
+    original: str
     unit: str
     spread: str
     interval: str
@@ -130,7 +142,7 @@ class CineView:
 
 
 def _cine(report: Report, cine: AnalysedCine, picture: bytes | None, language: Language) -> CineView:
-    rows = tuple(_row(finding) for finding in cine.findings if is_row(finding))
+    rows = tuple(_row(finding) for finding in cine.findings if is_row(finding) or _was_row(finding))
     site = next(filter(None, (site_text(finding.site) for finding in cine.findings)), "")
     return CineView(
         number=cine.number,
@@ -151,11 +163,25 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None, language: L
     )
 
 
+def _struck(cine: CineView) -> CineView:
+    """Of a withdrawn report: the rows, which are struck through, and nothing that still persuades."""
+    return replace(cine, picture=None, caption="", legend=(), plot=None, plot_key="", statements=())
+
+
 def _statements(report: Report, cine: AnalysedCine) -> tuple[str, ...]:
     """What is no row, or more than a row says, and does not stand among the limitations."""
     said = "\n".join(report.limitations)
-    told = (finding for finding in _told(cine) if not is_row(finding) or says_more_than_its_value(finding))
+    told = (finding for finding in _told(cine) if _says_more_than_its_row(finding))
     return tuple(finding.text for finding in told if finding.text not in said)
+
+
+def _says_more_than_its_row(finding: Finding) -> bool:
+    return not is_row(finding) or says_more_than_its_value(finding) or finding.amended is not None
+
+
+def _was_row(finding: Finding) -> bool:
+    """Whether a row stood here before a person rejected it."""
+    return finding.is_rejected and is_row(as_said(finding))
 
 
 def _all_told(cine: AnalysedCine) -> tuple[str, ...]:
@@ -211,11 +237,11 @@ def _plane_row(tick: Tick, numbers: Mapping[str, int], *, several: bool) -> Plan
 
 def _row(finding: Finding) -> Row:
     interval, measured = finding.interval, frames_measured(finding)
-    value = number(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
     return Row(
         name=label(finding.name),
-        value=value,
-        unit=symbol(finding.unit).strip(),
+        value="rejected" if finding.is_rejected else _value(finding),
+        original="" if finding.amended is None else _value(as_said(finding)),
+        unit="" if finding.is_rejected else symbol(finding.unit).strip(),
         spread=_span(*finding.range, finding.unit) if finding.range else "",
         interval=f"{_span(interval.low, interval.high, finding.unit)} ({interval.level:.0%})" if interval else "",
         reference=finding.reference_range or "",
@@ -223,6 +249,10 @@ def _row(finding: Finding) -> Row:
         shown_by=", ".join(str(frame) for frame in finding.evidence.frames[:3]),
         flags=tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_BY_A_COLUMN),
     )
+
+
+def _value(finding: Finding) -> str:
+    return number(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
 
 
 def _span(low: float, high: float, unit: str | None) -> str:
@@ -260,7 +290,7 @@ def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
 
 
 def _plotted(cine: AnalysedCine) -> list[Finding]:
-    with_series = [finding for finding in cine.findings if finding.series is not None]
+    with_series = [finding for finding in cine.findings if finding.series is not None and not finding.is_rejected]
     wanted = _PLOTTED.get(cine.analysis_name)
     if wanted is None:
         return with_series[:2]

@@ -19,7 +19,9 @@ from service.core.render.document import (
     series_uid,
 )
 from service.core.render.sr_content import image_library, measurement_groups, text_item
-from service.core.report import RESEARCH_USE, Report, ReportStatus, object_uid
+from service.core.render.verification import is_verified, person_context, verify
+from service.core.report import RESEARCH_USE, Report, object_uid
+from service.core.review_words import remarks
 from service.errors import InputRejected
 
 COMPREHENSIVE_3D_SR = str(Comprehensive3DSRStorage)
@@ -46,18 +48,21 @@ def render_sr(report: Report, instances: Sequence[InstanceAttributes], *, sop_cl
         content=_content(report, used)[0],
         device_serial_number=(report.provenance.configuration_sha256 or "none")[:16],
         is_complete=True,
-        is_final=report.status in {ReportStatus.FINAL, ReportStatus.AMENDED},
+        is_final=is_verified(report),
         performed_procedure_codes=[coded(codes.DIAGNOSTIC_ULTRASONOGRAPHY)],
         previous_versions=_predecessors(report, sop_class_uid, kind),
         **document_head(report, kind, series_number=series_number, title="report"),
     )
+    verify(document, report)
     document.CodingSchemeIdentificationSequence = [private_scheme()]
     return complete(document, report, used)
 
 
 def _content(report: Report, instances: Sequence[InstanceAttributes]) -> hd.MeasurementReport:
     content = hd.MeasurementReport(
-        observation_context=hd.ObservationContext(observer_device_context=device_observer(report)),
+        observation_context=hd.ObservationContext(
+            observer_person_context=person_context(report), observer_device_context=device_observer(report)
+        ),
         procedure_reported=coded(codes.DIAGNOSTIC_ULTRASONOGRAPHY),
         imaging_measurements=measurement_groups(report, instances),
     )
@@ -65,6 +70,7 @@ def _content(report: Report, instances: Sequence[InstanceAttributes]) -> hd.Meas
     statements = [
         text_item(codes.COMMENT, RESEARCH_USE),
         text_item(codes.IMPRESSION, report.impression),
+        *(text_item(codes.COMMENT, remark) for remark in remarks(report)),
         *(text_item(codes.COMMENT, limitation) for limitation in report.limitations),
     ]
     measurements = root.pop()
@@ -87,7 +93,8 @@ def _predecessors(report: Report, sop_class_uid: str, kind: str) -> list[Dataset
         return None
     previous = Dataset()
     previous.SOPClassUID = sop_class_uid
-    previous.SOPInstanceUID = object_uid(report.predecessor, report.version - 1, kind)
+    version = report.predecessor_version or report.version - 1
+    previous.SOPInstanceUID = object_uid(report.predecessor, version, kind)
     previous.SeriesInstanceUID = series_uid(report.predecessor, kind)
     previous.StudyInstanceUID = report.study.study_instance_uid
     return [previous]

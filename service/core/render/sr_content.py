@@ -22,7 +22,8 @@ from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
 from service.core.render.document import coded
 from service.core.render.scoord import Points, inside_image, outline, whole_frame
-from service.core.report import Report
+from service.core.render.verification import observed_by
+from service.core.report import Report, ReportStatus
 from service.core.wording import label, model_trace
 
 Outline = tuple[tuple[float, float], ...]
@@ -67,13 +68,15 @@ def _container(name: hd.CodedConcept, items: Sequence[hd.ContentItem]) -> hd.Con
 
 def measurement_groups(report: Report, instances: Sequence[InstanceAttributes]) -> list[Group]:
     """All groups of the report, cine by cine; a report without findings gets one group that says so. `instances`: not empty."""
+    if report.status is ReportStatus.CANCELLED:
+        return [_empty_group(report, instances[0], codes.COMMENT)]
     known = {instance.sop_instance_uid: instance for instance in instances}
     groups: list[Group] = [_together_group(report, finding, known) for finding in of_all_cines(report.findings)]
     for cine in analysed_cines(report.findings):
         instance = known[cine.sop_instance_uid]
         groups.append(_cine_group(report, cine, instance))
         groups.extend(_line_groups(report, cine, instance))
-    return groups or [_empty_group(report, instances[0])]
+    return groups or [_empty_group(report, instances[0], codes.NOT_MEASURED)]
 
 
 def _cine_group(report: Report, cine: AnalysedCine, instance: InstanceAttributes) -> Group:
@@ -158,17 +161,26 @@ def _measurements(finding: Finding) -> list[hd.Measurement]:
 
 def _measurement(finding: Finding, derivation: Code | None, value: float) -> hd.Measurement:
     unit = finding.unit or "1"
-    return hd.Measurement(
+    measurement = hd.Measurement(
         name=coded(codes.concept_of(finding)),
         value=value,
         unit=coded(codes.UNITS.get(unit) or Code(scheme="UCUM", value=unit, meaning=unit)),
         derivation=coded(derivation) if derivation else None,
     )
+    if finding.amended is not None:
+        content = measurement[0].get("ContentSequence") or []
+        measurement[0].ContentSequence = hd.ContentSequence([*content, *observed_by(finding.amended)])
+    return measurement
 
 
 def _statements(cine: AnalysedCine) -> list[hd.TextContentItem]:
-    """What is no number: reasons why something was not measured, classes, quality."""
-    return [text_item(codes.concept_of(finding), finding.text) for finding in cine.findings if not is_measured(finding)]
+    """What is no number: reasons why something was not measured, classes, quality, and what a person made of the others."""
+    return [_statement(finding) for finding in cine.findings if finding.amended is not None or not is_measured(finding)]
+
+
+def _statement(finding: Finding) -> hd.TextContentItem:
+    """Under its own concept, unless that is one that readers expect a number of."""
+    return text_item(codes.concept_of(finding) if finding.amended is None else codes.COMMENT, finding.text)
 
 
 def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.ImageRegion | None:
@@ -186,7 +198,8 @@ def _measured_region(cine: AnalysedCine, instance: InstanceAttributes) -> hd.Ima
 def _lines(cine: AnalysedCine) -> list[Polyline]:
     """Every outline, and of open lines one a frame and label: of several fascicles the longest stands for the rest."""
     chosen: dict[tuple[int, str, Outline | None], Polyline] = {}
-    for line in (line for finding in cine.findings for line in finding.evidence.lines):
+    standing = (finding for finding in cine.findings if not finding.is_rejected)
+    for line in (line for finding in standing for line in finding.evidence.lines):
         key = (line.frame, line.label, line.points if line.points[0] == line.points[-1] else None)
         if key not in chosen or _extent(line) > _extent(chosen[key]):
             chosen[key] = line
@@ -254,12 +267,12 @@ def _clipped(line: Polyline, instance: InstanceAttributes) -> Points | None:
     return inside_image(np.array(line.points, dtype=np.float64), columns=instance.columns, rows=instance.rows)
 
 
-def _empty_group(report: Report, instance: InstanceAttributes) -> hd.MeasurementsAndQualitativeEvaluations:
-    """A group that only says that nothing was measured."""
+def _empty_group(report: Report, instance: InstanceAttributes, concept: Code) -> hd.MeasurementsAndQualitativeEvaluations:
+    """A group that only says that nothing was measured, or that nothing holds any more."""
     uid = derive_uid("tracking", report.study.study_instance_uid, "none")
     group = hd.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.TrackingIdentifier(uid=uid, identifier="No analysis"),
         source_images=[_source_image(instance, [1])],
     )
-    group[0].ContentSequence.append(text_item(codes.NOT_MEASURED, report.impression))
+    group[0].ContentSequence.append(text_item(concept, report.impression))
     return group

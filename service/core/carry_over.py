@@ -1,0 +1,72 @@
+"""What persons had amended, carried over to new findings of the same study; what no longer fits is told, never lost silently."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from service.core.amendment import as_said, reapplied
+from service.core.findings import Finding, FindingKind
+from service.core.recompose import with_words_of
+from service.core.report import Report, ReportStatus
+from service.core.wording import label, quantity
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOver:
+    """New findings with the amendments of earlier ones; `dropped` has a sentence for each that could not be made again."""
+
+    findings: tuple[Finding, ...]
+    dropped: tuple[str, ...] = ()
+
+
+def carry_over(previous: Report | None, findings: Sequence[Finding]) -> CarriedOver:
+    """Amend those of `findings` that a person had amended in `previous`; a withdrawn report hands nothing on.
+
+    A finding is the same when analysis, name, instance, frames, unit and scale are, and of a class what the software said. Its
+    number may be another one: the person's word stands, beside what the software says now.
+    """
+    if previous is None or previous.status is ReportStatus.CANCELLED:
+        return CarriedOver(tuple(findings))
+    amended = [finding for finding in previous.findings if finding.amended is not None]
+    places: dict[Hashable, list[int]] = {}
+    for index, finding in enumerate(findings):
+        places.setdefault(_sameness(finding), []).append(index)
+    made, dropped = list(findings), []
+    for finding in amended:
+        match places.get(_sameness(finding), ()):
+            case [index] if _is_fit(findings[index]):
+                made[index] = reapplied(finding, findings[index])
+            case _:
+                dropped.append(_dropped(finding))
+    return CarriedOver(tuple(made), tuple(dropped))
+
+
+def with_words(previous: Report | None, report: Report) -> Report:
+    """`report` with the impression and the comment that persons wrote into `previous`; a withdrawn one hands nothing on."""
+    if previous is None or previous.status is ReportStatus.CANCELLED:
+        return report
+    return with_words_of(previous, report)
+
+
+def _sameness(finding: Finding) -> Hashable:
+    evidence = finding.evidence
+    of_one_plane = as_said(finding).value if finding.kind is FindingKind.CLASSIFICATION else None
+    where = (evidence.sop_instance_uid, evidence.frames, evidence.region_index, evidence.calibration)
+    return (finding.analysis.name, finding.name, finding.kind, of_one_plane, finding.unit, where)
+
+
+def _is_fit(finding: Finding) -> bool:
+    return finding.kind is not FindingKind.NOT_MEASURED
+
+
+def _dropped(finding: Finding) -> str:
+    amendment = finding.amended
+    assert amendment is not None  # noqa: S101 - only amended findings come here
+    if amendment.is_rejected:
+        what = f"{label(finding.name)} had been rejected"
+    else:
+        value = quantity(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
+        what = f"{label(finding.name)} had been set to {value}"
+    return (
+        f"{what} by {amendment.by} ({amendment.why.rstrip('.')}); this was not carried over, for the finding is not there"
+        " any more or rests on other frames or another scale."
+    )

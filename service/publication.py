@@ -1,0 +1,130 @@
+"""What becomes of a version of a report once it is made: its objects, and whether they go out.
+
+A draft goes out as long as nobody has signed; once a version is signed, a later draft waits for its own signature.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from service.core.amendment import as_said
+from service.core.cine import Cine
+from service.core.instance import LIVE_MANUFACTURER
+from service.core.render.drawn_frame import drew_something
+from service.core.report import Report, ReportStatus, is_about_the_same
+from service.dispatch import Dispatch
+from service.ports import RenderedObject, StoredAnalysis, StoredInstance, StudyState, UnitOfWork
+
+#: Renders one kind of object from a report, the instances that it rests on and what was made of them.
+Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]], Sequence[RenderedObject]]
+#: Draws what a report says of one analysis of one cine into a capture of that kind.
+Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], RenderedObject]
+#: Kinds of captures begin so: `sc.1`.
+CAPTURE = "sc"
+#: What is made of a withdrawn report: documents that say so, and no picture of what it had said.
+_SAYS_SO = frozenset({"sr", "comprehensive_sr", "pdf", "oru", "notice"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """Renders versions, and opens their deliveries."""
+
+    dispatch: Dispatch
+    renderers: Mapping[str, Renderer]
+    #: None where no destination wants captures.
+    capture: Capture | None = None
+
+    def publish(
+        self,
+        unit: UnitOfWork,
+        report: Report,
+        instances: Sequence[StoredInstance],
+        analyses: Sequence[StoredAnalysis],
+        *,
+        held: bool,
+    ) -> None:
+        """Keep the objects of a version that was saved, and send them unless it is a draft beside a signed one."""
+        if (reason := _refers_nowhere(instances)) is not None:
+            self.dispatch.withhold(unit, report, reason)
+            return
+        renderers = [render for kind, render in self.renderers.items() if self._is_made(kind, report)]
+        rendered = [made for render in renderers for made in render(report, instances, analyses)]
+        for made in rendered:
+            unit.reports.save_rendered(made)
+        if not is_official(unit, report):
+            self.dispatch.withhold(unit, report, "it is a draft beside a signed version")
+            return
+        self.dispatch.decide(unit, report, instances, analyses)
+        self.open_deliveries(unit, report, [made.kind for made in rendered], held=held)
+        self._ask_for_captures(unit, report, analyses)
+
+    def open_deliveries(self, unit: UnitOfWork, report: Report, kinds: Sequence[str], *, held: bool) -> None:
+        """A row and a job for each object that a destination is to have, by what was decided for the report."""
+        for decision in self.dispatch.decisions(unit, report):
+            for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in decision.kinds):
+                unit.outbox.open(report.report_id, decision.destination, kind, state="held" if held else "pending")
+                if not held:
+                    unit.jobs.deliver_report(report.report_id, decision.destination, kind)
+
+    def wants_capture(self, unit: UnitOfWork, report: Report, analysis: StoredAnalysis, kind: str) -> bool:
+        """Not one that is there, nor of a report that is not the official one, or whose analysis was asked for anew since."""
+        study = unit.studies.lock(report.study.study_instance_uid)
+        found = obstacle(unit, report, study)
+        is_superseded = found is not None and found[0] == "superseded"
+        is_current = analysis.state != "queued" and is_as_reported(analysis, report)
+        return is_current and not is_superseded and not unit.reports.is_rendered(report.report_id, kind)
+
+    def _is_made(self, kind: str, report: Report) -> bool:
+        return report.status is not ReportStatus.CANCELLED or kind in _SAYS_SO
+
+    def _ask_for_captures(self, unit: UnitOfWork, report: Report, analyses: Sequence[StoredAnalysis]) -> None:
+        """One for each analysis that drew something, of one cine each; they need pixels, and so a step of their own."""
+        if self.capture is None or report.status is ReportStatus.CANCELLED:
+            return
+        if not any(CAPTURE in decision.kinds for decision in self.dispatch.decisions(unit, report)):
+            return
+        drawn = [analysis for analysis in analyses if drew_something(analysis.masks, analysis.findings)]
+        for number, one in enumerate(drawn, start=1):
+            unit.jobs.capture_cine(report.report_id, one.instance_id, one.analysis_name, f"{CAPTURE}.{number}")
+
+
+def _refers_nowhere(instances: Sequence[StoredInstance]) -> str | None:
+    """Why what is made of a report would lead nowhere, as a clause."""
+    if not instances:
+        return "all instances were moved to another study, and there is nothing left that an object could refer to"
+    if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
+        return "nobody else has the pictures that live guidance keeps, and what refers to them would lead nowhere"
+    return None
+
+
+def obstacle(unit: UnitOfWork, report: Report, study: StudyState) -> tuple[str, str] | None:
+    """Why a report must not be sent now, as a state and a sentence: it may have waited long for its destination."""
+    official = unit.reports.official(study.study_instance_uid)
+    if official is not None and official.report_id != report.report_id:
+        if official.version > report.version:
+            return "superseded", f"Version {official.version} has taken its place."
+        return "superseded", f"It is a draft beside the signed version {official.version}, and goes once it is signed itself."
+    if report.status is ReportStatus.CANCELLED:
+        return None  # whoever has the withdrawn report must hear of it, under the identity that it had
+    if not is_about_the_same(report.study, unit.studies.header(study.study_instance_uid)):
+        return "superseded", "The patient or the order of its study was changed after it was made."
+    if study.identity_hold:
+        return "held", "The identity of its study was changed; a person has to acknowledge that."
+    return None
+
+
+def is_official(unit: UnitOfWork, report: Report) -> bool:
+    """Whether a saved version is the one that receivers are to have."""
+    official = unit.reports.official(report.study.study_instance_uid)
+    return official is None or official.report_id == report.report_id
+
+
+def is_as_reported(analysis: StoredAnalysis, report: Report) -> bool:
+    """Whether an analysis says now what the report has of it, amended or not."""
+    said = [as_said(finding) for finding in report.findings]
+    return all(finding in said for finding in analysis.findings)
+
+
+def as_shown(analysis: StoredAnalysis, report: Report, pictures: Mapping[str, bytes]) -> StoredAnalysis:
+    """An analysis with the picture that the report shows, and without masks that it does not rest on."""
+    masks = analysis.masks if is_as_reported(analysis, report) else None
+    return replace(analysis, picture=pictures.get(analysis.sop_instance_uid), masks=masks)
