@@ -86,6 +86,9 @@ class Commitments:
         if unit.outbox.lock(report_id, destination, kind).state != AWAITING:
             return False
         asked = unit.commitments.of_delivery(report_id, destination, kind)
+        if any(one.state == "committed" for one in asked):
+            unit.outbox.set_aside(report_id, destination, kind, state="delivered", reason=None)
+            return True
         is_missing = bool(asked) and asked[-1].state == "failed"
         state = AWAITING if not final else "failed" if is_missing or self._is_required(destination) else "delivered"
         unit.outbox.set_aside(report_id, destination, kind, state=state, reason=reason)

@@ -196,7 +196,7 @@ class JobQueue(Protocol):
         """Send one rendered object to one destination, or look where its commitment stands."""
 
     def hasten_delivery(self, report_id: str, destination: str, kind: str) -> None:
-        """The same now, be it the job that waits for later."""
+        """Look at a delivery now, by the job that waits for later if there is one; one that is running will look by itself."""
 
     def report_commitment(self, request_id: int) -> None:
         """Tell a peer what we hold of what it asked for."""

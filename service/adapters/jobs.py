@@ -41,6 +41,9 @@ _HASTEN_ONE = text("""
     UPDATE procrastinate_jobs SET scheduled_at = now()
     WHERE status = 'todo' AND queueing_lock = :lock AND scheduled_at > now()
 """)
+_IS_AT_WORK = text(
+    "SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status IN ('todo', 'doing', 'aborting'))"
+)
 
 
 def delivery_lock(report_id: str, destination: str, kind: str) -> str:
@@ -106,9 +109,11 @@ class PostgresJobQueue:
         )
 
     def hasten_delivery(self, report_id: str, destination: str, kind: str) -> None:
-        """The same now, be it the job that waits for later."""
-        self._session.execute(_HASTEN_ONE, {"lock": delivery_lock(report_id, destination, kind)})
-        self.deliver_report(report_id, destination, kind)
+        """The job that waits for later is due now; a new one is made when there is none, and none is running."""
+        lock = {"lock": delivery_lock(report_id, destination, kind)}
+        self._session.execute(_HASTEN_ONE, lock)
+        if not self._session.execute(_IS_AT_WORK, lock).scalar_one():
+            self.deliver_report(report_id, destination, kind)
 
     def report_commitment(self, request_id: int) -> None:
         """Tell a peer what we hold of what it asked for."""
