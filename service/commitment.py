@@ -185,7 +185,11 @@ class Commitments:
             began_at = unit.now()
         refusal = None
         try:
-            target.ask(request, answered=partial(self.answer, ae_title=target.terms.ae_title))
+            target.ask(
+                request,
+                answered=partial(self.answer, ae_title=target.terms.ae_title),
+                is_answered=partial(self._is_answered, asked.transaction_uid),
+            )
         except Unavailable as error:
             with self.units() as unit:
                 unit.circuits.failed(asked.destination, str(error), began_at=began_at)
@@ -200,6 +204,11 @@ class Commitments:
             if unit.circuits.answered(asked.destination):
                 unit.jobs.hasten_deliveries(asked.destination)
         return refusal is None
+
+    def _is_answered(self, transaction_uid: str) -> bool:
+        with self.units() as unit:
+            asked = unit.commitments.find(transaction_uid)
+        return asked is None or asked.state in ("committed", "failed")
 
     def _end_refused(self, unit: UnitOfWork, target: CommittingDestination, asked: AskedCommitment, why: str) -> None:
         delivery = asked.report_id, asked.destination, asked.kind

@@ -76,10 +76,13 @@ class CommittingDestination(Protocol):
     def terms(self) -> CommitmentTerms:
         """As configured."""
 
-    def ask(self, request: CommitmentRequest, *, answered: Callable[[CommitmentResult], None]) -> None:
+    def ask(
+        self, request: CommitmentRequest, *, answered: Callable[[CommitmentResult], None], is_answered: Callable[[], bool]
+    ) -> None:
         """N-ACTION; returns when it was taken, after waiting a little for reports on the same association.
 
         Each report is handed to `answered` before it is acknowledged; it raises NotFound for a transaction that is not ours.
+        `is_answered` tells whether the report came by another way meanwhile.
         Raises Unavailable (retry) or InputRejected (the peer refuses for good).
         """
 

@@ -76,7 +76,7 @@ class CommitmentSettings(Section):
     #: Without it what is stored counts as delivered even where the peer takes no request, or never reports.
     required: bool = True
     #: How long to wait on the association of the request; a later report comes to our listener.
-    wait_seconds: Annotated[float, Field(ge=0, le=60)] = 10.0
+    wait_seconds: Annotated[float, Field(ge=0, le=60)] = 3.0
     #: Without a report until then, it is asked again.
     deadline_seconds: Seconds = 3600.0
     #: So often is it asked for one object, and the object sent again where the peer does not hold it.

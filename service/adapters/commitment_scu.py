@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -37,8 +38,8 @@ _CONTEXTS: tuple[Context, ...] = (
 )
 #: What will not change by asking again: no such instance, argument, class, action or event, mistyped or not authorised.
 _REFUSALS = frozenset({0x0112, 0x0113, 0x0114, 0x0115, 0x0117, 0x0118, 0x0119, 0x0122, 0x0123, 0x0124, 0x0211, 0x0212})
-#: An association that ended is seen within this time.
-_LOOK_SECONDS = 0.1
+#: An association that ended, and a report that came by another way, are seen within this time.
+_LOOK_SECONDS = 0.25
 
 
 class CommitmentScu:
@@ -59,7 +60,9 @@ class CommitmentScu:
         """As configured."""
         return self._terms
 
-    def ask(self, request: CommitmentRequest, *, answered: Callable[[CommitmentResult], None]) -> None:
+    def ask(
+        self, request: CommitmentRequest, *, answered: Callable[[CommitmentResult], None], is_answered: Callable[[], bool]
+    ) -> None:
         """N-ACTION, then a while for reports on the same association. Raises Unavailable, InputRejected."""
         reports = _Reports(answered, request.transaction_uid)
         with _commitment_association(self._peer, handlers=[(evt.EVT_N_EVENT_REPORT, reports.take)]) as association:
@@ -70,7 +73,7 @@ class CommitmentScu:
                 ),
             )
             _judge(status, "the request for Storage Commitment")
-            reports.wait(association, self._wait_seconds)
+            reports.wait(association, self._wait_seconds, is_answered)
 
 
 class CommitmentPeer:
@@ -145,11 +148,11 @@ class _Reports:
             self._is_there.set()
         return CommitmentStatus.SUCCESS, None
 
-    def wait(self, association: Association, seconds: float) -> None:
-        """Until the report is there, the association has ended or the time is over."""
-        looks = int(seconds / _LOOK_SECONDS)
-        for _ in range(looks):
-            if self._is_there.wait(_LOOK_SECONDS) or not association.is_established:
+    def wait(self, association: Association, seconds: float, is_answered: Callable[[], bool]) -> None:
+        """Until the report is there, be it by another way, the association has ended or the time is over."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            if self._is_there.wait(min(left, _LOOK_SECONDS)) or not association.is_established or is_answered():
                 return
 
 

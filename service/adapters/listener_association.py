@@ -72,11 +72,8 @@ class AssociationSession:
         self._message: _Message | None = None
         self._association_id: int | None = None
         self._admitted = False
-        self._commitment = None
-        if services.commitments is not None:
-            self._commitment = CommitmentDialogue(
-                hooks=services.commitments, gate=services.gate, ledger=self._ledger, send=self._send
-            )
+        hooks, send = services.commitments, self._send
+        self._commitment = CommitmentDialogue(hooks, gate=services.gate, ledger=self._ledger, send=send) if hooks else None
 
     def run(self, associated: Callable[[], None]) -> None:
         """The whole life of the association; `associated` is called when the association request is there."""

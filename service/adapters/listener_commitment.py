@@ -58,7 +58,7 @@ class CommitmentReception:
 class CommitmentDialogue:
     """Answers the messages of one association; used by its thread alone."""
 
-    def __init__(self, *, hooks: CommitmentHooks, gate: Gate, ledger: AssociationLedger, send: SendMessage) -> None:
+    def __init__(self, hooks: CommitmentHooks, *, gate: Gate, ledger: AssociationLedger, send: SendMessage) -> None:
         self._hooks = hooks
         self._gate = gate
         self._ledger = ledger

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import N_ACTION_RSP
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import build_context, build_role
 from sqlalchemy import Engine, text
 
@@ -25,7 +27,7 @@ from service.core.dicom_syntaxes import STORAGE_COMMITMENT
 from service.destination_settings import CommitmentSettings, DicomDestinationSettings
 from service.ports import UnitOfWorkFactory
 from service.settings import DicomSettings, KnownPeer
-from tests.integration.listener_parts import EXPLICIT, IMPLICIT, US, encode, ultrasound, wait_until
+from tests.integration.listener_parts import EXPLICIT, IMPLICIT, US, ultrasound, wait_until
 from tests.integration.test_flow import House
 
 PATIENT = "Muster"
@@ -139,8 +141,10 @@ class Peer:
             return send_report(association, transaction_uid, changes.pop("uid", uid), reason, **changes)
 
     def take_report(self, event: evt.Event) -> tuple[int, None]:
-        information = event.request.EventInformation  # type: ignore[union-attr]
-        self.results.append(read_result(information.getvalue(), str(event.context.transfer_syntax)))
+        assert isinstance(event.request, N_EVENT_REPORT)
+        assert event.request.EventInformation is not None
+        data_set = event.request.EventInformation.getvalue()
+        self.results.append(read_result(data_set, str(event.context.transfer_syntax)))
         negotiated = event.assoc.requestor.role_selection.get(STORAGE_COMMITMENT)  # type: ignore[call-overload]
         self.roles.append((negotiated.scu_role, negotiated.scp_role) if negotiated else (True, False))
         self.callers.append(str(event.assoc.requestor.ae_title))
@@ -208,9 +212,8 @@ def associated(
 def store(association: Association, *uids: str) -> None:
     for uid in uids:
         data_set = ultrasound(SOPInstanceUID=uid)
-        data_set.file_meta = Dataset()  # type: ignore[assignment]
-        data_set.file_meta.TransferSyntaxUID = EXPLICIT
-        assert encode(data_set)
+        data_set.file_meta = FileMetaDataset()
+        data_set.file_meta.TransferSyntaxUID = UID(EXPLICIT)
         assert association.send_c_store(data_set).Status == 0
 
 

@@ -105,7 +105,7 @@ def stored(house: CommittingHouse, *uids: str) -> list[Path]:
     """Received by C-STORE; gives their files."""
     with house.listening() as port, associated(port) as association:
         store(association, *uids)
-    return [house.store.path(key) for key in house.store.keys()]
+    return list(map(house.store.path, house.store.keys()))
 
 
 def test_instance_under_another_class_is_a_conflict(make: Make) -> None:
@@ -218,7 +218,7 @@ def nameless() -> Dataset:
     return made
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, Any], int]] = {
     "another instance": ({"instance": "1.2.3"}, 0x0112),
     "another action": ({"action": 2}, 0x0123),
     "no data set": ({"data_set": None}, 0x0115),
@@ -266,7 +266,9 @@ def test_request_without_end_is_not_kept_in_memory(make: Make) -> None:
 
 def action_command(field: int = 0x0130, **changes: int) -> bytes:
     elements: dict[int, int | str | bytes] = {0x0003: STORAGE_COMMITMENT, 0x0100: field, 0x0110: 1, 0x0800: 1}
-    return encode_command({**elements, 0x1001: WELL_KNOWN, 0x1008: 1, **{int(tag, 16): value for tag, value in changes.items()}})
+    elements |= {0x1001: WELL_KNOWN, 0x1008: 1}
+    elements |= {int(tag, 16): value for tag, value in changes.items()}
+    return encode_command(elements)
 
 
 def test_other_operation_on_the_context_is_unrecognised_and_a_stray_response_ends_the_association(make: Make) -> None:
@@ -275,7 +277,7 @@ def test_other_operation_on_the_context_is_unrecognised_and_a_stray_response_end
         peer.associate((STORAGE_COMMITMENT, [EXPLICIT]))
         peer.send(pdata(1, 3, encode_command({0x0003: STORAGE_COMMITMENT, 0x0100: 0x0110, 0x0110: 1, 0x0800: 0x0101})))
         assert peer.status()[0] == 0x0211
-        stray = {0x0002: STORAGE_COMMITMENT, 0x0100: 0x8100, 0x0120: 5, 0x0800: 0x0101, 0x0900: 0, 0x1000: WELL_KNOWN}
+        stray: dict[int, int | str | bytes] = {0x0002: STORAGE_COMMITMENT, 0x0100: 0x8100, 0x0120: 5, 0x0800: 0x0101, 0x0900: 0, 0x1000: WELL_KNOWN}
         peer.send(pdata(1, 3, encode_command(stray)))
         assert peer.read()[0] == 7
 

@@ -1,6 +1,7 @@
 """A destination is asked whether it holds what was delivered (PS3.4 J): a delivery waits for the answer, whatever breaks."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,23 @@ def test_report_on_the_same_association_delivers_at_once(make: Make, pacs: Peer)
     assert len(house.destination.received) == 1
 
 
+def test_request_that_is_answered_by_another_way_is_not_waited_for(make: Make, pacs: Peer) -> None:
+    house = make(port=pacs.port, wait_seconds=60)
+    with house.listening() as port:
+        reporter = threading.Thread(target=lambda: report_when_asked(pacs, port))
+        reporter.start()
+        began = time.monotonic()
+        sent(house)
+        reporter.join()
+    assert house.delivery()[0] == "delivered"
+    assert time.monotonic() - began < 30
+
+
+def report_when_asked(pacs: Peer, port: int) -> None:
+    wait_until(lambda: bool(pacs.asked))
+    pacs.report(port, pacs.asked[0][0], None)
+
+
 def test_destination_that_does_not_hold_it_gets_it_again(make: Make, pacs: Peer) -> None:
     house = make(port=pacs.port, wait_seconds=10)
     pacs.reports_here = [NO_SUCH_INSTANCE, None]
@@ -95,7 +113,8 @@ def test_destination_that_does_not_hold_it_gets_it_again(make: Make, pacs: Peer)
     house.work()
     assert (house.delivery(), house.transactions()) == (("delivered", 2, ""), ["failed", "committed"])
     assert len({transaction for transaction, _ in pacs.asked}) == 2
-    assert [one.content for one in house.destination.received][0] == house.destination.received[1].content
+    first, again = house.destination.received
+    assert first.content == again.content
 
 
 def test_destination_that_never_holds_it_ends_as_a_dead_letter_that_says_so(make: Make, pacs: Peer, engine: Engine) -> None:
