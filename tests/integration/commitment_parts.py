@@ -107,6 +107,7 @@ class Peer:
     event_status: int = 0x0000
     #: On the same association, right after the answer to N-ACTION: Failure Reason, or None for committed.
     reports_here: list[int | None] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     results: list[CommitmentResult] = field(default_factory=list)
     roles: list[tuple[bool, bool]] = field(default_factory=list)
@@ -119,9 +120,11 @@ class Peer:
     def running(self, *, port: int = 0, takes_commitment: bool = True) -> "Iterator[Peer]":
         entity = AE(ae_title="PACS")
         entity.add_supported_context("1.2.840.10008.1.1")
+        entity.add_supported_context(SR, EXPLICIT)
         if takes_commitment:
             entity.add_supported_context(STORAGE_COMMITMENT, [EXPLICIT, IMPLICIT], scu_role=True, scp_role=True)
         handlers: list[Any] = [
+            (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, self._act),
             (evt.EVT_N_EVENT_REPORT, self.take_report),
             (evt.EVT_DIMSE_SENT, self._sent),
@@ -149,6 +152,10 @@ class Peer:
         self.roles.append((negotiated.scu_role, negotiated.scp_role) if negotiated else (True, False))
         self.callers.append(str(event.assoc.requestor.ae_title))
         return self.event_status, None
+
+    def _store(self, event: evt.Event) -> int:
+        self.stored.append(str(event.dataset.SOPInstanceUID))
+        return 0x0000
 
     def _act(self, event: evt.Event) -> tuple[int, None]:
         information = event.action_information

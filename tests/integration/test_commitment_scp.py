@@ -277,7 +277,14 @@ def test_other_operation_on_the_context_is_unrecognised_and_a_stray_response_end
         peer.associate((STORAGE_COMMITMENT, [EXPLICIT]))
         peer.send(pdata(1, 3, encode_command({0x0003: STORAGE_COMMITMENT, 0x0100: 0x0110, 0x0110: 1, 0x0800: 0x0101})))
         assert peer.status()[0] == 0x0211
-        stray: dict[int, int | str | bytes] = {0x0002: STORAGE_COMMITMENT, 0x0100: 0x8100, 0x0120: 5, 0x0800: 0x0101, 0x0900: 0, 0x1000: WELL_KNOWN}
+        stray: dict[int, int | str | bytes] = {
+            0x0002: STORAGE_COMMITMENT,
+            0x0100: 0x8100,
+            0x0120: 5,
+            0x0800: 0x0101,
+            0x0900: 0,
+            0x1000: WELL_KNOWN,
+        }
         peer.send(pdata(1, 3, encode_command(stray)))
         assert peer.read()[0] == 7
 

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from service.adapters.deliveries import Deliveries
+from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
 from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.errors import Conflict, InputRejected, Paused, Unavailable
 from service.ports import UnitOfWorkFactory
-from service.views import DeliveryState
+from service.views import DeliveryState, EventPosition
 from tests.integration.commitment_parts import CommittingHouse, Peer
 from tests.integration.listener_parts import wait_until
 from tests.integration.test_flow import STUDY, received
@@ -100,6 +101,18 @@ def test_request_that_is_answered_by_another_way_is_not_waited_for(make: Make, p
 def report_when_asked(pacs: Peer, port: int) -> None:
     wait_until(lambda: bool(pacs.asked))
     pacs.report(port, pacs.asked[0][0], None)
+
+
+def test_followers_of_events_hear_once_that_it_was_delivered(make: Make, pacs: Peer, engine: Engine) -> None:
+    house = make(port=pacs.port)
+    composed(house)
+    with house.listening() as port:
+        threading.Thread(target=lambda: report_when_asked(pacs, port)).start()
+        delivered = threading.Event()
+        stop_when(lambda: house.delivery()[0] == "delivered", delivered)
+        assert work(house, engine, deadline_seconds=60, until=delivered) is True
+    told = [event.name for event in PostgresJobViews(engine=engine).events_after(EventPosition(), limit=100)]
+    assert (told.count("delivered"), told.count("delivery_refused")) == (1, 0)
 
 
 def test_destination_that_does_not_hold_it_gets_it_again(make: Make, pacs: Peer) -> None:
