@@ -1,8 +1,9 @@
 """Rows of `commitments_asked` and `commitments_given`."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Select, func, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,8 @@ from service.core.commitment import CommitmentRequest, CommitmentResult, Referen
 from service.core.identifiers import derive_uid
 from service.errors import InputRejected, NotFound
 
+#: How long a peer's request is kept; a report that cannot be sent is given up long before.
+_REMEMBERED = timedelta(days=30)
 #: Files that retention has not taken, and the objects that we made, whose bytes are rows.
 _COPIES = text("""
     SELECT sop_instance_uid, sop_class_uid, storage_key, size_bytes FROM instances
@@ -70,7 +73,8 @@ class PostgresCommitmentRows:
         self._session.execute(update(AskedCommitmentRow).where(AskedCommitmentRow.delivery_id == delivery).values(counts=False))
 
     def keep(self, request: CommitmentRequest, *, calling_ae_title: str, called_ae_title: str) -> int:
-        """One row for each transaction of a peer, however often it asks. Raises InputRejected."""
+        """One row for each transaction of a peer, however often it asks; those of long ago make room. Raises InputRejected."""
+        self._session.execute(delete(GivenCommitmentRow).where(GivenCommitmentRow.accepted_at < func.now() - _REMEMBERED))
         instances = [[reference.sop_class_uid, reference.sop_instance_uid] for reference in request.references]
         statement = insert(GivenCommitmentRow).values(
             transaction_uid=request.transaction_uid,
@@ -80,7 +84,7 @@ class PostgresCommitmentRows:
         )
         again = statement.on_conflict_do_update(
             index_elements=["calling_ae_title", "transaction_uid"],
-            set_={"state": "accepted", "called_ae_title": called_ae_title},
+            set_={"state": "accepted", "called_ae_title": called_ae_title, "accepted_at": func.now()},
             where=GivenCommitmentRow.instances == statement.excluded.instances,
         )
         kept: int | None = self._session.execute(again.returning(GivenCommitmentRow.id)).scalar_one_or_none()

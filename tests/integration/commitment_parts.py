@@ -21,8 +21,14 @@ from service.adapters.commitment_scu import CommitmentPeer, CommitmentScu, peer_
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.listener import Listener
 from service.commitment import Commitments
-from service.core.commitment import STORAGE_COMMITMENT_INSTANCE as WELL_KNOWN
-from service.core.commitment import CommitmentRequest, CommitmentResult, Reference, read_result, request_data_set
+from service.core.commitment import (
+    STORAGE_COMMITMENT_INSTANCE,
+    CommitmentRequest,
+    CommitmentResult,
+    Reference,
+    read_result,
+    request_data_set,
+)
 from service.core.dicom_syntaxes import STORAGE_COMMITMENT
 from service.destination_settings import CommitmentSettings, DicomDestinationSettings
 from service.ports import UnitOfWorkFactory
@@ -30,7 +36,7 @@ from service.settings import DicomSettings, KnownPeer
 from tests.integration.listener_parts import EXPLICIT, IMPLICIT, US, ultrasound, wait_until
 from tests.integration.test_flow import House
 
-PATIENT = "Muster"
+PATIENT, WELL_KNOWN = "Muster", STORAGE_COMMITMENT_INSTANCE
 
 
 class CommittingHouse(House):
