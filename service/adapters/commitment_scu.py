@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.pdu import P_DATA_TF
 
 from service.adapters.store_association import Context, Peer, open_association
 from service.commitment_ports import CommitmentTerms
@@ -65,7 +66,7 @@ class CommitmentScu:
     ) -> None:
         """N-ACTION, then a while for reports on the same association. Raises Unavailable, InputRejected."""
         reports = _Reports(answered, request.transaction_uid)
-        with _commitment_association(self._peer, handlers=[(evt.EVT_N_EVENT_REPORT, reports.take)]) as association:
+        with _commitment_association(self._peer, handlers=reports.handlers()) as association:
             status, _ = _sent(
                 association,
                 lambda: association.send_n_action(
@@ -125,15 +126,23 @@ def probe(peer: Peer) -> None:
 
 
 class _Reports:
-    """What the peer reports on the association of our request; pynetdicom calls `take` on a thread of its own."""
+    """What the peer reports on the association of our request; pynetdicom calls `take` and `sent` on threads of its own."""
 
     def __init__(self, answered: Callable[[CommitmentResult], None], transaction_uid: str) -> None:
         self._answered = answered
         self._transaction_uid = transaction_uid
-        self._is_there = threading.Event()
+        self._is_there = False
+        #: A report was taken, and our response has not left yet: a release now would overtake it.
+        self._owes_response = False
+        self._changed = threading.Event()
+
+    def handlers(self) -> list[evt.EventHandlerType]:
+        """For the association."""
+        return [(evt.EVT_N_EVENT_REPORT, self.take), (evt.EVT_PDU_SENT, self.sent)]
 
     def take(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Kept first, acknowledged then."""
+        self._owes_response = True
         try:
             request = event.request
             information = request.EventInformation if isinstance(request, N_EVENT_REPORT) else None
@@ -145,14 +154,24 @@ class _Reports:
             structlog.get_logger().warning("commitment_report_not_taken", status=f"0x{status:04X}", exc_info=fault)
             return status, None
         if result.transaction_uid == self._transaction_uid:
-            self._is_there.set()
+            self._is_there = True
         return CommitmentStatus.SUCCESS, None
+
+    def sent(self, event: evt.Event) -> None:
+        """A PDU left; after a report, one of data is our response."""
+        if self._owes_response and isinstance(event.pdu, P_DATA_TF):
+            self._owes_response = False
+            self._changed.set()
 
     def wait(self, association: Association, seconds: float, is_answered: Callable[[], bool]) -> None:
         """Until the report is there, be it by another way, the association has ended or the time is over."""
+        # The waiting is bounded here: pynetdicom's own look at idleness would release beneath us.
+        association.network_timeout = None
         ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0:
-            if self._is_there.wait(min(left, _LOOK_SECONDS)) or not association.is_established or is_answered():
+        while (left := ends - time.monotonic()) > 0 and association.is_established:
+            self._changed.wait(min(left, _LOOK_SECONDS))
+            self._changed.clear()
+            if not self._owes_response and (self._is_there or is_answered()):
                 return
 
 

@@ -92,13 +92,20 @@ class CommitmentDialogue:
         if command.field is CommandField.N_EVENT_REPORT:
             result = read_result(data_set, syntax)
             self._hooks.answer(result, ae_title=calling)
-            log.info("commitment_answered", transaction_uid=result.transaction_uid, failed=len(result.failed), calling_ae_title=calling)
+            log.info(
+                "commitment_answered", transaction_uid=result.transaction_uid, failed=len(result.failed), calling_ae_title=calling
+            )
             return None
         asked = read_request(data_set, syntax)
         if (refusal := self._gate()) is not None:
             raise Unavailable(refusal, reason="no_room")
         kept = self._hooks.keep(asked, calling_ae_title=calling, called_ae_title=called)
-        log.info("commitment_requested", transaction_uid=asked.transaction_uid, instances=len(asked.references), calling_ae_title=calling)
+        log.info(
+            "commitment_requested",
+            transaction_uid=asked.transaction_uid,
+            instances=len(asked.references),
+            calling_ae_title=calling,
+        )
         return kept.request_id if kept.is_reported_here else None
 
     def _refuse(self, command: Command, context: ContextRecord, error: Exception, size_bytes: int) -> None:

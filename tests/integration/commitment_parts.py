@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_messages import N_ACTION_RSP
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context, build_role
 from sqlalchemy import Engine, text
 
@@ -120,6 +120,7 @@ class Peer:
     callers: list[str] = field(default_factory=list)
     #: Statuses that were answered to reports on the same association.
     report_statuses: list[int] = field(default_factory=list)
+    is_due: bool = False
     port: int = 0
 
     @contextmanager
@@ -133,7 +134,7 @@ class Peer:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, self._act),
             (evt.EVT_N_EVENT_REPORT, self.take_report),
-            (evt.EVT_DIMSE_SENT, self._sent),
+            (evt.EVT_PDU_SENT, self._sent),
         ]
         server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         assert server is not None
@@ -168,10 +169,13 @@ class Peer:
         uids = [str(item.ReferencedSOPInstanceUID) for item in information.ReferencedSOPSequence]
         self.asked.append((str(information.TransactionUID), uids))
         self.callers.append(str(event.assoc.requestor.ae_title))
+        self.is_due = bool(self.reports_here)
         return self.action_status, None
 
     def _sent(self, event: evt.Event) -> None:
-        if isinstance(event.message, N_ACTION_RSP) and self.reports_here:
+        if self.is_due and isinstance(event.pdu, P_DATA_TF):
+            # The answer to N-ACTION has left.
+            self.is_due = False
             reason, (transaction, (uid, *_)) = self.reports_here.pop(0), self.asked[-1]
 
             def report() -> None:
@@ -186,7 +190,7 @@ SR = "1.2.840.10008.5.1.4.1.1.88.34"
 def send_report(
     association: Association, transaction_uid: str, uid: str, reason: int | None, *, event_type: int | None = None, **changes: Any
 ) -> int:
-    """Gives the status, 0 when there was no answer."""
+    """Gives the status, -1 when there was no answer."""
     data_set, item = Dataset(), Dataset()
     data_set.TransactionUID = changes.get("transaction", transaction_uid)
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = SR, uid
@@ -197,7 +201,7 @@ def send_report(
         data_set.FailedSOPSequence = [item]
     kind = event_type or (1 if reason is None else 2)
     status, _ = association.send_n_event_report(data_set, kind, STORAGE_COMMITMENT, changes.get("instance", WELL_KNOWN))
-    return int(status.Status)
+    return int(status.get("Status", -1))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from service.core.dicom_syntaxes import STORAGE_COMMITMENT
 from service.errors import InputRejected, Unavailable
 from service.ports import UnitOfWorkFactory
 from service.settings import DicomSettings
@@ -197,6 +198,14 @@ def test_request_of_more_than_a_month_ago_makes_room(make: Make) -> None:
             connection.execute(text("UPDATE commitments_given SET accepted_at = now() - interval '31 days'"))
         ask(association, "2.25.2", (US, "1.2.3"))
     assert house.rows("SELECT transaction_uid FROM commitments_given") == [("2.25.2",)]
+
+
+@pytest.mark.parametrize("as_scp", [False, True])
+def test_roles_are_granted_as_proposed(make: Make, *, as_scp: bool) -> None:
+    with make().listening() as port, associated(port, as_scp=as_scp) as association:
+        roles = {each.abstract_syntax: (each.as_scu, each.as_scp) for each in association.accepted_contexts}
+    assert roles[STORAGE_COMMITMENT] == (not as_scp, as_scp)
+    assert roles[US] == (True, False)
 
 
 def test_two_peers_of_one_title_are_a_wrong_setting() -> None:
