@@ -203,7 +203,7 @@ def test_request_of_more_than_a_month_ago_makes_room(make: Make) -> None:
 @pytest.mark.parametrize("as_scp", [False, True])
 def test_roles_are_granted_as_proposed(make: Make, *, as_scp: bool) -> None:
     with make().listening() as port, associated(port, as_scp=as_scp) as association:
-        roles = {each.abstract_syntax: (each.as_scu, each.as_scp) for each in association.accepted_contexts}
+        roles = {str(each.abstract_syntax): (each.as_scu, each.as_scp) for each in association.accepted_contexts}
     assert roles[STORAGE_COMMITMENT] == (not as_scp, as_scp)
     assert roles[US] == (True, False)
 
