@@ -78,6 +78,23 @@ class TlsSettings(Section):
         return self
 
 
+class CommitmentSettings(Section):
+    """Storage Commitment (PS3.4 J): what is stored counts as delivered once the peer says that it holds it."""
+
+    #: Without it what is stored counts as delivered even where the peer takes no request, or never reports.
+    required: bool = True
+    #: How long to wait on the association of the request; a later report comes to our listener.
+    wait_seconds: Annotated[float, Field(ge=0, le=60)] = 3.0
+    #: Without a report until then, it is asked again.
+    deadline_seconds: Seconds = 3600.0
+    #: So often is it asked for one object, and the object sent again where the peer does not hold it.
+    maximum_requests: Annotated[int, Field(ge=1, le=100)] = 5
+    #: Where another application entity than the one that stores is asked.
+    ae_title: AeTitle | None = None
+    host: str | None = None
+    port: Port | None = None
+
+
 class DicomDestinationSettings(Section):
     """A C-STORE peer."""
 
@@ -91,6 +108,8 @@ class DicomDestinationSettings(Section):
     timeout_seconds: Seconds = 30.0
     #: In the clear without it.
     tls: TlsSettings | None = None
+    #: Not asked for without it.
+    commitment: CommitmentSettings | None = None
 
     @property
     def address(self) -> str:

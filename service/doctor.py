@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from sqlalchemy import text
 
 from service.access import HOW_TO_ADD_AN_ACCOUNT
-from service.adapters import fhir_server, mllp, stow, webhook
+from service.adapters import commitment_scu, fhir_server, mllp, stow, webhook
 from service.adapters.audit import PostgresAuditLog
+from service.adapters.commitment_scu import peer_to_ask
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.migrations import check_revision
 from service.adapters.passwords import Passwords
@@ -32,7 +33,7 @@ from service.destination_settings import (
     StowDestinationSettings,
     WebhookDestinationSettings,
 )
-from service.errors import SonomyoError, Unavailable
+from service.errors import InputRejected, SonomyoError, Unavailable
 from service.settings import Settings
 
 _ECHO_SECONDS = 5.0
@@ -286,7 +287,14 @@ def _answer_of(settings: Settings, destination: DestinationSettings) -> str:
             raise Unavailable("It answers, and our credentials go to it in the clear: use https.", reason="in_the_clear")
         return answer
     echo(replace(peer_of(destination, calling_ae_title=settings.dicom.ae_title), timeout_seconds=_ECHO_SECONDS))
-    return "answers C-ECHO"
+    if destination.commitment is None:
+        return "answers C-ECHO"
+    asked = peer_to_ask(destination, destination.commitment, calling_ae_title=settings.dicom.ae_title)
+    try:
+        commitment_scu.probe(replace(asked, timeout_seconds=_ECHO_SECONDS))
+    except InputRejected as error:
+        raise Unavailable(f"It answers C-ECHO; {error} Leave `commitment` out, or name who takes it there.") from error
+    return "answers C-ECHO and takes Storage Commitment"
 
 
 def _answer_of_web_server(destination: StowDestinationSettings | FhirDestinationSettings) -> str:

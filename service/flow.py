@@ -8,6 +8,7 @@ waiting job never looks at the study before the change that it was deferred for.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from service.commitment import AWAITING, Commitments
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
 from service.core.carry_over import carry_over, with_words
 from service.core.comparison import compare
@@ -64,6 +65,9 @@ class Flow:
     capture: Capture | None = None
     #: Which destinations get what; without any each gets all that it takes.
     delivery_rules: Sequence[DeliveryRule] = ()
+
+    #: None where no destination is asked, and no peer may ask, what is held.
+    commitments: Commitments | None = None
 
     @property
     def publication(self) -> Publication:
@@ -261,10 +265,12 @@ class Flow:
                 unit.jobs.complete_study(study_instance_uid, after_seconds=0)  # no analysis will end and ask for it
 
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
-        """Send the kept bytes of one object to one destination, if it still may go.
+        """Send the kept bytes of one object to one destination, if it still may go; then ask until it is known to be held.
 
-        Raises Unavailable, to be retried, and Paused when nothing was tried.
+        Raises Unavailable, to be retried, and Paused when nothing was tried; InputRejected for what is stored and not held.
         """
+        if self.commitments is not None and self.commitments.pursue(report_id, destination, kind):
+            return
         with self.units() as unit:
             report = unit.reports.get(report_id)
             study = unit.studies.lock(report.study.study_instance_uid)
@@ -289,11 +295,25 @@ class Flow:
         except InputRejected as refused:
             self._end_delivery(report_id, destination, kind, state="refused", error=str(refused))
             return
-        self._end_delivery(report_id, destination, kind, state="delivered", error=None)
+        if self.commitments is None or not self.commitments.asks(destination):
+            self._end_delivery(report_id, destination, kind, state="delivered", error=None)
+            return
+        self._end_delivery(report_id, destination, kind, state=AWAITING, error=None)
+        self.commitments.pursue(report_id, destination, kind)
+
+    def report_commitment(self, request_id: int) -> None:
+        """Tell a peer what we hold of what it asked for. Raises Unavailable, to be retried, InputRejected, NotFound."""
+        if self.commitments is None:
+            raise NotFound("This process knows no peer that asks for commitment.")
+        self.commitments.report(request_id)
 
     def give_up_delivery(self, report_id: str, destination: str, kind: str, reason: str, *, final: bool) -> None:
         """Record a failed attempt; after the last one the delivery is a dead letter."""
         with self.units() as unit:
+            if self.commitments is not None and self.commitments.note_failure(
+                unit, report_id, destination, kind, reason, final=final
+            ):
+                return
             _close_delivery(unit, report_id, destination, kind, state="failed" if final else "pending", error=reason)
 
     # -- parts of the steps above, in the order of use --
@@ -429,15 +449,18 @@ class Flow:
     def _end_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """The destination has answered: what waits for it goes, too."""
         with self.units() as unit:
-            _close_delivery(unit, report_id, destination, kind, state=state, error=error)
+            if _close_delivery(unit, report_id, destination, kind, state=state, error=error) and state == AWAITING:
+                unit.commitments.open(report_id, destination, kind)
             if unit.circuits.answered(destination):
                 unit.jobs.hasten_deliveries(destination)
 
 
-def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> bool:
     # What has gone out is told as delivered, even when a newer version took its place meanwhile.
-    if unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered":
+    is_open = unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered"
+    if is_open:
         unit.outbox.close(report_id, destination, kind, state=state, error=error)
+    return is_open
 
 
 def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from service.commitment_ports import CommitmentRows
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.cine import Cine
 from service.core.comparison import EarlierReport
@@ -206,8 +207,14 @@ class JobQueue(Protocol):
     def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
         """Draw what a report says of one analysis of one cine into a capture of it."""
 
-    def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
-        """Send one rendered object to one destination."""
+    def deliver_report(self, report_id: str, destination: str, kind: str, *, after_seconds: float = 0.0) -> None:
+        """Send one rendered object to one destination, or look where its commitment stands."""
+
+    def hasten_delivery(self, report_id: str, destination: str, kind: str) -> None:
+        """Look at a delivery now, by the job that waits for later if there is one; one that is running will look by itself."""
+
+    def report_commitment(self, request_id: int) -> None:
+        """Tell a peer what we hold of what it asked for."""
 
     def hasten_deliveries(self, destination: str) -> None:
         """What waits for a destination is due now, for it answers again."""
@@ -341,8 +348,8 @@ class OutboxRows(Protocol):
     def close(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """Count an attempt and set its outcome."""
 
-    def set_aside(self, report_id: str, destination: str, kind: str, *, state: str, reason: str) -> None:
-        """`held` or `superseded` without an attempt."""
+    def set_aside(self, report_id: str, destination: str, kind: str, *, state: str, reason: str | None) -> None:
+        """Another state without an attempt: `held`, `superseded`, or what a destination's commitment makes of it."""
 
     def supersede_before(self, report: Report) -> None:
         """What older versions of a study's report have not delivered gives way to this version."""
@@ -380,6 +387,7 @@ class UnitOfWork(Protocol):
     reports: ReportRows
     outbox: OutboxRows
     circuits: CircuitRows
+    commitments: CommitmentRows
     jobs: JobQueue
 
     def now(self) -> datetime:

@@ -12,9 +12,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.core.languages import LanguageTag
-from service.destination_settings import DestinationSettings
+from service.destination_settings import DestinationSettings, TlsSettings
 from service.errors import InputRejected
-from service.setting_types import AeTitle, ListeningPort, Seconds, Section
+from service.setting_types import AeTitle, ListeningPort, Port, Seconds, Section
 
 Kind = Literal["sr", "html"]
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):(\d{1,5})")
@@ -54,8 +54,20 @@ class AllowedPeer(Section):
     address: IPv4Network | IPv6Network | None = None
 
 
+class KnownPeer(Section):
+    """Where a peer that asks us for Storage Commitment takes our report (PS3.4 J.3.3)."""
+
+    ae_title: AeTitle
+    host: str
+    port: Port
+    #: Bounds each wait.
+    timeout_seconds: Seconds = 30.0
+    #: In the clear without it.
+    tls: TlsSettings | None = None
+
+
 class DicomSettings(Section):
-    """The C-STORE listener."""
+    """The DICOM listener."""
 
     host: str = "127.0.0.1"
     port: ListeningPort = 11112
@@ -64,6 +76,8 @@ class DicomSettings(Section):
     analysis_ae_titles: dict[AeTitle, str] = Field(default_factory=dict)
     #: Empty: any peer may associate (with a warning when not on loopback).
     allowed_peers: tuple[AllowedPeer, ...] = ()
+    #: Without its row here, a peer gets its reports on the association on which it asked.
+    peers: tuple[KnownPeer, ...] = ()
     private_sop_classes: tuple[str, ...] = ()
     accept_deflated: bool = False
     maximum_pdu_size: Annotated[int, Field(ge=4096, le=1 << 20)] = 131072
@@ -83,6 +97,13 @@ class DicomSettings(Section):
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_client_ca_file: Path | None = None
+
+    @field_validator("peers")
+    @classmethod
+    def _peers_have_distinct_titles(cls, peers: tuple[KnownPeer, ...]) -> tuple[KnownPeer, ...]:
+        if len({peer.ae_title for peer in peers}) != len(peers):
+            raise ValueError("two have the same AE title")
+        return peers
 
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> "DicomSettings":

@@ -178,6 +178,8 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     #: The identity of its study changed, and nobody has acknowledged that.
     HELD = "held"
+    #: It was stored, and the destination has not said yet that it holds it (PS3.4 J).
+    AWAITING_COMMITMENT = "awaiting_commitment"
     DELIVERED = "delivered"
     #: The destination will not take it.
     REFUSED = "refused"

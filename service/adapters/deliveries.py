@@ -13,7 +13,7 @@ from service.errors import Conflict, NotFound
 
 #: Ended without arriving; an abandoned one may be taken up again.
 ENDED = frozenset({"refused", "failed", "abandoned"})
-_UNDELIVERED = frozenset({"pending", "held", "refused", "failed"})
+_UNDELIVERED = frozenset({"pending", "held", "awaiting_commitment", "refused", "failed"})
 _JOBS = text("SELECT id, status::text FROM procrastinate_jobs WHERE queueing_lock = :lock ORDER BY id DESC FOR UPDATE")
 _RETRY = text("SELECT procrastinate_retry_job_v2(:id, NULL, NULL, NULL, NULL)")
 #: All attempts anew; otherwise the first failure would end the job again.

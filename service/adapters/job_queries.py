@@ -15,6 +15,7 @@ from service.adapters.jobs import (
     COMPLETE_STUDY,
     COMPOSE_REPORT,
     DELIVER_REPORT,
+    REPORT_COMMITMENT,
 )
 from service.adapters.postgres import vendor_errors_translated
 from service.errors import NotFound
@@ -55,6 +56,8 @@ _SELECT = f"""
                WHEN '{DELIVER_REPORT}' THEN (
                    SELECT last_error FROM deliveries WHERE report_id = j.args->>'report_id'
                        AND destination = j.args->>'destination' AND kind = j.args->>'kind')
+               WHEN '{REPORT_COMMITMENT}' THEN (
+                   SELECT last_error FROM commitments_given WHERE id = (j.args->>'request_id')::bigint)
            END AS failure
     FROM procrastinate_jobs j
     LEFT JOIN LATERAL (

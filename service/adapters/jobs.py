@@ -16,6 +16,7 @@ COMPLETE_STUDY = "sonomyo.complete_study"
 COMPOSE_REPORT = "sonomyo.compose_report"
 CAPTURE_CINE = "sonomyo.capture_cine"
 DELIVER_REPORT = "sonomyo.deliver_report"
+REPORT_COMMITMENT = "sonomyo.report_commitment"
 
 #: Queue of each task: long work and waiting for peers never hold up the short steps.
 QUEUES = {
@@ -26,6 +27,7 @@ QUEUES = {
     COMPOSE_REPORT: "flow",
     CAPTURE_CINE: "capture",
     DELIVER_REPORT: "delivery",
+    REPORT_COMMITMENT: "delivery",
 }
 
 #: Those that a worker takes at this moment need no haste.
@@ -35,6 +37,13 @@ _HASTEN = text("""
         WHERE status = 'todo' AND task_name = :task AND scheduled_at > now() AND args->>'destination' = :destination
         ORDER BY id FOR UPDATE SKIP LOCKED)
 """)
+_HASTEN_ONE = text("""
+    UPDATE procrastinate_jobs SET scheduled_at = now()
+    WHERE status = 'todo' AND queueing_lock = :lock AND scheduled_at > now()
+""")
+_IS_AT_WORK = text(
+    "SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :lock AND status IN ('todo', 'doing', 'aborting'))"
+)
 
 
 def delivery_lock(report_id: str, destination: str, kind: str) -> str:
@@ -90,13 +99,25 @@ class PostgresJobQueue:
             queueing_lock=f"capture:{report_id}:{kind}",
         )
 
-    def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
-        """Send one rendered object to one destination."""
+    def deliver_report(self, report_id: str, destination: str, kind: str, *, after_seconds: float = 0.0) -> None:
+        """Send one rendered object to one destination, or look where its commitment stands."""
         self._defer(
             DELIVER_REPORT,
             {"report_id": report_id, "destination": destination, "kind": kind},
             queueing_lock=delivery_lock(report_id, destination, kind),
+            after_seconds=after_seconds,
         )
+
+    def hasten_delivery(self, report_id: str, destination: str, kind: str) -> None:
+        """The job that waits for later is due now; a new one is made when there is none, and none is running."""
+        lock = {"lock": delivery_lock(report_id, destination, kind)}
+        self._session.execute(_HASTEN_ONE, lock)
+        if not self._session.execute(_IS_AT_WORK, lock).scalar_one():
+            self.deliver_report(report_id, destination, kind)
+
+    def report_commitment(self, request_id: int) -> None:
+        """Tell a peer what we hold of what it asked for."""
+        self._defer(REPORT_COMMITMENT, {"request_id": request_id}, queueing_lock=f"commitment:{request_id}")
 
     def hasten_deliveries(self, destination: str) -> None:
         """What waits for a destination is due now."""

@@ -19,14 +19,14 @@ import structlog
 from service.adapters.incoming import IncomingFolder
 from service.adapters.listener_admission import Admission, Siblings
 from service.adapters.listener_association import AssociationSession
-from service.adapters.listener_hooks import AssociationLog, Gate, SaveInstance
+from service.adapters.listener_hooks import AssociationLog, CommitmentHooks, Gate, SaveInstance
 from service.adapters.listener_record import AssociationArchive
 from service.adapters.listener_services import CachedGate, ListenerServices
 from service.adapters.listener_sockets import ListenerSockets, listens_beyond_loopback, server_context
 from service.adapters.listener_transport import PduStream, PeerGone, PeerTooSlow
 from service.core.association_policy import AllowedPeer, AssociationPolicy
 from service.core.dataset_scan import DEFLATED_EXPLICIT
-from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from service.core.dicom_syntaxes import STORAGE_COMMITMENT, STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from service.ports import InstanceStore
 from service.settings import DicomSettings
 
@@ -65,7 +65,7 @@ class SharedByProcesses:
 class Listener:
     """Accepts associations from `start` until `stop`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that the rest of the service lends it
         self,
         *,
         settings: DicomSettings,
@@ -75,6 +75,7 @@ class Listener:
         associations: AssociationLog,
         gate: Gate,
         known_analyses: Collection[str],
+        commitments: CommitmentHooks | None = None,
         shared: SharedByProcesses | None = None,
     ) -> None:
         unknown = sorted(set(settings.analysis_ae_titles.values()) - set(known_analyses))
@@ -93,7 +94,8 @@ class Listener:
             gate=CachedGate(gate),
             archive=self._archive,
             admission=shared.admission,
-            policy=build_policy(settings),
+            policy=build_policy(settings, commits=commitments is not None),
+            commitments=commitments,
         )
         self._drain = threading.Event()
         self._stopped = threading.Event()
@@ -261,13 +263,17 @@ class Listener:
                 structlog.get_logger().exception("listener_housekeeping_failed")
 
 
-def build_policy(settings: DicomSettings) -> AssociationPolicy:
-    """What the settings say about who and what is taken."""
+def build_policy(settings: DicomSettings, *, commits: bool = False) -> AssociationPolicy:
+    """What the settings say about who and what is taken, and Storage Commitment where it is offered."""
     syntaxes = frozenset(TRANSFER_SYNTAXES) | ({DEFLATED_EXPLICIT} if settings.accept_deflated else frozenset())
     uncompressed = frozenset(TRANSFER_SYNTAXES[:3])
     classes = (*STORAGE_SOP_CLASSES, *settings.private_sop_classes)
     return AssociationPolicy(
         called_ae_titles=frozenset({settings.ae_title, *settings.analysis_ae_titles}),
         allowed_peers=tuple(AllowedPeer(row.ae_title, row.address) for row in settings.allowed_peers),
-        supported={**dict.fromkeys(classes, syntaxes), VERIFICATION: uncompressed},
+        supported={
+            **dict.fromkeys(classes, syntaxes),
+            VERIFICATION: uncompressed,
+            **({STORAGE_COMMITMENT: uncompressed} if commits else {}),
+        },
     )

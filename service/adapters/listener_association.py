@@ -9,6 +9,7 @@ import structlog
 
 from service.adapters.incoming import IncomingFile
 from service.adapters.keeping import keep_instance
+from service.adapters.listener_commitment import CommitmentDialogue, CommitmentReception
 from service.adapters.listener_negotiation import (
     APPLICATION_CONTEXT,
     AssociationRequest,
@@ -35,7 +36,7 @@ from service.adapters.listener_transport import (
     ProtocolViolation,
 )
 from service.core.association import ContextRecord, Rejection
-from service.core.dicom_syntaxes import VERIFICATION
+from service.core.dicom_syntaxes import STORAGE_COMMITMENT, VERIFICATION
 from service.core.dimse import Command, CommandField, encode_response, parse_command
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.store_status import StoreStatus, comment_of, status_of
@@ -55,7 +56,7 @@ class _Message:
     context: ContextRecord
     command_set: bytearray = field(default_factory=bytearray)
     command: Command | None = None
-    reception: Reception | None = None
+    reception: Reception | CommitmentReception | None = None
 
 
 class AssociationSession:
@@ -71,6 +72,8 @@ class AssociationSession:
         self._message: _Message | None = None
         self._association_id: int | None = None
         self._admitted = False
+        hooks, send = services.commitments, self._send
+        self._commitment = CommitmentDialogue(hooks, gate=services.gate, ledger=self._ledger, send=send) if hooks else None
 
     def run(self, associated: Callable[[], None]) -> None:
         """The whole life of the association; `associated` is called when the association request is there."""
@@ -188,16 +191,23 @@ class AssociationSession:
             raise ProtocolViolation(str(error)) from error
         if command.field is CommandField.C_STORE and command.sop_instance_uid is None:
             raise ProtocolViolation("a C-STORE names no SOP instance")
-        message.reception = Reception(
+        message.reception = self._receive(message, command)
+        if not command.has_data_set:
+            self._answer(message, command, message.reception)
+        elif isinstance(message.reception, Reception) and command.field is CommandField.C_STORE:
+            message.reception.open(self._services.gate)
+
+    def _receive(self, message: _Message, command: Command) -> Reception | CommitmentReception:
+        if message.context.abstract_syntax == STORAGE_COMMITMENT:
+            return CommitmentReception()
+        if command.field is CommandField.N_EVENT_REPORT_RSP:
+            raise ProtocolViolation("the peer answers what it was not asked")
+        return Reception(
             command=command,
             context=message.context,
             incoming=self._services.incoming,
             maximum_bytes=self._services.settings.maximum_object_bytes,
         )
-        if not command.has_data_set:
-            self._answer(message, command, message.reception)
-        elif command.field is CommandField.C_STORE:
-            message.reception.open(self._services.gate)
 
     def _take_data(self, context_id: int, data: memoryview, *, last: bool) -> None:
         message = self._message
@@ -211,9 +221,13 @@ class AssociationSession:
         if last:
             self._answer(message, message.command, message.reception)
 
-    def _answer(self, message: _Message, command: Command, reception: Reception) -> None:
+    def _answer(self, message: _Message, command: Command, reception: Reception | CommitmentReception) -> None:
         self._message = None
         if command.field is CommandField.C_CANCEL:
+            return
+        if isinstance(reception, CommitmentReception):
+            if self._commitment is not None:
+                self._commitment.answer(command, message.context, reception)
             return
         if command.field is CommandField.C_ECHO and command.sop_class_uid == message.context.abstract_syntax == VERIFICATION:
             self._ledger.count_echo()
@@ -252,9 +266,13 @@ class AssociationSession:
         keep_instance(file.path, digest, store=self._services.store, save=self._services.save, describe=describe)
 
     def _respond(self, message: _Message, command: Command, status: StoreStatus, comment: str) -> None:
-        response = encode_response(command, status=status, comment=comment)
+        self._send(message.context.context_id, encode_response(command, status=status, comment=comment))
+
+    def _send(self, context_id: int, command_set: bytes, data_set: bytes = b"") -> None:
         longest = self._request.maximum_pdu_size if self._request else 0
-        self._stream.write(encode_data(message.context.context_id, response, maximum_pdu_size=longest))
+        self._stream.write(encode_data(context_id, command_set, maximum_pdu_size=longest))
+        if data_set:
+            self._stream.write(encode_data(context_id, data_set, maximum_pdu_size=longest, is_command=False))
 
     def _abort(self, reason: int | None, outcome: Literal["aborted", "timed_out", "drained"], why: str) -> None:
         """A-ABORT by the provider with a reason, or by the user without; the slot is free at once."""

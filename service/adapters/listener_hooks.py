@@ -1,8 +1,10 @@
-"""What the listener needs of the rest of the service: three hooks, given to its constructor."""
+"""What the listener needs of the rest of the service: hooks, given to its constructor."""
 
 from typing import Protocol
 
+from service.commitment_ports import KeptRequest
 from service.core.association import AssociationRecord
+from service.core.commitment import CommitmentRequest, CommitmentResult
 from service.ports import ReceivedInstance
 
 
@@ -34,3 +36,22 @@ class Gate(Protocol):
 
     def __call__(self) -> str | None:
         """Why there is none (disk watermark, queue over its cap, database away), as a sentence; asked once a second at most."""
+
+
+class CommitmentHooks(Protocol):
+    """Storage Commitment in both roles."""
+
+    def keep(self, request: CommitmentRequest, *, calling_ae_title: str, called_ae_title: str) -> KeptRequest:
+        """Returns after the commit. Raises Unavailable, and InputRejected when the transaction UID was used otherwise."""
+
+    def judge(self, request_id: int) -> CommitmentResult:
+        """What we hold of a request. Raises Unavailable."""
+
+    def reported(self, request_id: int, result: CommitmentResult) -> None:
+        """The peer has answered our report. Raises Unavailable."""
+
+    def answer(self, result: CommitmentResult, *, ae_title: str) -> None:
+        """A peer reports on a request of ours; returns after the commit.
+
+        Raises NotFound when we opened no such transaction with it, InputRejected when the report misses its object, Unavailable.
+        """

@@ -12,7 +12,7 @@ from service.adapters.listener_negotiation import AssociationRequest
 from service.core.association import MAXIMUM_FAILURES, AssociationRecord, ContextRecord, Outcome, Rejection, StoreFailure
 from service.core.attributes import is_uid
 from service.core.dimse import Command
-from service.core.store_status import StoreStatus, comment_of
+from service.core.store_status import comment_of
 from service.errors import SonomyoError, Unavailable
 
 #: Records kept while the database is away; beyond it the oldest are only in the log.
@@ -52,8 +52,8 @@ class AssociationLedger:
         self._stored += 1
         self._bytes += size_bytes
 
-    def count_refused(self, command: Command, *, status: StoreStatus, error: Exception, size_bytes: int) -> None:
-        """An instance was refused."""
+    def count_refused(self, command: Command, *, status: int, error: Exception, size_bytes: int) -> None:
+        """An instance, or a message about commitment, was refused."""
         self._refused += 1
         self._bytes += size_bytes
         if len(self._failures) < MAXIMUM_FAILURES:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.adapters.incoming import IncomingFolder
 from service.adapters.listener_admission import Admission
-from service.adapters.listener_hooks import Gate, SaveInstance
+from service.adapters.listener_hooks import CommitmentHooks, Gate, SaveInstance
 from service.adapters.listener_record import AssociationArchive
 from service.core.association_policy import AssociationPolicy
 from service.ports import InstanceStore
@@ -36,7 +36,7 @@ class CachedGate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerServices:
-    """One object instead of eight arguments."""
+    """One object instead of nine arguments."""
 
     settings: DicomSettings
     store: InstanceStore
@@ -46,3 +46,5 @@ class ListenerServices:
     archive: AssociationArchive
     admission: Admission
     policy: AssociationPolicy
+    #: None where Storage Commitment is not offered.
+    commitments: CommitmentHooks | None = None

@@ -13,7 +13,7 @@ from service.core.report import Delivery, Report
 from service.errors import NotFound
 
 #: What an older version has not delivered, whether it is still on its way or has failed.
-_UNDELIVERED = ("pending", "held", "failed", "refused")
+_UNDELIVERED = ("pending", "held", "awaiting_commitment", "failed", "refused")
 
 
 class PostgresOutboxRows:
@@ -44,8 +44,8 @@ class PostgresOutboxRows:
             .values(state=state, last_error=error, attempts=DeliveryRow.attempts + 1, updated_at=func.now())
         )
 
-    def set_aside(self, report_id: str, destination: str, kind: str, *, state: str, reason: str) -> None:
-        """`held` or `superseded` without an attempt."""
+    def set_aside(self, report_id: str, destination: str, kind: str, *, state: str, reason: str | None) -> None:
+        """Another state without an attempt."""
         self._session.execute(
             update(DeliveryRow)
             .where(*_one(report_id, destination, kind))

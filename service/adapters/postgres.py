@@ -16,12 +16,14 @@ from sqlalchemy.orm import Session
 
 from service.adapters.analysis_rows import PostgresAnalysisRows
 from service.adapters.circuit_rows import PostgresCircuitRows
+from service.adapters.commitment_rows import PostgresCommitmentRows
 from service.adapters.instance_rows import PostgresInstanceRows
 from service.adapters.jobs import PostgresJobQueue
 from service.adapters.outbox_rows import PostgresOutboxRows
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.shadow_rows import PostgresShadowRows
 from service.adapters.study_rows import PostgresStudyRows
+from service.commitment_ports import CommitmentRows
 from service.errors import SonomyoError, Unavailable
 from service.ports import (
     AnalysisRows,
@@ -98,6 +100,7 @@ class PostgresUnitOfWork:
         self.reports: ReportRows = PostgresReportRows(session=self._session)
         self.outbox: OutboxRows = PostgresOutboxRows(session=self._session)
         self.circuits: CircuitRows = PostgresCircuitRows(session=self._session)
+        self.commitments: CommitmentRows = PostgresCommitmentRows(session=self._session)
         self.jobs: JobQueue = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
         return self
 

@@ -40,7 +40,7 @@ _SHOWN = (
     "accession_number", "study_date", "study_time", "modalities", "status", "identity_hold", "created_at", "last_received_at",
     "completed_at",
 )  # fmt: skip
-_UNFINISHED = ("pending", "held", "failed", "refused")
+_UNFINISHED = ("pending", "held", "awaiting_commitment", "failed", "refused")
 
 
 class PostgresStudyViews:

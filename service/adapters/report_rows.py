@@ -167,7 +167,7 @@ class PostgresReportRows:
             .order_by(DeliveryRow.id)
         )
         rows = [(outbox, uid) for outbox, uid in found]
-        due = self._next_attempts([outbox for outbox, _ in rows if outbox.state == "pending"])
+        due = self._next_attempts([outbox for outbox, _ in rows if outbox.state in ("pending", "awaiting_commitment")])
         delivery = tuple(to_delivery(outbox, uid, next_attempt_at=due.get(outbox.id)) for outbox, uid in rows)
         return Report.model_validate(row.body).model_copy(update={"delivery": delivery, "draft": self._draft_beside(row)})
 

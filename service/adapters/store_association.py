@@ -2,7 +2,7 @@
 
 import os
 import queue
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import build_context, build_role
 
 from service.adapters.tls import client_context
 from service.core.delivery_status import judge_status
@@ -44,9 +44,14 @@ class Peer:
 
 
 @contextmanager
-def open_association(peer: Peer, contexts: Iterable[Context]) -> Iterator[Association]:
-    """An established association, released at the end. Raises Unavailable or, when no context is accepted, InputRejected."""
-    association = _associate(peer, contexts)
+def open_association(
+    peer: Peer, contexts: Iterable[Context], *, as_scp_of: str | None = None, handlers: Sequence[evt.EventHandlerType] = ()
+) -> Iterator[Association]:
+    """An established association, released at the end. Raises Unavailable or, when no context is accepted, InputRejected.
+
+    `as_scp_of` is a SOP class whose SCP we are on it (PS3.7 D.3.3.4); `handlers` serve what the peer asks meanwhile.
+    """
+    association = _associate(peer, contexts, as_scp_of, handlers)
     if not association.is_established:
         raise _refusal(association)
     association.dul.to_provider_queue = _ShortQueue(timeout_seconds=peer.timeout_seconds)
@@ -57,7 +62,9 @@ def open_association(peer: Peer, contexts: Iterable[Context]) -> Iterator[Associ
             association.release()
 
 
-def _associate(peer: Peer, contexts: Iterable[Context]) -> Association:
+def _associate(
+    peer: Peer, contexts: Iterable[Context], as_scp_of: str | None, handlers: Sequence[evt.EventHandlerType]
+) -> Association:
     _config.STORE_SEND_CHUNKED_DATASET = True  # a file goes out piece by piece, as it lies there
     entity = AE(ae_title=peer.calling_ae_title)
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
@@ -71,7 +78,8 @@ def _associate(peer: Peer, contexts: Iterable[Context]) -> Association:
             contexts=[build_context(sop_class, transfer_syntax) for sop_class, transfer_syntax in contexts],
             ae_title=peer.ae_title,
             max_pdu=_PDU_SIZE,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waits, [peer.timeout_seconds])],
+            evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waits, [peer.timeout_seconds]), *handlers],
+            ext_neg=[] if as_scp_of is None else [build_role(as_scp_of, scp_role=True)],
             tls_args=None if peer.tls is None else (client_context(peer.tls), peer.host),
         )
     except (OSError, UnicodeError) as error:

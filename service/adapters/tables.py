@@ -264,7 +264,8 @@ class DeliveryRow(Row):
     __table_args__ = (
         UniqueConstraint("report_id", "destination", "kind"),
         CheckConstraint(
-            "state IN ('pending', 'held', 'delivered', 'refused', 'failed', 'superseded', 'abandoned')", name="state"
+            "state IN ('pending', 'held', 'delivered', 'refused', 'failed', 'superseded', 'abandoned', 'awaiting_commitment')",
+            name="state",
         ),
     )
 

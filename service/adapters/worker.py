@@ -22,6 +22,7 @@ from service.adapters.jobs import (
     COMPOSE_REPORT,
     DELIVER_REPORT,
     QUEUES,
+    REPORT_COMMITMENT,
     SHADOW_ANALYSIS,
 )
 from service.errors import InputRejected, ModelContractError, NotFound, Paused, SonomyoError, Unavailable
@@ -31,8 +32,9 @@ HEARTBEAT_SECONDS = 3.0
 STALLED_SECONDS = 15.0
 ATTEMPTS_AFTER_A_SURPRISE = 3
 LONGEST_BACK_OFF_SECONDS = 900
-#: Delivery waits for a peer that may be away for a weekend.
+#: What is for a peer waits for it, which may be away for a weekend.
 DELIVERY_ATTEMPTS = 200
+_FOR_PEERS = frozenset({DELIVER_REPORT, REPORT_COMMITMENT})
 
 LONGEST_PAUSE_AFTER_A_DEATH_SECONDS = 60
 
@@ -121,6 +123,7 @@ def make_worker_app(*, flow: Flow, steps: Steps, database_url: str, maximum_atte
     _add_step(app, SHADOW_ANALYSIS, flow.shadow_analysis, steps, retry)
     _add_step(app, COMPLETE_STUDY, flow.complete_study, steps, retry)
     _add_step(app, COMPOSE_REPORT, flow.compose_report, steps, retry)
+    _add_step(app, REPORT_COMMITMENT, flow.report_commitment, steps, RetryByClass(DELIVERY_ATTEMPTS))
     return app
 
 
@@ -280,7 +283,7 @@ async def _recover_stalled(flow: Flow, app: App, maximum_attempts: int) -> None:
 async def _recover(flow: Flow, app: App, job: Job, maximum_attempts: int) -> None:
     assert job.id is not None  # noqa: S101 - a stored job has an id
     _log.warning("job_recovered", extra={"job_id": job.id, "task": job.task_name, "attempts": job.attempts})
-    if job.attempts + 1 >= (DELIVERY_ATTEMPTS if job.task_name == DELIVER_REPORT else maximum_attempts):
+    if job.attempts + 1 >= (DELIVERY_ATTEMPTS if job.task_name in _FOR_PEERS else maximum_attempts):
         await asyncio.to_thread(_give_up, flow, job)
         await app.job_manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=False)
         return

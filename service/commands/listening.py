@@ -76,6 +76,7 @@ def _listen(settings: Settings, shared: SharedByProcesses, row: int) -> None:
             maximum_queued_jobs=settings.worker.maximum_queued_jobs,
         ),
         known_analyses=service.analyses,
+        commitments=service.commitments,
         shared=shared,
     )
     stop = threading.Event()

@@ -55,6 +55,8 @@ class Wanted:
 
     elements: frozenset[int] = frozenset()
     sequences: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    #: Items kept of a sequence; what follows is walked over.
+    maximum_items: int = MAXIMUM_KEPT_ITEMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +307,7 @@ class DataSetScanner:
         wanted: frozenset[int] = frozenset()
         if sequence.wanted:
             items = self._items.setdefault(sequence.tag, [])
-            if len(items) < MAXIMUM_KEPT_ITEMS:
+            if len(items) < self._wanted.maximum_items:
                 kept = {}
                 items.append(kept)
                 wanted = sequence.wanted

@@ -3,6 +3,8 @@
 from service.core.dataset_scan import DEFLATED
 
 VERIFICATION = "1.2.840.10008.1.1"
+#: Storage Commitment Push Model (PS3.4 J.3.5).
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 STORAGE_SOP_CLASSES = tuple(

@@ -68,7 +68,7 @@ class Delivery(Value):
     state: str
     sop_instance_uid: str | None = None
     attempts: int = 0
-    #: Of a pending one whose job waits; none while it is being tried.
+    #: Of one whose job waits, to be sent or to be asked after; none while it is being tried.
     next_attempt_at: datetime | None = None
     last_error: str | None = None
 

@@ -38,6 +38,24 @@ def running_orthanc(folder: Path, *, dicom_port: int, sonomyo_port: int) -> Iter
 
 
 @contextmanager
+def committing_orthanc(folder: Path, *, dicom_port: int, sonomyo_port: int) -> Iterator[httpx2.Client]:
+    """One that asks for, and gives, Storage Commitment, with DICOMweb; routes nothing. Gives a client of its REST interface."""
+    configuration = {
+        "DicomPort": dicom_port,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomModalities": {
+            "sonomyo": {"AET": "SONOMYO", "Host": "127.0.0.1", "Port": sonomyo_port, "AllowStorageCommitment": True}
+        },
+        "Plugins": [peer("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")],
+    }
+    port = free_port()
+    with _running(folder, port, configuration), httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        poll(lambda: _answers(client), timeout_seconds=30, what="Orthanc")
+        yield client
+
+
+@contextmanager
 def dicom_web_orthanc(folder: Path, *, username: str, password: str) -> Iterator[httpx2.Client]:
     """DICOMweb under `/dicom-web` with a password; gives a client of the REST interface that has it.
 

@@ -21,6 +21,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.listener import Listener
+from service.adapters.listener_hooks import CommitmentHooks
 from service.core.association import AssociationRecord
 from service.ports import ReceivedInstance
 from service.settings import DicomSettings
@@ -101,7 +102,9 @@ class Running:
 
 
 @contextmanager
-def running_listener(root: Path, *, gate: Callable[[], str | None] = lambda: None, **settings: Any) -> Iterator[Running]:
+def running_listener(
+    root: Path, *, gate: Callable[[], str | None] = lambda: None, commitments: CommitmentHooks | None = None, **settings: Any
+) -> Iterator[Running]:
     """A listener on a free port of loopback."""
     store = FileInstanceStore(root=root / "store")
     save, log = RecordingSave(), RecordingLog()
@@ -113,6 +116,7 @@ def running_listener(root: Path, *, gate: Callable[[], str | None] = lambda: Non
         associations=log,
         gate=gate,
         known_analyses=("muscle_architecture",),
+        commitments=commitments,
     )
     listener.start()
     try:

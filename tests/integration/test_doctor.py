@@ -16,6 +16,7 @@ from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.doctor import Check, examine
 from service.ports import UnitOfWorkFactory
 from service.settings import Settings
+from tests.integration.commitment_parts import Peer
 from tests.integration.fhir_push_parts import capability
 from tests.integration.listener_parts import running_listener
 from tests.integration.stored_studies import save_delivery, save_report, store_instance
@@ -202,3 +203,12 @@ def test_secret_file_empty_or_open_to_change_is_told(make: Callable[..., Service
 def test_routing_of_an_unknown_analysis_is_told(make: Callable[..., Service]) -> None:
     checks = look(make(dicom={"analysis_ae_titles": {"KNEE": "knee_cartilage"}}))
     assert "knee_cartilage" in checks["routing rules"].advice
+
+
+def test_destination_that_takes_no_commitment_though_it_is_set_is_told(make: Callable[..., Service]) -> None:
+    destination = {"name": "pacs", "host": "127.0.0.1", "ae_title": "PACS", "commitment": {}}
+    with Peer().running() as well, Peer().running(takes_commitment=False) as without:
+        advice = [look(make(destinations=[{**destination, "port": peer.port}]))["destination pacs"] for peer in (well, without)]
+    assert [each.ok for each in advice] == [True, False]
+    assert "takes Storage Commitment" in advice[0].advice
+    assert "Leave `commitment` out" in advice[1].advice

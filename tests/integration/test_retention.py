@@ -65,7 +65,7 @@ def test_age_old_delivered_study_loses_its_bytes_and_keeps_its_rows(
         assert connection.execute(text("SELECT count(*) FROM reports")).scalar_one() == 1
 
 
-@pytest.mark.parametrize("state", ["pending", "held", "failed", "refused"])
+@pytest.mark.parametrize("state", ["pending", "held", "awaiting_commitment", "failed", "refused"])
 def test_age_undelivered_object_keeps_the_study(
     units: UnitOfWorkFactory, engine: Engine, store: FileInstanceStore, make: Callable[..., Retention], state: str
 ) -> None:
