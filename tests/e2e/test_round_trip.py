@@ -112,7 +112,7 @@ def _destinations(pacs_port: int, web: httpx2.Client, mllp_port: int, hook: Web)
     pacs = {"name": "pacs", "host": "127.0.0.1", "port": pacs_port, "ae_title": "ORTHANC", "kinds": KINDS}
     archive = {"protocol": "stow", "name": "web", "url": f"{web.base_url}dicom-web", "kinds": KINDS}
     return [
-        pacs,
+        {**pacs, "commitment": {"required": True}},
         {**archive, "username": USERNAME, "password": PASSWORD},
         {"protocol": "mllp", "name": "ris", "host": "127.0.0.1", "port": mllp_port},
         {"protocol": "webhook", "name": "hook", "url": hook.url, "secret": SECRET, "allowed_addresses": ["127.0.0.0/8"]},
