@@ -6,22 +6,24 @@ from functools import cache
 
 import numpy as np
 
+from service.core.amendment import SetValue, amend_finding
 from service.core.analyses.analysis import Analysis
 from service.core.analyses.muscle_architecture import MuscleArchitecture
 from service.core.analyses.myofascial_pain import MyofascialPain
+from service.core.carry_over import carry_over, with_words
 from service.core.cine import Calibration, Frame
 from service.core.codes import SOLEUS
 from service.core.comparison import EarlierReport, compare
 from service.core.compose import Gaps
 from service.core.evidence import not_measured
-from service.core.findings import Finding, Interval
+from service.core.findings import Finding, FindingKind, Interval
 from service.core.report import Report, ReportStatus
 from service.core.wording import comparisons_in_short
 from service.errors import InputRejected, NotMeasurable, SonomyoError
 from simulator.wrist import Kind, draw_volunteer
-from tests import trapezius_parts, wrist_parts
+from tests import reviewed_report, trapezius_parts, wrist_parts
 from tests.analysed_contraction import contraction_findings
-from tests.calf_report import MODEL, calf_report, cine_findings, header
+from tests.calf_report import CREATED_AT, MODEL, calf_report, cine_findings, header
 from tests.compared_findings import earlier_report, measured
 from tests.phantoms import CALIBRATED, Masks, Muscle, cine_of, described, scripted
 
@@ -151,6 +153,80 @@ def _compared_soleus() -> Report:
     return _compared(sides, earlier_report([measured(17.0, muscle=SOLEUS)]))
 
 
+#: What persons type in the reports of this file: no English, so that a test of what is English finds nothing there.
+WHY = "Die tiefe Aponeurose lag zu tief."
+
+
+def _amended_draft() -> Report:
+    return reviewed_report.amended(why=WHY)
+
+
+def _written_draft() -> Report:
+    """With impression and comment; then a finding is changed under them."""
+    written = reviewed_report.amended(why=WHY, impression="Wade unauffällig.\n\nVerlauf erbeten.", comment="Schlechtes Licht.")
+    return reviewed_report.amended(written, why=WHY)
+
+
+def _amended_class() -> Report:
+    classes = [one.model_copy(update={"kind": FindingKind.CLASSIFICATION, "unit": None}) for one in cine_findings()[:1]]
+    said = [one.model_copy(update={"name": "muscle_belly", "value": "Soleus", "text": "muscle_belly Soleus"}) for one in classes]
+    change = SetValue(finding_id=said[0].finding_id, value="Plantaris")
+    return calf_report(findings=[amend_finding(said[0], change, by=reviewed_report.AUTHOR, at=CREATED_AT, why=WHY)])
+
+
+def _amended_planes() -> Report:
+    report = _wrist()
+    planes = [finding for finding in report.findings if finding.kind is FindingKind.CLASSIFICATION]
+    first, second, *_ = (plane.finding_id for plane in planes)
+    changes = [{"action": "set", "finding_id": first, "value": "S9"}, {"action": "reject", "finding_id": second}]
+    return reviewed_report.amended(report, why=WHY, findings=changes)
+
+
+def _rejected_quality() -> Report:
+    report = calf_report(findings=[*cine_findings(), *_poor_muscle().findings])
+    said = next(finding for finding in _poor_muscle().findings if finding.kind is FindingKind.QUALITY)
+    return reviewed_report.amended(report, why=WHY, findings=[{"action": "reject", "finding_id": said.finding_id}])
+
+
+def _all_rejected() -> Report:
+    changes = [{"action": "reject", "finding_id": finding.finding_id} for finding in cine_findings()]
+    return reviewed_report.amended(why=WHY, findings=changes)
+
+
+def _signed() -> Report:
+    return reviewed_report.signed(_amended_draft())
+
+
+def _signed_with_draft() -> Report:
+    return _signed().model_copy(update={"draft": _draft_beside_signed().report_id})
+
+
+def _signed_again() -> Report:
+    return reviewed_report.signed(reviewed_report.amended(_signed(), why=WHY))
+
+
+def _draft_beside_signed() -> Report:
+    """Composed of a new analysis: one amendment was carried over; what the other was made of has gone."""
+    before = reviewed_report.signed(_written_draft())
+    carried = carry_over(before, [one for one in cine_findings() if one.name != "echo_intensity"])
+    return with_words(before, calf_report(findings=carried.findings, gaps=Gaps(dropped=carried.dropped), previous=before))
+
+
+def _draft_without_amendments() -> Report:
+    """Beside a signed version: neither amendment could be carried over."""
+    before = _signed()
+    carried = carry_over(before, [_moved(one, "2.25.9") for one in cine_findings()])
+    return calf_report(findings=carried.findings, gaps=Gaps(dropped=carried.dropped), previous=before)
+
+
+def _withdrawn() -> Report:
+    return reviewed_report.withdrawn(_signed(), why=WHY)
+
+
+def _withdrawn_draft() -> Report:
+    return reviewed_report.withdrawn(_amended_draft(), why=WHY)
+
+
 def _moved(finding: Finding, uid: str) -> Finding:
     """The same of another instance."""
     return finding.model_copy(update={"evidence": finding.evidence.model_copy(update={"sop_instance_uid": uid})})
@@ -161,5 +237,7 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
     for make in (
         *(_calf, _contraction, _without_scale_or_time, _poor_muscle, _no_muscle, _wrist, _no_wrist, _pain, _partly_unlike_pain),
         *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
+        *(_amended_draft, _written_draft, _amended_class, _amended_planes, _rejected_quality, _all_rejected, _signed),
+        *(_signed_with_draft, _signed_again, _draft_beside_signed, _draft_without_amendments, _withdrawn, _withdrawn_draft),
     )
 }

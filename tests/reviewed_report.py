@@ -47,7 +47,7 @@ def signed(report: Report | None = None, *, official: Report | None = None) -> R
     return sign(report, making(report, official=official))
 
 
-def withdrawn(report: Report | None = None) -> Report:
+def withdrawn(report: Report | None = None, *, why: str = "the cine is of another patient") -> Report:
     """A signed report that was of somebody else."""
     report = report or signed()
-    return cancel(report, making(report), why="the cine is of another patient")
+    return cancel(report, making(report), why=why)

@@ -2,7 +2,7 @@
 
 import math
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, StrictStr
 
@@ -10,7 +10,8 @@ from service.core.compose import of_all_cines
 from service.core.findings import Amendment, Finding, FindingKind, Said, Value
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.plausible import limits_of
-from service.core.wording import label, quantity, quantity_range
+from service.core.review_words import finding_text
+from service.core.wording import label, quantity_range
 from service.core.wrist_planes import PLANES
 from service.errors import Conflict, InputRejected
 
@@ -98,31 +99,20 @@ def _rejected(finding: Finding, amendment: Amendment) -> Finding:
     """Without any number that a reader could take for a result."""
     if finding.kind not in _REJECTABLE:
         raise Conflict("What was not measured cannot be rejected.", reason="not_amendable")
-    return finding.model_copy(
-        update={
-            **dict.fromkeys(("value", "interval", "probability", "statistic", "range")),
-            "flags": (*finding.flags, "rejected"),
-            "text": f"{label(finding.name)} rejected by {_reason(amendment)} {_software_said(finding, amendment)}",
-            "amended_by": amendment.by,
-            "amended": amendment,
-        }
-    )
+    nothing = dict.fromkeys(("value", "interval", "probability", "statistic", "range"))
+    return _told(finding, amendment, {**nothing, "flags": (*finding.flags, "rejected")})
 
 
 def _changed(finding: Finding, value: float | str | None, amendment: Amendment) -> Finding:
     """Interval, extremes and doubts were those of the model's number; grade and faults of a class are the picture's."""
     kept = finding.flags if finding.kind is FindingKind.CLASSIFICATION else ()
-    return finding.model_copy(
-        update={
-            **dict.fromkeys(("interval", "probability", "statistic", "range")),
-            "value": value,
-            "flags": (*kept, "amended"),
-            "text": f"{label(finding.name)} {_written(value, finding.unit)}, amended by {_reason(amendment)} "
-            f"{_software_said(finding, amendment)}",
-            "amended_by": amendment.by,
-            "amended": amendment,
-        }
-    )
+    nothing = dict.fromkeys(("interval", "probability", "statistic", "range"))
+    return _told(finding, amendment, {**nothing, "value": value, "flags": (*kept, "amended")})
+
+
+def _told(finding: Finding, amendment: Amendment, changes: dict[str, Any]) -> Finding:
+    made = finding.model_copy(update={**changes, "amended_by": amendment.by, "amended": amendment})
+    return made.model_copy(update={"text": finding_text(made)})
 
 
 def _checked(finding: Finding, value: float | str) -> float | str:
@@ -158,21 +148,3 @@ def _class(finding: Finding, value: float | str) -> str:
 
 def _in_unit(finding: Finding) -> str:
     return f" in {finding.unit.strip('{}')}" if finding.unit and finding.unit != "1" else ""
-
-
-def _reason(amendment: Amendment) -> str:
-    return f"{amendment.by}: {amendment.why if amendment.why.endswith('.') else amendment.why + '.'}"
-
-
-def _software_said(finding: Finding, amendment: Amendment) -> str:
-    original = amendment.original
-    if original.value is None:
-        return f"The software said: {original.text}"
-    interval = original.interval
-    spread = quantity_range(interval.low, interval.high, finding.unit) if interval else ""
-    limits = f" ({100 * interval.level:.0f} % {spread})" if interval else ""
-    return f"The software said {_written(original.value, finding.unit)}{limits}."
-
-
-def _written(value: float | str | None, unit: str | None) -> str:
-    return quantity(value, unit) if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ from service.core.amendment import as_said, reapplied
 from service.core.findings import Finding, FindingKind
 from service.core.recompose import with_words_of
 from service.core.report import Report, ReportStatus
-from service.core.wording import label, quantity
+from service.core.review_words import not_carried_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def carry_over(previous: Report | None, findings: Sequence[Finding]) -> CarriedO
             case [index] if _is_fit(findings[index]):
                 made[index] = reapplied(finding, findings[index])
             case _:
-                dropped.append(_dropped(finding))
+                dropped.append(not_carried_over(finding))
     return CarriedOver(tuple(made), tuple(dropped))
 
 
@@ -56,17 +56,3 @@ def _sameness(finding: Finding) -> Hashable:
 
 def _is_fit(finding: Finding) -> bool:
     return finding.kind is not FindingKind.NOT_MEASURED
-
-
-def _dropped(finding: Finding) -> str:
-    amendment = finding.amended
-    assert amendment is not None  # noqa: S101 - only amended findings come here
-    if amendment.is_rejected:
-        what = f"{label(finding.name)} had been rejected"
-    else:
-        value = quantity(finding.value, finding.unit) if isinstance(finding.value, float) else str(finding.value)
-        what = f"{label(finding.name)} had been set to {value}"
-    return (
-        f"{what} by {amendment.by} ({amendment.why.rstrip('.')}); this was not carried over, for the finding is not there"
-        " any more or rests on other frames or another scale."
-    )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from service.core.compose import HELD, Software, impression_of, limitations_of, of_all_cines, provenance_of, together
 from service.core.findings import Finding
 from service.core.report import Comparison, Remark, Report
+from service.core.review_words import written_before
 
 
 def recompose(report: Report, findings: Sequence[Finding], comparisons: Sequence[Comparison], *, software: Software) -> Report:
@@ -37,14 +38,14 @@ def with_words_of(previous: Report, report: Report) -> Report:
     kept = report.model_copy(update={"comment": previous.comment, "written_impression": words})
     if words is None:
         return kept
-    told = dict.fromkeys((_written_before(words), *kept.limitations))
+    told = dict.fromkeys((written_before(words), *kept.limitations))
     return kept.model_copy(update={"impression": words.text, "limitations": tuple(told)})
 
 
 def with_impression(report: Report, words: Remark | None) -> Report:
     """`report` with an impression that a person wrote of its findings as they are; None composes it."""
     before = report.written_impression
-    warning = None if before is None else _written_before(before)
+    warning = None if before is None else written_before(before)
     return report.model_copy(
         update={
             "written_impression": words,
@@ -52,10 +53,6 @@ def with_impression(report: Report, words: Remark | None) -> Report:
             "limitations": tuple(sentence for sentence in report.limitations if sentence != warning),
         }
     )
-
-
-def _written_before(words: Remark) -> str:
-    return f"The impression was written by {words.by} before the findings were as they are here: see whether it still fits them."
 
 
 def _limitations(report: Report, findings: Sequence[Finding]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from service.core.findings import Finding, Value
 from service.core.identifiers import ReportID
 from service.core.recompose import of_single_cines, recompose, with_impression
 from service.core.report import Act, Comparison, Remark, Report, ReportStatus
+from service.core.review_words import withdrawn_text
 from service.errors import Conflict, InputRejected
 
 #: What a person does to a version.
@@ -104,8 +105,7 @@ def cancel(report: Report, making: Making, *, why: str) -> Report:
     """The report withdrawn, or a draft given up; what it had said stays readable beside that. Raises Conflict."""
     _refuse_cancelled(report, "cancelled again")
     act = _act("cancelled", report, making, why=why, asked=why)
-    what = "This report was withdrawn" if report.is_signed else "This draft was withdrawn before anybody signed it"
-    words = f"{what} by {making.by.full_name} on {making.at:%Y-%m-%d}: {why.rstrip('.')}. Nothing in it is to be used."
+    words = withdrawn_text(act, report.status)
     withdrawn = {"status": ReportStatus.CANCELLED, "withdrawn": report.status, "impression": words, "written_impression": None}
     return _next(report, making, act, {**withdrawn, "comparisons": (), "limitations": ()})
 

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from service.core.report import Act, Report, ReportStatus
+from service.core.findings import Amendment, Finding
+from service.core.report import SIGNED, Act, Remark, Report, ReportStatus
+from service.core.wording import label, quantity, quantity_range
 
 _DRAFT = "Preliminary: automated draft, not verified by a person"
 _UNNAMED = {
@@ -39,6 +41,36 @@ def remarks(report: Report) -> list[str]:
     return told
 
 
+def finding_text(finding: Finding) -> str:
+    """What a finding says that a person has amended, and what the software had said."""
+    amendment = _amendment(finding)
+    said, reason = _software_said(finding, amendment), f"{amendment.by}: {amendment.why.removesuffix('.')}."
+    if amendment.is_rejected:
+        return f"{label(finding.name)} rejected by {reason} {said}"
+    return f"{label(finding.name)} {_written(finding.value, finding.unit)}, amended by {reason} {said}"
+
+
+def not_carried_over(finding: Finding) -> str:
+    """That an amendment was lost, for new findings do not hold what it was made of."""
+    amendment = _amendment(finding)
+    done = "rejected" if amendment.is_rejected else f"set to {_written(finding.value, finding.unit)}"
+    return (
+        f"{label(finding.name)} had been {done} by {amendment.by} ({amendment.why.rstrip('.')}); this was not carried over,"
+        " for the finding is not there any more or rests on other frames or another scale."
+    )
+
+
+def written_before(words: Remark) -> str:
+    """That findings have changed under an impression that a person wrote."""
+    return f"The impression was written by {words.by} before the findings were as they are here: see whether it still fits them."
+
+
+def withdrawn_text(act: Act, withdrawn: ReportStatus | None) -> str:
+    """What stands in the place of the impression of a version that was `withdrawn` from that status."""
+    what = "This report was withdrawn" if withdrawn in SIGNED else "This draft was withdrawn before anybody signed it"
+    return f"{what} by {act.by} on {act.at:%Y-%m-%d}: {(act.why or '').rstrip('.')}. Nothing in it is to be used."
+
+
 def moment(at: datetime) -> str:
     """`2026-11-20 09:30 UTC`."""
     return f"{at:%Y-%m-%d %H:%M %Z}".strip()
@@ -53,3 +85,22 @@ def _authors(report: Report) -> str:
     amended = (finding.amended_by for finding in report.findings)
     written = (remark.by for remark in (report.written_impression, report.comment) if remark is not None)
     return ", ".join(dict.fromkeys(filter(None, (*amended, *written))))
+
+
+def _amendment(finding: Finding) -> Amendment:
+    assert finding.amended is not None  # noqa: S101 - only amended findings come here
+    return finding.amended
+
+
+def _software_said(finding: Finding, amendment: Amendment) -> str:
+    original = amendment.original
+    if original.value is None:
+        return f"The software said: {original.text}"
+    interval = original.interval
+    spread = quantity_range(interval.low, interval.high, finding.unit) if interval else ""
+    limits = f" ({100 * interval.level:.0f} % {spread})" if interval else ""
+    return f"The software said {_written(original.value, finding.unit)}{limits}."
+
+
+def _written(value: float | str | None, unit: str | None) -> str:
+    return quantity(value, unit) if isinstance(value, float) else str(value)

@@ -16,7 +16,7 @@ from tests.running import ROOT
 
 #: Where what a report says is worded, and where what cannot be read is refused.
 WORDED = (
-    *("core/compose.py", "core/evidence.py", "core/quality.py", "core/regions.py", "core/time_axis.py", "core/wording.py"),
+    *(f"core/{name}.py" for name in ("compose", "evidence", "quality", "regions", "review_words", "time_axis", "wording")),
     *(f"core/measure/{name}.py" for name in ("architecture_findings", "architecture_quality", "colour", "contraction_findings")),
     *(f"core/measure/{name}.py" for name in ("pain_findings", "wrist_findings", "wrist_grading", "wrist_study")),
     *(f"core/analyses/{name}.py" for name in ("muscle_architecture", "myofascial_pain", "prepared", "wrist_hand")),

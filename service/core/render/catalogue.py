@@ -24,6 +24,9 @@ _NUMBER = r"[+\u2212-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 #: A number with its unit, in symbols that are the same in every language.
 QUANTITY = rf"{_NUMBER}(?:°| (?:mm/s|mm²|mm|cm|px|Hz|s|%))?"
 DATE = r"\d{4}-\d{2}-\d{2}"
+#: Characters of private use, each in the place of what a person typed (`typed_words.py`).
+FIRST_MARK = 0xF0000
+MARK = r"[\U000F0000-\U000FFFFD]"
 
 _NUMBERS = (
     *("fascicles", "first", "frame", "height", "last", "least", "most", "number", "percent", "rate", "share"),
@@ -34,20 +37,23 @@ _PATTERNS: Mapping[str, str] = {
     **dict.fromkeys(_NUMBERS, _NUMBER),
     **dict.fromkeys(("at", "limit", "peak", "quantity", "until"), QUANTITY),
     **dict.fromkeys(("analysis", "attribute", "code", "model", "report_id", "version"), r"\S+"),
+    **dict.fromkeys(("institution", "person", "typed"), MARK),
     "change": rf"{QUANTITY}(?: \([^()]+\))?",
+    "chosen": rf"S\d{{1,2}}|{MARK}",
     "clock": r"\d\d:\d\d.*",
     "count": r"\d+",
     "date": DATE,
     "grade": "[A-C]",
     "muscle": r"[^\d()]+",
+    "persons": rf"{MARK}(?:, {MARK})*",
     "plane": r"S\d{1,2}",
     "range": rf"{_NUMBER} to {QUANTITY}",
     "side": "left|right|bilateral",
 }
 #: Names, which no language changes.
 VERBATIM = frozenset(
-    {"ae_title", "analysis", "attribute", "clock", "code", "codes", "grade", "keyword", "model", "plane", "planes"}
-    | {"pretraining", "report_id", "runtime", "source", "version"}
+    {"ae_title", "analysis", "attribute", "chosen", "clock", "code", "codes", "grade", "institution", "keyword", "model"}
+    | {"person", "persons", "plane", "planes", "pretraining", "report_id", "runtime", "source", "typed", "version"}
 )
 #: Text from elsewhere, such as the message of an error: it stays English where it has no translation.
 OPEN = frozenset({"why"})
