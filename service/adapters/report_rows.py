@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from service.adapters.jobs import delivery_lock
+from service.adapters.rendered_attributes import save_attributes, supersede_attributes
 from service.adapters.tables import DeliveryRow, RenderedRow, RenderingFailureRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
 from service.core.report import Delivery, Report, StudyHeader
@@ -67,6 +68,7 @@ class PostgresReportRows:
         saved = self._session.execute(statement.on_conflict_do_nothing().returning(ReportRow.report_id)).scalar_one_or_none()
         if saved is None:
             raise Conflict(f"Version {report.version} of this study's report exists already.")
+        supersede_attributes(self._session, report.study.study_instance_uid)
         # The study's row is locked by whoever makes a version, so these are the analyses that it rests on.
         self._session.execute(_KEEP_PICTURES, {"report": report.report_id, "study": report.study.study_instance_uid})
 
@@ -114,6 +116,7 @@ class PostgresReportRows:
             content=rendered.content,
         )
         self._session.execute(statement.on_conflict_do_nothing())
+        save_attributes(self._session, rendered)
 
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""

@@ -18,6 +18,7 @@ from service.core.instance import InstanceAttributes
 from service.core.render.published import Published
 from service.core.report import Report
 from service.destination_settings import DestinationSettings
+from service.dicom_views import DicomViews
 from service.ports import CineReader, InstanceStore
 from service.views import JobViews, OperationViews, StudyViews
 
@@ -94,6 +95,7 @@ class Services:
     """Everything behind the HTTP edge."""
 
     studies: StudyViews
+    dicom: DicomViews
     jobs: JobViews
     operations: OperationViews
     steps: Steps

@@ -13,17 +13,27 @@ from starlette.types import Scope
 
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.api.outcomes import is_fhir_path, outcome
-from service.errors import Conflict, InputRejected, ModelContractError, NotFound, NotMeasurable, SonomyoError, Unavailable
+from service.errors import (
+    Conflict,
+    InputRejected,
+    ModelContractError,
+    NotFound,
+    NotMeasurable,
+    Removed,
+    SonomyoError,
+    Unavailable,
+)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
-#: The statuses of our own errors; any other is a fault of ours.
+#: The statuses of our own errors, the narrower class first; any other is a fault of ours.
 STATUS_OF_ERROR: Mapping[type[SonomyoError], int] = {
     InputRejected: 422,
     NotMeasurable: 422,
     Unavailable: 503,
     ModelContractError: 503,
+    Removed: 410,
     NotFound: 404,
     Conflict: 409,
 }

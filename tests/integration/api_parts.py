@@ -21,6 +21,7 @@ from service.adapters.access import ApiKeys, SignInLinks
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.dead_letters import DeadLetters
 from service.adapters.deliveries import Deliveries
+from service.adapters.dicom_objects import PostgresDicomViews
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
@@ -45,7 +46,7 @@ from service.core.render import fhir
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
 from service.destination_settings import DestinationSettings, DicomDestinationSettings
-from service.dicomweb.wado import router as dicomweb
+from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
 from service.flow import Flow
 from service.logs import configure_logging
@@ -77,6 +78,7 @@ class House:
     secure_cookies: bool = False
     probes: dict[str, Callable[[], object]] = field(default_factory=dict)
     refusal: str | None = None
+    maximum_object_bytes: int = 1 << 30
     destination_settings: tuple[DestinationSettings, ...] = (
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
@@ -179,9 +181,11 @@ class House:
             gate=lambda: self.refusal,
             sop_classes=STORAGE_SOP_CLASSES,
             transfer_syntaxes=TRANSFER_SYNTAXES,
+            maximum_object_bytes=self.maximum_object_bytes,
         )
         services = Services(
             studies=PostgresStudyViews(engine=self.engine),
+            dicom=PostgresDicomViews(engine=self.engine, store=self.store),
             jobs=jobs,
             operations=operations,
             steps=self.flow,

@@ -1,0 +1,217 @@
+"""QIDO-RS in SQL: no file is read. The newest arrival comes first among studies; series and instances go by their UIDs.
+
+A search without a narrow key is bounded by its page; one that no index helps goes over `studies` once, or over `instances`,
+under a deadline.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg.errors import QueryCanceled
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
+from sqlalchemy.exc import OperationalError
+
+from service.adapters.postgres import vendor_errors_translated
+from service.adapters.search_conditions import condition
+from service.adapters.tables import InstanceRow, RenderedAttributesRow, StudyRow
+from service.core.qido_attributes import MODALITIES_IN_STUDY, Level, QidoAttribute
+from service.core.qido_query import Matcher, Search
+from service.dicom_views import Found, FoundPage
+from service.errors import Unavailable
+
+DEADLINE_SECONDS = 20
+_STUDY_COLUMNS = (
+    "study_instance_uid", "study_date", "study_time", "accession_number", "referring_physician_name", "study_description",
+    "patient_name", "patient_id", "issuer_of_patient_id", "patient_birth_date", "patient_sex", "study_id",
+)  # fmt: skip
+
+
+def search(engine: Engine, wanted: Search, *, study: str | None, series: str | None) -> FoundPage:
+    """Raises Unavailable."""
+    with vendor_errors_translated(), engine.connect() as connection, _deadline(connection):
+        find = {Level.STUDY: _studies, Level.SERIES: _series, Level.INSTANCE: _instances}[wanted.level]
+        return find(connection, wanted, study, series)
+
+
+def held_objects() -> Subquery:
+    """What came, is current and was not removed, and what we made in its newest version; what came back to us is that."""
+    received = select(
+        InstanceRow.study_instance_uid, InstanceRow.series_instance_uid, InstanceRow.sop_instance_uid, InstanceRow.attributes
+    ).where(InstanceRow.is_current, ~InstanceRow.is_returned, InstanceRow.removed_at.is_(None))
+    made = select(
+        RenderedAttributesRow.study_instance_uid,
+        RenderedAttributesRow.series_instance_uid,
+        RenderedAttributesRow.sop_instance_uid,
+        RenderedAttributesRow.attributes,
+    ).where(RenderedAttributesRow.is_newest)
+    return union_all(received, made).subquery("held")
+
+
+def _studies(connection: Connection, wanted: Search, study: str | None, series: str | None) -> FoundPage:
+    del study, series
+    query = select(*_study_columns()).where(_is_held(), *(_study_condition(*match) for match in wanted.matches))
+    rows, is_more = _page(connection, query.order_by(StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc()), wanted)
+    counts = _counts_of_studies(connection, [row.study_instance_uid for row in rows])
+    return FoundPage([Found(row._asdict(), {}, counts[row.study_instance_uid]) for row in rows], is_more)
+
+
+def _series(connection: Connection, wanted: Search, study: str | None, series: str | None) -> FoundPage:
+    del series
+    held = held_objects()
+    key = (held.c.study_instance_uid, held.c.series_instance_uid)
+    query = _among(held, wanted, study, None).ext(distinct_on(*key)).order_by(*key, held.c.sop_instance_uid)
+    rows, is_more = _page(connection, query, wanted)
+    counts = _counts_of_series(connection, [(row.attributes["study_instance_uid"], row.series) for row in rows])
+    return FoundPage(
+        [_found(row, {"NumberOfSeriesRelatedInstances": [counts[row.study_instance_uid, row.series]]}) for row in rows], is_more
+    )
+
+
+def _instances(connection: Connection, wanted: Search, study: str | None, series: str | None) -> FoundPage:
+    held = held_objects()
+    query = _among(held, wanted, study, series)
+    query = query.order_by(held.c.study_instance_uid, held.c.series_instance_uid, held.c.sop_instance_uid)
+    rows, is_more = _page(connection, query, wanted)
+    syntaxes = [row.attributes["transfer_syntax_uid"] for row in rows]
+    return FoundPage(
+        [_found(row, {"AvailableTransferSyntaxUID": [syntax]}) for row, syntax in zip(rows, syntaxes, strict=True)], is_more
+    )
+
+
+def _among(held: Subquery, wanted: Search, study: str | None, series: str | None) -> Select[Any]:
+    """Instances with the columns of their study, narrowed by every match."""
+    columns = (held.c.series_instance_uid.label("series"), held.c.attributes)
+    query = select(*_study_columns(), *columns).join_from(
+        held, StudyRow, StudyRow.study_instance_uid == held.c.study_instance_uid
+    )
+    if study is not None:
+        query = query.where(held.c.study_instance_uid == study)
+    if series is not None:
+        query = query.where(held.c.series_instance_uid == series)
+    return query.where(*(_condition(held, attribute, matcher) for attribute, matcher in wanted.matches))
+
+
+def _condition(held: Subquery, attribute: QidoAttribute, matcher: Matcher) -> ColumnElement[bool]:
+    if attribute.level == Level.STUDY:
+        return _study_condition(attribute, matcher)
+    own = {"SeriesInstanceUID": held.c.series_instance_uid, "SOPInstanceUID": held.c.sop_instance_uid}.get(attribute.keyword)
+    if own is not None:
+        return condition(own, attribute.vr, matcher)
+    if attribute.source == "request" or attribute.name == "image_type":
+        return _among_items(held, attribute, matcher)
+    return condition(held.c.attributes[attribute.name].astext, attribute.vr, matcher)
+
+
+def _among_items(held: Subquery, attribute: QidoAttribute, matcher: Matcher) -> ColumnElement[bool]:
+    """Any item of a sequence, any value of several."""
+    is_request = attribute.source == "request"
+    listed = func.coalesce(held.c.attributes["request_attributes" if is_request else attribute.name], text("'[]'::jsonb"))
+    item = func.jsonb_array_elements(listed, type_=JSONB).column_valued("item")
+    value = item[attribute.name].astext if is_request else item[()].astext
+    return select(1).select_from(item).where(condition(value, attribute.vr, matcher)).exists()
+
+
+def _study_condition(attribute: QidoAttribute, matcher: Matcher) -> ColumnElement[bool]:
+    if attribute is MODALITIES_IN_STUDY:
+        held = held_objects()
+        of_modality = select(held.c.study_instance_uid).where(
+            condition(held.c.attributes["modality"].astext, attribute.vr, matcher)
+        )
+        return StudyRow.study_instance_uid.in_(of_modality)
+    return condition(getattr(StudyRow, attribute.name), attribute.vr, matcher)
+
+
+def _is_held() -> ColumnElement[bool]:
+    """Something of the study is there."""
+    received = (InstanceRow.is_current, ~InstanceRow.is_returned, InstanceRow.removed_at.is_(None))
+    return or_(
+        select(1).where(InstanceRow.study_instance_uid == StudyRow.study_instance_uid, *received).exists(),
+        select(1)
+        .where(RenderedAttributesRow.study_instance_uid == StudyRow.study_instance_uid, RenderedAttributesRow.is_newest)
+        .exists(),
+    )
+
+
+def _page(connection: Connection, query: Select[Any], wanted: Search) -> tuple[Sequence[Row[Any]], bool]:
+    rows = connection.execute(query.limit(wanted.limit + 1).offset(wanted.offset)).all()
+    return rows[: wanted.limit], len(rows) > wanted.limit
+
+
+def _counts_of_studies(connection: Connection, uids: Sequence[str]) -> dict[str, dict[str, Sequence[Any]]]:
+    held = held_objects()
+    query = (
+        select(
+            held.c.study_instance_uid.label("uid"),
+            func.count(held.c.series_instance_uid.distinct()).label("series"),
+            func.count().label("instances"),
+            _distinct(held.c.attributes["modality"].astext).label("modalities"),
+            _distinct(held.c.attributes["sop_class_uid"].astext).label("classes"),
+        )
+        .where(held.c.study_instance_uid == any_(literal(list(uids), ARRAY(Text()))))
+        .group_by(held.c.study_instance_uid)
+    )
+    counts: dict[str, dict[str, Sequence[Any]]] = {uid: {} for uid in uids}
+    for row in connection.execute(query):
+        counts[row.uid] = {
+            "NumberOfStudyRelatedSeries": [row.series],
+            "NumberOfStudyRelatedInstances": [row.instances],
+            "ModalitiesInStudy": row.modalities or [],
+            "SOPClassesInStudy": row.classes or [],
+        }
+    return counts
+
+
+def _counts_of_series(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    held = held_objects()
+    key = tuple_(held.c.study_instance_uid, held.c.series_instance_uid)
+    query = select(held.c.study_instance_uid, held.c.series_instance_uid, func.count()).group_by(key)
+    # Among these studies first, by the index; the pairs alone would be looked for one by one.
+    studies = held.c.study_instance_uid == any_(literal(sorted({study for study, _ in keys}), ARRAY(Text())))
+    rows = connection.execute(query.where(and_(studies, key.in_(keys)))) if keys else ()
+    return {(study, series): count for study, series, count in rows}
+
+
+def _distinct(value: ColumnElement[str]) -> ColumnElement[Any]:
+    """Each value once, in order, without NULL."""
+    return func.array_agg(value.distinct(), type_=ARRAY(Text())).filter(value.is_not(None))
+
+
+def _study_columns() -> list[ColumnElement[Any]]:
+    return [getattr(StudyRow, name) for name in _STUDY_COLUMNS]
+
+
+def _found(row: Row[Any], derived: dict[str, Sequence[Any]]) -> Found:
+    return Found(row._asdict(), row.attributes, derived)
+
+
+@contextmanager
+def _deadline(connection: Connection) -> Iterator[None]:
+    connection.execute(text(f"SET LOCAL statement_timeout = '{DEADLINE_SECONDS}s'"))
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise Unavailable(
+                f"The search takes longer than {DEADLINE_SECONDS} s: narrow it by patient, accession number or study date.",
+                reason="search_too_long",
+            ) from error
+        raise
