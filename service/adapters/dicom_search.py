@@ -4,7 +4,7 @@ A search without a narrow key is bounded by its page; one that no index helps go
 under a deadline.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     tuple_,
     union_all,
 )
@@ -34,7 +35,7 @@ from service.adapters.postgres import vendor_errors_translated
 from service.adapters.search_conditions import condition
 from service.adapters.tables import InstanceRow, RenderedAttributesRow, StudyRow
 from service.core.qido_attributes import MODALITIES_IN_STUDY, Level, QidoAttribute
-from service.core.qido_query import Matcher, Search
+from service.core.qido_query import Equal, Matcher, Search
 from service.dicom_views import Found, FoundPage
 from service.errors import Unavailable
 
@@ -43,6 +44,8 @@ _STUDY_COLUMNS = (
     "study_instance_uid", "study_date", "study_time", "accession_number", "referring_physician_name", "study_description",
     "patient_name", "patient_id", "issuer_of_patient_id", "patient_birth_date", "patient_sex", "study_id",
 )  # fmt: skip
+#: What came, is current, and was not removed; what came back to us is among what we made.
+_HELD = (InstanceRow.is_current, ~InstanceRow.is_returned, InstanceRow.removed_at.is_(None))
 
 
 def search(engine: Engine, wanted: Search, *, study: str | None, series: str | None) -> FoundPage:
@@ -56,7 +59,7 @@ def held_objects() -> Subquery:
     """What came, is current and was not removed, and what we made in its newest version; what came back to us is that."""
     received = select(
         InstanceRow.study_instance_uid, InstanceRow.series_instance_uid, InstanceRow.sop_instance_uid, InstanceRow.attributes
-    ).where(InstanceRow.is_current, ~InstanceRow.is_returned, InstanceRow.removed_at.is_(None))
+    ).where(*_HELD)
     made = select(
         RenderedAttributesRow.study_instance_uid,
         RenderedAttributesRow.series_instance_uid,
@@ -68,51 +71,70 @@ def held_objects() -> Subquery:
 
 def _studies(connection: Connection, wanted: Search, study: str | None, series: str | None) -> FoundPage:
     del study, series
-    query = select(*_study_columns()).where(_is_held(), *(_study_condition(*match) for match in wanted.matches))
+    query = select(*_study_columns()).where(*(_study_condition(*match) for match in wanted.matches))
+    if not any(attribute is MODALITIES_IN_STUDY for attribute, _ in wanted.matches):
+        query = query.where(_is_held())
     rows, is_more = _page(connection, query.order_by(StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc()), wanted)
     counts = _counts_of_studies(connection, [row.study_instance_uid for row in rows])
     return FoundPage([Found(row._asdict(), {}, counts[row.study_instance_uid]) for row in rows], is_more)
 
 
 def _series(connection: Connection, wanted: Search, study: str | None, series: str | None) -> FoundPage:
-    del series
-    held = held_objects()
-    key = (held.c.study_instance_uid, held.c.series_instance_uid)
-    query = _among(held, wanted, study, None).ext(distinct_on(*key)).order_by(*key, held.c.sop_instance_uid)
-    rows, is_more = _page(connection, query, wanted)
-    counts = _counts_of_series(connection, [(row.attributes["study_instance_uid"], row.series) for row in rows])
-    return FoundPage(
-        [_found(row, {"NumberOfSeriesRelatedInstances": [counts[row.study_instance_uid, row.series]]}) for row in rows], is_more
-    )
+    rows, is_more = _page(connection, _below_studies(wanted, study, series), wanted)
+    counts = _counts_of_series(connection, [(row.study_instance_uid, row.series_instance_uid) for row in rows])
+    derived = [{"NumberOfSeriesRelatedInstances": [counts[row.study_instance_uid, row.series_instance_uid]]} for row in rows]
+    return FoundPage(_with_studies(connection, rows, derived), is_more)
 
 
 def _instances(connection: Connection, wanted: Search, study: str | None, series: str | None) -> FoundPage:
+    rows, is_more = _page(connection, _below_studies(wanted, study, series), wanted)
+    derived = [{"AvailableTransferSyntaxUID": [row.attributes["transfer_syntax_uid"]]} for row in rows]
+    return FoundPage(_with_studies(connection, rows, derived), is_more)
+
+
+def _below_studies(wanted: Search, study: str | None, series: str | None) -> Select[Any]:
+    """Series or instances. The order is the same for each page of a search, and so is the choice between two ways."""
+    is_narrowed_below = any(attribute.level > Level.STUDY for attribute, _ in wanted.matches)
+    if study is None and not is_narrowed_below:
+        return _study_by_study(wanted)
+    return _all_at_once(wanted, study, series)
+
+
+def _study_by_study(wanted: Search) -> Select[Any]:
+    """Down the list of studies, the newest arrival first, until the page is full."""
     held = held_objects()
-    query = _among(held, wanted, study, series)
-    query = query.order_by(held.c.study_instance_uid, held.c.series_instance_uid, held.c.sop_instance_uid)
-    rows, is_more = _page(connection, query, wanted)
-    syntaxes = [row.attributes["transfer_syntax_uid"] for row in rows]
-    return FoundPage(
-        [_found(row, {"AvailableTransferSyntaxUID": [syntax]}) for row, syntax in zip(rows, syntaxes, strict=True)], is_more
+    series, instance = held.c.series_instance_uid, held.c.sop_instance_uid
+    part = select(series, instance, held.c.attributes).where(held.c.study_instance_uid == StudyRow.study_instance_uid)
+    if wanted.level == Level.SERIES:
+        part = part.ext(distinct_on(series)).order_by(series, instance)
+    below = part.correlate(StudyRow).lateral("below")
+    query = select(StudyRow.study_instance_uid, below.c.series_instance_uid, below.c.attributes).join_from(
+        StudyRow, below, true()
     )
+    newest_first = (StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc())
+    query = query.order_by(*newest_first, below.c.series_instance_uid, below.c.sop_instance_uid)
+    return query.where(*(_study_condition(*match) for match in wanted.matches))
 
 
-def _among(held: Subquery, wanted: Search, study: str | None, series: str | None) -> Select[Any]:
-    """Instances with the columns of their study, narrowed by every match."""
-    columns = (held.c.series_instance_uid.label("series"), held.c.attributes)
-    query = select(*_study_columns(), *columns).join_from(
-        held, StudyRow, StudyRow.study_instance_uid == held.c.study_instance_uid
-    )
+def _all_at_once(wanted: Search, study: str | None, series: str | None) -> Select[Any]:
+    """What matches among all instances, or those of a study or series, by UIDs."""
+    held = held_objects()
+    key = (held.c.study_instance_uid, held.c.series_instance_uid)
+    query = select(*key, held.c.attributes).order_by(*key, held.c.sop_instance_uid)
+    if wanted.level == Level.SERIES:
+        query = query.ext(distinct_on(*key))
     if study is not None:
         query = query.where(held.c.study_instance_uid == study)
     if series is not None:
         query = query.where(held.c.series_instance_uid == series)
-    return query.where(*(_condition(held, attribute, matcher) for attribute, matcher in wanted.matches))
+    of_study = [match for match in wanted.matches if match[0].level == Level.STUDY]
+    if of_study:
+        fitting = select(StudyRow.study_instance_uid).where(*(_study_condition(*match) for match in of_study))
+        query = query.where(held.c.study_instance_uid.in_(fitting))
+    return query.where(*(_condition(held, *match) for match in wanted.matches if match not in of_study))
 
 
 def _condition(held: Subquery, attribute: QidoAttribute, matcher: Matcher) -> ColumnElement[bool]:
-    if attribute.level == Level.STUDY:
-        return _study_condition(attribute, matcher)
     own = {"SeriesInstanceUID": held.c.series_instance_uid, "SOPInstanceUID": held.c.sop_instance_uid}.get(attribute.keyword)
     if own is not None:
         return condition(own, attribute.vr, matcher)
@@ -122,33 +144,54 @@ def _condition(held: Subquery, attribute: QidoAttribute, matcher: Matcher) -> Co
 
 
 def _among_items(held: Subquery, attribute: QidoAttribute, matcher: Matcher) -> ColumnElement[bool]:
-    """Any item of a sequence, any value of several."""
+    """Any item of a sequence, any value of several; rows of old have neither."""
     is_request = attribute.source == "request"
     listed = func.coalesce(held.c.attributes["request_attributes" if is_request else attribute.name], text("'[]'::jsonb"))
-    item = func.jsonb_array_elements(listed, type_=JSONB).column_valued("item")
-    value = item[attribute.name].astext if is_request else item[()].astext
-    return select(1).select_from(item).where(condition(value, attribute.vr, matcher)).exists()
+    if not is_request:
+        value: ColumnElement[str] = func.jsonb_array_elements_text(listed, type_=Text()).column_valued("value")
+        return select(1).where(condition(value, attribute.vr, matcher)).exists()
+    item = func.jsonb_array_elements(listed, type_=JSONB()).column_valued("item")
+    return select(1).where(condition(item[attribute.name].astext, attribute.vr, matcher)).exists()
 
 
 def _study_condition(attribute: QidoAttribute, matcher: Matcher) -> ColumnElement[bool]:
     if attribute is MODALITIES_IN_STUDY:
-        held = held_objects()
-        of_modality = select(held.c.study_instance_uid).where(
-            condition(held.c.attributes["modality"].astext, attribute.vr, matcher)
-        )
-        return StudyRow.study_instance_uid.in_(of_modality)
+        return _has_modality(matcher)
     return condition(getattr(StudyRow, attribute.name), attribute.vr, matcher)
 
 
 def _is_held() -> ColumnElement[bool]:
     """Something of the study is there."""
-    received = (InstanceRow.is_current, ~InstanceRow.is_returned, InstanceRow.removed_at.is_(None))
-    return or_(
-        select(1).where(InstanceRow.study_instance_uid == StudyRow.study_instance_uid, *received).exists(),
-        select(1)
-        .where(RenderedAttributesRow.study_instance_uid == StudyRow.study_instance_uid, RenderedAttributesRow.is_newest)
-        .exists(),
-    )
+    return or_(_any_received(), _any_made())
+
+
+def _has_modality(matcher: Matcher) -> ColumnElement[bool]:
+    """Of what is there; the study's own list spares most of the looking."""
+    received = _any_received(condition(InstanceRow.attributes["modality"].astext, "CS", matcher))
+    if isinstance(matcher, Equal):
+        received = and_(StudyRow.modalities.contains(list(matcher.values)), received)
+    return or_(received, _any_made(condition(RenderedAttributesRow.attributes["modality"].astext, "CS", matcher)))
+
+
+def _any_received(*narrower: ColumnElement[bool]) -> ColumnElement[bool]:
+    """As a value and not by EXISTS, for which PostgreSQL may choose to read all instances once, for a page of ten."""
+    query = select(1).where(InstanceRow.study_instance_uid == StudyRow.study_instance_uid, *_HELD, *narrower)
+    return query.limit(1).correlate(StudyRow).scalar_subquery().is_not(None)
+
+
+def _any_made(*narrower: ColumnElement[bool]) -> ColumnElement[bool]:
+    of_study = RenderedAttributesRow.study_instance_uid == StudyRow.study_instance_uid
+    query = select(1).where(of_study, RenderedAttributesRow.is_newest, *narrower)
+    return query.limit(1).correlate(StudyRow).scalar_subquery().is_not(None)
+
+
+def _with_studies(
+    connection: Connection, rows: Sequence[Row[Any]], derived: Sequence[Mapping[str, Sequence[Any]]]
+) -> list[Found]:
+    uids = sorted({row.study_instance_uid for row in rows})
+    query = select(*_study_columns()).where(StudyRow.study_instance_uid == any_(literal(uids, ARRAY(Text()))))
+    studies = {row.study_instance_uid: row._asdict() for row in connection.execute(query)}
+    return [Found(studies[row.study_instance_uid], row.attributes, each) for row, each in zip(rows, derived, strict=True)]
 
 
 def _page(connection: Connection, query: Select[Any], wanted: Search) -> tuple[Sequence[Row[Any]], bool]:
@@ -197,10 +240,6 @@ def _distinct(value: ColumnElement[str]) -> ColumnElement[Any]:
 
 def _study_columns() -> list[ColumnElement[Any]]:
     return [getattr(StudyRow, name) for name in _STUDY_COLUMNS]
-
-
-def _found(row: Row[Any], derived: dict[str, Sequence[Any]]) -> Found:
-    return Found(row._asdict(), row.attributes, derived)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The HTTP edge over a real database, a real store and the real flow; only decoding and inference are stand-ins."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -36,6 +38,7 @@ from service.api.instrumentation import Metrics
 from service.api.limits import Limits
 from service.api.live import LiveRoom
 from service.api.readiness import Readiness
+from service.api.serve import make_server
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
 from service.core.compose import Software
@@ -48,9 +51,9 @@ from service.core.routing import RoutingRules
 from service.destination_settings import DestinationSettings, DicomDestinationSettings
 from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
-from service.flow import Flow
+from service.flow import Flow, Renderer
 from service.logs import configure_logging
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -79,6 +82,9 @@ class House:
     probes: dict[str, Callable[[], object]] = field(default_factory=dict)
     refusal: str | None = None
     maximum_object_bytes: int = 1 << 30
+    reader: CineReader = field(default_factory=FakeReader)
+    #: None: an SR that is none, in every report.
+    renderers: Mapping[str, Renderer] | None = None
     destination_settings: tuple[DestinationSettings, ...] = (
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
@@ -93,7 +99,6 @@ class House:
         self.store = FileInstanceStore(root=self.root)
         self.keys = ApiKeys(engine=self.engine)
         self.sign_ins = SignInLinks(engine=self.engine)
-        self.reader = FakeReader()
         self.flow = Flow(
             units=self.units,
             arrivals=PostgresArrivals(engine=self.engine),
@@ -102,7 +107,7 @@ class House:
             server=FakeServer(),
             analyses={"muscle_architecture": self.analysis, "wrist_hand": self.analysis},
             destinations={"pacs": self.destination},
-            renderers={"sr": _render},
+            renderers={"sr": _render} if self.renderers is None else self.renderers,
             rules=RoutingRules(),
             stable_age_seconds=60,
             software=Software(service_version="test"),
@@ -118,6 +123,20 @@ class House:
         logging.root.handlers[:], logging.root.level = self._handlers, self._level
         structlog.reset_defaults()
         self.app.state.services.readiness.close()
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """On a port of its own, for clients that are not ours; gives the address."""
+        ready = threading.Event()
+        server = make_server(self.app, host="127.0.0.1", port=0, ready=lambda _: ready.set())
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            assert ready.wait(30)
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
     def client(self, token: str | None = ADMINISTRATOR_KEY) -> TestClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
