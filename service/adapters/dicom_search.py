@@ -105,12 +105,11 @@ def _study_by_study(wanted: Search) -> Select[Any]:
     held = held_objects()
     series, instance = held.c.series_instance_uid, held.c.sop_instance_uid
     part = select(series, instance, held.c.attributes).where(held.c.study_instance_uid == StudyRow.study_instance_uid)
-    if wanted.level == Level.SERIES:
-        part = part.ext(distinct_on(series)).order_by(series, instance)
-    below = part.correlate(StudyRow).lateral("below")
-    query = select(StudyRow.study_instance_uid, below.c.series_instance_uid, below.c.attributes).join_from(
-        StudyRow, below, true()
-    )
+    # Each instance is there once; said so, PostgreSQL does not merge this into one sort of all instances.
+    key = (series,) if wanted.level == Level.SERIES else (series, instance)
+    below = part.ext(distinct_on(*key)).order_by(series, instance).correlate(StudyRow).lateral("below")
+    query = select(StudyRow.study_instance_uid, below.c.series_instance_uid, below.c.attributes)
+    query = query.join_from(StudyRow, below, true())
     newest_first = (StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc())
     query = query.order_by(*newest_first, below.c.series_instance_uid, below.c.sop_instance_uid)
     return query.where(*(_study_condition(*match) for match in wanted.matches))

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from service.adapters.tables import RenderedAttributesRow
+from service.adapters.tables import RenderedAttributesRow, RenderedRow
 from service.core.attributes import WANTED, read_attributes
 from service.core.dataset_scan import DataSetScanner
 from service.core.instance import InstanceAttributes
@@ -38,6 +38,18 @@ def save_attributes(session: Session, rendered: RenderedObject) -> None:
         is_newest=True,
     )
     session.execute(statement.on_conflict_do_nothing())
+
+
+def to_rendered(row: RenderedRow) -> RenderedObject:
+    """The port's value of one row."""
+    return RenderedObject(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        kind=row.kind,
+        report_id=row.report_id,
+        media_type=row.media_type,
+        content=row.content,
+    )
 
 
 def supersede_attributes(session: Session, study_instance_uid: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from service.adapters.jobs import delivery_lock
-from service.adapters.rendered_attributes import save_attributes, supersede_attributes
+from service.adapters.rendered_attributes import save_attributes, supersede_attributes, to_rendered
 from service.adapters.tables import DeliveryRow, RenderedRow, RenderingFailureRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
 from service.core.report import Delivery, Report, StudyHeader
@@ -125,14 +125,7 @@ class PostgresReportRows:
         ).one_or_none()
         if row is None:
             raise NotFound(f"This report has no object of kind {kind}.")
-        return RenderedObject(
-            sop_instance_uid=row.sop_instance_uid,
-            sop_class_uid=row.sop_class_uid,
-            kind=row.kind,
-            report_id=row.report_id,
-            media_type=row.media_type,
-            content=row.content,
-        )
+        return to_rendered(row)
 
     def is_rendered(self, report_id: str, kind: str) -> bool:
         """Whether an object of a kind is kept."""

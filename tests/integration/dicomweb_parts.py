@@ -6,6 +6,7 @@ from email import message_from_bytes
 from email.message import Message
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -63,7 +64,7 @@ def colour_jpeg(colour: tuple[int, int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def jpeg_file(frames: list[bytes], **changes: object) -> bytes:
+def jpeg_file(frames: list[bytes], **changes: Any) -> bytes:
     dataset = dicom_dataset(frames=len(frames), **changes)
     dataset.PixelData = encapsulate(frames)
     dataset["PixelData"].is_undefined_length = True

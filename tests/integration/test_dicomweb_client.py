@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
 from PIL import Image
+from pydicom.uid import UID
 from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
@@ -142,7 +143,7 @@ def test_client_retrieves_pictures(client: DICOMwebClient) -> None:
 
 def test_client_is_told_which_instance_was_refused(client: DICOMwebClient) -> None:
     stranger = dataset_of(dicom_file("1.2.6"))
-    stranger.SOPClassUID = stranger.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    stranger.SOPClassUID = stranger.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.4")
     told = client.store_instances([dataset_of(dicom_file()), stranger])
     (failed,) = told.FailedSOPSequence
     assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == ("1.2.6", 0x0122)

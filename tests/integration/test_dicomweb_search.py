@@ -31,10 +31,10 @@ def client(house: House) -> httpx2.Client:
     made = house.client()
     request = Dataset()
     request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP-7", "SPS-7"
-    first = {"PatientName": "Müller^Jörg=Мюллер^Йорг", "StudyTime": "101112.5", "StudyID": "S1"}
-    series = {"SeriesNumber": 4, "SeriesDescription": "Left calf", "RequestAttributesSequence": [request]}
+    first: dict[str, Any] = {"PatientName": "Müller^Jörg=Мюллер^Йорг", "StudyTime": "101112.5", "StudyID": "S1"}
+    series: dict[str, Any] = {"SeriesNumber": 4, "SeriesDescription": "Left calf", "RequestAttributesSequence": [request]}
     upload(made, dicom_file(**first, **series, InstanceNumber=9, ImageType=["ORIGINAL", "PRIMARY"]), dicom_file("1.2.4", **first))
-    second = {"PatientName": "Smith^Ann^^^", "PatientID": "P_2", "AccessionNumber": "B7", "StudyDate": "20260105"}
+    second: dict[str, Any] = {"PatientName": "Smith^Ann^^^", "PatientID": "P_2", "AccessionNumber": "B7", "StudyDate": "20260105"}
     upload(made, dicom_file("1.3.1", study=OTHER, **second)).raise_for_status()
     return made
 
