@@ -168,7 +168,7 @@ def _has_modality(matcher: Matcher) -> ColumnElement[bool]:
     """Of what is there; the study's own list spares most of the looking."""
     received = _any_received(condition(InstanceRow.attributes["modality"].astext, "CS", matcher))
     if isinstance(matcher, Equal):
-        received = and_(StudyRow.modalities.contains(list(matcher.values)), received)
+        received = and_(or_(*(StudyRow.modalities.contains([value]) for value in matcher.values)), received)
     return or_(received, _any_made(condition(RenderedAttributesRow.attributes["modality"].astext, "CS", matcher)))
 
 

@@ -156,9 +156,18 @@ def _read_matcher(attribute: QidoAttribute, value: str) -> Matcher | None:
         return Number(int(text))
     if attribute.vr in ("DA", "TM"):
         return _read_range(attribute, text)
+    return _read_text(attribute, text)
+
+
+def _read_text(attribute: QidoAttribute, text: str) -> Matcher:
     if attribute.vr == "PN":
         return Name(text)
-    return Wildcard(text) if "*" in text or "?" in text else Equal((text,))
+    if "*" in text or "?" in text:
+        return Wildcard(text)
+    if attribute.vr == "CS":
+        # Viewers ask for several modalities so; neither character may stand in a value (PS3.5 6.2).
+        return Equal(tuple(value.strip() for value in re.split(r"[,\\]", text)))
+    return Equal((text,))
 
 
 def _read_uids(attribute: QidoAttribute, text: str) -> Equal:

@@ -73,3 +73,18 @@ def jpeg_file(frames: list[bytes], **changes: Any) -> bytes:
 
 def colour_file(frames: list[bytes]) -> bytes:
     return jpeg_file(frames, SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422", PlanarConfiguration=0)
+
+
+def found(client: httpx2.Client, path: str = STUDIES, **parameters: str) -> list[dict[str, Any]]:
+    answer = client.get(path, params=parameters)
+    if answer.status_code == 204:
+        assert answer.content == b""
+        return []
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom+json"), answer.text
+    results = answer.json()
+    assert isinstance(results, list)
+    return results
+
+
+def studies_found(client: httpx2.Client, **parameters: str) -> list[str]:
+    return [study["0020000D"]["Value"][0] for study in found(client, **parameters)]
