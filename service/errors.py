@@ -7,6 +7,7 @@ SonomyoError
 │   └── Paused            it was away too often of late; left alone for a while, which is no attempt
 ├── ModelContractError    the inference server serves another model than core expects; alert
 ├── NotFound              nothing is stored under that name
+│   └── Removed           something was, and retention has given it up
 └── Conflict              the request contradicts what is stored
     └── Outdated          it was made for a version that another one has followed
 
@@ -64,6 +65,12 @@ class NotFound(SonomyoError):
     """Nothing is stored under that name."""
 
     reason = "not_found"
+
+
+class Removed(NotFound):
+    """It was stored under that name, and retention has given it up."""
+
+    reason = "removed"
 
 
 class Conflict(SonomyoError):

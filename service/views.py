@@ -10,7 +10,7 @@ from service.core.findings import Value
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, ReportStatus
 from service.core.shadow import ShadowComparison
-from service.ports import RenderedObject, StoredInstance
+from service.ports import RenderedObject
 
 
 class StudyStatus(StrEnum):
@@ -372,9 +372,6 @@ class StudyViews(Protocol):
 
     def pictures(self, report_id: str) -> Mapping[str, bytes]:
         """The annotated frame (PNG) of each instance that has one, by SOP Instance UID, as this version shows it."""
-
-    def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
-        """The current row of an instance whose bytes are still held. Raises NotFound."""
 
 
 class JobViews(Protocol):

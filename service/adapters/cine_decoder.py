@@ -134,6 +134,7 @@ class _OpenCine:
             compressions=header.compressions,
             picture=self._picture,
             all_pictures=lambda: self._resumed(lambda decoder, header, first: decoder.pictures(header, first)),
+            samples=self._samples,
             pixel_sha256=self._digest,
         )
 
@@ -169,9 +170,16 @@ class _OpenCine:
                     raise _crashed() from error
 
     def _picture(self, number: int) -> Pixels:
+        self._check(number)
+        return self._retry(lambda decoder, header: decoder.picture(header, number))
+
+    def _samples(self, number: int) -> tuple[bytes, bool]:
+        self._check(number)
+        return self._retry(lambda decoder, header: decoder.samples(header, number))
+
+    def _check(self, number: int) -> None:
         if not 1 <= number <= self._header.number_of_frames:
             raise NotFound(f"The cine has frames 1 to {self._header.number_of_frames}", reason="frame_not_found")
-        return self._retry(lambda decoder, header: decoder.picture(header, number))
 
     def _digest(self) -> str:
         if self._pixel_sha256 is None:

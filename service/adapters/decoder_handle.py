@@ -22,6 +22,8 @@ _PIPE_BYTES = 1 << 20
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _FCNTL_SET_PIPE_SIZE = 1031
+#: Three samples of 16 bits.
+_MOST_BYTES_A_PIXEL = 6
 #: Passed on to the decoder; nothing else is, so that no secret of the worker's environment reaches it.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
@@ -111,6 +113,16 @@ class Decoder:
         """Raises InputRejected, DecoderCrashed."""
         self._request("picture", number)
         return self._array("picture", number, (header.rows, header.columns, 3))
+
+    def samples(self, header: CineHeader, number: int) -> tuple[bytes, bool]:
+        """Of one frame as stored uncompressed, and whether colour is Y'CbCr. Raises InputRejected, DecoderCrashed."""
+        self._request("samples", number)
+        head, payload_bytes = self._answer()
+        samples = bytearray(_bounded(payload_bytes, header.rows * header.columns * _MOST_BYTES_A_PIXEL))
+        if head.get("samples") != number:
+            raise DecoderCrashed
+        self._fill(memoryview(samples))
+        return bytes(samples), head.get("is_ycbcr") is True
 
     def pixel_sha256(self) -> str:
         """Raises InputRejected, DecoderCrashed."""

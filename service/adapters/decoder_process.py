@@ -28,6 +28,7 @@ from service.adapters.pixel_source import PixelSource, VideoFragments, open_pixe
 from service.adapters.video_frames import decode_video, forbid_other_formats
 from service.core.cine import CineHeader, Pixels
 from service.core.cine_header import read_cine_header
+from service.core.native_samples import native_samples
 from service.core.pixel_format import read_pixel_format
 from service.core.pixels import decode_luminance, decode_picture, rgb_luminance
 from service.errors import InputRejected
@@ -163,6 +164,8 @@ class _Server:
             self._pictures(int(words[2]))
         elif words[0] == "picture":
             self._picture(int(words[2]))
+        elif words[0] == "samples":
+            self._samples(int(words[2]))
         elif words[0] == "digest":
             self._say(pixel_sha256=self._opened().digest.result())
         else:
@@ -215,6 +218,14 @@ class _Server:
         opened = self._opened()
         pixels = np.ascontiguousarray(_picture(opened, number))
         write_all(self._answers, encode_head({"picture": number}, pixels.size), pixels.data)
+
+    def _samples(self, number: int) -> None:
+        """Of one frame, as it would be stored uncompressed."""
+        source = self._opened().source
+        if isinstance(source, VideoFragments):
+            raise InputRejected("A video has no frames that stand alone", reason="video")
+        samples, is_ycbcr = native_samples(source.read_frame(number), source.pixel_format)
+        write_all(self._answers, encode_head({"samples": number, "is_ycbcr": is_ycbcr}, len(samples)), samples)
 
     def _opened(self) -> _OpenFile:
         if self._file is None:

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from service.adapters.postgres import vendor_errors_translated
+from service.adapters.rendered_backfill import describe_rendered
 from service.errors import Conflict
 
 #: Two processes that migrate at once take turns on this advisory lock.
@@ -16,13 +17,15 @@ _LOCK = 7_305_301_922
 
 
 def migrate(engine: Engine) -> str:
-    """Upgrade to the newest revision; gives its name. Raises Unavailable."""
+    """Upgrade to the newest revision and fill in what a revision cannot; gives its name. Raises Unavailable."""
     with vendor_errors_translated(), engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        return revision_of(connection) or ""
+        revision = revision_of(connection) or ""
+    describe_rendered(engine)
+    return revision
 
 
 def check_revision(engine: Engine) -> None:

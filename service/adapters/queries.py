@@ -19,7 +19,7 @@ from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, Repor
 from service.core.instance import InstanceAttributes
 from service.core.report import Report, ReportStatus
 from service.errors import NotFound
-from service.ports import RenderedObject, StoredInstance
+from service.ports import RenderedObject
 from service.views import (
     AnalysisCounts,
     AnalysisView,
@@ -138,21 +138,6 @@ class PostgresStudyViews:
         """The annotated frame of each instance that has one, as this version shows it."""
         with vendor_errors_translated(), Session(self._engine) as session:
             return PostgresReportRows(session=session).pictures(report_id)
-
-    def instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> StoredInstance:
-        """The current row of an instance whose bytes are still held. Raises NotFound."""
-        query = select(InstanceRow).where(
-            InstanceRow.sop_instance_uid == sop_instance_uid,
-            InstanceRow.study_instance_uid == study_instance_uid,
-            InstanceRow.series_instance_uid == series_instance_uid,
-            InstanceRow.is_current,
-            InstanceRow.removed_at.is_(None),
-        )
-        with vendor_errors_translated(), Session(self._engine) as session:
-            row = session.scalars(query).one_or_none()
-            if row is None:
-                raise NotFound("There is no instance with these UIDs.")
-            return to_stored(row)
 
 
 def _columns() -> list[ColumnElement[Any]]:

@@ -6,11 +6,12 @@ Rows of `rendering_failures` stand beside them, and are not.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, Text, bindparam, func, select, text
+from sqlalchemy import ScalarSelect, Select, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from service.adapters.jobs import delivery_lock
+from service.adapters.rendered_attributes import save_attributes, supersede_attributes, to_rendered
 from service.adapters.tables import DeliveryRow, RenderedRow, RenderingFailureRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
 from service.core.report import Delivery, Report, ReportStatus, StudyHeader
@@ -73,6 +74,8 @@ class PostgresReportRows:
         saved = self._session.execute(statement.on_conflict_do_nothing().returning(ReportRow.report_id)).scalar_one_or_none()
         if saved is None:
             raise Conflict(f"Version {report.version} of this study's report exists already.")
+        if is_official(self._session, report.report_id):
+            supersede_attributes(self._session, report.study.study_instance_uid)
         if pictures_of is not None:
             self._session.execute(_COPY_PICTURES, {"report": report.report_id, "other": pictures_of})
             return
@@ -86,8 +89,7 @@ class PostgresReportRows:
 
     def official(self, study_instance_uid: str) -> Report | None:
         """The newest version that is signed, or was withdrawn after that; where none is, the newest."""
-        order = (ReportRow.is_settled.desc(), ReportRow.version.desc())
-        row = self._session.scalars(_of_study(study_instance_uid).order_by(*order).limit(1)).one_or_none()
+        row = self._session.scalars(_in_force(study_instance_uid)).one_or_none()
         return None if row is None else self._read(row)
 
     def get(self, report_id: str) -> Report:
@@ -129,6 +131,7 @@ class PostgresReportRows:
             content=rendered.content,
         )
         self._session.execute(statement.on_conflict_do_nothing())
+        save_attributes(self._session, rendered, is_shown=is_official(self._session, rendered.report_id))
 
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""
@@ -137,14 +140,7 @@ class PostgresReportRows:
         ).one_or_none()
         if row is None:
             raise NotFound(f"This report has no object of kind {kind}.")
-        return RenderedObject(
-            sop_instance_uid=row.sop_instance_uid,
-            sop_class_uid=row.sop_class_uid,
-            kind=row.kind,
-            report_id=row.report_id,
-            media_type=row.media_type,
-            content=row.content,
-        )
+        return to_rendered(row)
 
     def is_rendered(self, report_id: str, kind: str) -> bool:
         """Whether an object of a kind is kept."""
@@ -190,6 +186,12 @@ class PostgresReportRows:
         return {locks[job.queueing_lock].id: job.scheduled_at or locks[job.queueing_lock].updated_at for job in waiting}
 
 
+def is_official(session: Session, report_id: str) -> bool:
+    """Whether this version is its study's official one."""
+    study = select(ReportRow.study_instance_uid).where(ReportRow.report_id == report_id).scalar_subquery()
+    return session.scalar(_in_force(study).with_only_columns(ReportRow.report_id)) == report_id
+
+
 def to_delivery(row: DeliveryRow, sop_instance_uid: str | None, *, next_attempt_at: datetime | None = None) -> Delivery:
     """The value that a report shows of one row of the outbox."""
     return Delivery(
@@ -203,5 +205,11 @@ def to_delivery(row: DeliveryRow, sop_instance_uid: str | None, *, next_attempt_
     )
 
 
-def _of_study(study_instance_uid: str) -> Select[ReportRow]:
+def _in_force(study_instance_uid: str | ScalarSelect[str]) -> Select[ReportRow]:
+    """The newest version that is signed, or was withdrawn after that; where none is, the newest."""
+    order = (ReportRow.is_settled.desc(), ReportRow.version.desc())
+    return _of_study(study_instance_uid).order_by(*order).limit(1)
+
+
+def _of_study(study_instance_uid: str | ScalarSelect[str]) -> Select[ReportRow]:
     return select(ReportRow).where(ReportRow.study_instance_uid == study_instance_uid)

@@ -1,4 +1,4 @@
-"""A stored file as DICOMweb gives it: its frames as they are stored, and its attributes as DICOM JSON (PS3.18 F)."""
+"""The frames of a stored file as they are stored, for DICOMweb."""
 
 import os
 from array import array
@@ -6,22 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pydicom
 from pydicom.errors import BytesLengthException
 
 from service.adapters.dicom_header import read_header
 from service.adapters.pixel_source import open_pixels
-from service.core.attribute_values import read_integer
 from service.core.cine_header import read_cine_header
-from service.core.pixel_format import read_pixel_format
+from service.core.pixel_format import PixelFormat, read_pixel_format
 from service.errors import InputRejected, NotFound, Unavailable
 
 IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-#: Attributes alone; a cine has a few kilobytes of them, and a reader that keeps them all needs many times their size.
-MAXIMUM_ATTRIBUTE_BYTES = 8 << 20
-_PIXEL_DATA = "7FE00010"
 _WORD_BITS = 16
 
 
@@ -31,6 +25,7 @@ class StoredFrames:
 
     transfer_syntax_uid: str
     is_native: bool
+    pixel_format: PixelFormat
     number_of_frames: int
     read: Callable[[int], bytes]
 
@@ -38,7 +33,7 @@ class StoredFrames:
 @contextmanager
 def open_frames(path: Path) -> Iterator[StoredFrames]:
     """Raises InputRejected when the frames are not all there, NotFound, Unavailable."""
-    with _opened(path) as descriptor:
+    with opened(path) as descriptor:
         dataset, syntax, offset = read_header(descriptor)
         header = read_cine_header(dataset)
         pixels = read_pixel_format(dataset, transfer_syntax_uid=syntax, rows=header.rows, columns=header.columns)
@@ -57,28 +52,15 @@ def open_frames(path: Path) -> Iterator[StoredFrames]:
         yield StoredFrames(
             transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN if is_native else syntax,
             is_native=is_native,
+            pixel_format=source.pixel_format,
             number_of_frames=header.number_of_frames,
             read=(lambda number: _swapped(source.read_frame(number))) if is_swapped else source.read_frame,
         )
 
 
-def read_attributes_json(path: Path, *, frames_uri: str) -> dict[str, Any]:
-    """Every attribute but the pixels, which `frames_uri` gives. Raises InputRejected, NotFound, Unavailable."""
-    with _opened(path) as descriptor:
-        _, _, offset = read_header(descriptor)
-        if offset > MAXIMUM_ATTRIBUTE_BYTES:
-            raise InputRejected("The attributes are too large to be given as JSON; retrieve the instance.", reason="too_large")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            file.seek(0)
-            dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
-    if read_integer(dataset, "Rows") is not None:
-        found[_PIXEL_DATA] = {"vr": "OW", "BulkDataURI": frames_uri}
-    return found
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor; what pydicom raises inside becomes InputRejected. Raises NotFound, Unavailable."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError as error:

@@ -104,6 +104,7 @@ class StudyRow(Row):
         Index(None, "created_at", "study_instance_uid"),
         Index(None, "patient_id"),
         Index(None, "accession_number"),
+        Index(None, "study_date"),
         CheckConstraint("status IN ('receiving', 'analysing', 'complete', 'reported')", name="status"),
     )
 
@@ -140,6 +141,14 @@ class InstanceRow(Row):
         UniqueConstraint("sop_instance_uid", "attributes_digest", "pixels_digest"),
         Index("uq_instances_current", "sop_instance_uid", unique=True, postgresql_where=text("is_current")),
         Index(None, "study_instance_uid"),
+        Index(
+            "ix_instances_held",
+            "study_instance_uid",
+            "series_instance_uid",
+            "sop_instance_uid",
+            postgresql_where=text("is_current AND NOT is_returned AND removed_at IS NULL"),
+        ),
+        Index(None, "series_instance_uid"),
         Index(None, "storage_key"),
         Index(None, "association_id"),
     )
@@ -233,6 +242,30 @@ class RenderedRow(Row):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (UniqueConstraint("report_id", "kind"),)
+
+
+class RenderedAttributesRow(Row):
+    """What an object that we made says of itself, for DICOMweb; `is_newest` while its report is its study's official one."""
+
+    __tablename__ = "rendered_attributes"
+
+    sop_instance_uid: Mapped[str] = mapped_column(ForeignKey("rendered_objects.sop_instance_uid"), primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(ForeignKey("studies.study_instance_uid"))
+    series_instance_uid: Mapped[str]
+    attributes: Mapped[dict[str, Any]]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    is_newest: Mapped[bool]
+
+    __table_args__ = (
+        Index(
+            "ix_rendered_attributes_held",
+            "study_instance_uid",
+            "series_instance_uid",
+            "sop_instance_uid",
+            postgresql_where=text("is_newest"),
+        ),
+        Index(None, "series_instance_uid"),
+    )
 
 
 class RenderingFailureRow(Row):

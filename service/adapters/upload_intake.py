@@ -7,6 +7,7 @@ from pathlib import Path
 from service.adapters.incoming import IncomingFile
 from service.adapters.instance_store import FileInstanceStore, read_instance
 from service.adapters.keeping import keep_instance
+from service.core.instance import ContentDigest, InstanceAttributes
 from service.errors import InputRejected, Unavailable
 from service.ports import ReceivedInstance, StoredInstance
 
@@ -22,6 +23,7 @@ class UploadIntake:
         gate: Callable[[], str | None],
         sop_classes: Collection[str],
         transfer_syntaxes: Collection[str],
+        maximum_object_bytes: int,
         maximum_inflated_bytes: int | None = None,
     ) -> None:
         self._store = store
@@ -29,6 +31,7 @@ class UploadIntake:
         self._gate = gate
         self._sop_classes = frozenset(sop_classes)
         self._transfer_syntaxes = frozenset(transfer_syntaxes)
+        self.maximum_object_bytes = maximum_object_bytes
         self._maximum_inflated_bytes = maximum_inflated_bytes
 
     @contextmanager
@@ -44,9 +47,14 @@ class UploadIntake:
                 raise Unavailable("The instance store cannot take a new file.", reason="store") from error
             yield UploadedFile(self, file)
 
-    def keep(self, path: Path, *, peer_address: str | None) -> StoredInstance:
+    def read(self, path: Path) -> tuple[InstanceAttributes, ContentDigest]:
+        """What the file says of itself. Raises InputRejected, Unavailable."""
+        return read_instance(path, maximum_inflated_bytes=self._maximum_inflated_bytes)
+
+    def keep(
+        self, path: Path, attributes: InstanceAttributes, digest: ContentDigest, *, peer_address: str | None
+    ) -> StoredInstance:
         """Durable and committed when it returns. Raises InputRejected, Unavailable."""
-        attributes, digest = read_instance(path, maximum_inflated_bytes=self._maximum_inflated_bytes)
         if attributes.sop_class_uid not in self._sop_classes:
             raise InputRejected(f"SOP class {attributes.sop_class_uid} is not taken.", reason="sop_class_not_supported")
         if attributes.transfer_syntax_uid not in self._transfer_syntaxes:
@@ -67,11 +75,22 @@ class UploadedFile:
     def __init__(self, intake: UploadIntake, file: IncomingFile) -> None:
         self._intake = intake
         self._file = file
+        self._size = 0
+        #: What it says of itself; None until `keep` has read it.
+        self.attributes: InstanceAttributes | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Raises OSError."""
+        """Raises OSError, and InputRejected when it is larger than any object that is taken."""
+        self._size += len(data)
+        if self._size > self._intake.maximum_object_bytes:
+            most = self._intake.maximum_object_bytes
+            raise InputRejected(f"The instance is larger than the {most} bytes that are taken of one.", reason="object_too_large")
         self._file.write(data)
 
-    def keep(self, *, peer_address: str | None) -> StoredInstance:
-        """Raises InputRejected, Unavailable."""
-        return self._intake.keep(self._file.path, peer_address=peer_address)
+    def keep(self, *, peer_address: str | None, study_instance_uid: str | None = None) -> StoredInstance:
+        """Into the study that is named, or whichever it says. Raises InputRejected, Unavailable."""
+        attributes, digest = self._intake.read(self._file.path)
+        self.attributes = attributes
+        if study_instance_uid not in (None, attributes.study_instance_uid):
+            raise InputRejected("The instance belongs to another study than the address names.", reason="study_mismatch")
+        return self._intake.keep(self._file.path, attributes, digest, peer_address=peer_address)

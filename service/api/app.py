@@ -1,5 +1,6 @@
 """The application: routes, inside the gate, inside the limits, inside the log."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,7 +20,7 @@ from service.api.openapi import describe
 from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies, users
 
 #: Bodies that may be as large as an upload; every other one is small.
-UPLOAD_ROUTES = (("POST", "/api/v1/studies"),)
+UPLOAD_ROUTES = (("POST", re.compile(r"/api/v1/studies|/dicom-web/studies(/[0-9.]{1,64})?")),)
 LIVE_PATH = "/api/v1/live"
 TITLE = "Sonomyo"
 DESCRIPTION = "Inference microservice for musculoskeletal ultrasound. Research use only, not for diagnosis."

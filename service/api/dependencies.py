@@ -22,6 +22,7 @@ from service.core.render.published import Published
 from service.core.report import Report
 from service.core.report_life import Changes
 from service.destination_settings import DestinationSettings
+from service.dicom_views import DicomViews
 from service.explanation import StudyExplanation
 from service.ports import CineReader, InstanceStore
 from service.views import JobViews, OperationViews, StudyViews
@@ -112,6 +113,7 @@ class Services:
     """Everything behind the HTTP edge."""
 
     studies: StudyViews
+    dicom: DicomViews
     jobs: JobViews
     operations: OperationViews
     steps: Steps

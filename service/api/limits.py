@@ -1,6 +1,7 @@
 """What a client may send: how much, how fast, how often. Pure ASGI, before any route sees a byte."""
 
 import asyncio
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -114,7 +115,7 @@ def address_of(scope: Scope) -> str | None:
 class BodyLimit:
     """Caps a body's size, its duration and its encodings, announced or not."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, sizes: Mapping[tuple[str, str], int]) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits, sizes: Mapping[tuple[str, re.Pattern[str]], int]) -> None:
         self._app = app
         self._limits = limits
         #: (method, path) -> bytes; every other body may have `maximum_body_bytes`.
@@ -125,7 +126,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        maximum = self._sizes.get((scope["method"], scope["path"]), self._limits.maximum_body_bytes)
+        sizes = (
+            size for (method, path), size in self._sizes.items() if method == scope["method"] and path.fullmatch(scope["path"])
+        )
+        maximum = next(sizes, self._limits.maximum_body_bytes)
         problem = refusal_by_headers(Headers(scope=scope), maximum)
         if problem is not None:
             await render(problem, scope)(scope, receive, send)

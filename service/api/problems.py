@@ -20,6 +20,7 @@ from service.errors import (
     NotFound,
     NotMeasurable,
     Outdated,
+    Removed,
     SonomyoError,
     Unavailable,
 )
@@ -27,12 +28,13 @@ from service.errors import (
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
-#: The statuses of our own errors; any other is a fault of ours.
+#: The statuses of our own errors, the narrower class first; any other is a fault of ours.
 STATUS_OF_ERROR: Mapping[type[SonomyoError], int] = {
     InputRejected: 422,
     NotMeasurable: 422,
     Unavailable: 503,
     ModelContractError: 503,
+    Removed: 410,
     NotFound: 404,
     Outdated: 412,
     Conflict: 409,

@@ -230,12 +230,14 @@ def outcome_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _DESCRIPTIONS = {
+    400: "The query, or the body, is not what it should be",
     401: "No credential, or a wrong one",
     403: "The role is not enough, or the form is not from this session",
     404: "Nothing has that name",
     406: "It does not exist as any accepted media type; `available` tells which there are",
     408: "The body did not arrive in time",
     409: "It contradicts what is stored",
+    410: "Retention has given it up",
     412: "It was made for a version that another one has followed; `current` names that",
     413: "The body is too large, or compressed",
     415: "The body is of another media type",

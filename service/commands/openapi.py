@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from service.api.app import DESCRIPTION, TITLE, include_routes
 from service.api.openapi import as_text
-from service.dicomweb.wado import router as dicomweb
+from service.dicomweb.routes import router as dicomweb
 
 COMMITTED = Path(__file__).resolve().parents[2] / "openapi" / "openapi.json"
 

@@ -12,6 +12,7 @@ from service.adapters.access import ApiKeys, SignInLinks
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.dead_letters import DeadLetters
 from service.adapters.deliveries import Deliveries
+from service.adapters.dicom_objects import PostgresDicomViews
 from service.adapters.gate import make_gate
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.migrations import check_revision
@@ -37,7 +38,7 @@ from service.core.cine import Pixels
 from service.core.dataset_scan import DEFLATED_EXPLICIT
 from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
-from service.dicomweb.wado import router as dicomweb
+from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
 from service.web.routes import router as pages
 from service.web.routes import static_files
@@ -78,6 +79,7 @@ def make_services(service: Service) -> Services:
     passwords = Passwords()
     return Services(
         studies=PostgresStudyViews(engine=engine),
+        dicom=PostgresDicomViews(engine=engine, store=service.store),
         jobs=jobs,
         operations=operations,
         steps=service.flow,
@@ -146,6 +148,7 @@ def _intake(service: Service) -> UploadIntake:
         gate=_gate(service),
         sop_classes=(*STORAGE_SOP_CLASSES, *dicom.private_sop_classes),
         transfer_syntaxes=(*TRANSFER_SYNTAXES, DEFLATED_EXPLICIT) if dicom.accept_deflated else TRANSFER_SYNTAXES,
+        maximum_object_bytes=dicom.maximum_object_bytes,
         maximum_inflated_bytes=dicom.maximum_object_bytes if dicom.accept_deflated else None,
     )
 

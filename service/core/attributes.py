@@ -1,14 +1,15 @@
 """InstanceAttributes from the raw values of a scanned data set (PS3.3 C.7, C.8.5)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from typing import Literal
 
 from service.core.character_sets import codecs_of, decode_text
 from service.core.dataset_scan import ScannedDataSet, Wanted
-from service.core.instance import InstanceAttributes, PatientIdentity
+from service.core.instance import InstanceAttributes, PatientIdentity, RequestAttributes
 from service.errors import InputRejected
 
 
@@ -20,11 +21,16 @@ class Tag(IntEnum):
     SOP_CLASS_UID = 0x00080016
     SOP_INSTANCE_UID = 0x00080018
     STUDY_DATE = 0x00080020
+    SERIES_DATE = 0x00080021
+    CONTENT_DATE = 0x00080023
     STUDY_TIME = 0x00080030
+    SERIES_TIME = 0x00080031
+    CONTENT_TIME = 0x00080033
     ACCESSION_NUMBER = 0x00080050
     MODALITY = 0x00080060
     MANUFACTURER = 0x00080070
     REFERRING_PHYSICIAN_NAME = 0x00080090
+    TIMEZONE_OFFSET_FROM_UTC = 0x00080201
     STUDY_DESCRIPTION = 0x00081030
     SERIES_DESCRIPTION = 0x0008103E
     MANUFACTURER_MODEL_NAME = 0x00081090
@@ -34,6 +40,7 @@ class Tag(IntEnum):
     PATIENT_BIRTH_DATE = 0x00100030
     PATIENT_SEX = 0x00100040
     BODY_PART_EXAMINED = 0x00180015
+    PROTOCOL_NAME = 0x00181030
     STUDY_INSTANCE_UID = 0x0020000D
     SERIES_INSTANCE_UID = 0x0020000E
     STUDY_ID = 0x00200010
@@ -46,22 +53,32 @@ class Tag(IntEnum):
     NUMBER_OF_FRAMES = 0x00280008
     ROWS = 0x00280010
     COLUMNS = 0x00280011
+    BITS_ALLOCATED = 0x00280100
+    BITS_STORED = 0x00280101
     QUALITY_CONTROL_IMAGE = 0x00280300
+    PERFORMED_PROCEDURE_STEP_START_DATE = 0x00400244
+    PERFORMED_PROCEDURE_STEP_START_TIME = 0x00400245
 
 
 _ANATOMIC_REGION_SEQUENCE, _CODE_VALUE, _CODE_MEANING = 0x00082218, 0x00080100, 0x00080104
 _SEQUENCE_OF_ULTRASOUND_REGIONS, _REGION_DATA_TYPE = 0x00186011, 0x00186014
+_REQUEST_ATTRIBUTES_SEQUENCE, _SCHEDULED_PROCEDURE_STEP_ID, _REQUESTED_PROCEDURE_ID = 0x00400275, 0x00400009, 0x00401001
 
 WANTED = Wanted(
     elements=frozenset(map(int, Tag)),
     sequences={
         _ANATOMIC_REGION_SEQUENCE: frozenset({int(Tag.SPECIFIC_CHARACTER_SET), _CODE_VALUE, _CODE_MEANING}),
         _SEQUENCE_OF_ULTRASOUND_REGIONS: frozenset({_REGION_DATA_TYPE}),
+        _REQUEST_ATTRIBUTES_SEQUENCE: frozenset(
+            {int(Tag.SPECIFIC_CHARACTER_SET), _SCHEDULED_PROCEDURE_STEP_ID, _REQUESTED_PROCEDURE_ID}
+        ),
     },
 )
 
 #: Longest text kept of one attribute: more than the standard allows, less than a database can index.
 MAXIMUM_CHARACTERS = 512
+#: Items kept of RequestAttributesSequence; an image that answers more requests than these is not found by the others.
+_MAXIMUM_REQUESTS = 8
 _UID = re.compile(r"\d+(?:\.\d+)*")
 _INTEGER = re.compile(rb"[+-]?\d{1,12}")
 _UID_LENGTH = 64
@@ -108,6 +125,17 @@ def read_attributes(scanned: ScannedDataSet) -> InstanceAttributes:
         quality_control_image=values.text(Tag.QUALITY_CONTROL_IMAGE) in ("YES", "BOTH"),
         has_pixel_data=scanned.has_pixel_data,
         region_data_types=_region_data_types(scanned),
+        bits_allocated=values.unsigned(Tag.BITS_ALLOCATED),
+        bits_stored=values.unsigned(Tag.BITS_STORED),
+        series_date=values.text(Tag.SERIES_DATE),
+        series_time=values.text(Tag.SERIES_TIME),
+        content_date=values.text(Tag.CONTENT_DATE),
+        content_time=values.text(Tag.CONTENT_TIME),
+        timezone_offset_from_utc=values.text(Tag.TIMEZONE_OFFSET_FROM_UTC),
+        protocol_name=values.text(Tag.PROTOCOL_NAME),
+        performed_procedure_step_start_date=values.text(Tag.PERFORMED_PROCEDURE_STEP_START_DATE),
+        performed_procedure_step_start_time=values.text(Tag.PERFORMED_PROCEDURE_STEP_START_TIME),
+        request_attributes=_request_attributes(scanned, values),
     )
 
 
@@ -163,13 +191,22 @@ def _laterality(values: _Values) -> Literal["left", "right"] | None:
 
 
 def _anatomic_region(scanned: ScannedDataSet, outer: _Values) -> tuple[str | None, str | None]:
-    """Code and meaning of the first item; an item may name a character set of its own."""
-    items = scanned.items.get(_ANATOMIC_REGION_SEQUENCE)
-    if not items:
-        return None, None
-    own = items[0].get(Tag.SPECIFIC_CHARACTER_SET)
-    item = _Values(items[0], codecs_of(own) if own else outer.codecs, outer.byte_order)
-    return item.text(_CODE_VALUE), item.text(_CODE_MEANING)
+    """Code and meaning of the first item."""
+    for item in _items(scanned, _ANATOMIC_REGION_SEQUENCE, outer):
+        return item.text(_CODE_VALUE), item.text(_CODE_MEANING)
+    return None, None
+
+
+def _request_attributes(scanned: ScannedDataSet, outer: _Values) -> tuple[RequestAttributes, ...]:
+    items = islice(_items(scanned, _REQUEST_ATTRIBUTES_SEQUENCE, outer), _MAXIMUM_REQUESTS)
+    return tuple(RequestAttributes(item.text(_SCHEDULED_PROCEDURE_STEP_ID), item.text(_REQUESTED_PROCEDURE_ID)) for item in items)
+
+
+def _items(scanned: ScannedDataSet, sequence: int, outer: _Values) -> Iterator[_Values]:
+    """The items of a sequence; each may name a character set of its own."""
+    for item in scanned.items.get(sequence, ()):
+        own = item.get(Tag.SPECIFIC_CHARACTER_SET)
+        yield _Values(item, codecs_of(own) if own else outer.codecs, outer.byte_order)
 
 
 def _region_data_types(scanned: ScannedDataSet) -> tuple[int, ...]:

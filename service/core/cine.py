@@ -130,6 +130,8 @@ class Cine:
     compressions: tuple[Compression, ...] = ()
     #: All whole frames in one pass; None where one at a time is as quick.
     all_pictures: Callable[[], Iterator[Pixels]] | None = None
+    #: The samples of a frame as they would be stored uncompressed in little endian, and whether colour is Y'CbCr.
+    samples: Callable[[int], tuple[bytes, bool]] | None = None
 
     def pictures(self) -> Iterator[Pixels]:
         """Every frame in order as `picture` gives it; each call decodes anew, and one frame at a time is in memory."""

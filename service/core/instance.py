@@ -19,6 +19,14 @@ class PatientIdentity:
     accession_number: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RequestAttributes:
+    """One item of RequestAttributesSequence, as far as it can be searched for (PS3.18 Table 10.6.1-5)."""
+
+    scheduled_procedure_step_id: str | None = None
+    requested_procedure_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceAttributes:
     """One instance's attributes, text decoded by SpecificCharacterSet (PS3.5 6.1)."""
@@ -54,6 +62,18 @@ class InstanceAttributes:
     has_pixel_data: bool = False
     #: RegionDataType of each item of SequenceOfUltrasoundRegions (PS3.3 C.8.5.5.1.2); empty when the sequence is absent.
     region_data_types: tuple[int, ...] = ()
+    # What follows is read for QIDO-RS alone; rows of versions before it have none of it.
+    bits_allocated: int | None = None
+    bits_stored: int | None = None
+    series_date: str | None = None
+    series_time: str | None = None
+    content_date: str | None = None
+    content_time: str | None = None
+    timezone_offset_from_utc: str | None = None
+    protocol_name: str | None = None
+    performed_procedure_step_start_date: str | None = None
+    performed_procedure_step_start_time: str | None = None
+    request_attributes: tuple[RequestAttributes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from service.errors import Conflict, InputRejected, SonomyoError, Unavailable
 
 
 class StoreStatus(IntEnum):
-    """The statuses that the listener gives."""
+    """The statuses that the listener gives, and STOW-RS as FailureReason (PS3.18 Table I.2-2)."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
@@ -20,6 +20,7 @@ class StoreStatus(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 #: The reason of an InputRejected -> status; any other reason is CANNOT_UNDERSTAND.
@@ -30,6 +31,10 @@ STATUS_OF_REASON = MappingProxyType(
         "unrecognised_operation": StoreStatus.UNRECOGNISED_OPERATION,
         "sop_class_mismatch": StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
         "sop_instance_mismatch": StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+        "sop_class_not_supported": StoreStatus.SOP_CLASS_NOT_SUPPORTED,
+        "transfer_syntax_not_supported": StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED,
+        "study_mismatch": StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+        "object_too_large": StoreStatus.OUT_OF_RESOURCES,
         "no_data_set": StoreStatus.CANNOT_UNDERSTAND,
         "empty_data_set": StoreStatus.CANNOT_UNDERSTAND,
         "truncated": StoreStatus.CANNOT_UNDERSTAND,

@@ -1,21 +1,24 @@
-"""What a server's answer says of the one object that it was sent by STOW-RS (PS3.18 10.5.3, Annex I.2).
+"""Store Instances Responses (PS3.18 10.5.3, Annex I.2): what a server's answer says of the one object that it was sent, and ours.
 
-Stored is only what the answer names as stored: a proxy's page also comes with a 200.
+Stored is only what an answer names as stored: a proxy's page also comes with a 200.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
 
 from service.core.delivery_status import is_http_success, judge_status, raise_if_passing, refusal
+from service.core.dicom_json import Element, element, sequence
 from service.errors import Unavailable
 
 _FAILED_SOP_SEQUENCE = "00081198"
 _OTHER_FAILURES_SEQUENCE = "0008119A"
 _REFERENCED_SOP_SEQUENCE = "00081199"
+_REFERENCED_SOP_CLASS_UID = "00081150"
 _REFERENCED_SOP_INSTANCE_UID = "00081155"
+_RETRIEVE_URL = "00081190"
 _FAILURE_REASON = "00081197"
 _WARNING_REASON = "00081196"
 
@@ -57,6 +60,38 @@ def read_store_response(body: bytes) -> StoreResponse | None:
         },
         failures=tuple(_number(item, _FAILURE_REASON) for item in failed),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOutcome:
+    """One object of a request to us: its names, where they could be read, and where it is or why it was refused."""
+
+    sop_class_uid: str | None
+    sop_instance_uid: str | None
+    retrieve_url: str | None = None
+    failure_reason: int | None = None
+
+
+def write_store_response(outcomes: Sequence[StoreOutcome], *, study_url: str | None) -> dict[str, Element]:
+    """As DICOM JSON; what could not even be named is in OtherFailuresSequence (PS3.18 Annex I.2)."""
+    stored = [{**_names(one), _RETRIEVE_URL: element("UR", [one.retrieve_url])} for one in outcomes if one.failure_reason is None]
+    refused = [one for one in outcomes if one.failure_reason is not None]
+    failed = [{**_names(one), **_reason(one)} for one in refused if one.sop_instance_uid is not None]
+    others = [_reason(one) for one in refused if one.sop_instance_uid is None]
+    module = {_RETRIEVE_URL: element("UR", [study_url])} if study_url is not None else {}
+    sequences = ((_FAILED_SOP_SEQUENCE, failed), (_REFERENCED_SOP_SEQUENCE, stored), (_OTHER_FAILURES_SEQUENCE, others))
+    return dict(sorted({**module, **{tag: sequence(items) for tag, items in sequences if items}}.items()))
+
+
+def _names(one: StoreOutcome) -> dict[str, Element]:
+    return {
+        _REFERENCED_SOP_CLASS_UID: element("UI", [one.sop_class_uid]),
+        _REFERENCED_SOP_INSTANCE_UID: element("UI", [one.sop_instance_uid]),
+    }
+
+
+def _reason(one: StoreOutcome) -> dict[str, Element]:
+    return {_FAILURE_REASON: element("US", [one.failure_reason])}
 
 
 def judge_store_response(status: int, response: StoreResponse | None, sop_instance_uid: str) -> str:

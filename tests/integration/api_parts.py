@@ -1,7 +1,9 @@
 """The HTTP edge over a real database, a real store and the real flow; only decoding and inference are stand-ins."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -22,6 +24,7 @@ from service.adapters.access import ApiKeys, SignInLinks
 from service.adapters.audit import PostgresAuditLog
 from service.adapters.dead_letters import DeadLetters
 from service.adapters.deliveries import Deliveries
+from service.adapters.dicom_objects import PostgresDicomViews
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
@@ -39,6 +42,7 @@ from service.api.instrumentation import Metrics
 from service.api.limits import Limits
 from service.api.live import LiveRoom
 from service.api.readiness import Readiness
+from service.api.serve import make_server
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
 from service.core.compose import Software
@@ -51,13 +55,14 @@ from service.core.render import fhir
 from service.core.report import Report, object_uid
 from service.core.routing import RoutingRules
 from service.destination_settings import DestinationSettings, DicomDestinationSettings
-from service.dicomweb.wado import router as dicomweb
+from service.dicomweb.routes import router as dicomweb
 from service.dispatch import Dispatch
 from service.errors import Unavailable
 from service.explanation import Explainer
 from service.flow import Flow
 from service.logs import configure_logging
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.publication import Renderer
 from service.review import Review
 from service.web.routes import router as pages
 from service.web.routes import static_files
@@ -105,6 +110,10 @@ class House:
     secure_cookies: bool = False
     probes: dict[str, Callable[[], object]] = field(default_factory=dict)
     refusal: str | None = None
+    maximum_object_bytes: int = 1 << 30
+    reader: CineReader = field(default_factory=FakeReader)
+    #: None: an SR that is none, in every report.
+    renderers: Mapping[str, Renderer] | None = None
     destination_settings: tuple[DestinationSettings, ...] = (
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
@@ -124,7 +133,6 @@ class House:
         passwords = Passwords(passes=1, memory_kib=64, lanes=1)
         self.users = LocalUsers(engine=self.engine, passwords=passwords)
         self.user_sessions = LocalSessions(engine=self.engine, passwords=passwords)
-        self.reader = FakeReader()
         self.flow = Flow(
             units=self.units,
             arrivals=PostgresArrivals(engine=self.engine),
@@ -133,7 +141,7 @@ class House:
             server=FakeServer(),
             analyses={"muscle_architecture": self.analysis, "wrist_hand": self.analysis},
             destinations={"pacs": self.destination},
-            renderers={"sr": _render},
+            renderers={"sr": _render} if self.renderers is None else self.renderers,
             rules=RoutingRules(),
             stable_age_seconds=60,
             software=Software(service_version="test"),
@@ -153,6 +161,20 @@ class House:
         logging.root.handlers[:], logging.root.level = self._handlers, self._level
         structlog.reset_defaults()
         self.app.state.services.readiness.close()
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """On a port of its own, for clients that are not ours; gives the address."""
+        ready = threading.Event()
+        server = make_server(self.app, host="127.0.0.1", port=0, ready=lambda _: ready.set())
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            assert ready.wait(30)
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
     def client(self, token: str | None = ADMINISTRATOR_KEY) -> TestClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -230,9 +252,11 @@ class House:
             gate=lambda: self.refusal,
             sop_classes=STORAGE_SOP_CLASSES,
             transfer_syntaxes=TRANSFER_SYNTAXES,
+            maximum_object_bytes=self.maximum_object_bytes,
         )
         services = Services(
             studies=PostgresStudyViews(engine=self.engine),
+            dicom=PostgresDicomViews(engine=self.engine, store=self.store),
             jobs=jobs,
             operations=operations,
             steps=self.flow,

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from service.access import Role
 from service.ports import UnitOfWorkFactory
+from tests.fakes import FakeReader
 from tests.fhir_models import read, references
 from tests.integration.api_parts import STUDY, House, dicom_file, reported, upload
 
@@ -22,8 +23,8 @@ ACSN = "http://terminology.hl7.org/CodeSystem/v2-0203|ACSN|"
 
 @pytest.fixture
 def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
-    with House(engine, units, tmp_path) as made:
-        made.reader.uid_of = lambda path: str(dcmread(path).SOPInstanceUID)
+    reader = FakeReader(uid_of=lambda path: str(dcmread(path).SOPInstanceUID))
+    with House(engine, units, tmp_path, reader=reader) as made:
         yield made
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
 from service.rendering import Rendering
+from tests.fakes import FakeReader
 from tests.integration.api_parts import STUDY, House, reported
 from tests.integration.test_report_life import amend as amended_by
 from tests.integration.test_report_life import cancel, done, official, set_to, sign
@@ -24,8 +25,9 @@ KINDS = frozenset({"sr", "pdf", "oru", "notice"})
 @pytest.fixture
 def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
     """With the real renderers, and findings that name the instance which was sent."""
-    with House(engine, units, tmp_path) as made:
-        made.reader.uid_of = lambda _: "1.2.3"
+    reader = FakeReader()
+    reader.uid_of = lambda _: "1.2.3"
+    with House(engine, units, tmp_path, reader=reader) as made:
         made.destination.kinds = KINDS
         made.flow = replace(made.flow, renderers=Rendering().renderers(KINDS))
         made.review = replace(made.review, publication=made.flow.publication)

@@ -114,8 +114,9 @@ def _command(number: int, stage: Schedule) -> str:
         f"--steps {stage.steps} --learning-rate {stage.learning_rate} --warm-up {stage.warm_up}"
         f" --nameless {stage.nameless} --seed {stage.seed}"
     )
+    favour = f" --favour {stage.favour}" if stage.favour else ""
     precision = " --bfloat16" if stage.in_bfloat16 else ""
-    return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{precision}{start}"
+    return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{favour}{precision}{start}"
 
 
 def _untrained(results: dict[str, Any]) -> str:

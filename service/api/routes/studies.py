@@ -79,7 +79,7 @@ def list_studies(
 @router.post("", status_code=202, openapi_extra=_DICOM_BODY, responses=problem_responses(408, 413, 415, 507))
 async def upload_studies(request: Request, parts: Parts, principal: Radiologist) -> Upload:
     """Store instances for analysis, as C-STORE does: what is answered here is durable."""
-    outcomes = await uploads.receive(request, parts.intake)
+    outcomes = await uploads.receive(request, parts.intake, uploads.Taken())
     return await run_in_threadpool(_tell_outcomes, parts, principal, outcomes)
 
 
