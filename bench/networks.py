@@ -24,8 +24,8 @@ from bench.bare_loop import FRAMES_PER_BATCH, TRITON_PACKAGES, Network
 from bench.ingest import machine
 from bench.runtimes import Variant, open_openvino
 from service.core.cine import Pixels
-from training.muscle_segmentation.cross_validate import gained
-from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary
+from training.muscle_segmentation.cross_validate import gained, gains_of
+from training.muscle_segmentation.evaluate import constant_angle, interval, load_network, predict, summary
 from training.muscle_segmentation.export import export_maps
 from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation
@@ -92,15 +92,21 @@ def milliseconds(networks: Mapping[str, Network], rounds: int) -> dict[str, dict
 
 
 def geometry(networks: Mapping[str, Network], data: Path) -> dict[str, dict[str, Any]]:
-    """Of each network on the validation images: what it gains on a constant angle, and the figures beside it."""
+    """Of each network on the validation images: degrees gained on a constant angle, those less the last one's, and more."""
     images = load_real(data)
     folds = fold_named(images, "served")
     constant = constant_angle([images[i] for i in folds.train])
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    gains: dict[str, list[tuple[float, int]]] = {}
     for name, network in networks.items():
         maps = predict(_of_tensors(network), [images[i] for i in folds.validation])
         scores = [score(images[i], m, folds.clusters[i], constant) for i, m in zip(folds.validation, maps, strict=True)]
         found[name] = {"degrees_gained_on_a_constant": gained(scores), "scores": summary(scores)}
+        gains[name] = gains_of(scores)
+    last = list(gains.values())[-1] if gains else []
+    for name, each in gains.items():
+        less = [(one - other, cluster) for (one, cluster), (other, _) in zip(each, last, strict=True)]
+        found[name]["gained_less_the_last"] = interval(less)
     return found
 
 
@@ -114,6 +120,8 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(f"|ms a frame, {batch}: median (least)|" + "|".join(cells) + "|")
     for title, key in (("degrees gained", "degrees_gained_on_a_constant"), ("the same per 100 ms", "degrees_gained_per_100_ms")):
         lines.append(f"|{title}|" + "|".join(f"{row[key]:.2f}" if key in row else "" for row in rows.values()) + "|")
+    less = (_cell(row.get("gained_less_the_last")) for row in rows.values())
+    lines.append("|degrees gained, less what the last one gains, same images|" + "|".join(less) + "|")
     for title, key in _SHOWN:
         lines.append(f"|{title}|" + "|".join(_cell(row.get("scores", {}).get(key)) for row in rows.values()) + "|")
     return "\n".join(lines)

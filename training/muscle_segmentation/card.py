@@ -33,6 +33,8 @@ _TAUGHT = """
 - Teacher: what people had not drawn in a labelled frame was filled in by a wider network of the same kind (24-48-80-112
   channels, skips joined), trained on the same fold: `training/muscle_segmentation/weights/teacher.onnx`, SHA-256 `{sha256}`."""
 
+#: Of stages that name no network.
+_OLD_CODE = "git checkout 3d6d982"
 _LOSS_OPTIONS = ("fascicle_positive", "fascicle_false_positive")
 _ROWS = (
     ("images (clusters)", "images"),
@@ -84,6 +86,7 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         table=_table(tables),
         negatives=negatives,
         served=facts["served"],
+        last=len(stages),
         commands="\n".join(
             (*(_commands(_teacher()["stages"], "TEACHER") if _is_taught(stages) else ()), *_commands(stages, "RUN"))
         ),
@@ -114,8 +117,10 @@ def _commands(stages: Sequence[Mapping[str, Any]], run: str) -> list[str]:
         words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
         words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
         words += ["--without-muscle USGRA/train"] if stage.get("real_negatives") else []
-        words += ["--teacher training/muscle_segmentation/weights/teacher.onnx"] if stage.get("is_taught") else []
+        words += [f"--teacher TEACHER/{len(_teacher()['stages'])}/last.pt"] if stage.get("is_taught") else []
         lines.append(" ".join(words))
+    if unnamed := sum("network" not in stage for stage in stages):
+        lines = [_OLD_CODE, *lines[:unnamed], "git checkout -", *lines[unnamed:]]
     return lines
 
 

@@ -153,12 +153,20 @@ def _row(images: list[Labelled], runs: dict[str, Path]) -> tuple[dict[str, Any],
 
 def gained(scores: Scores) -> float:
     """How much nearer the analysis' angle is than a constant, on average; an image that is not answered gains nothing."""
-    gains = [
-        0.0 if s.analysis_angle_error_deg is None else (s.constant_angle_error_deg or 0.0) - s.analysis_angle_error_deg
+    gains = [one for one, _ in gains_of(scores)]
+    return round(float(np.mean(gains)), 4) if gains else 0.0
+
+
+def gains_of(scores: Scores) -> list[tuple[float, int]]:
+    """Of each image whose angle is labelled, degrees, and its cluster."""
+    return [
+        (
+            0.0 if s.analysis_angle_error_deg is None else (s.constant_angle_error_deg or 0.0) - s.analysis_angle_error_deg,
+            s.cluster,
+        )
         for s in scores
         if s.angle_is_labelled
     ]
-    return round(float(np.mean(gains)), 4) if gains else 0.0
 
 
 def _less(scores: Scores, reference: Scores) -> dict[str, Any]:
