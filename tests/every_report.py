@@ -211,7 +211,7 @@ def _signed_with_draft() -> Report:
 
 
 def _signed_again() -> Report:
-    return reviewed_report.signed(reviewed_report.amended(_signed(), why=WHY))
+    return reviewed_report.signed(reviewed_report.amended(_signed(), why=WHY), official=_signed())
 
 
 def _draft_beside_signed() -> Report:

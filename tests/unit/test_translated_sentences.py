@@ -50,8 +50,8 @@ PIECES = frozenset(
         "This draft was withdrawn before anybody signed it",
         "This report was withdrawn",
         "beside version {}, which is signed",
-        "{} had been {} by {} ({}); this was not carried over, for the finding is not there any more or rests on other frames or"
-        " another scale",
+        "{} had been {} by {} ({}){}",
+        "this was not carried over, for the finding is not there any more or rests on other frames or another scale",
     }
 )
 #: What no report shows: the SR's trace, the choice of a region, programs' own errors.

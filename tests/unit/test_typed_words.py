@@ -91,7 +91,7 @@ def test_amendment_that_was_not_carried_over_is_told_with_the_reason_as_it_was_t
     page = german(after_nothing_was_measured(amended(why=typed)))
     assert f"Muskeldicke war auf 18,4 mm gesetzt worden von Dr Anna Grau ({typed}); {lost}" in page
     assert f"Echointensität war verworfen worden von Dr Anna Grau ({typed}); {lost}" in page
-    assert f"auf {typed} gesetzt worden von Dr Anna Grau (because); {lost}" in german(
+    assert f"auf „{typed}“ gesetzt worden von Dr Anna Grau (because); {lost}" in german(
         after_nothing_was_measured(of_class(typed, "because"))
     )
 
