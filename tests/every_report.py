@@ -161,6 +161,14 @@ def _amended_draft() -> Report:
     return reviewed_report.amended(why=WHY)
 
 
+def _amended_contraction() -> Report:
+    """What the software had said had an interval."""
+    report = _contraction()
+    measured = [one for one in report.findings if one.interval is not None and isinstance(one.value, float)]
+    changes = [{"action": "set", "finding_id": one.finding_id, "value": one.value} for one in measured]
+    return reviewed_report.amended(report, why=WHY, findings=changes)
+
+
 def _written_draft() -> Report:
     """With impression and comment; then a finding is changed under them."""
     written = reviewed_report.amended(why=WHY, impression="Wade unauffällig.\n\nVerlauf erbeten.", comment="Schlechtes Licht.")
@@ -168,10 +176,11 @@ def _written_draft() -> Report:
 
 
 def _amended_class() -> Report:
-    classes = [one.model_copy(update={"kind": FindingKind.CLASSIFICATION, "unit": None}) for one in cine_findings()[:1]]
-    said = [one.model_copy(update={"name": "muscle_belly", "value": "Soleus", "text": "muscle_belly Soleus"}) for one in classes]
-    change = SetValue(finding_id=said[0].finding_id, value="Plantaris")
-    return calf_report(findings=[amend_finding(said[0], change, by=reviewed_report.AUTHOR, at=CREATED_AT, why=WHY)])
+    """A class by a name of the person's own; no analysis makes one yet."""
+    said = {"kind": FindingKind.CLASSIFICATION, "name": "fascicle", "value": "left", "unit": None, "series": None}
+    finding = cine_findings()[0].model_copy(update={**said, "text": "Fascicle left."})
+    change = SetValue(finding_id=finding.finding_id, value="gekreuzt")
+    return calf_report(findings=[amend_finding(finding, change, by=reviewed_report.AUTHOR, at=CREATED_AT, why=WHY)])
 
 
 def _amended_planes() -> Report:
@@ -183,8 +192,8 @@ def _amended_planes() -> Report:
 
 
 def _rejected_quality() -> Report:
-    report = calf_report(findings=[*cine_findings(), *_poor_muscle().findings])
     said = next(finding for finding in _poor_muscle().findings if finding.kind is FindingKind.QUALITY)
+    report = calf_report(findings=[*cine_findings(), said])
     return reviewed_report.amended(report, why=WHY, findings=[{"action": "reject", "finding_id": said.finding_id}])
 
 
@@ -202,7 +211,7 @@ def _signed_with_draft() -> Report:
 
 
 def _signed_again() -> Report:
-    return reviewed_report.signed(reviewed_report.amended(_signed(), why=WHY))
+    return reviewed_report.signed(reviewed_report.amended(_signed(), why=WHY), official=_signed())
 
 
 def _draft_beside_signed() -> Report:
@@ -237,7 +246,16 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
     for make in (
         *(_calf, _contraction, _without_scale_or_time, _poor_muscle, _no_muscle, _wrist, _no_wrist, _pain, _partly_unlike_pain),
         *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
-        *(_amended_draft, _written_draft, _amended_class, _amended_planes, _rejected_quality, _all_rejected, _signed),
+        *(
+            _amended_draft,
+            _amended_contraction,
+            _written_draft,
+            _amended_class,
+            _amended_planes,
+            _rejected_quality,
+            _all_rejected,
+            _signed,
+        ),
         *(_signed_with_draft, _signed_again, _draft_beside_signed, _draft_without_amendments, _withdrawn, _withdrawn_draft),
     )
 }

@@ -14,6 +14,9 @@ _UNNAMED = {
     ReportStatus.CANCELLED: "Cancelled: withdrawn",
 }
 
+#: How the sentence about an amendment that was lost ends, behind what a person typed.
+NOT_CARRIED_OVER = "; this was not carried over, for the finding is not there any more or rests on other frames or another scale."
+
 
 def status_words(report: Report) -> str:
     """`Final: signed by Dr Anna Grau, Test Hospital, 2026-11-20 09:30 UTC`."""
@@ -53,11 +56,9 @@ def finding_text(finding: Finding) -> str:
 def not_carried_over(finding: Finding) -> str:
     """That an amendment was lost, for new findings do not hold what it was made of."""
     amendment = _amendment(finding)
-    done = "rejected" if amendment.is_rejected else f"set to {_written(finding.value, finding.unit)}"
-    return (
-        f"{label(finding.name)} had been {done} by {amendment.by} ({amendment.why.rstrip('.')}); this was not carried over,"
-        " for the finding is not there any more or rests on other frames or another scale."
-    )
+    value = f'"{finding.value}"' if isinstance(finding.value, str) else _written(finding.value, finding.unit)
+    done = "rejected" if amendment.is_rejected else f"set to {value}"
+    return f"{label(finding.name)} had been {done} by {amendment.by} ({amendment.why.rstrip('.')}){NOT_CARRIED_OVER}"
 
 
 def written_before(words: Remark) -> str:

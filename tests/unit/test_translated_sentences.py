@@ -45,6 +45,13 @@ PIECES = frozenset(
         "{} {}{}{}, at the tunnel's inlet, {}",
         "Of the {} standard planes {} were found, {}.{}",
         "known on {} images",
+        "The software said {}{}",
+        "The software said: {}",
+        "This draft was withdrawn before anybody signed it",
+        "This report was withdrawn",
+        "beside version {}, which is signed",
+        "{} had been {} by {} ({}){}",
+        "this was not carried over, for the finding is not there any more or rests on other frames or another scale",
     }
 )
 #: What no report shows: the SR's trace, the choice of a region, programs' own errors.

@@ -67,7 +67,7 @@ class ReportView:
 
 
 def view_of(report: Report, pictures: Mapping[str, bytes], language: Language = ENGLISH) -> ReportView:
-    """In English, plots apart; `in_language` translates the rest.
+    """In English, plots apart; `translated_view` translates the rest.
 
     `pictures` are PNGs of annotated frames by SOP Instance UID; a cine without one is shown without.
     """

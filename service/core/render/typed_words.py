@@ -8,13 +8,12 @@ from service.core.findings import Amendment, Finding
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.render.catalogue import FIRST_MARK, MARK, QUANTITY
 from service.core.report import Act, Remark, Report
-from service.core.review_words import finding_text, withdrawn_text, written_before
+from service.core.review_words import NOT_CARRIED_OVER, finding_text, withdrawn_text, written_before
 
 _MARK = re.compile(MARK)
 #: What was not carried over is told of findings that are not in the report, so it is read from the sentence.
 _DROPPED = re.compile(
-    rf"(?P<name>.+?) had been (?:(?P<rejected>rejected)|set to (?P<value>{QUANTITY}|S\d{{1,2}}|.+?)) by (?P<typed>.+)"
-    r"(?P<end>; this was not carried over, .+?)",
+    rf'(?P<done>.+? had been (?:rejected|set to (?:{QUANTITY}|"(?P<chosen>.+?)"))) by (?P<typed>.+){re.escape(NOT_CARRIED_OVER)}',
     re.DOTALL,
 )
 
@@ -109,10 +108,11 @@ def _impression(report: Report, findings: tuple[Finding, ...], words: TypedWords
 def _limitation(sentence: str, written: Remark | None, words: TypedWords) -> str:
     if written is not None and sentence == written_before(written):
         return written_before(_remark(written, words))
+    if not sentence.endswith(NOT_CARRIED_OVER):
+        return sentence
     dropped = _DROPPED.fullmatch(sentence)
     if dropped is None:
-        return sentence
-    value = dropped["value"] or ""
-    is_ours = re.fullmatch(rf"{QUANTITY}|S\d{{1,2}}", value)
-    done = dropped["rejected"] or f"set to {value if is_ours else words.mark(value)}"
-    return f"{dropped['name']} had been {done} by {words.mark(dropped['typed'])}{dropped['end']}"
+        return words.lines(sentence)
+    done, chosen = dropped["done"], dropped["chosen"]
+    done = done.removesuffix(f'"{chosen}"') + f'"{words.mark(chosen)}"' if chosen else done
+    return f"{done} by {words.mark(dropped['typed'])}{NOT_CARRIED_OVER}"
