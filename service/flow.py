@@ -457,7 +457,7 @@ class Flow:
 
 def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> bool:
     # What has gone out is told as delivered, even when a newer version took its place meanwhile.
-    is_open = unit.outbox.lock(report_id, destination, kind).state == "pending" or state == "delivered"
+    is_open = unit.outbox.lock(report_id, destination, kind).state == "pending" or state in ("delivered", AWAITING)
     if is_open:
         unit.outbox.close(report_id, destination, kind, state=state, error=error)
     return is_open

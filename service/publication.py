@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.core.amendment import as_said
 from service.core.cine import Cine
+from service.core.delivery_rules import SAYS_SO
 from service.core.instance import LIVE_MANUFACTURER
 from service.core.render.drawn_frame import drew_something
 from service.core.report import Report, ReportStatus, is_about_the_same
@@ -20,8 +21,6 @@ Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]]
 Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], RenderedObject]
 #: Kinds of captures begin so: `sc.1`.
 CAPTURE = "sc"
-#: What is made of a withdrawn report: documents that say so, and no picture of what it had said.
-_SAYS_SO = frozenset({"sr", "comprehensive_sr", "pdf", "oru", "notice"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ class Publication:
         return is_current and not is_superseded and not unit.reports.is_rendered(report.report_id, kind)
 
     def _is_made(self, kind: str, report: Report) -> bool:
-        return report.status is not ReportStatus.CANCELLED or kind in _SAYS_SO
+        return report.status is not ReportStatus.CANCELLED or kind in SAYS_SO
 
     def _ask_for_captures(self, unit: UnitOfWork, report: Report, analyses: Sequence[StoredAnalysis]) -> None:
         """One for each analysis that drew something, of one cine each; they need pixels, and so a step of their own."""

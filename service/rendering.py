@@ -135,7 +135,7 @@ class Rendering:
     ) -> Rendered:
         from service.core.render.published import Form, Published
 
-        paper = Form(media_type="application/pdf", content=self.pdf(report, _pictures(analyses)))
+        paper = Form(media_type="application/pdf", content=self.pdf(report, _pictures(analyses)), language=self.language)
         content = self.fhir.bundle(report, _attributes(instances), Published(forms=(paper,)))
         return [_object(report, "fhir", "", "application/fhir+json", content)]
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from service.adapters.commitment_tables import AskedCommitmentRow
 from service.adapters.report_rows import to_delivery
 from service.adapters.tables import DeliveryDecisionRow, DeliveryRow, ReportRow
 from service.core.delivery_rules import DeliveryDecision
@@ -88,9 +89,15 @@ class PostgresOutboxRows:
         ]
 
     def reached(self, report: Report) -> Mapping[str, frozenset[str]]:
-        """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`)."""
+        """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`).
+
+        What was stored there and never committed to counts, too: it may well be held.
+        """
         columns = DeliveryRow.destination, DeliveryRow.kind
-        arrived = select(*columns).where(DeliveryRow.report_id.in_(_older(report)), DeliveryRow.state == "delivered")
+        was_stored = select(AskedCommitmentRow.delivery_id).where(AskedCommitmentRow.delivery_id == DeliveryRow.id).exists()
+        arrived = select(*columns).where(
+            DeliveryRow.report_id.in_(_older(report)), or_(DeliveryRow.state == "delivered", was_stored)
+        )
         found: dict[str, set[str]] = {}
         for destination, kind in self._session.execute(arrived):
             found.setdefault(destination, set()).add(kind.partition(".")[0])

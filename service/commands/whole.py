@@ -13,6 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic_core import to_jsonable_python
 
 from service.access import HOW_TO_ADD_AN_ACCOUNT, Role
 from service.adapters.access import SignInLinks
@@ -213,16 +217,23 @@ def say(line: str) -> None:
 
 def environment_of(settings: Settings, **changes: Mapping[str, object]) -> dict[str, str]:
     """What a child process reads to get these settings: one SONOMYO_* variable a section, as JSON, secrets included."""
-    sections = settings.model_dump(mode="json", exclude_none=True, exclude={"api": {"key"}, "database": {"url"}})
-    if settings.api.key is not None:
-        sections["api"]["key"] = settings.api.key.get_secret_value()
-    if settings.database.url is not None:
-        sections["database"]["url"] = settings.database.url.get_secret_value()
+    sections: dict[str, Any] = to_jsonable_python(_unmasked(settings.model_dump(exclude_none=True)))
     for name, change in changes.items():
         sections[name] = {**sections[name], **change}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SONOMYO_")}
     as_text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in sections.items()}
     return {**inherited, **{f"SONOMYO_{name.upper()}": value for name, value in as_text.items()}}
+
+
+def _unmasked(value: object) -> object:
+    """Secrets as they are, wherever they stand: pydantic writes asterisks for them, and a destination has some, too."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {key: _unmasked(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_unmasked(each) for each in value]
+    return value
 
 
 def _processes(settings: Settings, postgres: EmbeddedPostgres | None, triton: EmbeddedTriton | None) -> list[ProcessSpec]:

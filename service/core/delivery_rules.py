@@ -15,6 +15,8 @@ from service.core.findings import Finding, FindingKind
 from service.core.quality import Grade, grade_in
 from service.core.report import ReportStatus
 
+#: What is made of a withdrawn report: all that says so in words, and no picture of what it had said.
+SAYS_SO = frozenset({"sr", "comprehensive_sr", "pdf", "oru", "notice", "fhir"})
 #: No destination has an earlier version.
 NOBODY: Mapping[str, Collection[str]] = MappingProxyType({})
 
@@ -92,9 +94,10 @@ def choose_destinations(
     The first rule that applies decides. Where none does, a destination that a rule could have sent to gets nothing, and any
     other one everything; but one of `reached`, which has an earlier version of the report in these kinds, gets it in them.
     """
+    made = {name: _made(subject.status, kinds) for name, kinds in destinations.items()}
     return tuple(
-        _decide(subject, name, frozenset(kinds), rules, has=frozenset(reached.get(name, ())))
-        for name, kinds in destinations.items()
+        _decide(subject, name, kinds, rules, has=frozenset(reached.get(name, ()))) if kinds else _nothing_says_so(name)
+        for name, kinds in made.items()
     )
 
 
@@ -131,6 +134,16 @@ def _mistakes_of_destinations(rule: DeliveryRule, destinations: Mapping[str, Col
 
 def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def _made(status: ReportStatus, kinds: Collection[str]) -> frozenset[str]:
+    """Of the kinds that a destination takes, those that are made of a report in this status."""
+    return frozenset(kinds) & SAYS_SO if status is ReportStatus.CANCELLED else frozenset(kinds)
+
+
+def _nothing_says_so(name: str) -> DeliveryDecision:
+    why = "Not sent: the report is withdrawn, and nothing that this destination takes can say so."
+    return DeliveryDecision(destination=name, selected=False, why=why)
 
 
 def _decide(

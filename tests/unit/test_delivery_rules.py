@@ -218,3 +218,11 @@ def test_report_needs_review_while_it_is_unsigned_and_something_is_in_doubt() ->
     assert needs_review(preliminary, (*cine_findings(), not_measured()), is_incomplete=False)
     assert needs_review(preliminary, (graded_c,), is_incomplete=False)
     assert not needs_review(ReportStatus.FINAL, (graded_c,), is_incomplete=True)
+
+
+def test_withdrawn_report_is_sent_in_the_kinds_that_say_so_alone() -> None:
+    destinations = {"pacs": ("ko", "pdf", "sc", "seg", "sr"), "record": ("fhir",), "viewer": ("seg",)}
+    withdrawn = subject(status=ReportStatus.CANCELLED)
+    made = {one.destination: one for one in choose_destinations(withdrawn, destinations, ())}
+    assert {name: one.kinds for name, one in made.items()} == {"pacs": ("pdf", "sr"), "record": ("fhir",), "viewer": ()}
+    assert (made["viewer"].selected, "withdrawn" in made["viewer"].why) == (False, True)

@@ -1,4 +1,6 @@
+import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from service.commands.whole import environment_of
 from service.destination_settings import (
     DestinationSettings,
     DicomDestinationSettings,
@@ -273,3 +276,24 @@ def test_settings_with_a_tls_port_and_no_certificate_name_what_is_missing(monkey
     monkeypatch.setenv("SONOMYO_DICOM__TLS_PORT", "2762")
     with pytest.raises(ValidationError, match="TLS_PORT needs TLS_CERTIFICATE_FILE"):
         read_settings(None)
+
+
+def test_settings_handed_to_a_process_are_equal_secrets_of_destinations_included(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SONOMYO_")]:
+        monkeypatch.delenv(name)
+    secret = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+    hook = {"protocol": "webhook", "name": "hook", "url": "https://a.example/h", "secret": secret}
+    given = Settings.model_validate(
+        {
+            "api": {"key": "a-key"},
+            "destinations": [
+                {**hook, "allowed_addresses": ["192.0.2.0/24"]},
+                {"protocol": "stow", "name": "web", "url": "https://b.example", "username": "u", "password": "p-4711"},
+                {"protocol": "fhir", "name": "record", "url": "https://c.example", "token": "t-4711"},
+            ],
+        }
+    )
+    for name, value in environment_of(given).items():
+        if name.startswith("SONOMYO_"):
+            monkeypatch.setenv(name, value)
+    assert Settings(_env_file=None) == given
