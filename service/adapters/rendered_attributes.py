@@ -2,11 +2,11 @@
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from service.adapters.tables import RenderedAttributesRow, RenderedRow
+from service.adapters.tables import RenderedAttributesRow, RenderedRow, ReportRow
 from service.core.attributes import WANTED, read_attributes
 from service.core.dataset_scan import DataSetScanner
 from service.core.instance import InstanceAttributes
@@ -34,7 +34,9 @@ def save_attributes(session: Session, rendered: RenderedObject, *, is_shown: boo
         return
     statement = insert(RenderedAttributesRow).values(
         sop_instance_uid=rendered.sop_instance_uid,
-        study_instance_uid=attributes.study_instance_uid,
+        study_instance_uid=select(ReportRow.study_instance_uid)
+        .where(ReportRow.report_id == rendered.report_id)
+        .scalar_subquery(),
         series_instance_uid=attributes.series_instance_uid,
         attributes=_ATTRIBUTES.dump_python(attributes, mode="json"),
         size_bytes=len(rendered.content),
