@@ -38,7 +38,7 @@ READY_LINES = {"listener": "listener_started", "worker": "worker_ready", "api": 
 _DYING_SECONDS = 4.0
 _SAY_LOCK = threading.Lock()
 #: What somebody waits for goes first on a busy machine: receiving and answering before analysing.
-_WORKER_NICENESS = 10
+_WORKER_NICENESS = 15
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 

@@ -27,8 +27,8 @@ output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] } ]
 OPENVINO_SWITCH = 'optimization { execution_accelerators { cpu_execution_accelerator: [ { name: "openvino" } ] } }\n'
 #: Processors that compute in bfloat16; elsewhere OpenVINO imitates it, four to eight times slower than fp32.
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-#: Of models that nobody waits for frame by frame: one of `answers_live` gets nine tenths of a processor that both want.
-_NICENESS = 10
+#: Of models that nobody waits for frame by frame: one of `answers_live` gets nearly all of a processor that both want.
+_NICENESS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
