@@ -182,7 +182,8 @@ def test_request_that_is_repeated_is_one_row_and_is_reported_again(make: Make) -
 
 
 def test_transaction_uids_of_two_peers_are_their_own(make: Make) -> None:
-    house = make()
+    # Known, so that nothing is reported while they hang up.
+    house = make(peers=[known(free_port(), ae_title="ONE"), known(free_port(), ae_title="TWO")])
     with house.listening() as port:
         for calling, uid in (("ONE", "1.2.3"), ("TWO", "1.2.4")):
             with associated(port, calling=calling) as association:
@@ -191,7 +192,7 @@ def test_transaction_uids_of_two_peers_are_their_own(make: Make) -> None:
 
 
 def test_request_of_more_than_a_month_ago_makes_room(make: Make) -> None:
-    house = make()
+    house = make(peers=[known(free_port())])
     with house.listening() as port, associated(port) as association:
         ask(association, "2.25.1", (US, "1.2.3"))
         with house.engine.begin() as connection:
