@@ -10,10 +10,10 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 
 import torch
 
-from service.core.wrist_planes import STRUCTURES
+from service.core.wrist_planes import STRUCTURES, structure_number
 from training.wrist_hand.model import CLASSES, NETWORKS, SERVED_NETWORK, ServedWristHand, giga_multiply_accumulates
 from training.wrist_hand.train import Schedule, draw, load_network, structure_loss, train
-from training.wrist_hand.volunteers import NAMES, SIZE, Pictures
+from training.wrist_hand.volunteers import NAMES, SIZE, Pictures, pictures_of
 
 SCHEDULE = Schedule(steps=4, batch=2, warm_up=1, save_every=2)
 
@@ -79,11 +79,35 @@ def test_batch_is_mostly_of_pictures_whose_structures_are_drawn(pictures: Pictur
     many = Pictures(*(np.concatenate([getattr(pictures, name)] * 20) for name in Pictures.__slots__))
     mixed = replace(many, annotated=np.arange(len(many.plane)) % 3 == 0)
     random = np.random.default_rng(0)
-    chosen = draw(mixed, Schedule(batch=16), random)
+    chosen = draw(mixed.annotated, Schedule(batch=16), random)
     assert len(set(chosen.tolist())) == 16
     assert mixed.annotated[chosen].sum() == 12
-    alone = draw(mixed, Schedule(batch=16, network="hrnet-w18"), random)
+    alone = draw(mixed.annotated, Schedule(batch=16, network="hrnet-w18"), random)
     assert mixed.annotated[alone].all()
+
+
+def test_further_pictures_are_shown_where_a_structure_is_favoured_and_only_there(pictures: Pictures, tmp_path: Path) -> None:
+    favouring = replace(SCHEDULE, favour="median_nerve")
+    nerve = np.full_like(pictures.structures, structure_number("median_nerve"))
+    further = replace(pictures, structures=nerve, annotated=np.ones(len(pictures.plane), np.bool_))
+    trained = {
+        name: train(pictures, schedule, tmp_path / name, more=more)
+        for name, schedule, more in (
+            ("usual", SCHEDULE, None),
+            ("unasked", SCHEDULE, further),
+            ("favoured", favouring, None),
+            ("further", favouring, further),
+        )
+    }
+    usual, unasked, favoured, more = (network.get_parameter("structure.bias") for network in trained.values())
+    assert torch.equal(usual, unasked)
+    assert not torch.equal(favoured, more)
+
+
+def test_volunteers_of_some_planes_are_examined_in_those_alone() -> None:
+    shown = pictures_of(2_001, planes=("S11",))
+    assert len(shown.plane) == 6
+    assert {NAMES[plane] for plane in shown.plane} <= {"none", "S11"}
 
 
 def test_structure_loss_looks_at_the_pixels_of_the_drawing() -> None:

@@ -115,6 +115,7 @@ def _command(number: int, stage: Schedule) -> str:
         f" --nameless {stage.nameless} --seed {stage.seed}"
     )
     favour = f" --favour {stage.favour}" if stage.favour else ""
+    favour += f" --more {stage.more}" if stage.more else ""
     precision = " --bfloat16" if stage.in_bfloat16 else ""
     return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{favour}{precision}{start}"
 

@@ -17,7 +17,7 @@ from service.core.wrist_planes import STRUCTURES, structure_number
 from training.frame_changes import Moves, draw_grid, moved, seen_by_another_scanner
 from training.loop import cosine, follow, log, resume, save_parts, set_rate
 from training.wrist_hand.model import NETWORKS, SERVED_NETWORK, WITHOUT_PLANES
-from training.wrist_hand.volunteers import SPLITS, Pictures, load
+from training.wrist_hand.volunteers import SPLITS, Pictures, joined, load
 
 #: A probe on a hand is turned little: more would make a badly held picture out of a well held one.
 _MOVES = Moves(rotation_deg=8.0, scale=(0.8, 1.25), aspect=0.1, shift=0.08)
@@ -46,6 +46,8 @@ class Schedule:
     nameless: float = 0.4
     #: A structure that half of the annotated pictures of a batch show, and whose Dice counts as much as all others' together.
     favour: str = ""
+    #: The split of further volunteers whose pictures of that structure are shown as often as its other ones.
+    more: str = ""
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.998
     seed: int = 20261122
@@ -71,6 +73,7 @@ def main() -> None:
     parser.add_argument(
         "--favour", choices=("", *STRUCTURES), default=usual.favour, help="structure that is shown and weighed more"
     )
+    parser.add_argument("--more", choices=("", *SPLITS), default=usual.more, help="further volunteers that show it")
     parser.add_argument("--start-from", type=Path, help="run whose averaged weights a new schedule begins with")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in fp32")
     arguments = parser.parse_args()
@@ -82,19 +85,27 @@ def main() -> None:
         warm_up=arguments.warm_up,
         nameless=arguments.nameless,
         favour=arguments.favour,
+        more=arguments.more,
         seed=arguments.seed,
         in_bfloat16=arguments.bfloat16,
     )
     pictures = load(SPLITS["train"], arguments.data)
-    train(pictures, schedule, arguments.out, stop_at=arguments.stop_at, start_from=arguments.start_from)
+    more = load(SPLITS[schedule.more], arguments.data) if schedule.more else None
+    train(pictures, schedule, arguments.out, more=more, stop_at=arguments.stop_at, start_from=arguments.start_from)
 
 
 def train(
-    pictures: Pictures, schedule: Schedule, out: Path, *, stop_at: int | None = None, start_from: Path | None = None
+    pictures: Pictures,
+    schedule: Schedule,
+    out: Path,
+    *,
+    more: Pictures | None = None,
+    stop_at: int | None = None,
+    start_from: Path | None = None,
 ) -> nn.Module:
     """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one.
 
-    `start_from` is the run of an earlier stage.
+    `more` is drawn from only where a structure is favoured, `start_from` is the run of an earlier stage.
     """
     torch.manual_seed(schedule.seed)
     # torch's stubs have no overload of `to` with a memory format alone, and without torch there are no stubs.
@@ -109,13 +120,14 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     out.mkdir(parents=True, exist_ok=True)
+    usual, pictures = len(pictures.plane), pictures if more is None else joined([pictures, more])
     favoured = showing(pictures, schedule.favour) if schedule.favour else _NONE
     first, begun, losses = resume(parts, out / "last.pt"), time.monotonic(), []
     last = min(schedule.steps, stop_at or schedule.steps)
     for step in range(first, last):
         # What a layer drops is drawn from torch's own state: set in every step, a stop changes nothing.
         generator = torch.manual_seed(schedule.seed * 1_000_003 + step)
-        chosen = draw(pictures, schedule, np.random.default_rng([schedule.seed, step]), favoured)
+        chosen = draw(pictures.annotated[:usual], schedule, np.random.default_rng([schedule.seed, step]), favoured)
         set_rate(
             optimiser,
             cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01),
@@ -130,12 +142,14 @@ def train(
     return average
 
 
-def draw(pictures: Pictures, schedule: Schedule, random: np.random.Generator, favoured: Indices = _NONE) -> Indices:
+def draw(
+    annotated_ones: npt.NDArray[np.bool_], schedule: Schedule, random: np.random.Generator, favoured: Indices = _NONE
+) -> Indices:
     """Indices of a batch: so many annotated pictures, where there are some, half of them favoured ones, and others.
 
     A network without planes is given the annotated ones alone, for others teach it nothing.
     """
-    drawn, others = np.flatnonzero(pictures.annotated), np.flatnonzero(~pictures.annotated)
+    drawn, others = np.flatnonzero(annotated_ones), np.flatnonzero(~annotated_ones)
     annotated = min(len(drawn), round(_ANNOTATED * schedule.batch)) if len(others) else schedule.batch
     first = random.choice(drawn, annotated, replace=False) if annotated else drawn[:0]
     if len(favoured):

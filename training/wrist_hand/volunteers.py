@@ -39,12 +39,21 @@ class Split:
     name: str
     seeds: range
     device_group: DeviceGroup = "common"
+    #: Which planes they are examined in; without the whole hand nobody looks elsewhere either.
+    planes: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Where their pictures are kept."""
+        return "-".join((self.device_group, *self.planes))
 
 
 SPLITS = {
     split.name: split
     for split in (
         Split("train", range(1_001, 1_141)),
+        # A nerve differs from hand to hand more than 140 show: more hands, in the planes that show it.
+        Split("train-nerve", range(2_001, 2_421), planes=("S10", "S11", "S12")),
         Split("validation", range(1_201, 1_221)),
         Split("test", range(1_301, 1_341)),
         Split("held-out-device", range(1_401, 1_441), "held-out"),
@@ -84,20 +93,23 @@ def main() -> None:
 
 def load(split: Split, folder: Path, processes: int = 2) -> Pictures:
     """All pictures of a split in order of volunteers."""
-    kept = folder / f"wrist-{WRIST_VERSION}-{SIZE}" / split.device_group
+    kept = folder / f"wrist-{WRIST_VERSION}-{SIZE}" / split.folder
     kept.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in split.seeds if not (kept / f"{seed}.npz").exists()]
     if missing:
         with ProcessPoolExecutor(processes) as pool:
-            list(pool.map(partial(_keep, folder=kept, device_group=split.device_group), missing))
+            list(pool.map(partial(_keep, folder=kept, split=split), missing))
     return joined([_read(kept / f"{seed}.npz") for seed in split.seeds])
 
 
-def pictures_of(seed: int, device_group: DeviceGroup = "common") -> Pictures:
-    """Of one volunteer: every plane held well and badly, between planes, elsewhere; a fifth and more shows no plane."""
+def pictures_of(seed: int, device_group: DeviceGroup = "common", planes: tuple[str, ...] = ()) -> Pictures:
+    """Of one volunteer: every plane held well and badly, between planes, elsewhere; a fifth and more shows no plane.
+
+    With `planes` those alone, and nothing of elsewhere.
+    """
     volunteer = draw_volunteer(seed, device_group)
-    wanted = [(kind, name) for name in NAMES[1:] for kind, count in _OF_A_PLANE for _ in range(count)]
-    wanted += [("elsewhere", NAMES[1])] * _ELSEWHERE
+    wanted = [(kind, name) for name in planes or NAMES[1:] for kind, count in _OF_A_PLANE for _ in range(count)]
+    wanted += [] if planes else [("elsewhere", NAMES[1])] * _ELSEWHERE
     random = np.random.default_rng([seed, 30])
     shown = [_shown(volunteer, number, kind, name, random) for number, (kind, name) in enumerate(wanted)]
     return Pictures(
@@ -133,9 +145,9 @@ def _crop(shape: tuple[int, ...], random: np.random.Generator) -> Box:
     return Box(round(left * width), 0, width - round(right * width), height - round(below * height))
 
 
-def _keep(seed: int, folder: Path, device_group: DeviceGroup) -> None:
+def _keep(seed: int, folder: Path, split: Split) -> None:
     """Written aside and renamed, so that a reader never sees half a file."""
-    made, path = pictures_of(seed, device_group), folder / f"{seed}.npz"
+    made, path = pictures_of(seed, split.device_group, split.planes), folder / f"{seed}.npz"
     aside = path.with_suffix(".writing.npz")
     np.savez_compressed(aside, **{field.name: getattr(made, field.name) for field in fields(Pictures)})
     aside.replace(path)
