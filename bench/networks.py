@@ -1,9 +1,8 @@
 """Geometry per millisecond as served: which segmentation network is served rests on this table (ADR 0018).
 
 `python -m bench.networks --data DLTRACK --networks NAME=FILE.onnx|RUN ...` quantises each network as the served one is, times it
-in OpenVINO on one core, taking turns, and scores the same int8 file on the validation images of the served fold, which no
-network trained on. Of a network in `--graphs` no weights are left: it is timed with random ones, and what it gained was written
-down when it had some.
+in OpenVINO on one core, taking turns, and scores the same int8 file on the validation images of the served fold and on simulated
+subjects, which no network trained on. Of a network in `--graphs` no weights are left: it is timed with random ones.
 """
 
 import argparse
@@ -21,11 +20,11 @@ import torch
 from torch import Tensor
 
 from bench.bare_loop import FRAMES_PER_BATCH, TRITON_PACKAGES, Network
+from bench.geometry import SUBJECTS, Geometry, geometry_of, less, validation_subjects
 from bench.ingest import machine
 from bench.runtimes import Variant, open_openvino
 from service.core.cine import Pixels
-from training.muscle_segmentation.cross_validate import gained, gains_of
-from training.muscle_segmentation.evaluate import constant_angle, interval, load_network, predict, summary
+from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary
 from training.muscle_segmentation.export import export_maps
 from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation
@@ -34,7 +33,7 @@ from training.muscle_segmentation.real import load_real
 from training.muscle_segmentation.scores import score
 
 RESULTS = Path("bench/results/networks.json")
-KEY = "int8 as served, one core, validation images of the served fold"
+KEY = "int8 as served, one core, validation images of the served fold and simulated validation subjects"
 _SHOWN = (
     ("both lines within 3 px", "both_lines_within_3_pixels"),
     ("aponeurosis IoU", "aponeurosis_iou"),
@@ -54,6 +53,7 @@ def main() -> None:
     )
     parser.add_argument("--graphs", nargs="*", choices=sorted(NETWORKS), default=[], help="timed only")
     parser.add_argument("--runtime-from", type=Path, default=TRITON_PACKAGES)
+    parser.add_argument("--subjects", type=int, default=SUBJECTS, help="simulated validation subjects")
     parser.add_argument("--rounds", type=int, default=25)
     given = parser.parse_args()
     sys.path.append(str(given.runtime_from))
@@ -61,13 +61,11 @@ def main() -> None:
         files = _in_int8(dict(given.networks), given.graphs, Path(folder))
         networks = {name: open_openvino(Variant(path), 1) for name, path in files.items()}
         taken = milliseconds(networks, given.rounds)
-        scored = geometry({name: networks[name] for name, _ in given.networks}, given.data)
+        scored = geometry({name: networks[name] for name, _ in given.networks}, given.data, given.subjects)
     rows = {name: {"milliseconds": taken[name], **scored.get(name, {})} for name in networks}
     for row in rows.values():
-        if "degrees_gained_on_a_constant" in row:
-            row["degrees_gained_per_100_ms"] = (
-                100 * row["degrees_gained_on_a_constant"] / row["milliseconds"]["batch of 8"]["median"]
-            )
+        if "gained_on_a_constant" in row:
+            row["gained_per_millisecond"] = row["gained_on_a_constant"] / row["milliseconds"]["batch of 8"]["median"]
     kept = json.loads(RESULTS.read_text()) | {KEY: {"machine": machine(), "networks": rows}}
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     print(table(rows))
@@ -91,22 +89,27 @@ def milliseconds(networks: Mapping[str, Network], rounds: int) -> dict[str, dict
     return found
 
 
-def geometry(networks: Mapping[str, Network], data: Path) -> dict[str, dict[str, Any]]:
-    """Of each network on the validation images: degrees gained on a constant angle, those less the last one's, and more."""
+def geometry(networks: Mapping[str, Network], data: Path, subjects: int) -> dict[str, dict[str, Any]]:
+    """Of each network on validation data: the share of a constant's error that is gone, that less the last one's, and more."""
     images = load_real(data)
     folds = fold_named(images, "served")
     constant = constant_angle([images[i] for i in folds.train])
+    shown = [(images[i], folds.clusters[i]) for i in folds.validation]
     found: dict[str, dict[str, Any]] = {}
-    gains: dict[str, list[tuple[float, int]]] = {}
+    made = validation_subjects(subjects)
+    measured: dict[str, Geometry] = {}
     for name, network in networks.items():
-        maps = predict(_of_tensors(network), [images[i] for i in folds.validation])
-        scores = [score(images[i], m, folds.clusters[i], constant) for i, m in zip(folds.validation, maps, strict=True)]
-        found[name] = {"degrees_gained_on_a_constant": gained(scores), "scores": summary(scores)}
-        gains[name] = gains_of(scores)
-    last = list(gains.values())[-1] if gains else []
-    for name, each in gains.items():
-        less = [(one - other, cluster) for (one, cluster), (other, _) in zip(each, last, strict=True)]
-        found[name]["gained_less_the_last"] = interval(less)
+        maps = predict(_of_tensors(network), [item for item, _ in shown])
+        scores = [score(item, m, cluster, constant) for (item, cluster), m in zip(shown, maps, strict=True)]
+        measured[name] = geometry_of(network, shown, made)
+        found[name] = {
+            "gained_on_a_constant": measured[name].gained(),
+            "shares": measured[name].shares(),
+            "scores": summary(scores),
+        }
+    for name, each in measured.items():
+        value, low, high = less(each, list(measured.values())[-1])
+        found[name]["gained_less_the_last"] = {"value": value, "low": low, "high": high, "images": len(shown)}
     return found
 
 
@@ -118,10 +121,13 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
             f"{row['milliseconds'][batch]['median']:.1f} ({row['milliseconds'][batch]['least']:.1f})" for row in rows.values()
         )
         lines.append(f"|ms a frame, {batch}: median (least)|" + "|".join(cells) + "|")
-    for title, key in (("degrees gained", "degrees_gained_on_a_constant"), ("the same per 100 ms", "degrees_gained_per_100_ms")):
-        lines.append(f"|{title}|" + "|".join(f"{row[key]:.2f}" if key in row else "" for row in rows.values()) + "|")
-    less = (_cell(row.get("gained_less_the_last")) for row in rows.values())
-    lines.append("|degrees gained, less what the last one gains, same images|" + "|".join(less) + "|")
+    for title, key in (("share of a constant's error gone", "gained_on_a_constant"), ("the same a ms", "gained_per_millisecond")):
+        lines.append(f"|{title}|" + "|".join(f"{row[key]:.3f}" if key in row else "" for row in rows.values()) + "|")
+    shares = [row.get("shares", {}) for row in rows.values()]
+    kinds = next((one for one in shares if one), {})
+    lines += [f"|{kind}|" + "|".join(f"{one[kind]:.3f}" if one else "" for one in shares) + "|" for kind in kinds]
+    apart = (_cell(row.get("gained_less_the_last"), 3) for row in rows.values())
+    lines.append("|gone, less what the last one takes away|" + "|".join(apart) + "|")
     for title, key in _SHOWN:
         lines.append(f"|{title}|" + "|".join(_cell(row.get("scores", {}).get(key)) for row in rows.values()) + "|")
     return "\n".join(lines)
@@ -158,12 +164,13 @@ def _contender(argument: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _cell(value: Mapping[str, Any] | float | None) -> str:
+def _cell(value: Mapping[str, Any] | float | None, digits: int = 2) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f}), n {value['images']}"
-    return f"{value:.2f}"
+        middle, low, high = (f"{value[key]:.{digits}f}" for key in ("value", "low", "high"))
+        return f"{middle} ({low} to {high}), n {value['images']}"
+    return f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

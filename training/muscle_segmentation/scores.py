@@ -17,8 +17,8 @@ _NEAR_PIXELS = 2.0
 _LINE_PIXELS = 3.0
 #: A line counts as found where it was seen on this share of the labelled columns.
 _SEEN_SHARE = 0.5
-_LABELLED_SHARE = 100
-_NO_SCALE = Calibration(None, None, "none", "a labelled picture without a scale")
+LABELLED_SHARE = 100
+NO_SCALE = Calibration(None, None, "none", "a labelled picture without a scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float |
         aponeurosis = overlap(maps[0], item.targets[0], item.weights[0], threshold)
         errors = line_errors(item, maps, threshold)
         belly = overlap(maps[2], item.targets[2], item.weights[2], threshold) if item.weights[2].any() else None
-    labelled = mean_angle_deg(find_fragments(item.targets[1], _LABELLED_SHARE)) if item.has_fascicle else None
+    labelled = mean_angle_deg(find_fragments(item.targets[1], LABELLED_SHARE)) if item.has_fascicle else None
     dice = centre_dice = None
     if item.has_fascicle:
-        seen, drawn = maps[1] >= threshold, item.targets[1] >= _LABELLED_SHARE
+        seen, drawn = maps[1] >= threshold, item.targets[1] >= LABELLED_SHARE
         f1, dice, centre_dice = near_f1(seen, drawn), dice_of(seen, drawn), cldice(seen, drawn)
     return Score(
         name=item.name,
@@ -78,7 +78,7 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float |
 
 def analysed_angle_deg(item: Labelled, maps: Bytes) -> float | None:
     """What the analysis takes for the fascicles' direction; None where it abstains."""
-    frame = measure_frame(1, item.image, maps, item.placement, scale_of(_NO_SCALE, item.placement))
+    frame = measure_frame(1, item.image, maps, item.placement, scale_of(NO_SCALE, item.placement))
     return frame.fascicle_angle_deg
 
 
