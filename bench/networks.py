@@ -124,7 +124,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     for title, key in (("share of a constant's error gone", "gained_on_a_constant"), ("the same a ms", "gained_per_millisecond")):
         lines.append(f"|{title}|" + "|".join(f"{row[key]:.3f}" if key in row else "" for row in rows.values()) + "|")
     shares = [row.get("shares", {}) for row in rows.values()]
-    kinds = next((one for one in shares if one), {})
+    kinds: Sequence[str] = list(next((one for one in shares if one), {}))
     lines += [f"|{kind}|" + "|".join(f"{one[kind]:.3f}" if one else "" for one in shares) + "|" for kind in kinds]
     apart = (_cell(row.get("gained_less_the_last"), 3) for row in rows.values())
     lines.append("|gone, less what the last one takes away|" + "|".join(apart) + "|")
