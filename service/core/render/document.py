@@ -4,24 +4,23 @@ highdicom writes the templates; what it leaves out (identity in Unicode, order, 
 and not from the clock) is added here, so that the same report always gives the same bytes.
 """
 
-import io
 import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import highdicom.sr as hd
-from pydicom import config, dcmwrite
+from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 
 from service.core import codes
+from service.core.dicom_file import encode_file
 from service.core.findings import Code
 from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
-from service.core.part10 import encode_head
 from service.core.report import RESEARCH_USE, Report, StudyHeader, object_uid
 from service.errors import InputRejected
 
@@ -87,7 +86,7 @@ def finish(made: Dataset, report: Report, *, transfer_syntax_uid: str = Explicit
     """
     _identify(made, report.study)
     _date(made, report.created_at)
-    return _document_bytes(made, transfer_syntax_uid)
+    return encode_file(made, transfer_syntax_uid=transfer_syntax_uid)
 
 
 def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) -> list[InstanceAttributes]:
@@ -197,18 +196,3 @@ def _date(document: Dataset, created_at: datetime) -> None:
     date, time = f"{created_at:%Y%m%d}", f"{created_at:%H%M%S.%f}"
     document.ContentDate = document.InstanceCreationDate = date
     document.ContentTime = document.InstanceCreationTime = time
-
-
-def _document_bytes(document: Dataset, transfer_syntax_uid: str) -> bytes:
-    head = encode_head(
-        sop_class_uid=document.SOPClassUID,
-        sop_instance_uid=document.SOPInstanceUID,
-        transfer_syntax_uid=transfer_syntax_uid,
-    )
-    if hasattr(document, "file_meta"):
-        del document.file_meta
-    document.preamble = None
-    buffer = io.BytesIO()
-    buffer.write(head)
-    dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
-    return buffer.getvalue()
