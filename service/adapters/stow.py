@@ -34,7 +34,7 @@ class StowDestination(ConfiguredDestination[StowDestinationSettings]):
             boundary.encode(),
         )
         uid = rendered.sop_instance_uid
-        status, answer = _exchange(self._settings, "POST", headers=headers, content=body)
+        status, answer = exchange_with(self._settings, "POST", "studies", headers=headers, content=body)
         warning = judge_store_response(status, read_store_response(answer), uid)
         if warning:
             structlog.get_logger().warning("stored_with_warning", destination=self.name, sop_instance_uid=uid, warning=warning)
@@ -45,7 +45,7 @@ def probe(settings: StowDestinationSettings) -> str:
 
     Raises Unavailable with what to mend.
     """
-    status, _ = _exchange(settings, "GET", params={"StudyInstanceUID": _NO_STUDY})
+    status, _ = exchange_with(settings, "GET", "studies", params={"StudyInstanceUID": _NO_STUDY})
     if status in (_UNAUTHENTICATED, _FORBIDDEN):
         raise Unavailable(f"It answers, and refuses our credentials ({status}).", reason="credentials")
     if status == _NOT_FOUND:
@@ -55,9 +55,9 @@ def probe(settings: StowDestinationSettings) -> str:
     return f"answers ({status})"
 
 
-def _exchange(settings: StowDestinationSettings, method: str, **request: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as httpx2 takes it
+def exchange_with(settings: StowDestinationSettings, method: str, resource: str, **request: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as httpx2 takes it
     """Status and body of the answer. Raises Unavailable when there is none in time."""
-    url = f"{settings.url}/studies"
+    url = f"{settings.url}/{resource}"
     headers = {
         "Accept": "application/dicom+json",
         "Accept-Encoding": "identity",

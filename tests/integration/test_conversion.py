@@ -67,8 +67,9 @@ def moving(*, rows: int = 48, columns: int = 256, frames: int = 3) -> Cine:
     return replace(make_cine("2.25.1", frames=frames), rows=rows, columns=columns, picture=picture)
 
 
-def capture(cine: Cine) -> RenderedObject:
-    content = render_capture(calf_report(), "sc.1", 1, instance(), "muscle_architecture", None, cine, io.BytesIO())
+def capture(cine: Cine | None = None) -> RenderedObject:
+    shown = cine or moving()
+    content = render_capture(calf_report(), "sc.1", 1, instance(), "muscle_architecture", None, shown, io.BytesIO())
     return replace(rendered(), kind="sc.1", sop_class_uid=SECONDARY_CAPTURE, content=content)
 
 
@@ -152,18 +153,18 @@ def test_capture_is_never_whole_in_memory_uncompressed(tmp_path: Path) -> None:
 def test_capture_to_a_peer_that_takes_all_goes_out_as_it_was_made() -> None:
     syntaxes = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit)
     with running(Scp(), *((SECONDARY_CAPTURE, one) for one in syntaxes)) as scp:
-        destination(scp.port).send(capture(moving()))
-    assert [capture(moving()).content.endswith(got) for got in scp.received] == [True]
+        destination(scp.port).send(capture())
+    assert [capture().content.endswith(got) for got in scp.received] == [True]
 
 
 def test_capture_to_a_peer_of_other_syntaxes_is_refused_for_good() -> None:
     with running(Scp(), (SECONDARY_CAPTURE, RLELossless)) as scp, pytest.raises(InputRejected) as refused:
-        destination(scp.port).send(capture(moving()))
+        destination(scp.port).send(capture())
     assert (refused.value.reason, scp.received) == ("no_accepted_context", [])
 
 
 def test_capture_whose_frames_were_damaged_is_refused_and_nothing_arrives() -> None:
-    made = capture(moving())
+    made = capture()
     start_of_scan = made.content.rindex(b"\xff\xda")
     damaged = replace(made, content=made.content[: start_of_scan + 20] + bytes(len(made.content) - start_of_scan - 20))
     with (

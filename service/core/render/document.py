@@ -7,7 +7,7 @@ and not from the clock) is added here, so that the same report always gives the 
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import highdicom.sr as hd
 from pydicom import config
@@ -27,6 +27,22 @@ from service.errors import InputRejected
 MANUFACTURER = "Sonomyo"
 _DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")
+
+
+class Referable(Protocol):
+    """What a document needs to know of an instance that it refers to."""
+
+    @property
+    def sop_class_uid(self) -> str:
+        """Its class."""
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Itself."""
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Its series, in the study of the report."""
 
 
 def coded(code: Code) -> hd.CodedConcept:
@@ -70,7 +86,7 @@ def plain_object(report: Report, kind: str, sop_class_uid: str, *, modality: str
     return made
 
 
-def complete(document: Dataset, report: Report, used: Sequence[InstanceAttributes]) -> bytes:
+def complete(document: Dataset, report: Report, used: Sequence[Referable]) -> bytes:
     """The identity as received, the classes of the evidence, the report's own times; then the file."""
     _name_classes(document, used)
     del document.ContributingEquipmentSequence  # highdicom names itself there, with the time of day
@@ -98,7 +114,7 @@ def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) ->
     return [known[uid] for uid in used or list(known)[:1]]
 
 
-def reference(study: StudyHeader, instance: InstanceAttributes) -> Dataset:
+def reference(study: StudyHeader, instance: Referable) -> Dataset:
     """An instance as highdicom wants it; its class, which may be a retired one, and the identity are written afterwards."""
     reference = Dataset()
     reference.SOPClassUID = UltrasoundMultiFrameImageStorage
@@ -150,7 +166,7 @@ def private_scheme() -> Dataset:
     return scheme
 
 
-def _name_classes(document: Dataset, used: Sequence[InstanceAttributes]) -> None:
+def _name_classes(document: Dataset, used: Sequence[Referable]) -> None:
     classes = {instance.sop_instance_uid: instance.sop_class_uid for instance in used}
     for study in document.CurrentRequestedProcedureEvidenceSequence:
         for series in study.ReferencedSeriesSequence:
