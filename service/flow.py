@@ -458,11 +458,12 @@ class Flow:
         study_instance_uid = report.study.study_instance_uid
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
+            was_superseded = unit.outbox.lock(*delivery).state == "superseded"
             if _close_delivery(unit, *delivery, state=state, error=error) and state == AWAITING:
                 unit.commitments.open(*delivery)
-            official = unit.reports.official(study_instance_uid)
-            if official is not None and official.version > report.version:
-                self.publication.retract(unit, official)  # withdrawn while this was on its way, it has arrived since
+            official = unit.reports.official(study_instance_uid) if was_superseded else None
+            if official is not None:
+                self.publication.retract(unit, official)  # where it was withdrawn while this was on its way
             if unit.circuits.answered(destination):
                 unit.jobs.hasten_deliveries(destination)
 

@@ -264,9 +264,9 @@ def test_note_reaches_an_archive_by_c_store(clinic: Clinic, tmp_path: Path) -> N
 def test_note_reaches_an_archive_by_stow(clinic: Clinic, tmp_path: Path) -> None:
     with dicom_web_orthanc(tmp_path, username="sonomyo", password="canary-7") as rest:
         url = f"{str(rest.base_url).rstrip('/')}/dicom-web"
-        settings = StowDestinationSettings(
-            protocol="stow", name="pacs", url=url, username="sonomyo", password="canary-7", kinds=("sr", "sc")
-        )
+        credentials = {"username": "sonomyo", "password": "canary-7"}
+        given = {"protocol": "stow", "name": "pacs", "url": url, "kinds": ("sr", "sc"), **credentials}
+        settings = StowDestinationSettings.model_validate(given)
         drawing_for_real(clinic, StowDestination(settings=settings))
         clinic.reported()
         clinic.withdraw()

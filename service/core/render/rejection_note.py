@@ -17,7 +17,7 @@ from service.core.render.document import coded, complete, device_observer, docum
 from service.core.render.key_objects import KEY_OBJECT_SELECTION
 from service.core.report import RESEARCH_USE, Report, SentObject
 
-_SERIES_NUMBER = 9503
+_SERIES_NUMBER = 9505
 
 
 @dataclass(frozen=True, slots=True)
