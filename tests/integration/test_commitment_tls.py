@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
 from sqlalchemy import Engine
 
 from service.destination_settings import TlsSettings
@@ -36,9 +34,10 @@ Make = Callable[..., CommittingHouse]
 @pytest.fixture(autouse=True)
 def forgotten_sockets_are_closed() -> Iterator[None]:
     """Here, where they are expected, and not while another test runs."""
+    before = threading.enumerate()
     yield
     for thread in threading.enumerate():
-        if isinstance(thread, Association | DULServiceProvider):
+        if thread not in before:
             thread.join(timeout=10)
     gc.collect()
 

@@ -26,6 +26,7 @@ from service.errors import InputRejected
 from service.ports import RenderedObject
 from tests.calf_report import calf_report, instance
 from tests.fakes import make_cine
+from tests.integration.test_sr_validator import complaints
 from tests.integration.test_store_scu import (
     PYNETDICOM_LEAVES_A_SOCKET,
     Scp,
@@ -112,7 +113,9 @@ def test_capture_to_a_peer_of_one_uncompressed_syntax_arrives_in_it(tmp_path: Pa
     cine = moving()
     with storescp_of_one(syntax, tmp_path) as port:
         destination(port).send(capture(cine))
-    got, sent = arrived(tmp_path), dcmread(io.BytesIO(capture(cine).content))
+    (path,) = (tmp_path / "received").iterdir()
+    assert complaints(path) == []
+    got, sent = dcmread(path), dcmread(io.BytesIO(capture(cine).content))
     assert (got.file_meta.TransferSyntaxUID, got["PixelData"].VR) == (syntax, vr)
     assert (got.PhotometricInterpretation, got.PlanarConfiguration) == ("RGB", 0)
     assert (got.LossyImageCompression, got.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
