@@ -13,8 +13,9 @@ from service.errors import Unavailable
 from service.ports import RenderedObject
 
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _FIRST_SERVER_ERROR = 401, 403, 404, 500
-#: A study that no server has: the answer to a search for it holds no patient.
-_NO_STUDY = "2.25.0"
+#: A study or instance that no server has: the answer to a search for it holds no patient.
+_NOBODY = "2.25.0"
+_SEARCHED = frozenset({200, 204})
 
 
 class StowDestination(ConfiguredDestination[StowDestinationSettings]):
@@ -41,18 +42,24 @@ class StowDestination(ConfiguredDestination[StowDestinationSettings]):
 
 
 def probe(settings: StowDestinationSettings) -> str:
-    """What a search for a study that nobody has tells of the server (a server of STOW-RS alone need not search).
+    """What a search for what nobody has tells of the server (one of STOW-RS alone need not search, unless it confirms so).
 
     Raises Unavailable with what to mend.
     """
-    status, _ = exchange_with(settings, "GET", "studies", params={"StudyInstanceUID": _NO_STUDY})
+    status, _ = exchange_with(settings, "GET", "studies", params={"StudyInstanceUID": _NOBODY})
     if status in (_UNAUTHENTICATED, _FORBIDDEN):
         raise Unavailable(f"It answers, and refuses our credentials ({status}).", reason="credentials")
     if status == _NOT_FOUND:
         raise Unavailable("It answers, and has no DICOMweb there (404).", reason="not_found")
     if status >= _FIRST_SERVER_ERROR:
         raise Unavailable(f"It answers with an error of its own ({status}).", reason="server_error")
-    return f"answers ({status})"
+    if settings.confirm_by_search is None:
+        return f"answers ({status})"
+    found, _ = exchange_with(settings, "GET", "instances", params={"SOPInstanceUID": _NOBODY})
+    if found not in _SEARCHED:
+        said = f"It answers, and lets nobody search for instances ({found}): leave confirm_by_search out, or allow it."
+        raise Unavailable(said, reason="search_refused")
+    return f"answers ({status}) and searches for instances"
 
 
 def exchange_with(settings: StowDestinationSettings, method: str, resource: str, **request: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as httpx2 takes it
