@@ -19,6 +19,7 @@ from service.adapters.jobs import make_deferring_app
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.usual_arrival import PostgresArrivals
 from service.commitment import Commitments
+from service.commitment_ports import CommittingDestination
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
 from service.core.compose import Software
 from service.core.rules_file import Rules, read_rules
@@ -170,6 +171,7 @@ class Service:
             software=self.software,
             shadow_models=self._shadow_models(),
             capture=self.rendering.capture_stored if "sc" in self._wanted_kinds() else None,
+            rejections=self.rendering.rejection_notes(),
             commitments=self.commitments,
             delivery_rules=self.rules.delivery_rules,
         )
@@ -195,11 +197,15 @@ class Service:
         from service.adapters.commitment_scu import CommitmentPeer, CommitmentScu, peer_to_ask
 
         ae_title = self.settings.dicom.ae_title
-        asked = {
-            each.name: CommitmentScu(peer=peer_to_ask(each, each.commitment, calling_ae_title=ae_title), settings=each.commitment)
-            for each in self.settings.destinations
-            if isinstance(each, DicomDestinationSettings) and each.commitment is not None
-        }
+        asked: dict[str, CommittingDestination] = {}
+        for each in self.settings.destinations:
+            if isinstance(each, DicomDestinationSettings) and each.commitment is not None:
+                peer = peer_to_ask(each, each.commitment, calling_ae_title=ae_title)
+                asked[each.name] = CommitmentScu(peer=peer, settings=each.commitment)
+            elif isinstance(each, StowDestinationSettings) and each.confirm_by_search is not None:
+                from service.adapters.stow_confirmation import StowConfirmation
+
+                asked[each.name] = StowConfirmation(settings=each, search=each.confirm_by_search)
         peers = {each.ae_title: CommitmentPeer(settings=each) for each in self.settings.dicom.peers}
         return Commitments(units=self.units, store=self.store, destinations=asked, peers=peers)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
@@ -160,11 +160,31 @@ class WebServerSettings(Section):
         return self
 
 
+class SearchSettings(Section):
+    """What is stored counts as delivered once a search of the server (QIDO-RS, PS3.18 10.6) finds it."""
+
+    #: How long to look for one object, for some servers index later than they answer.
+    wait_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    #: So often is it looked for, and sent again where it is not found.
+    maximum_requests: Annotated[int, Field(ge=1, le=100)] = 5
+
+
 class StowDestinationSettings(WebServerSettings):
     """A DICOMweb server that takes STOW-RS (PS3.18 10.5) at `/studies`."""
 
     protocol: Literal["stow"]
     kinds: tuple[DicomKind, ...] = _USUAL_KINDS
+    #: Without it the answer to STOW-RS is enough.
+    confirm_by_search: SearchSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_commitment(cls, given: Any) -> Any:  # noqa: ANN401 - whatever was typed
+        if isinstance(given, Mapping) and "commitment" in given:
+            raise ValueError(
+                "DICOMweb has no Storage Commitment: set confirm_by_search instead of commitment, or send by protocol dicom"
+            )
+        return given
 
 
 class FhirDestinationSettings(WebServerSettings):

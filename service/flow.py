@@ -19,7 +19,7 @@ from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
 from service.core.masks import MaskKeeper
-from service.core.report import Comparison, StudyHeader
+from service.core.report import Comparison, Report, StudyHeader
 from service.core.report_life import current_of
 from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
 from service.dispatch import Dispatch
@@ -38,7 +38,7 @@ from service.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
-from service.publication import Capture, Publication, Renderer, is_official, obstacle
+from service.publication import Capture, Publication, RejectionNotes, Renderer, is_official, is_rejection, obstacle
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
@@ -63,6 +63,8 @@ class Flow:
     shadow_models: Mapping[str, str] = field(default_factory=dict)
     #: None where no destination wants captures.
     capture: Capture | None = None
+    #: None where no destination takes what they are about.
+    rejections: RejectionNotes | None = None
     #: Which destinations get what; without any each gets all that it takes.
     delivery_rules: Sequence[DeliveryRule] = ()
 
@@ -73,7 +75,10 @@ class Flow:
     def publication(self) -> Publication:
         """What makes the objects of a version and sends them."""
         return Publication(
-            dispatch=Dispatch(self.destinations, self.delivery_rules), renderers=self.renderers, capture=self.capture
+            dispatch=Dispatch(self.destinations, self.delivery_rules),
+            renderers=self.renderers,
+            capture=self.capture,
+            rejections=self.rejections,
         )
 
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
@@ -212,7 +217,8 @@ class Flow:
             if not analyses and not (official and official.findings):
                 self.publication.dispatch.withhold(unit, report, "nothing was analysed, and no destination asked to be told so")
                 return
-            self.publication.publish(unit, report, instances, analyses, held=study.identity_hold)
+            rendered = self.publication.render(report, instances, analyses)
+            self.publication.publish(unit, report, rendered, instances, analyses, held=study.identity_hold)
 
     def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
         """Draw what a report says of one analysis of one cine into its frames, outside any transaction, and send it.
@@ -276,7 +282,7 @@ class Flow:
             study = unit.studies.lock(report.study.study_instance_uid)
             if unit.outbox.lock(report_id, destination, kind).state != "pending":
                 return
-            found = obstacle(unit, report, study)
+            found = None if is_rejection(kind) else obstacle(unit, report, study)
             if found is not None:
                 unit.outbox.set_aside(report_id, destination, kind, state=found[0], reason=found[1])
                 return
@@ -293,12 +299,12 @@ class Flow:
                 unit.circuits.failed(destination, str(error), began_at=began_at)
             raise
         except InputRejected as refused:
-            self._end_delivery(report_id, destination, kind, state="refused", error=str(refused))
+            self._end_delivery(report, destination, kind, state="refused", error=str(refused))
             return
         if self.commitments is None or not self.commitments.asks(destination):
-            self._end_delivery(report_id, destination, kind, state="delivered", error=None)
+            self._end_delivery(report, destination, kind, state="delivered", error=None)
             return
-        self._end_delivery(report_id, destination, kind, state=AWAITING, error=None)
+        self._end_delivery(report, destination, kind, state=AWAITING, error=None)
         self.commitments.pursue(report_id, destination, kind)
 
     def report_commitment(self, request_id: int) -> None:
@@ -446,11 +452,18 @@ class Flow:
             return max(self.stable_age_seconds - age, 1.0)
         return max(self.stable_age_seconds - age, 0.0)
 
-    def _end_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
+    def _end_delivery(self, report: Report, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """The destination has answered: what waits for it goes, too."""
+        delivery = report.report_id, destination, kind
+        study_instance_uid = report.study.study_instance_uid
         with self.units() as unit:
-            if _close_delivery(unit, report_id, destination, kind, state=state, error=error) and state == AWAITING:
-                unit.commitments.open(report_id, destination, kind)
+            unit.studies.lock(study_instance_uid)
+            was_superseded = unit.outbox.lock(*delivery).state == "superseded"
+            if _close_delivery(unit, *delivery, state=state, error=error) and state == AWAITING:
+                unit.commitments.open(*delivery)
+            official = unit.reports.official(study_instance_uid) if was_superseded else None
+            if official is not None:
+                self.publication.retract(unit, official)  # where it was withdrawn while this was on its way
             if unit.circuits.answered(destination):
                 unit.jobs.hasten_deliveries(destination)
 

@@ -1,6 +1,6 @@
 """What flow needs of the outside world. Adapters implement these; fakes and real ones pass one contract suite."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from service.core.conditions import Arrival
 from service.core.delivery_rules import DeliveryDecision
 from service.core.findings import Finding, ModelUsed
 from service.core.instance import ContentDigest, InstanceAttributes
-from service.core.report import Delivery, Report, StudyHeader
+from service.core.report import Delivery, Report, SentObject, StudyHeader
 from service.core.routing import RoutingDecision
 
 
@@ -362,6 +362,12 @@ class OutboxRows(Protocol):
 
     def reached(self, report: Report) -> Mapping[str, frozenset[str]]:
         """The destinations that have an older version of a study's report, and in which kinds (`seg` of `seg.1`)."""
+
+    def sent(self, report: Report, kinds: Collection[str]) -> Mapping[str, Sequence[SentObject]]:
+        """What each destination has of older versions in these kinds, oldest first."""
+
+    def rejections(self, report: Report) -> Sequence[tuple[str, RenderedObject]]:
+        """The rejection notes of versions up to this one that went out or will, each beside its destination."""
 
 
 class CircuitRows(Protocol):

@@ -3,15 +3,15 @@
 A draft goes out as long as nobody has signed; once a version is signed, a later draft waits for its own signature.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.core.amendment import as_said
 from service.core.cine import Cine
-from service.core.delivery_rules import SAYS_SO
+from service.core.delivery_rules import REJECTION, RETRACTED, SAYS_SO
 from service.core.instance import LIVE_MANUFACTURER
 from service.core.render.drawn_frame import drew_something
-from service.core.report import Report, ReportStatus, is_about_the_same
+from service.core.report import Report, ReportStatus, SentObject, is_about_the_same
 from service.dispatch import Dispatch
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance, StudyState, UnitOfWork
 
@@ -23,6 +23,16 @@ Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], Rendered
 CAPTURE = "sc"
 
 
+@dataclass(frozen=True, slots=True)
+class RejectionNotes:
+    """What tells destinations that objects must not be used any more."""
+
+    #: Of a withdrawn report, as an object of that kind.
+    render: Callable[[Report, str, Sequence[SentObject]], RenderedObject]
+    #: SOP Instance UIDs that a note names.
+    names: Callable[[RenderedObject], Collection[str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """Renders versions, and opens their deliveries."""
@@ -31,11 +41,23 @@ class Publication:
     renderers: Mapping[str, Renderer]
     #: None where no destination wants captures.
     capture: Capture | None = None
+    #: None where no destination takes what they are about.
+    rejections: RejectionNotes | None = None
+
+    def render(
+        self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]
+    ) -> Sequence[RenderedObject]:
+        """Every object of a version but captures, which need pixels. Slow: done outside of transactions where it can be."""
+        if _refers_nowhere(instances) is not None:
+            return ()
+        renderers = [render for kind, render in self.renderers.items() if self._is_made(kind, report)]
+        return [made for render in renderers for made in render(report, instances, analyses)]
 
     def publish(
         self,
         unit: UnitOfWork,
         report: Report,
+        rendered: Sequence[RenderedObject],
         instances: Sequence[StoredInstance],
         analyses: Sequence[StoredAnalysis],
         *,
@@ -45,8 +67,6 @@ class Publication:
         if (reason := _refers_nowhere(instances)) is not None:
             self.dispatch.withhold(unit, report, reason)
             return
-        renderers = [render for kind, render in self.renderers.items() if self._is_made(kind, report)]
-        rendered = [made for render in renderers for made in render(report, instances, analyses)]
         for made in rendered:
             unit.reports.save_rendered(made)
         if not is_official(unit, report):
@@ -55,14 +75,37 @@ class Publication:
         self.dispatch.decide(unit, report, instances, analyses)
         self.open_deliveries(unit, report, [made.kind for made in rendered], held=held)
         self._ask_for_captures(unit, report, analyses)
+        self.retract(unit, report)
 
     def open_deliveries(self, unit: UnitOfWork, report: Report, kinds: Sequence[str], *, held: bool) -> None:
         """A row and a job for each object that a destination is to have, by what was decided for the report."""
         for decision in self.dispatch.decisions(unit, report):
             for kind in sorted(kind for kind in kinds if kind.partition(".")[0] in decision.kinds):
-                unit.outbox.open(report.report_id, decision.destination, kind, state="held" if held else "pending")
-                if not held:
-                    unit.jobs.deliver_report(report.report_id, decision.destination, kind)
+                self._open(unit, report, decision.destination, kind, held=held)
+
+    def retract(self, unit: UnitOfWork, report: Report) -> None:
+        """Tell whoever has key images, segmentations or captures of a withdrawn report so, each of what it has.
+
+        Repeated, it tells of what was still on its way before. A note is small, so it is rendered while the study is locked:
+        nothing can be delivered unseen between looking and telling.
+        """
+        if self.rejections is None or report.status is not ReportStatus.CANCELLED or not is_official(unit, report):
+            return
+        notes = unit.outbox.rejections(report)
+        told = [(destination, self.rejections.names(note)) for destination, note in notes]
+        made_before = len({note.kind for _, note in notes if note.report_id == report.report_id})
+        goes = {one.destination for one in self.dispatch.decisions(unit, report) if one.selected or one.rule is None}
+        untold: dict[tuple[SentObject, ...], list[str]] = {}
+        for destination, sent in unit.outbox.sent(report, RETRACTED).items():
+            known = {uid for name, uids in told if name == destination for uid in uids}
+            left = tuple(one for one in sent if one.sop_instance_uid not in known)
+            if left and destination in goes:
+                untold.setdefault(left, []).append(destination)
+        for number, (left, destinations) in enumerate(untold.items(), start=made_before + 1):
+            made = self.rejections.render(report, f"{REJECTION}.{number}", left)
+            unit.reports.save_rendered(made)
+            for destination in destinations:
+                self._open(unit, report, destination, made.kind, held=False)
 
     def wants_capture(self, unit: UnitOfWork, report: Report, analysis: StoredAnalysis, kind: str) -> bool:
         """Not one that is there, nor of a report that is not the official one, or whose analysis was asked for anew since."""
@@ -71,6 +114,11 @@ class Publication:
         is_superseded = found is not None and found[0] == "superseded"
         is_current = analysis.state != "queued" and is_as_reported(analysis, report)
         return is_current and not is_superseded and not unit.reports.is_rendered(report.report_id, kind)
+
+    def _open(self, unit: UnitOfWork, report: Report, destination: str, kind: str, *, held: bool) -> None:
+        unit.outbox.open(report.report_id, destination, kind, state="held" if held else "pending")
+        if not held:
+            unit.jobs.deliver_report(report.report_id, destination, kind)
 
     def _is_made(self, kind: str, report: Report) -> bool:
         return report.status is not ReportStatus.CANCELLED or kind in SAYS_SO
@@ -93,6 +141,11 @@ def _refers_nowhere(instances: Sequence[StoredInstance]) -> str | None:
     if all(instance.attributes.manufacturer == LIVE_MANUFACTURER for instance in instances):
         return "nobody else has the pictures that live guidance keeps, and what refers to them would lead nowhere"
     return None
+
+
+def is_rejection(kind: str) -> bool:
+    """Whether an object is a rejection note: nothing later takes its place."""
+    return kind.partition(".")[0] == REJECTION
 
 
 def obstacle(unit: UnitOfWork, report: Report, study: StudyState) -> tuple[str, str] | None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from service.core.cine import Cine
 from service.core.instance import InstanceAttributes
 from service.core.languages import LanguageTag
-from service.core.report import Report, object_uid
+from service.core.report import Report, SentObject, object_uid
 from service.errors import Unavailable
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance
-from service.publication import Renderer
+from service.publication import RejectionNotes, Renderer
 
 if TYPE_CHECKING:
     from service.api.dependencies import FhirRendering
@@ -156,6 +156,21 @@ class Rendering:
 
     def _render_pdf(self, report: Report, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> Rendered:
         return [self.encapsulated_pdf(report, _attributes(instances), _pictures(analyses))]
+
+    def rejection_notes(self) -> RejectionNotes:
+        """What tells destinations of objects that a withdrawn report leaves."""
+        return RejectionNotes(render=self._render_rejection, names=self._rejected_by)
+
+    def _render_rejection(self, report: Report, kind: str, sent: Sequence[SentObject]) -> RenderedObject:
+        from service.core.render.key_objects import KEY_OBJECT_SELECTION
+        from service.core.render.rejection_note import render_rejection_note
+
+        return _dicom_object(report, kind, KEY_OBJECT_SELECTION, render_rejection_note(report, kind, sent))
+
+    def _rejected_by(self, note: RenderedObject) -> Collection[str]:
+        from service.core.render.rejection_note import rejected_by
+
+        return rejected_by(note.content)
 
     def capture_stored(
         self, report: Report, kind: str, instance: StoredInstance, analysis: StoredAnalysis, cine: Cine

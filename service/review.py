@@ -1,7 +1,8 @@
 """The second story: a person reads the report, amends it, signs it, or withdraws it.
 
-Each step locks the study, looks whether the version that the person saw is still the current one, and saves the next
-version with its objects and the outbox in one transaction. Who the person is, the edge has found out.
+Each step locks the study, looks whether the version that the person saw is still the current one, and makes the next one.
+That is rendered while nothing is locked; a second transaction looks again, and saves version, objects and outbox together.
+Who the person is, the edge has found out.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +14,10 @@ from service.core.comparison import compare
 from service.core.compose import Software
 from service.core.findings import Finding
 from service.core.identifiers import new_report_id
-from service.core.report import Comparison, Report, ReportStatus, is_about_the_same
+from service.core.report import Comparison, Report, ReportStatus, StudyHeader, is_about_the_same
 from service.core.report_life import Changes, Deed, Making, amend, cancel, current_of, is_repetition, sign
 from service.errors import Conflict, NotFound, Outdated
-from service.ports import StoredInstance, StudyState, UnitOfWork, UnitOfWorkFactory
+from service.ports import StoredAnalysis, StoredInstance, StudyState, UnitOfWork, UnitOfWorkFactory
 from service.publication import Publication, as_shown, is_official
 
 #: Makes the next version of the current one.
@@ -72,35 +73,67 @@ class Review:
     def _make(self, report_id: str, kind: Deed, asked: str, by: Person, step: _Step) -> Report:
         """The next version; the one that is there already when the same request comes again."""
         author = Author(user_id=by.user_id, full_name=by.full_name)
-        with self.units() as unit:
-            seen = unit.reports.get(report_id)
-            study = unit.studies.lock(seen.study.study_instance_uid)
-            newest, official = _standing(unit, study)
-            if is_repetition(newest, report_id, author, kind, asked):
-                return newest
-            current = current_of(newest, official)
-            if current.report_id != report_id:
-                raise Outdated(_outdated(seen, current), report_id=current.report_id, version=current.version)
-            making = Making(
-                report_id=new_report_id(),
-                version=newest.version + 1,
-                at=unit.now(),
-                by=author,
-                organization=self.organization,
-                official=official,
-            )
-            made = step(unit, study, current, making)
-            unit.reports.save(made, pictures_of=current.report_id)
-            self._publish(unit, study, made)
-            return unit.reports.get(made.report_id)
+        while True:  # again when somebody was quicker: what they did mostly refuses this step
+            with self.units() as unit:
+                ground = _look(unit, report_id)
+                if is_repetition(ground.newest, report_id, author, kind, asked):
+                    return ground.newest
+                _check_current(unit, report_id, ground.current)
+                made = step(unit, ground.study, ground.current, self._making(unit, ground, author))
+                instances, analyses = _instances_behind(unit, made), _analyses_behind(unit, made, ground.current)
+            rendered = self.publication.render(made, instances, analyses)
+            with self.units() as unit:
+                if _look(unit, report_id).mark != ground.mark:
+                    continue
+                unit.reports.save(made, pictures_of=ground.current.report_id)
+                if is_official(unit, made):
+                    unit.outbox.supersede_before(made)
+                held = ground.study.identity_hold and made.status is not ReportStatus.CANCELLED
+                self.publication.publish(unit, made, rendered, instances, analyses, held=held)
+                return unit.reports.get(made.report_id)
 
-    def _publish(self, unit: UnitOfWork, study: StudyState, report: Report) -> None:
-        if is_official(unit, report):
-            unit.outbox.supersede_before(report)
-        pictures = unit.reports.pictures(report.report_id)
-        analyses = [as_shown(analysis, report, pictures) for analysis in unit.analyses.of_study(report.study.study_instance_uid)]
-        held = study.identity_hold and report.status is not ReportStatus.CANCELLED
-        self.publication.publish(unit, report, _instances_behind(unit, report), analyses, held=held)
+    def _making(self, unit: UnitOfWork, ground: "_Ground", author: Author) -> Making:
+        return Making(
+            report_id=new_report_id(),
+            version=ground.newest.version + 1,
+            at=unit.now(),
+            by=author,
+            organization=self.organization,
+            official=ground.official,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a step rests on."""
+
+    study: StudyState
+    header: StudyHeader
+    newest: Report
+    official: Report
+
+    @property
+    def current(self) -> Report:
+        """The version that can be changed."""
+        return current_of(self.newest, self.official)
+
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """Another one where a step has to be made anew."""
+        return self.newest.report_id, self.official.report_id, self.header, self.study.identity_hold
+
+
+def _look(unit: UnitOfWork, report_id: str) -> _Ground:
+    """The study stays locked. Raises NotFound."""
+    study = unit.studies.lock(unit.reports.get(report_id).study.study_instance_uid)
+    return _Ground(study, unit.studies.header(study.study_instance_uid), *_standing(unit, study))
+
+
+def _check_current(unit: UnitOfWork, report_id: str, current: Report) -> None:
+    """Raises Outdated for a version that something took the place of."""
+    if current.report_id != report_id:
+        said = _outdated(unit.reports.get(report_id), current)
+        raise Outdated(said, report_id=current.report_id, version=current.version)
 
 
 def _standing(unit: UnitOfWork, study: StudyState) -> tuple[Report, Report]:
@@ -127,3 +160,9 @@ def _instances_behind(unit: UnitOfWork, report: Report) -> list[StoredInstance]:
         sorted(unit.instances.all_of(uid), key=lambda row: (row.is_current, row.instance_id)) for uid in uids if uid not in known
     ]
     return [*current, *(several[-1] for several in rows if several)]
+
+
+def _analyses_behind(unit: UnitOfWork, report: Report, before: Report) -> list[StoredAnalysis]:
+    """With the pictures of the version before, which it shows, too."""
+    pictures = unit.reports.pictures(before.report_id)
+    return [as_shown(analysis, report, pictures) for analysis in unit.analyses.of_study(report.study.study_instance_uid)]

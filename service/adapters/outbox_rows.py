@@ -1,20 +1,23 @@
 """Rows of `deliveries`: the outbox."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.adapters.commitment_tables import AskedCommitmentRow
+from service.adapters.rendered_attributes import to_rendered
 from service.adapters.report_rows import to_delivery
-from service.adapters.tables import DeliveryDecisionRow, DeliveryRow, ReportRow
-from service.core.delivery_rules import DeliveryDecision
-from service.core.report import Delivery, Report
+from service.adapters.tables import DeliveryDecisionRow, DeliveryRow, RenderedRow, ReportRow
+from service.core.delivery_rules import REJECTION, DeliveryDecision
+from service.core.report import Delivery, Report, SentObject
 from service.errors import NotFound
+from service.ports import RenderedObject
 
 #: What an older version has not delivered, whether it is still on its way or has failed.
 _UNDELIVERED = ("pending", "held", "awaiting_commitment", "failed", "refused")
+_OBJECT_OF_DELIVERY = (RenderedRow.report_id == DeliveryRow.report_id) & (RenderedRow.kind == DeliveryRow.kind)
 
 
 class PostgresOutboxRows:
@@ -57,7 +60,12 @@ class PostgresOutboxRows:
         """What older versions of a study's report have not delivered gives way to this version."""
         self._session.execute(
             update(DeliveryRow)
-            .where(DeliveryRow.report_id.in_(_older(report)), DeliveryRow.state.in_(_UNDELIVERED))
+            .where(
+                DeliveryRow.report_id.in_(_older(report)),
+                DeliveryRow.state.in_(_UNDELIVERED),
+                # What was withdrawn stays withdrawn, whatever is reported next.
+                func.split_part(DeliveryRow.kind, ".", 1) != REJECTION,
+            )
             .values(state="superseded", updated_at=func.now())
         )
 
@@ -94,14 +102,45 @@ class PostgresOutboxRows:
         What was stored there and never committed to counts, too: it may well be held.
         """
         columns = DeliveryRow.destination, DeliveryRow.kind
-        was_stored = select(AskedCommitmentRow.delivery_id).where(AskedCommitmentRow.delivery_id == DeliveryRow.id).exists()
-        arrived = select(*columns).where(
-            DeliveryRow.report_id.in_(_older(report)), or_(DeliveryRow.state == "delivered", was_stored)
-        )
+        arrived = select(*columns).where(DeliveryRow.report_id.in_(_older(report)), _arrived())
         found: dict[str, set[str]] = {}
         for destination, kind in self._session.execute(arrived):
             found.setdefault(destination, set()).add(kind.partition(".")[0])
         return {destination: frozenset(kinds) for destination, kinds in found.items()}
+
+    def sent(self, report: Report, kinds: Collection[str]) -> Mapping[str, Sequence[SentObject]]:
+        """What each destination has of older versions in these kinds, oldest first; as `reached` counts it."""
+        columns = RenderedRow.report_id, RenderedRow.kind, RenderedRow.sop_class_uid, RenderedRow.sop_instance_uid
+        arrived = (
+            select(DeliveryRow.destination, *columns)
+            .join(RenderedRow, _OBJECT_OF_DELIVERY)
+            .where(DeliveryRow.report_id.in_(_older(report)), _arrived(), func.split_part(DeliveryRow.kind, ".", 1).in_(kinds))
+            .order_by(DeliveryRow.id)
+        )
+        found: dict[str, list[SentObject]] = {}
+        for row in self._session.execute(arrived):
+            values = row._asdict()
+            found.setdefault(values.pop("destination"), []).append(SentObject(**values))
+        return found
+
+    def rejections(self, report: Report) -> Sequence[tuple[str, RenderedObject]]:
+        """The rejection notes of versions up to this one that went out or will, each beside its destination."""
+        of_study = select(ReportRow.report_id).where(
+            ReportRow.study_instance_uid == report.study.study_instance_uid, ReportRow.version <= report.version
+        )
+        goes = DeliveryRow.state.in_(("pending", "held", "awaiting_commitment", "delivered"))
+        notes = (
+            select(DeliveryRow.destination, RenderedRow)
+            .join(RenderedRow, _OBJECT_OF_DELIVERY)
+            .where(DeliveryRow.report_id.in_(of_study), goes, func.split_part(DeliveryRow.kind, ".", 1) == REJECTION)
+        )
+        return [(destination, to_rendered(row)) for destination, row in self._session.execute(notes)]
+
+
+def _arrived() -> ColumnElement[bool]:
+    """Of a delivery: the destination has the object, or may well have it."""
+    was_stored = select(AskedCommitmentRow.delivery_id).where(AskedCommitmentRow.delivery_id == DeliveryRow.id).exists()
+    return or_(DeliveryRow.state == "delivered", was_stored)
 
 
 def _older(report: Report) -> Select[str]:

@@ -1,10 +1,12 @@
 """C-STORE SCU (PS3.4 B): results to a destination, and files for `sonomyo send`.
 
-Bytes go out as they are; only a result of ours is converted, and only for a peer that takes Implicit VR Little Endian alone.
+Bytes go out as they are; only a result of ours is converted, and only for a peer that does not take the syntax it was made in.
 """
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,8 @@ from service.adapters.store_association import (
     send,
     store,
 )
-from service.core.implicit_vr import to_implicit_vr
+from service.core.dicom_file import IMPLICIT_LITTLE_ENDIAN
+from service.core.outgoing_syntax import convert, syntaxes_of
 from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, SonomyoError, Unavailable
 from service.ports import RenderedObject
@@ -33,8 +36,6 @@ from service.ports import RenderedObject
 #: A-ASSOCIATE-RQ has odd context identifiers from 1 to 255 (PS3.8 9.3.2.2).
 _MAXIMUM_CONTEXTS = 128
 _VERIFICATION = "1.2.840.10008.1.1"
-_IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
-_EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _MAXIMUM_UID = 64
 #: Laxer than PS3.5 9.1, which has digits and dots only: what can be sent is for the peer to judge.
@@ -51,15 +52,18 @@ class StoreScuDestination(ConfiguredDestination[DicomDestinationSettings]):
     def send(self, rendered: RenderedObject) -> None:
         """Deliver one object on an association of its own.
 
-        Raises Unavailable (no answer, a rejection, 0xA7xx) or InputRejected (no accepted context, 0x0122, 0xA9xx, 0xCxxx).
+        Raises Unavailable (no answer, a rejection, 0xA7xx) or InputRejected (no accepted context, 0x0122, 0xA9xx, 0xCxxx, or
+        pixels that cannot be converted).
         """
         with file_in_memory(rendered.content) as path:
-            context = _outgoing(path).context
-            with open_association(self._peer, _offers(context)) as association:
-                if context in accepted_contexts(association):
-                    warning = store(association, path, context)
+            offered = _offers(_outgoing(path).context)
+            with open_association(self._peer, offered) as association:
+                taken = accepted_contexts(association)
+                best = next(context for context in offered if context in taken)
+                if best == offered[0]:
+                    warning = store(association, path, best)
                 else:
-                    warning = _store_converted(association, rendered.content, context)
+                    warning = _store_converted(association, rendered.content, best)
         if warning:
             uid = rendered.sop_instance_uid
             structlog.get_logger().warning("stored_with_warning", destination=self.name, sop_instance_uid=uid, warning=warning)
@@ -79,18 +83,31 @@ def peer_of(settings: DicomDestinationSettings, *, calling_ae_title: str) -> Pee
 
 def _offers(context: Context) -> list[Context]:
     """A context for each syntax, so that the peer takes or leaves each, and the choice between two that it takes is ours."""
-    sop_class, syntax = context
-    return [context, (sop_class, _IMPLICIT_LITTLE_ENDIAN)] if syntax == _EXPLICIT_LITTLE_ENDIAN else [context]
+    sop_class, made_in = context
+    return [(sop_class, syntax) for syntax in syntaxes_of(made_in)]
 
 
 def _store_converted(association: Association, content: bytes, context: Context) -> str:
-    with file_in_memory(to_implicit_vr(content)) as path:
-        return store(association, path, (context[0], _IMPLICIT_LITTLE_ENDIAN))
+    with _spooled(convert(content, context[1])) as path:
+        return store(association, path, context)
+
+
+@contextmanager
+def _spooled(pieces: Iterator[bytes]) -> Iterator[Path]:
+    """A path to them, in a temporary file without a name, for uncompressed a cine is too large for memory. Raises Unavailable."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+        except OSError as error:
+            raise Unavailable(f"No temporary file can be written: {error.strerror}.", reason="temporary_file") from error
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 def echo(peer: Peer) -> None:
     """C-ECHO. Raises Unavailable when the peer does not answer it with success."""
-    with open_association(peer, [(_VERIFICATION, _IMPLICIT_LITTLE_ENDIAN)]) as association:
+    with open_association(peer, [(_VERIFICATION, IMPLICIT_LITTLE_ENDIAN)]) as association:
         status = association.send_c_echo()
         if "Status" not in status or status.Status != 0:
             raise Unavailable("The peer took the association and did not answer C-ECHO with success.", reason="echo_failed")

@@ -12,10 +12,10 @@ from pydicom.errors import BytesLengthException
 from service.adapters.dicom_header import read_header
 from service.adapters.pixel_source import open_pixels
 from service.core.cine_header import read_cine_header
+from service.core.dicom_file import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from service.core.pixel_format import PixelFormat, read_pixel_format
 from service.errors import InputRejected, NotFound, Unavailable
 
-IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 _WORD_BITS = 16
 
 

@@ -13,8 +13,9 @@ from service.errors import Unavailable
 from service.ports import RenderedObject
 
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _FIRST_SERVER_ERROR = 401, 403, 404, 500
-#: A study that no server has: the answer to a search for it holds no patient.
-_NO_STUDY = "2.25.0"
+#: A study or instance that no server has: the answer to a search for it holds no patient.
+_NOBODY = "2.25.0"
+_SEARCHED = frozenset({200, 204})
 
 
 class StowDestination(ConfiguredDestination[StowDestinationSettings]):
@@ -34,30 +35,36 @@ class StowDestination(ConfiguredDestination[StowDestinationSettings]):
             boundary.encode(),
         )
         uid = rendered.sop_instance_uid
-        status, answer = _exchange(self._settings, "POST", headers=headers, content=body)
+        status, answer = exchange_with(self._settings, "POST", "studies", headers=headers, content=body)
         warning = judge_store_response(status, read_store_response(answer), uid)
         if warning:
             structlog.get_logger().warning("stored_with_warning", destination=self.name, sop_instance_uid=uid, warning=warning)
 
 
 def probe(settings: StowDestinationSettings) -> str:
-    """What a search for a study that nobody has tells of the server (a server of STOW-RS alone need not search).
+    """What a search for what nobody has tells of the server (one of STOW-RS alone need not search, unless it confirms so).
 
     Raises Unavailable with what to mend.
     """
-    status, _ = _exchange(settings, "GET", params={"StudyInstanceUID": _NO_STUDY})
+    status, _ = exchange_with(settings, "GET", "studies", params={"StudyInstanceUID": _NOBODY})
     if status in (_UNAUTHENTICATED, _FORBIDDEN):
         raise Unavailable(f"It answers, and refuses our credentials ({status}).", reason="credentials")
     if status == _NOT_FOUND:
         raise Unavailable("It answers, and has no DICOMweb there (404).", reason="not_found")
     if status >= _FIRST_SERVER_ERROR:
         raise Unavailable(f"It answers with an error of its own ({status}).", reason="server_error")
-    return f"answers ({status})"
+    if settings.confirm_by_search is None:
+        return f"answers ({status})"
+    found, _ = exchange_with(settings, "GET", "instances", params={"SOPInstanceUID": _NOBODY})
+    if found not in _SEARCHED:
+        said = f"It answers, and lets nobody search for instances ({found}): leave confirm_by_search out, or allow it."
+        raise Unavailable(said, reason="search_refused")
+    return f"answers ({status}) and searches for instances"
 
 
-def _exchange(settings: StowDestinationSettings, method: str, **request: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as httpx2 takes it
+def exchange_with(settings: StowDestinationSettings, method: str, resource: str, **request: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as httpx2 takes it
     """Status and body of the answer. Raises Unavailable when there is none in time."""
-    url = f"{settings.url}/studies"
+    url = f"{settings.url}/{resource}"
     headers = {
         "Accept": "application/dicom+json",
         "Accept-Encoding": "identity",

@@ -1,21 +1,19 @@
 """An instance in Explicit VR Little Endian (PS3.5 A.2) from what is stored, frame by frame; codecs run in the decoder alone."""
 
-import io
 import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
 from service.adapters.dicom_header import read_header
-from service.adapters.stored_frames import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, open_frames, opened
+from service.adapters.stored_frames import open_frames, opened
 from service.adapters.stored_metadata import read_attributes
 from service.core.cine import Cine
+from service.core.dicom_file import IMPLICIT_LITTLE_ENDIAN, encode_file
 from service.core.instance import InstanceAttributes
-from service.core.part10 import encode_head
 from service.core.pixel_format import CODECS, PixelFormat
 from service.errors import InputRejected
 from service.ports import CineReader
@@ -140,17 +138,7 @@ def _describe(dataset: Dataset, pixel_format: PixelFormat, *, is_ycbcr: bool) ->
 
 def _head(dataset: Dataset) -> bytes:
     """The file up to its pixels. Raises InputRejected for values that cannot be written."""
-    buffer = io.BytesIO()
-    buffer.write(
-        encode_head(
-            sop_class_uid=str(dataset.SOPClassUID),
-            sop_instance_uid=str(dataset.SOPInstanceUID),
-            transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN,
-        )
-    )
-    plain = Dataset(dataset)
     try:
-        dcmwrite(buffer, plain, implicit_vr=False, little_endian=True)
+        return encode_file(dataset)
     except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, struct.error) as error:
         raise InputRejected("The attributes hold values that cannot be written anew.", reason="unreadable") from error
-    return buffer.getvalue()

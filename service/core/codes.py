@@ -78,6 +78,7 @@ LOSSY_COMPRESSION = _dcm("113040", "Lossy Compression")
 BEST_IN_SET = _dcm("113013", "Best In Set")
 KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
 FOR_REPORT_ATTACHMENT = _dcm("113020", "For Report Attachment")
+REJECTED_FOR_PATIENT_SAFETY_REASONS = _dcm("113037", "Rejected for Patient Safety Reasons")
 
 # Where in the body (CID 4031, 3031, 244)
 FINDING_SITE = _sct("363698007", "Finding Site")

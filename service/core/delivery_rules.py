@@ -17,6 +17,10 @@ from service.core.report import ReportStatus
 
 #: What is made of a withdrawn report: all that says so in words, and no picture of what it had said.
 SAYS_SO = frozenset({"sr", "comprehensive_sr", "pdf", "oru", "notice", "fhir"})
+#: What a withdrawn report has no newer form of: a rejection note names those that a destination was sent.
+RETRACTED = frozenset({"ko", "seg", "sc"})
+#: The kind of such a note, `rejection.1`. No setting asks for it, and no rule leaves it out of what it sends.
+REJECTION = "rejection"
 #: No destination has an earlier version.
 NOBODY: Mapping[str, Collection[str]] = MappingProxyType({})
 
@@ -94,10 +98,10 @@ def choose_destinations(
     The first rule that applies decides. Where none does, a destination that a rule could have sent to gets nothing, and any
     other one everything; but one of `reached`, which has an earlier version of the report in these kinds, gets it in them.
     """
-    made = {name: _made(subject.status, kinds) for name, kinds in destinations.items()}
+    has = {name: _to_be_replaced(subject.status, reached.get(name, ())) for name in destinations}
+    made = {name: _made(subject.status, kinds, has[name]) for name, kinds in destinations.items()}
     return tuple(
-        _decide(subject, name, kinds, rules, has=frozenset(reached.get(name, ()))) if kinds else _nothing_says_so(name)
-        for name, kinds in made.items()
+        _decide(subject, name, kinds, rules, has=has[name]) if kinds else _nothing_says_so(name) for name, kinds in made.items()
     )
 
 
@@ -136,9 +140,15 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _made(status: ReportStatus, kinds: Collection[str]) -> frozenset[str]:
+def _to_be_replaced(status: ReportStatus, reached: Collection[str]) -> frozenset[str]:
+    """The kinds in which a destination has to hear of this version, for it has an earlier one."""
+    is_rejected = status is ReportStatus.CANCELLED and not RETRACTED.isdisjoint(reached)
+    return frozenset(reached) | ({REJECTION} if is_rejected else set())
+
+
+def _made(status: ReportStatus, kinds: Collection[str], has: frozenset[str]) -> frozenset[str]:
     """Of the kinds that a destination takes, those that are made of a report in this status."""
-    return frozenset(kinds) & SAYS_SO if status is ReportStatus.CANCELLED else frozenset(kinds)
+    return (frozenset(kinds) & SAYS_SO) | (has & {REJECTION}) if status is ReportStatus.CANCELLED else frozenset(kinds)
 
 
 def _nothing_says_so(name: str) -> DeliveryDecision:
@@ -171,7 +181,7 @@ def _by_rule(rule: DeliveryRule, name: str, kinds: frozenset[str]) -> DeliveryDe
     if not rule.send:
         why = f"Not sent: the delivery rule {rule.name} applies, which keeps it back."
         return DeliveryDecision(destination=name, selected=False, rule=rule.name, why=why)
-    left = kinds & set(rule.kinds) if rule.kinds else kinds
+    left = kinds & {*rule.kinds, REJECTION} if rule.kinds else kinds
     if not left:
         why = f"Not sent: the delivery rule {rule.name} applies, which sends nothing that this destination takes."
         return DeliveryDecision(destination=name, selected=False, rule=rule.name, why=why)

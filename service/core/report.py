@@ -73,6 +73,15 @@ class Delivery(Value):
     last_error: str | None = None
 
 
+class SentObject(Value):
+    """A DICOM object of a report version that a destination has, or may have."""
+
+    report_id: str
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
 Side = Literal["left", "right"]
 
 

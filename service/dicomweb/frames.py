@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.adapters.stored_frames import EXPLICIT_LITTLE_ENDIAN, StoredFrames, open_frames
+from service.adapters.stored_frames import StoredFrames, open_frames
 from service.adapters.transcoding import decoded_frame, keeps_its_colour
 from service.api.dependencies import Parts, Services, Viewer
 from service.api.problems import Problem
 from service.api.schemas import problem_responses
+from service.core.dicom_file import EXPLICIT_LITTLE_ENDIAN
 from service.dicom_views import HeldObject
 from service.dicomweb import multipart
 from service.dicomweb.forms import Form, choose_form

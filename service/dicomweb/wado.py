@@ -7,10 +7,10 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.adapters.stored_frames import EXPLICIT_LITTLE_ENDIAN
 from service.adapters.transcoding import can_be_made_explicit, explicit_file
 from service.api.dependencies import Parts, Services, Viewer
 from service.api.schemas import problem_responses
+from service.core.dicom_file import EXPLICIT_LITTLE_ENDIAN
 from service.dicom_views import HeldObject
 from service.dicomweb import multipart
 from service.dicomweb.forms import Form, choose_form

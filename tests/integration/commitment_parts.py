@@ -1,5 +1,6 @@
 """Our listener with Storage Commitment over a real database, and a peer (pynetdicom) in either role."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,9 +51,11 @@ class CommittingHouse(House):
         self.store = FileInstanceStore(root=root / "store")
         destinations = {}
         if asked:
-            port = asked.pop("port")
+            port, tls = asked.pop("port"), asked.pop("tls", None)
             terms = CommitmentSettings(**{"wait_seconds": 0, **asked})
-            settings = DicomDestinationSettings(name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=5)
+            settings = DicomDestinationSettings(
+                name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_seconds=5, tls=tls
+            )
             peer = peer_to_ask(settings, terms, calling_ae_title="SONOMYO")
             destinations["pacs"] = CommitmentScu(peer=peer, settings=terms)
         self.commitments = Commitments(
@@ -64,10 +67,10 @@ class CommittingHouse(House):
         self.flow = replace(self.flow, commitments=self.commitments)
 
     @contextmanager
-    def listening(self, *, gate: Callable[[], str | None] = lambda: None, port: int = 0) -> Iterator[int]:
-        """Gives the port."""
+    def listening(self, *, gate: Callable[[], str | None] = lambda: None, port: int = 0, **tls: Any) -> Iterator[int]:
+        """Gives the port, with TLS that of TLS."""
         listener = Listener(
-            settings=DicomSettings(port=port),
+            settings=DicomSettings(port=port, **tls),
             store=self.store,
             incoming=self.store.incoming.folder,
             save=self.flow.store_instance,
@@ -78,7 +81,7 @@ class CommittingHouse(House):
         )
         listener.start()
         try:
-            yield listener.port
+            yield listener.tls_port if tls else listener.port
         finally:
             listener.stop(deadline_seconds=1.0)
 
@@ -124,7 +127,7 @@ class Peer:
     port: int = 0
 
     @contextmanager
-    def running(self, *, port: int = 0, takes_commitment: bool = True) -> "Iterator[Peer]":
+    def running(self, *, port: int = 0, takes_commitment: bool = True, tls: ssl.SSLContext | None = None) -> "Iterator[Peer]":
         entity = AE(ae_title="PACS")
         entity.add_supported_context("1.2.840.10008.1.1")
         entity.add_supported_context(SR, EXPLICIT)
@@ -136,7 +139,7 @@ class Peer:
             (evt.EVT_N_EVENT_REPORT, self.take_report),
             (evt.EVT_PDU_SENT, self._sent),
         ]
-        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
         assert server is not None
         self.port = server.server_address[1]
         try:
@@ -147,7 +150,8 @@ class Peer:
     def report(self, port: int, transaction_uid: str, reason: int | None, *, role: bool = True, **changes: Any) -> int:
         """N-EVENT-REPORT on an association of its own; gives the status."""
         uid = next(uids for transaction, uids in self.asked if transaction == transaction_uid)[0]
-        with associated(port, calling=changes.pop("calling", "PACS"), as_scp=role) as association:
+        caller = {"calling": changes.pop("calling", "PACS"), "tls": changes.pop("tls", None)}
+        with associated(port, as_scp=role, **caller) as association:
             return send_report(association, transaction_uid, changes.pop("uid", uid), reason, **changes)
 
     def take_report(self, event: evt.Event) -> tuple[int, None]:
@@ -206,7 +210,13 @@ def send_report(
 
 @contextmanager
 def associated(
-    port: int, *, calling: str = "PACS", as_scp: bool = False, peer: Peer | None = None, syntax: str = EXPLICIT
+    port: int,
+    *,
+    calling: str = "PACS",
+    as_scp: bool = False,
+    peer: Peer | None = None,
+    syntax: str = EXPLICIT,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Association]:
     """An association with our listener; `peer` takes what we report on it."""
     entity = AE(ae_title=calling)
@@ -218,6 +228,7 @@ def associated(
         ae_title="SONOMYO",
         ext_neg=[build_role(STORAGE_COMMITMENT, scp_role=True)] if as_scp else [],
         evt_handlers=handlers,
+        tls_args=None if tls is None else (tls, "127.0.0.1"),
     )
     assert association.is_established
     try:

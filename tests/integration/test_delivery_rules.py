@@ -13,10 +13,12 @@ from service.core.routing import RoutingRule, RoutingRules
 from service.core.rules_file import read_rules
 from service.errors import NotMeasurable
 from service.ports import UnitOfWorkFactory
+from service.review import Review
 from tests.fakes import FakeDestination
 from tests.integration import api_parts
 from tests.integration.test_captures import DrawingHouse
 from tests.integration.test_flow import STUDY, House, received
+from tests.running import ROOT
 
 SCANNERS = """
 [[delivery_rules]]
@@ -127,6 +129,38 @@ def test_calling_ae_title_chooses_an_analysis(house: House) -> None:
     with house.flow.units() as unit:
         (opened,) = unit.analyses.of_study(STUDY)
     assert (opened.sop_instance_uid, opened.rule) == ("1.2.3", "the sports ward")
+
+
+# -- the example --
+
+EXAMPLE = ROOT / "deploy" / "rules.example.toml"
+TO_THE_RECORD = ["final", "cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"), [([], []), (["withdraw"], []), (["sign"], ["final"]), (["sign", "withdraw"], TO_THE_RECORD)]
+)
+def test_example_sends_signed_reports_to_the_record_and_their_withdrawals_alone(
+    house: House, steps: list[str], told: list[str]
+) -> None:
+    names = ("record", "hand-surgery", "reading-room")
+    destinations = {name: FakeDestination(name=name) for name in names}
+    house.flow = replace(
+        house.flow, destinations=destinations, delivery_rules=read_rules(EXAMPLE.read_text(encoding="utf-8")).delivery_rules
+    )
+    review = Review(units=house.flow.units, publication=house.flow.publication, software=house.flow.software)
+    reported(house)
+    for step in steps:
+        report = house.report()
+        assert report is not None
+        if step == "sign":
+            review.sign(report.report_id, by=api_parts.ANNA)
+        else:
+            review.cancel(report.report_id, why="of another patient", by=api_parts.ANNA)
+        house.work()
+    with house.flow.units() as unit:
+        assert [unit.reports.get(one.report_id).status for one in destinations["record"].received] == told
+    assert [len(destinations[name].received) for name in names[1:]] == [0, 0]
 
 
 # -- captures, which follow the report --

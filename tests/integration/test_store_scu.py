@@ -34,13 +34,11 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import SendResult, StoreScuDestination, echo, send_paths
-from service.core.render.capture import SECONDARY_CAPTURE, render_capture
 from service.core.render.sr import render_sr
 from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, Unavailable
 from service.ports import RenderedObject
 from tests.calf_report import calf_report, instance
-from tests.fakes import make_cine
 from tests.peers import peer
 from tests.running import free_port
 
@@ -127,27 +125,6 @@ def test_send_delivers_the_very_bytes_each_time() -> None:
         destination(scp.port).send(rendered())
     assert scp.received == [content[-len(scp.received[0]) :]] * 2
     assert dcmread(io.BytesIO(content)).SOPInstanceUID == "2.25.5"
-
-
-def capture() -> RenderedObject:
-    cine = make_cine("2.25.1")
-    content = render_capture(calf_report(), "sc.1", 1, instance(), "muscle_architecture", None, cine, io.BytesIO())
-    return replace(rendered(), kind="sc.1", sop_class_uid=SECONDARY_CAPTURE, content=content)
-
-
-def test_send_of_a_capture_goes_out_in_its_own_syntax() -> None:
-    with running(Scp(), (SECONDARY_CAPTURE, JPEGBaseline8Bit)) as scp:
-        destination(scp.port).send(capture())
-    assert [capture().content.endswith(got) for got in scp.received] == [True]
-
-
-def test_send_of_a_capture_to_a_peer_without_jpeg_is_refused_for_good() -> None:
-    with (
-        running(Scp(), (SECONDARY_CAPTURE, ExplicitVRLittleEndian), (SECONDARY_CAPTURE, ImplicitVRLittleEndian)) as scp,
-        pytest.raises(InputRejected) as refused,
-    ):
-        destination(scp.port).send(capture())
-    assert (refused.value.reason, scp.received) == ("no_accepted_context", [])
 
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xB007, 0x0107, 0x0111, 0x0116])

@@ -114,6 +114,12 @@ def test_probe_of_orthanc_tells_what_is_wrong_and_what_is_well(orthanc: Orthanc)
         probe(settings(orthanc.url.replace("dicom-web", "nothing"), **orthanc.trusted()))
 
 
+def test_probe_of_a_server_that_confirms_by_search_tells_whether_it_searches(orthanc: Orthanc) -> None:
+    assert "searches for instances" in probe(settings(orthanc.url, **orthanc.trusted(confirm_by_search={})))
+    with serving(lambda: (400, b"")) as web, pytest.raises(Unavailable, match="leave confirm_by_search out"):
+        probe(settings(web.url, confirm_by_search={}))
+
+
 # -- faults --
 
 

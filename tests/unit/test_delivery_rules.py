@@ -220,6 +220,23 @@ def test_report_needs_review_while_it_is_unsigned_and_something_is_in_doubt() ->
     assert not needs_review(ReportStatus.FINAL, (graded_c,), is_incomplete=True)
 
 
+@pytest.mark.parametrize(
+    ("toml", "kinds"),
+    [
+        ("", ("pdf", "rejection", "sr")),
+        (rule('kinds = ["ko"]'), ("rejection",)),
+        (rule('statuses = ["final"]'), ("rejection",)),
+        (rule('statuses = ["cancelled"]', "send = false"), ()),
+    ],
+)
+def test_withdrawal_of_what_was_sent_as_key_images_is_told_by_a_rejection_note_unless_kept_back(
+    toml: str, kinds: tuple[str, ...]
+) -> None:
+    made = decide(toml, subject(status=ReportStatus.CANCELLED), pacs=["ko"])
+    assert made["pacs"].kinds == kinds
+    assert "rejection" not in made["record"].kinds
+
+
 def test_withdrawn_report_is_sent_in_the_kinds_that_say_so_alone() -> None:
     destinations = {"pacs": ("ko", "pdf", "sc", "seg", "sr"), "record": ("fhir",), "viewer": ("seg",)}
     withdrawn = subject(status=ReportStatus.CANCELLED)

@@ -112,6 +112,17 @@ def test_settings_with_a_destination_that_names_no_protocol_are_of_c_store(monke
     assert (pacs.kinds, pacs.speaks_tls) == (("sr", "ko"), False)
 
 
+def test_settings_with_storage_commitment_by_stow_say_what_to_set_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="set confirm_by_search instead of commitment") as refused:
+        destinations(monkeypatch, {**WEB, "commitment": {}})
+    (wrong,) = refused.value.errors()
+    assert wrong["loc"][:2] == ("destinations", 0)
+    (web,) = destinations(monkeypatch, {**WEB, "confirm_by_search": {"maximum_requests": 2}})
+    assert isinstance(web, StowDestinationSettings)
+    assert web.confirm_by_search is not None
+    assert (web.confirm_by_search.wait_seconds, web.confirm_by_search.maximum_requests) == (5, 2)
+
+
 def test_settings_with_destinations_of_both_protocols_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = {"token": "Canary-token"}
     pacs, web = destinations(monkeypatch, {**PACS, "protocol": "dicom", "tls": {"ca_file": "ca.pem"}}, {**WEB, **secret})

@@ -4,30 +4,45 @@ highdicom writes the templates; what it leaves out (identity in Unicode, order, 
 and not from the clock) is added here, so that the same report always gives the same bytes.
 """
 
-import io
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import highdicom.sr as hd
-from pydicom import config, dcmwrite
+from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 
 from service.core import codes
+from service.core.dicom_file import encode_file
 from service.core.findings import Code
 from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
-from service.core.part10 import encode_head
 from service.core.report import RESEARCH_USE, Report, StudyHeader, object_uid
 from service.errors import InputRejected
 
 MANUFACTURER = "Sonomyo"
 _DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"\d{2,6}(\.\d{1,6})?")
+
+
+class Referable(Protocol):
+    """What a document needs to know of an instance that it refers to."""
+
+    @property
+    def sop_class_uid(self) -> str:
+        """Its class."""
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Itself."""
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Its series, in the study of the report."""
 
 
 def coded(code: Code) -> hd.CodedConcept:
@@ -71,7 +86,7 @@ def plain_object(report: Report, kind: str, sop_class_uid: str, *, modality: str
     return made
 
 
-def complete(document: Dataset, report: Report, used: Sequence[InstanceAttributes]) -> bytes:
+def complete(document: Dataset, report: Report, used: Sequence[Referable]) -> bytes:
     """The identity as received, the classes of the evidence, the report's own times; then the file."""
     _name_classes(document, used)
     del document.ContributingEquipmentSequence  # highdicom names itself there, with the time of day
@@ -87,7 +102,7 @@ def finish(made: Dataset, report: Report, *, transfer_syntax_uid: str = Explicit
     """
     _identify(made, report.study)
     _date(made, report.created_at)
-    return _document_bytes(made, transfer_syntax_uid)
+    return encode_file(made, transfer_syntax_uid=transfer_syntax_uid)
 
 
 def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) -> list[InstanceAttributes]:
@@ -99,7 +114,7 @@ def instances_behind(report: Report, instances: Sequence[InstanceAttributes]) ->
     return [known[uid] for uid in used or list(known)[:1]]
 
 
-def reference(study: StudyHeader, instance: InstanceAttributes) -> Dataset:
+def reference(study: StudyHeader, instance: Referable) -> Dataset:
     """An instance as highdicom wants it; its class, which may be a retired one, and the identity are written afterwards."""
     reference = Dataset()
     reference.SOPClassUID = UltrasoundMultiFrameImageStorage
@@ -151,7 +166,7 @@ def private_scheme() -> Dataset:
     return scheme
 
 
-def _name_classes(document: Dataset, used: Sequence[InstanceAttributes]) -> None:
+def _name_classes(document: Dataset, used: Sequence[Referable]) -> None:
     classes = {instance.sop_instance_uid: instance.sop_class_uid for instance in used}
     for study in document.CurrentRequestedProcedureEvidenceSequence:
         for series in study.ReferencedSeriesSequence:
@@ -197,18 +212,3 @@ def _date(document: Dataset, created_at: datetime) -> None:
     date, time = f"{created_at:%Y%m%d}", f"{created_at:%H%M%S.%f}"
     document.ContentDate = document.InstanceCreationDate = date
     document.ContentTime = document.InstanceCreationTime = time
-
-
-def _document_bytes(document: Dataset, transfer_syntax_uid: str) -> bytes:
-    head = encode_head(
-        sop_class_uid=document.SOPClassUID,
-        sop_instance_uid=document.SOPInstanceUID,
-        transfer_syntax_uid=transfer_syntax_uid,
-    )
-    if hasattr(document, "file_meta"):
-        del document.file_meta
-    document.preamble = None
-    buffer = io.BytesIO()
-    buffer.write(head)
-    dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
-    return buffer.getvalue()

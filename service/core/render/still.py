@@ -1,20 +1,18 @@
 """A frame that was kept while somebody examined, as a DICOM Ultrasound Image (PS3.3 A.6)."""
 
-import io
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydicom import dcmwrite
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage
+from pydicom.uid import UltrasoundImageStorage
 
 from service.core import codes
 from service.core.cine import Pixels
+from service.core.dicom_file import encode_file
 from service.core.findings import Code
 from service.core.identifiers import derive_uid
 from service.core.instance import LIVE_MANUFACTURER
-from service.core.part10 import encode_head
 
 _TISSUE_2D, _TISSUE, _CENTIMETRES = 1, 1, 3
 
@@ -59,7 +57,7 @@ def render_still(study: LiveStudy, pixels: Pixels, *, number: int, plane: str, t
     _put_pixels(made, pixels)
     if study.mm_per_pixel is not None:
         made.SequenceOfUltrasoundRegions = [_region(pixels, study.mm_per_pixel)]
-    return _file(made)
+    return encode_file(made)
 
 
 def _identify(made: Dataset, study: LiveStudy) -> None:
@@ -98,12 +96,3 @@ def _coded(code: Code) -> Dataset:
     made = Dataset()
     made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = code.value, code.scheme, code.meaning
     return made
-
-
-def _file(made: Dataset) -> bytes:
-    head = encode_head(
-        sop_class_uid=made.SOPClassUID, sop_instance_uid=made.SOPInstanceUID, transfer_syntax_uid=ExplicitVRLittleEndian
-    )
-    buffer = io.BytesIO()
-    dcmwrite(buffer, made, implicit_vr=False, little_endian=True)
-    return head + buffer.getvalue()
