@@ -38,7 +38,7 @@ from service.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
-from service.publication import Capture, Publication, Renderer, is_official, obstacle
+from service.publication import Capture, Publication, Renderer, is_official, obstacle, send_overtaken_again
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
@@ -449,6 +449,8 @@ class Flow:
     def _end_delivery(self, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> None:
         """The destination has answered: what waits for it goes, too."""
         with self.units() as unit:
+            if state == "delivered":
+                send_overtaken_again(unit, report_id, destination, kind)
             if _close_delivery(unit, report_id, destination, kind, state=state, error=error) and state == AWAITING:
                 unit.commitments.open(report_id, destination, kind)
             if unit.circuits.answered(destination):
