@@ -22,11 +22,11 @@ _GROUND, _INK, _SOFT = (17, 17, 17), (240, 240, 240), (170, 170, 170)
 
 def contact_sheet(cine: Cine, planes: Sequence[Finding]) -> bytes:
     """A PNG of the frame that each finding names, cropped to the scanned sector, with outlines, plane and grade."""
-    across = _COLUMNS_OF_FEW if len(planes) <= _FEW else _COLUMNS_OF_MANY
-    letter = round(_LETTER * across / _COLUMNS_OF_FEW)
+    # As wide for one plane as for three, so that pages show the tiles of all alike.
+    columns = _COLUMNS_OF_FEW if len(planes) <= _FEW else _COLUMNS_OF_MANY
+    letter = round(_LETTER * columns / _COLUMNS_OF_FEW)
     tiles = [_tile(cine, finding, letter) for finding in planes]
     height, caption = max(tile.height for tile in tiles), _caption_height(letter)
-    columns = min(across, len(tiles))
     rows = -(-len(tiles) // columns)
     sheet = Image.new("RGB", (columns * (_TILE_WIDTH + _GAP) + _GAP, rows * (height + _GAP) + _GAP + caption), _GROUND)
     for number, tile in enumerate(tiles):
