@@ -34,7 +34,7 @@ def test_report_arrives_whole_with_every_reference_leading_to_a_resource_of_the_
     assert (headers["Authorization"], headers["Prefer"], body) == (f"Bearer {TOKEN}", "return=minimal", report.content)
     (made,) = server.of_type("DiagnosticReport")
     assert made["status"] == "preliminary"
-    assert [form["contentType"] for form in made["presentedForm"]] == ["application/pdf"]
+    assert [form["contentType"] for form in made["presentedForm"]] == ["text/html", "application/pdf"]
     results = [server.resources[one["reference"]] for one in made["result"]]
     assert {one["code"]["text"] for one in results} >= {"Thickness", "Pennation angle"}
     (study,) = made["imagingStudy"]
