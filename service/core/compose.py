@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from service.core.codes import SKELETAL_MUSCLE
-from service.core.finding_identity import OF_ALL_CINES, gone_since
+from service.core.finding_identity import OF_ALL_CINES, gone_since, kept_since
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
@@ -102,8 +102,9 @@ def following(previous: Report | None, findings: Sequence[Finding]) -> dict[str,
         "predecessor_status": previous.status,
     }
     if previous.status is ReportStatus.CANCELLED:
-        return {**told, "first_report_id": None, "gone": ()}
-    return {**told, "first_report_id": previous.lineage, "gone": gone_since(previous, findings)}
+        return {**told, "first_report_id": None, "gone": (), "kept": ()}
+    since = {"gone": gone_since(previous, findings), "kept": kept_since(previous, findings)}
+    return {**told, "first_report_id": previous.lineage, **since}
 
 
 def provenance_of(findings: Sequence[Finding], software: Software) -> Provenance:

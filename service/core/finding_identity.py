@@ -37,6 +37,15 @@ def gone_since(previous: Report, findings: Sequence[Finding]) -> tuple[Gone, ...
     return tuple(one for one in (*previous.gone, *said) if one.identity not in now)
 
 
+def kept_since(previous: Report, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Which `findings` are those of a first signature still; none where `previous` is not signed."""
+    if not previous.is_signed:
+        return ()
+    said = dict(_named(previous.findings))
+    first = previous.kept if previous.replaces_signed else said
+    return tuple(one for one, finding in _named(findings) if one in first and said.get(one) == finding)
+
+
 def _named(findings: Sequence[Finding]) -> Iterable[tuple[str, Finding]]:
     return zip(identities(findings), findings, strict=True)
 

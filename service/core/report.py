@@ -201,6 +201,8 @@ class Report(Value):
     findings: tuple[Finding, ...] = ()
     #: What official versions before had and this one has not.
     gone: tuple[Gone, ...] = ()
+    #: Identities of findings that are as the signed version before had them, and had not been changed after a signature there.
+    kept: tuple[str, ...] = ()
     #: As they stood when this version was made; a later version of an earlier report changes nothing here.
     comparisons: tuple[Comparison, ...] = ()
     provenance: Provenance

@@ -49,7 +49,8 @@ def _observation_id(report: Report, identity: str) -> str:
 
 def observation(report: Report, finding: Finding, named: str, surroundings: Surroundings, device: Element) -> Element:
     """One finding, named by its id."""
-    said = {"status": status_of(report, finding), **_value(finding)}
+    is_kept = named.rpartition(".")[2] in report.kept
+    said = {"status": status_of(report, finding, is_kept=is_kept), **_value(finding)}
     return _observation(report, finding, named, surroundings, device, said)
 
 

@@ -21,13 +21,15 @@ def is_signed(report: Report) -> bool:
     return report.is_signed and bool(report.signed_by)
 
 
-def status_of(report: Report, finding: Finding | None = None) -> str:
-    """Of the report, or of one of its findings; both value sets have these words.
+def status_of(report: Report, finding: Finding | None = None, *, is_kept: bool = False) -> str:
+    """Of the report, or of one of its findings, which may be as it was first signed; both value sets have these words.
 
     What was withdrawn after a signature is `entered-in-error`, before it `cancelled`; so is what a person has rejected.
     """
     is_withdrawn = report.status is ReportStatus.CANCELLED or (finding is not None and finding.is_rejected)
-    return withdrawn_status(report) if is_withdrawn else report.status.value
+    if is_withdrawn:
+        return withdrawn_status(report)
+    return ReportStatus.FINAL.value if is_kept and report.is_signed else report.status.value
 
 
 def withdrawn_status(report: Report) -> str:
