@@ -38,7 +38,16 @@ from service.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
-from service.publication import Capture, Publication, RejectionNotes, Renderer, is_official, is_rejection, obstacle
+from service.publication import (
+    Capture,
+    Publication,
+    RejectionNotes,
+    Renderer,
+    is_official,
+    is_rejection,
+    obstacle,
+    send_overtaken_again,
+)
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")
@@ -459,6 +468,8 @@ class Flow:
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
             was_superseded = unit.outbox.lock(*delivery).state == "superseded"
+            if state == "delivered":
+                send_overtaken_again(unit, *delivery)
             if _close_delivery(unit, *delivery, state=state, error=error) and state == AWAITING:
                 unit.commitments.open(*delivery)
             official = unit.reports.official(study_instance_uid) if was_superseded else None

@@ -21,6 +21,8 @@ Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]]
 Capture = Callable[[Report, str, StoredInstance, StoredAnalysis, Cine], RenderedObject]
 #: Kinds of captures begin so: `sc.1`.
 CAPTURE = "sc"
+#: Kinds of which a receiver keeps one for all versions of a report: what arrives last stands.
+_REWRITTEN = frozenset({"fhir"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,21 @@ def is_official(unit: UnitOfWork, report: Report) -> bool:
     """Whether a saved version is the one that receivers are to have."""
     official = unit.reports.official(report.study.study_instance_uid)
     return official is None or official.report_id == report.report_id
+
+
+def send_overtaken_again(unit: UnitOfWork, report_id: str, destination: str, kind: str) -> None:
+    """A version that arrives after a newer one has arrived stands in its place there: then the newer one goes once more."""
+    if kind not in _REWRITTEN:
+        return
+    report = unit.reports.get(report_id)
+    unit.studies.lock(report.study.study_instance_uid)
+    official = unit.reports.official(report.study.study_instance_uid)
+    if official is None or official.version <= report.version:
+        return
+    if any((one.destination, one.kind, one.state) == (destination, kind, "delivered") for one in official.delivery):
+        reason = f"Version {report.version} arrived after it, and may stand in its place."
+        unit.outbox.set_aside(official.report_id, destination, kind, state="pending", reason=reason)
+        unit.jobs.deliver_report(official.report_id, destination, kind)
 
 
 def is_as_reported(analysis: StoredAnalysis, report: Report) -> bool:

@@ -135,8 +135,10 @@ class Rendering:
     ) -> Rendered:
         from service.core.render.published import Form, Published
 
-        paper = Form(media_type="application/pdf", content=self.pdf(report, _pictures(analyses)), language=self.language)
-        content = self.fhir.bundle(report, _attributes(instances), Published(forms=(paper,)))
+        pictures = _pictures(analyses)
+        page = Form(media_type="text/html", content=self.html(report, pictures).encode(), language=self.language)
+        paper = Form(media_type="application/pdf", content=self.pdf(report, pictures), language=self.language)
+        content = self.fhir.bundle(report, _attributes(instances), Published(forms=(page, paper)))
         return [_object(report, "fhir", "", "application/fhir+json", content)]
 
     def _render_sr(self, report: Report, instances: Sequence[StoredInstance], _: Sequence[StoredAnalysis]) -> Rendered:

@@ -18,10 +18,12 @@ class Refused(Exception):
 
 
 class FhirServer:
-    """Keeps resources under `Type/id`; all of a transaction is done, or nothing."""
+    """Keeps resources under `Type/id`, with what they were before; all of a transaction is done, or nothing."""
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, Any]] = {}
+        #: Every version of each, as `_history` would give it; one that changes nothing makes none.
+        self.history: dict[str, list[dict[str, Any]]] = {}
         self._number = 0
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
@@ -57,6 +59,9 @@ class FhirServer:
             if any(reference not in coming for reference in references(coming[key])):
                 raise Refused(400, "not-found")
         made = [key not in self.resources for key, _ in keys]
+        for key, resource in coming.items():
+            if self.resources.get(key) != resource:
+                self.history.setdefault(key, []).append(resource)
         self.resources = coming
         entries = [{"response": {"status": "201 Created" if is_new else "200 OK"}} for is_new in made]
         return {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}

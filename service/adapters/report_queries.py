@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import ColumnElement, Engine, select, tuple_
+from sqlalchemy import ColumnElement, Engine, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from service.adapters.cursors import after_arrival, of_arrival
@@ -34,7 +34,6 @@ def find_reports(engine: Engine, wanted: ReportFilter, *, limit: int, cursor: st
 def _conditions(wanted: ReportFilter) -> list[ColumnElement[bool]]:
     equal = {
         ReportRow.study_instance_uid: wanted.study_instance_uid,
-        ReportRow.report_id: wanted.report_id,
         ReportRow.status: None if wanted.status is None else wanted.status.value,
         # The study's columns have the indexes; but what counts is what the report says, which a correction may have left behind.
         StudyRow.patient_id: wanted.patient_id,
@@ -43,13 +42,21 @@ def _conditions(wanted: ReportFilter) -> list[ColumnElement[bool]]:
         _said("accession_number"): wanted.accession_number,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
-    if wanted.report_id is None:
-        conditions.append(ReportRow.report_id == _official_version())
+    conditions.append(ReportRow.report_id == _official_version())
+    if wanted.report_id is not None:
+        conditions += _is_named(wanted.report_id)
     if wanted.from_date is not None:
         conditions.append(_said("study_date") >= _compact(wanted.from_date))
     if wanted.to_date is not None:
         conditions.append(_said("study_date") <= _compact(wanted.to_date))
     return conditions
+
+
+def _is_named(name: str) -> tuple[ColumnElement[bool], ...]:
+    """Of a report that has this name, or whose official version has it; the study is looked up, for bodies have no index."""
+    study = select(ReportRow.study_instance_uid).where(ReportRow.report_id == name).scalar_subquery()
+    began_with = ReportRow.body["first_report_id"].astext
+    return ReportRow.study_instance_uid == study, or_(ReportRow.report_id == name, began_with == name)
 
 
 def _said(name: str) -> ColumnElement[str]:

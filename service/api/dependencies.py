@@ -85,7 +85,10 @@ class FhirRendering(Protocol):
     def report_resource(self, report: Report, published: Published) -> dict[str, Any]:
         """A DiagnosticReport."""
 
-    def observation_resource(self, report: Report, number: int) -> dict[str, Any]:
+    def observation_resources(self, report: Report) -> list[dict[str, Any]]:
+        """An Observation for each finding."""
+
+    def observation_resource(self, report: Report, name: str) -> dict[str, Any]:
         """Raises NotFound."""
 
     def imaging_study_resource(

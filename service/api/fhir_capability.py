@@ -38,11 +38,12 @@ def capability_statement(*, version: str, address: str) -> dict[str, Any]:
 
 def _resource(kind: str, searches: Mapping[str, str]) -> dict[str, Any]:
     """Modifiers and chains are no parameters of their own (R4 CapabilityStatement.rest.resource.searchParam)."""
+    history = [{"code": "vread"}] if kind == "DiagnosticReport" else []
     included = {"searchInclude": ["DiagnosticReport:result"]} if kind == "DiagnosticReport" else {}
     return {
         "type": kind,
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "versioning": "no-version",
+        "interaction": [{"code": "read"}, *history, {"code": "search-type"}],
+        "versioning": "versioned" if history else "no-version",
         **included,
         "searchParam": [
             {"name": name, "type": sort, **({"documentation": _PATIENT} if name == "patient" else {})}

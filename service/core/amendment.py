@@ -96,11 +96,11 @@ def _said(finding: Finding) -> Said:
 
 
 def _rejected(finding: Finding, amendment: Amendment) -> Finding:
-    """Without any number that a reader could take for a result."""
+    """Without any number that a reader could take for a result, and without what was said of that number."""
     if finding.kind not in _REJECTABLE:
         raise Conflict("What was not measured cannot be rejected.", reason="not_amendable")
     nothing = dict.fromkeys(("value", "interval", "probability", "statistic", "range"))
-    return _told(finding, amendment, {**nothing, "flags": (*finding.flags, "rejected")})
+    return _told(finding, amendment, {**nothing, "flags": ("rejected",)})
 
 
 def _changed(finding: Finding, value: float | str | None, amendment: Amendment) -> Finding:

@@ -8,20 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from service.core.codes import SKELETAL_MUSCLE
+from service.core.finding_identity import OF_ALL_CINES, gone_since, kept_since
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
 from service.core.quality import Grade, grade_in
-from service.core.report import Comparison, Provenance, Report, StudyHeader
+from service.core.report import Comparison, Provenance, Report, ReportStatus, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
 _HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
-
-#: Findings that rest on several cines.
-_OF_ALL_CINES = frozenset({pain_findings.STUDY_NAME, wrist_study.STUDY_NAME})
 
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
@@ -82,7 +80,7 @@ def compose(
         version=1 if previous is None else previous.version + 1,
         study=study,
         created_at=created_at,
-        **following(previous),
+        **following(previous, findings),
         impression=impression_of(findings, comparisons),
         limitations=tuple(dict.fromkeys((*gone, *limitations_of(findings), *_left_out(gaps.left_out)))),
         findings=tuple(findings),
@@ -91,15 +89,22 @@ def compose(
     )
 
 
-def following(previous: Report | None) -> dict[str, Any]:
-    """What a version says of the one whose place it takes."""
+def following(previous: Report | None, findings: Sequence[Finding]) -> dict[str, Any]:
+    """What a version of these findings says of the one whose place it takes.
+
+    What comes after a withdrawn one is another report: the withdrawn one stays withdrawn, wherever it was sent.
+    """
     if previous is None:
         return {}
-    return {
+    told = {
         "predecessor": previous.report_id,
         "predecessor_version": previous.version,
         "predecessor_status": previous.status,
     }
+    if previous.status is ReportStatus.CANCELLED:
+        return {**told, "first_report_id": None, "gone": (), "kept": ()}
+    since = {"gone": gone_since(previous, findings), "kept": kept_since(previous, findings)}
+    return {**told, "first_report_id": previous.lineage, **since}
 
 
 def provenance_of(findings: Sequence[Finding], software: Software) -> Provenance:
@@ -125,7 +130,7 @@ def analysed_cines(findings: Iterable[Finding]) -> tuple[AnalysedCine, ...]:
     """Findings grouped by instance and analysis, in order of first appearance."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        if finding.name in _OF_ALL_CINES:
+        if finding.name in OF_ALL_CINES:
             continue
         groups.setdefault((finding.evidence.sop_instance_uid, finding.analysis.name), []).append(finding)
     numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uid for uid, _ in groups), start=1)}
@@ -134,7 +139,7 @@ def analysed_cines(findings: Iterable[Finding]) -> tuple[AnalysedCine, ...]:
 
 def of_all_cines(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """What several cines of the study say together, which belongs to none of them."""
-    return tuple(finding for finding in findings if finding.name in _OF_ALL_CINES)
+    return tuple(finding for finding in findings if finding.name in OF_ALL_CINES)
 
 
 def together(findings: Sequence[Finding]) -> Iterator[Finding]:

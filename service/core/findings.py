@@ -190,6 +190,7 @@ class Finding(Value):
     unit: str | None = None
     interval: Interval | None = None
     probability: float | None = None
+    #: In words, with whose it is; no analysis of ours gives one, for none knows norms of the patient's population.
     reference_range: str | None = None
     flags: tuple[str, ...] = ()
     text: str

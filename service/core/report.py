@@ -170,6 +170,16 @@ class Remark(Value):
     at: datetime
 
 
+class Gone(Value):
+    """What earlier versions of a report said and this one does not say any more; no value is left of it.
+
+    `identity` is that of `finding_identity.identities`, by which receivers know it.
+    """
+
+    identity: str
+    finding: Finding
+
+
 class Report(Value):
     """One version of a study's report."""
 
@@ -184,6 +194,8 @@ class Report(Value):
     predecessor: str | None = None
     predecessor_version: int | None = None
     predecessor_status: ReportStatus | None = None
+    #: The version that this report began with, by which receivers know all its versions as one; null for that version itself.
+    first_report_id: str | None = None
     #: Null where the service composed this version.
     act: Act | None = None
     #: Of a cancelled version: the status of the one that was withdrawn.
@@ -196,6 +208,10 @@ class Report(Value):
     comment: Remark | None = None
     limitations: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    #: What official versions before had and this one has not.
+    gone: tuple[Gone, ...] = ()
+    #: Identities of findings that are as the signed version before had them, and had not been changed after a signature there.
+    kept: tuple[str, ...] = ()
     #: As they stood when this version was made; a later version of an earlier report changes nothing here.
     comparisons: tuple[Comparison, ...] = ()
     provenance: Provenance
@@ -205,6 +221,11 @@ class Report(Value):
     def is_signed(self) -> bool:
         """Whether a person stands for what it says."""
         return self.status in SIGNED
+
+    @property
+    def lineage(self) -> str:
+        """The `report_id` of the version that this report began with: all its versions share it, and no other report has it."""
+        return self.first_report_id or self.report_id
 
     @property
     def replaces_signed(self) -> bool:

@@ -172,4 +172,4 @@ def _next(report: Report, making: Making, act: Act, changes: dict[str, Any]) -> 
     """A version of its own; signatures and deliveries of the one before do not pass on."""
     own = {"report_id": making.report_id, "version": making.version, "created_at": making.at, "act": act}
     fresh = {"signed_by": None, "signed_at": None, "withdrawn": None, "draft": None, "delivery": ()}
-    return report.model_copy(update={**fresh, **following(making.official), **own, **changes})
+    return report.model_copy(update={**fresh, **following(making.official, report.findings), **own, **changes})

@@ -112,7 +112,8 @@ def test_every_read_and_search_of_a_report_is_on_record(house: House) -> None:
     name = report_id(client)
     addresses = (
         f"/fhir/DiagnosticReport/{name}",
-        f"/fhir/Observation/{name}.1",
+        f"/fhir/DiagnosticReport/{name}/_history/1",
+        f"/fhir/{client.get(f'/fhir/DiagnosticReport/{name}').json()['result'][0]['reference']}",
         f"/fhir/ImagingStudy/{STUDY}",
         "/fhir/DiagnosticReport",
         "/fhir/ImagingStudy",
@@ -166,17 +167,33 @@ def test_report_search_pages_by_its_links_without_gaps(house: House) -> None:
     assert [link["relation"] for link in last["link"]] == ["self"]
 
 
-def test_report_search_gives_the_newest_version_and_a_named_one_by_its_name(house: House) -> None:
+def reanalysed(house: House) -> tuple[httpx2.Client, str, str]:
+    """A client, and the names of both versions."""
     client = reported(house)
     first = report_id(client)
     client.post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
     house.work()
     second = report_id(client)
-    (entry,) = asked(client, "/fhir/DiagnosticReport", **BY_STUDY)["entry"]
-    assert entry["resource"]["id"] == second != first
-    assert entry["fullUrl"].endswith(f"/fhir/DiagnosticReport/{second}")
-    (entry,) = asked(client, "/fhir/DiagnosticReport", identifier=f"urn:uuid:{first}")["entry"]
-    assert entry["resource"]["id"] == first
+    assert first != second
+    return client, first, second
+
+
+def test_report_search_finds_the_one_report_of_all_versions_by_its_name_or_that_of_the_official_version(house: House) -> None:
+    client, first, second = reanalysed(house)
+    for query in (BY_STUDY, {"identifier": f"urn:uuid:{first}"}, {"identifier": f"urn:uuid:{second}"}):
+        (entry,) = asked(client, "/fhir/DiagnosticReport", **query)["entry"]
+        assert entry["fullUrl"].endswith(f"/fhir/DiagnosticReport/{first}")
+        assert (entry["resource"]["id"], entry["resource"]["meta"]["versionId"]) == (first, "2")
+
+
+def test_report_is_read_as_it_is_now_and_each_version_as_history(house: House) -> None:
+    client, first, second = reanalysed(house)
+    now = asked(client, f"/fhir/DiagnosticReport/{first}")
+    assert now == asked(client, f"/fhir/DiagnosticReport/{first}/_history/2")
+    then = asked(client, f"/fhir/DiagnosticReport/{first}/_history/1")
+    assert (then["id"], then["meta"]["versionId"], then["result"]) == (first, "1", now["result"])
+    for address in (second, f"{first}/_history/3"):
+        assert client.get(f"/fhir/DiagnosticReport/{address}").status_code == 404
 
 
 def test_report_search_links_the_page_and_includes_the_observations_when_asked(house: House) -> None:
@@ -210,7 +227,7 @@ def test_study_search_finds_by_identifier_patient_and_date(house: House) -> None
 def test_observation_search_pages_through_the_findings_of_a_study(house: House) -> None:
     client = reported(house)
     (entry,) = asked(client, "/fhir/Observation", **{"derived-from": f"ImagingStudy/{STUDY}", "_count": 1})["entry"]
-    assert entry["resource"]["id"] == f"{report_id(client)}.1"
+    assert entry["resource"] == asked(client, f"/fhir/Observation/{entry['resource']['id']}")
     empty = asked(client, "/fhir/Observation", **{"derived-from": STUDY, "_offset": 1})
     assert "entry" not in empty
     assert "entry" not in asked(client, "/fhir/Observation", **{"derived-from": "1.2.999"})
@@ -220,7 +237,8 @@ def test_observation_search_pages_through_the_findings_of_a_study(house: House) 
     ("address", "status", "code"),
     [
         ("/fhir/DiagnosticReport/00000000-0000-4000-8000-000000000000", 404, "not-found"),
-        ("/fhir/Observation/00000000-0000-4000-8000-000000000000.1", 404, "not-found"),
+        (f"/fhir/Observation/00000000-0000-4000-8000-000000000000.{'0' * 20}", 404, "not-found"),
+        ("/fhir/DiagnosticReport/00000000-0000-4000-8000-000000000000/_history/1", 404, "not-found"),
         ("/fhir/ImagingStudy/1.2.999", 404, "not-found"),
         ("/fhir/Patient/1", 404, "not-found"),
         ("/fhir/DiagnosticReport/Canary", 422, "invalid"),

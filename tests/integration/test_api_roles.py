@@ -38,6 +38,7 @@ NEEDED = {
         "GET /api/v1/reports/{report_id}/versions",
         "GET /fhir/metadata",
         "GET /fhir/DiagnosticReport/{report_id}",
+        "GET /fhir/DiagnosticReport/{report_id}/_history/{version}",
         "GET /fhir/Observation/{observation_id}",
         "GET /fhir/ImagingStudy/{study_instance_uid}",
         "GET /fhir/DiagnosticReport",

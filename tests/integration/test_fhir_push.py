@@ -34,7 +34,7 @@ def test_report_arrives_whole_with_every_reference_leading_to_a_resource_of_the_
     assert (headers["Authorization"], headers["Prefer"], body) == (f"Bearer {TOKEN}", "return=minimal", report.content)
     (made,) = server.of_type("DiagnosticReport")
     assert made["status"] == "preliminary"
-    assert [form["contentType"] for form in made["presentedForm"]] == ["application/pdf"]
+    assert [form["contentType"] for form in made["presentedForm"]] == ["text/html", "application/pdf"]
     results = [server.resources[one["reference"]] for one in made["result"]]
     assert {one["code"]["text"] for one in results} >= {"Thickness", "Pennation angle"}
     (study,) = made["imagingStudy"]
@@ -52,12 +52,16 @@ def test_report_sent_twice_makes_nothing_twice(report: RenderedObject) -> None:
     assert len(server.of_type("Patient")) == len(server.of_type("DiagnosticReport")) == 1
 
 
-def test_next_version_is_a_report_beside_the_first_of_the_same_patient_and_study(report: RenderedObject) -> None:
+def test_next_version_updates_the_report_and_observations_of_the_first(report: RenderedObject) -> None:
     server = FhirServer()
     with running(server) as web:
         send(web.url, report)
+        before = set(server.resources)
         send(web.url, rendered(calf_report(previous=calf_report())))
-    assert [len(server.of_type(kind)) for kind in ("DiagnosticReport", "Patient", "ImagingStudy")] == [2, 1, 1]
+    (made,) = server.of_type("DiagnosticReport")
+    assert [len(server.of_type(kind)) for kind in ("Patient", "ImagingStudy", "Provenance")] == [1, 1, 2]
+    assert len(server.history[f"DiagnosticReport/{made['id']}"]) == 2
+    assert {key for key in set(server.resources) - before if not key.startswith("Provenance/")} == set()
 
 
 def test_study_that_the_server_has_is_referred_to_and_left_as_it_is(report: RenderedObject) -> None:

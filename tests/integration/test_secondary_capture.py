@@ -26,6 +26,7 @@ from simulator.wrist import draw_volunteer
 from tests.calf_report import LINES, STUDY_UID, calf_report, cine_findings, instance
 from tests.fakes import make_cine
 from tests.integration.test_sr_validator import complaints
+from tests.reviewed_report import amended
 from tests.wrist_parts import analysed_and_drawn, cine_of, pictures, well
 
 #: Of quality 90 with chroma for two pixels each, on speckle.
@@ -166,6 +167,18 @@ def test_capture_says_on_every_frame_what_it_is_not_for_and_which_plane_it_shows
     nothing = FramePainter(rows=8, columns=8, number_of_frames=1, masks=None, findings=())
     assert nothing.shape[1] >= 240
     assert (nothing.paint(1, np.zeros((8, 8, 3), np.uint8))[8:] > 200).any()
+
+
+def test_capture_beside_an_amended_value_says_so_below_a_picture_that_stays_the_same() -> None:
+    picture: Pixels = np.full((480, 640, 3), 60, np.uint8)
+    thickness = next(one for one in amended().findings if one.name == "thickness")
+    said = next(one for one in cine_findings() if one.name == "thickness")
+    one, other = (
+        FramePainter(rows=480, columns=640, number_of_frames=31, masks=None, findings=[finding]).paint(31, picture)
+        for finding in (said, thickness)
+    )
+    assert np.array_equal(one[:480], other[:480])
+    assert not np.array_equal(one[480:], other[480:])
 
 
 def test_capture_of_a_video_keeps_one_frame_in_memory(made: Made) -> None:

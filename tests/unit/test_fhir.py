@@ -126,13 +126,55 @@ def test_bundle_of_the_same_report_is_the_same_bytes() -> None:
     assert fhir.bundle(calf_report(), INSTANCES, PUBLISHED) == fhir.bundle(calf_report(), tuple(reversed(INSTANCES)), PUBLISHED)
 
 
-def test_bundle_of_another_version_has_other_reports_but_the_same_patient_study_and_devices() -> None:
+def ids(bundle: dict[str, Any], kind: str) -> list[str]:
+    return [made["id"] for made in resources(bundle, kind)]
+
+
+def test_bundle_of_another_version_has_the_same_resources_but_a_provenance_of_its_own() -> None:
     first = calf_report()
     one, other = bundle_of(first), bundle_of(calf_report(previous=first))
-    for kind in ("Patient", "ServiceRequest", "ImagingStudy", "Device", "Endpoint"):
-        assert [made["id"] for made in resources(one, kind)] == [made["id"] for made in resources(other, kind)]
-    for kind in ("DiagnosticReport", "Observation", "Provenance"):
-        assert not {made["id"] for made in resources(one, kind)} & {made["id"] for made in resources(other, kind)}
+    for kind in ("Patient", "ServiceRequest", "ImagingStudy", "Device", "Endpoint", "DiagnosticReport", "Observation"):
+        assert ids(one, kind) == ids(other, kind)
+    assert ids(one, "Provenance") != ids(other, "Provenance")
+    names = {one["value"] for one in resources(other, "DiagnosticReport")[0]["identifier"]}
+    assert {f"urn:uuid:00000000-0000-4000-8000-{version:012}" for version in (1, 2)} < names
+
+
+def test_finding_of_a_newer_analysis_is_the_same_observation_and_one_of_another_cine_is_not() -> None:
+    first = calf_report()
+    newer = [
+        one.model_copy(update={"finding_id": f"{number}", "analysis": one.analysis.model_copy(update={"version": "99"})})
+        for number, one in enumerate(cine_findings())
+    ]
+    assert ids(bundle_of(calf_report(findings=newer, previous=first)), "Observation") == ids(bundle_of(first), "Observation")
+    other = calf_report(findings=[*cine_findings(), *cine_findings("2.25.2")], previous=first)
+    assert len(set(ids(bundle_of(other), "Observation"))) == 2 * len(cine_findings())
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(ReportStatus.PRELIMINARY, "cancelled"), (ReportStatus.AMENDED, "entered-in-error")]
+)
+def test_finding_that_is_gone_is_taken_back_in_every_later_version_until_it_is_there_again(
+    status: ReportStatus, told: str
+) -> None:
+    first = calf_report()
+    without = calf_report(findings=cine_findings()[1:], previous=first)
+    again = calf_report(findings=cine_findings()[1:], previous=without).model_copy(update={"status": status})
+    bundle = bundle_of(again)
+    (gone,) = (one for one in resources(bundle, "Observation") if one["status"] != status.value)
+    assert (gone["id"], gone["status"]) == (ids(bundle_of(first), "Observation")[0], told)
+    assert gone["dataAbsentReason"]["coding"][0]["code"] == "error"
+    assert not {"valueQuantity", "referenceRange"} & set(gone)
+    assert len(resources(bundle, "DiagnosticReport")[0]["result"]) == len(cine_findings()) - 1
+    back = bundle_of(calf_report(previous=again))
+    assert {one["status"] for one in resources(back, "Observation")} == {"preliminary"}
+
+
+def test_report_after_a_withdrawn_one_is_another_report() -> None:
+    withdrawn = calf_report().model_copy(update={"status": ReportStatus.CANCELLED})
+    one, other = bundle_of(withdrawn), bundle_of(calf_report(previous=withdrawn))
+    for kind in ("DiagnosticReport", "Observation"):
+        assert not set(ids(one, kind)) & set(ids(other, kind))
 
 
 def test_bundle_tells_no_time_but_those_of_report_and_study() -> None:
@@ -415,7 +457,7 @@ def test_resource_by_itself_holds_or_names_what_nobody_serves(findings: tuple[Fi
     report = calf_report(findings=findings)
     several = (
         fhir.report_resource(report, PUBLISHED),
-        fhir.observation_resource(report, len(findings)),
+        fhir.observation_resources(report)[-1],
         fhir.imaging_study_resource(report, INSTANCES, PUBLISHED),
     )
     for made in several:
@@ -428,16 +470,16 @@ def test_resource_by_itself_holds_or_names_what_nobody_serves(findings: tuple[Fi
 
 def test_observation_by_itself_is_the_one_of_the_bundle() -> None:
     report = calf_report()
-    made = fhir.observation_resource(report, 2)
     inside = resources(bundle_of(report), "Observation")[1]
-    same = {"id", "meta", "status", "code", "valueQuantity", "component", "bodySite", "note"}
+    made = fhir.observation_resource(report, inside["id"])
+    assert made["meta"] == {"versionId": "1", **inside["meta"]}
+    same = {"id", "status", "code", "valueQuantity", "component", "bodySite", "note"}
     assert {name: made[name] for name in same} == {name: inside[name] for name in same}
 
 
-@pytest.mark.parametrize("number", [0, 8])
-def test_observation_that_the_report_does_not_have_is_not_found(number: int) -> None:
+def test_observation_that_the_report_does_not_have_is_not_found() -> None:
     with pytest.raises(NotFound):
-        fhir.observation_resource(calf_report(), number)
+        fhir.observation_resource(calf_report(), f"{calf_report().report_id}.{'0' * 20}")
 
 
 def test_resource_that_does_not_fit_is_refused_without_telling_what_it_holds() -> None:

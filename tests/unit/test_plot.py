@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.amendment import SetValue, amend_finding
 from service.core.findings import Change, Contraction, Finding, Interval, Series
 from service.core.render.plot import nice_ticks, plot_series
-from tests.calf_report import cine_findings
+from tests.calf_report import CREATED_AT, cine_findings
+from tests.reviewed_report import AUTHOR, WHY, amended
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,6 +24,10 @@ def elements(finding: Finding, name: str) -> list[ET.Element]:
     drawing = plot_series([finding])
     assert drawing is not None
     return ET.fromstring(drawing).findall(f"{SVG}{name}")  # noqa: S314 - our own drawing
+
+
+def elements_of(finding: Finding, name: str, of_class: str) -> list[ET.Element]:
+    return [one for one in elements(finding, name) if one.get("class") == of_class]
 
 
 def test_plot_of_gaps_breaks_the_line_and_shows_lone_points() -> None:
@@ -137,3 +143,23 @@ def test_nice_ticks_span_the_values_with_few_round_steps(low: float, span: float
     assert ticks[0] <= low + tolerance
     assert ticks[-1] >= low + span - tolerance
     assert 2 <= len(ticks) <= count + 3
+
+
+def test_plot_of_an_amended_value_has_its_line_within_the_scale_and_no_summary_of_the_software() -> None:
+    finding = next(one for one in amended().findings if one.name == "thickness")
+    (line,), (words,) = (elements_of(finding, kind, "amended") for kind in ("line", "text"))
+    assert words.text == "amended 18.4 mm"
+    grid = sorted(float(one.get("y1") or 0) for one in elements_of(finding, "line", "grid") if one.get("y1") == one.get("y2"))
+    assert grid[0] <= float(line.get("y1") or 0) < grid[-1]
+    assert not elements_of(finding, "line", "summary")
+    assert not elements_of(cine_findings()[0], "line", "amended")
+
+
+def test_plot_of_an_amended_probability_keeps_the_whole_scale() -> None:
+    likely = with_values(0.4, 0.5, 0.45).model_copy(update={"name": "myofascial_pain_probability", "unit": "1", "value": 0.45})
+    likely = likely.model_copy(update={"probability": 0.45})
+    change = SetValue(finding_id=likely.finding_id, value=0.6)
+    made = amend_finding(likely, change, by=AUTHOR, at=CREATED_AT, why=WHY)
+    for finding in (likely, made):
+        ticks = [one.text for one in elements_of(finding, "text", "tick")]
+        assert {"0", "0.25", "0.5", "0.75", "1"} <= set(ticks)

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import xml.etree.ElementTree as ET
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +16,7 @@ from service.core.wording import person_name
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import MODEL, calf_report, cine_findings, header, not_measured, quality
 from tests.compared_findings import earlier_report, measured
+from tests.every_report import EVERY_REPORT
 from tests.reviewed_report import amended, signed, withdrawn
 
 PICTURE = b"\x89PNG a picture"
@@ -230,6 +233,31 @@ def test_page_of_a_withdrawn_report_says_so_first_and_shows_no_picture() -> None
     assert 'class="withdrawn"' in html
     assert "<img" not in html
     assert RESEARCH_USE in html
+
+
+def test_page_of_a_withdrawn_report_strikes_all_that_its_rows_say() -> None:
+    page = ET.fromstring(re.sub(r"&nbsp;", " ", re.findall(r"<tbody>.*?</tbody>", render_html(withdrawn(), {}), re.DOTALL)[0]))  # noqa: S314 - ours
+    cells = [cell for cell in page.iter("td") if "".join(cell.itertext()).strip()]
+    assert any(cell.get("class") == "flags" for cell in cells)
+    for cell in cells:
+        kept = [text for text in (cell.text, *(one.tail for one in cell)) if text and text.strip()]
+        assert (kept, cell.find(".//s") is not None) == ([], True), ET.tostring(cell)
+
+
+def test_page_beside_an_amended_value_says_that_picture_and_curve_are_the_softwares() -> None:
+    said = "; drawn by the software, before a person amended findings"
+    line = "The curve is the software's."
+    told, untold = (render_html(report, {"2.25.1": PICTURE}) for report in (signed(), calf_report()))
+    assert said in told
+    assert line in unescape(told)
+    assert "amended 18.4 mm" in told
+    assert said not in untold
+    assert line not in unescape(untold)
+
+
+def test_page_of_a_wrist_says_which_plane_was_rejected_and_why() -> None:
+    text = Page(EVERY_REPORT["amended_planes"]()).text
+    assert "Standard plane rejected by" in text
 
 
 def test_page_of_a_signed_report_tells_of_a_draft_beside_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 from service.core.render import fhir
 from service.core.render.hl7 import render_oru
 from service.core.report import Report
-from tests.calf_report import instance
+from tests.calf_report import calf_report, instance
 from tests.reviewed_report import AUTHOR, WHY, amended, signed, withdrawn
 
 
@@ -34,21 +34,33 @@ def obr(report: Report) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("report", "status", "rejected", "letter"),
+    ("report", "status", "untouched", "rejected", "letter"),
     [
-        (amended(), "preliminary", "cancelled", "P"),
-        (signed(), "final", "entered-in-error", "F"),
-        (signed(amended(signed()), official=signed()), "amended", "entered-in-error", "C"),
-        (withdrawn(amended()), "cancelled", "cancelled", "X"),
-        (withdrawn(), "entered-in-error", "entered-in-error", "X"),
+        (amended(), "preliminary", "preliminary", "cancelled", "P"),
+        (signed(), "final", "final", "entered-in-error", "F"),
+        (signed(amended(signed()), official=signed()), "amended", "final", "entered-in-error", "C"),
+        (withdrawn(amended()), "cancelled", "cancelled", "cancelled", "X"),
+        (withdrawn(), "entered-in-error", "entered-in-error", "entered-in-error", "X"),
     ],
     ids=["draft", "final", "amended", "draft given up", "withdrawn"],
 )
-def test_status_of_report_and_findings_follows_the_person(report: Report, status: str, rejected: str, letter: str) -> None:
+def test_status_of_report_and_findings_follows_the_person(
+    report: Report, status: str, untouched: str, rejected: str, letter: str
+) -> None:
     assert [one["status"] for one in of_type(report, "DiagnosticReport")] == [status]
     by_name = {one["code"]["text"]: one["status"] for one in of_type(report, "Observation")}
-    assert (by_name["Pennation angle"], by_name["Echo intensity"]) == (status, rejected)
+    assert (by_name["Pennation angle"], by_name["Echo intensity"]) == (untouched, rejected)
     assert obr(report)[25] == letter
+
+
+def test_finding_changed_after_a_signature_stays_amended_in_every_later_version() -> None:
+    first = signed(calf_report())
+    change = [{"action": "set", "finding_id": "2.25.1:thickness", "value": 19.5}]
+    second = signed(amended(first, findings=change), official=first)
+    third = signed(amended(second, findings=[], comment="Seen again."), official=second)
+    for report in (second, third):
+        by_name = {one["code"]["text"]: one["status"] for one in of_type(report, "Observation")}
+        assert (by_name.pop("Thickness"), set(by_name.values())) == ("amended", {"final"})
 
 
 def test_every_reference_of_a_reviewed_bundle_resolves() -> None:

@@ -50,6 +50,7 @@ PIECES = frozenset(
         "This draft was withdrawn before anybody signed it",
         "This report was withdrawn",
         "beside version {}, which is signed",
+        "drawn by the software, before a person amended findings",
         "{} had been {} by {} ({}){}",
         "this was not carried over, for the finding is not there any more or rests on other frames or another scale",
     }

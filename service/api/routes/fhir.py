@@ -1,9 +1,10 @@
-"""FHIR R4, read only: the newest reports by search, every version by its id, their observations and studies."""
+"""FHIR R4, read only: official reports by search or id, their versions as history, their observations and studies."""
 
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from service.access import Principal
 from service.api import fhir_answers as answers
 from service.api.dependencies import Parts, ReportId, Services, Uid, Viewer
 from service.api.fhir_capability import OBSERVATION_SEARCH, REPORT_SEARCH, STUDY_SEARCH, capability_statement
@@ -11,13 +12,15 @@ from service.api.fhir_search import Kind, Page, check_known, read_reports, read_
 from service.api.outcomes import MEDIA_TYPE
 from service.api.schemas import outcome_responses
 from service.core.report import Report
+from service.errors import NotFound
 from service.views import ReportFilter
 
 _RESOURCE: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {}}, "description": "A FHIR R4 resource"}}
 router = APIRouter(prefix="/fhir", tags=["fhir"], responses={**_RESOURCE, **outcome_responses(401, 403, 404, 406, 422, 429, 503)})
 ObservationId = Annotated[
-    str, Path(pattern=r"^[0-9a-fA-F-]{36}\.[1-9][0-9]{0,5}$", description="Id of a report's version, and a number.")
+    str, Path(pattern=r"^[0-9a-f-]{36}\.[0-9a-f]{20}$", description="Id of a report, and digits that name the finding.")
 ]
+Version = Annotated[int, Path(ge=1, le=1_000_000, description="As `meta.versionId` says.")]
 Include = Annotated[Literal["DiagnosticReport:result"] | None, Query(alias="_include", description="The observations too.")]
 Study = Annotated[
     str,
@@ -36,8 +39,22 @@ def read_capabilities(request: Request, parts: Parts, principal: Viewer, kind: K
 
 @router.get("/DiagnosticReport/{report_id}")
 def read_report(request: Request, parts: Parts, principal: Viewer, report_id: ReportId, kind: Kind) -> Response:
+    """A report as its official version has it, the page included; the id is that of its first version."""
+    return _answer_report(request, parts, principal, _official_of(parts, report_id.lower()), kind)
+
+
+@router.get("/DiagnosticReport/{report_id}/_history/{version}")
+def read_report_version(
+    request: Request, parts: Parts, principal: Viewer, report_id: ReportId, version: Version, kind: Kind
+) -> Response:
     """One version of a report, its page included."""
-    report = parts.studies.report(report_id.lower())
+    for report in _versions_of(parts, report_id.lower()):
+        if report.version == version:
+            return _answer_report(request, parts, principal, report, kind)
+    raise NotFound("This report has no such version.")
+
+
+def _answer_report(request: Request, parts: Services, principal: Principal, report: Report, kind: str) -> Response:
     resource = parts.fhir.report_resource(report, answers.whole(parts, report, request))
     answers.record(parts, principal, [report], kind)
     return answers.answer(parts, resource, kind)
@@ -45,10 +62,9 @@ def read_report(request: Request, parts: Parts, principal: Viewer, report_id: Re
 
 @router.get("/Observation/{observation_id}")
 def read_observation(parts: Parts, principal: Viewer, observation_id: ObservationId, kind: Kind) -> Response:
-    """One finding of one version."""
-    report_id, _, number = observation_id.partition(".")
-    report = parts.studies.report(report_id.lower())
-    resource = parts.fhir.observation_resource(report, int(number))
+    """One finding as the official version of its report has it, also one that was taken back."""
+    report = _official_of(parts, observation_id.partition(".")[0])
+    resource = parts.fhir.observation_resource(report, observation_id)
     answers.record(parts, principal, [report], kind)
     return answers.answer(parts, resource, kind)
 
@@ -110,7 +126,20 @@ def search_observations(
 
 
 def _observations(parts: Services, report: Report) -> list[dict[str, Any]]:
-    return [parts.fhir.observation_resource(report, number) for number in range(1, len(report.findings) + 1)]
+    return parts.fhir.observation_resources(report)
+
+
+def _official_of(parts: Services, name: str) -> Report:
+    """The version in force of the report of this id, which may have been withdrawn and followed by another report since."""
+    return max(_versions_of(parts, name), key=lambda version: (version.is_settled, version.version))
+
+
+def _versions_of(parts: Services, name: str) -> list[Report]:
+    """Raises NotFound."""
+    several = [version for version in parts.studies.versions(name) if version.lineage == name]
+    if not several:
+        raise NotFound("There is no report with that id: it is a version's; look for identifier=urn:uuid:….")
+    return several
 
 
 def _study(request: Request, parts: Services, report: Report) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _MARGIN = 8
 _CHARACTERS, _SMALLEST, _LARGEST = 44, 10, 22
 #: The banner fits into so many columns.
 _NARROWEST = 240
+_AMENDED = "   drawn by software, values amended"
 _TITLES = {plane.name: plane.title for plane in PLANES}
 
 
@@ -45,6 +46,7 @@ class FramePainter:
         self._packed = {} if masks is None else dict(masks.frames)
         self._lines = _lines_by_frame(findings)
         self._shown = {shown.frame: shown for finding in findings for shown in finding.shown_frames}
+        self._is_amended = any(finding.amended is not None for finding in findings)
         self._strip = _Strip.of(_even(max(columns, _NARROWEST)), _legend(masks, self._lines))
 
     @property
@@ -67,6 +69,11 @@ class FramePainter:
 
     def _words(self, number: int) -> list[str]:
         """From all that is to be said to what has to be."""
+        words = self._words_of_frame(number)
+        # Outlines and lines stay the software's where a person has set another value.
+        return [f"{words[0]}{_AMENDED}", f"{words[-1]}{_AMENDED}", *words] if self._is_amended else words
+
+    def _words_of_frame(self, number: int) -> list[str]:
         count = f"Frame {number} of {self._number_of_frames}"
         if not self._shown:
             return [count]

@@ -1,8 +1,8 @@
 """Report -> FHIR R4: a transaction Bundle of all that it says, and each resource by itself for who reads one by HTTP.
 
-Ids are functions of the report (each version is resources of its own, as everything that we make) or of what they name;
-times are the report's. The same report gives the same bytes. What is unsigned says so: status `preliminary`, label AIAST; no
-profile is claimed.
+Ids are functions of the report (all its versions are one DiagnosticReport, and a finding of theirs one Observation, so that the
+next version updates them) or of what they name; times are the version's. The same version gives the same bytes. What is
+unsigned says so: status `preliminary`, label AIAST; no profile is claimed.
 """
 
 import json
@@ -17,7 +17,8 @@ from service.core import codes
 from service.core.instance import InstanceAttributes
 from service.core.render import fhir_context as around
 from service.core.render import fhir_persons as persons
-from service.core.render.fhir_observation import Surroundings, observation, observation_id
+from service.core.render.fhir_alone import by_itself, versioned
+from service.core.render.fhir_observation import Surroundings, gone_ids, observation, observation_ids, withdrawn_observation
 from service.core.render.fhir_values import (
     UUID_SYSTEM,
     Element,
@@ -31,7 +32,6 @@ from service.core.render.fhir_values import (
     instant,
     pruned,
     refer,
-    references_in,
     resource_key,
     with_references,
 )
@@ -47,10 +47,6 @@ _CLINICIAN_ASSERTED = {
     "code": "CLINAST_AIRPT",
     "display": "Clinician Asserted from AI Reported",
 }
-#: What is read by itself; the rest stands in what refers to it.
-_SERVED = ("DiagnosticReport", "Observation", "ImagingStudy")
-#: These have a life of their own elsewhere, so they are named and not copied (R4 2.3.0.2, Reference.identifier).
-_NAMED = ("Patient", "ServiceRequest")
 
 
 def bundle(report: Report, instances: Sequence[InstanceAttributes], published: Published = NOWHERE) -> bytes:
@@ -60,7 +56,7 @@ def bundle(report: Report, instances: Sequence[InstanceAttributes], published: P
     """
     made = _resources(report, published)
     study = _imaging_study(report, instances, made)
-    everything = [*made.supporting, study, *made.observations, made.report, _provenance(report, made, study)]
+    everything = [*made.supporting, study, *made.observations, *made.gone, made.report, _provenance(report, made, study)]
     names = {resource_key(one): derived_uuid("fullUrl", report.report_id, resource_key(one)).urn for one in everything}
     return encode(
         {
@@ -74,23 +70,30 @@ def bundle(report: Report, instances: Sequence[InstanceAttributes], published: P
 
 
 def report_resource(report: Report, published: Published = NOWHERE) -> Element:
-    """The DiagnosticReport by itself."""
+    """The DiagnosticReport by itself; this version of it."""
     made = _resources(report, published)
-    return _by_itself(made.report, made)
+    return versioned(by_itself(made.report, made.supporting), report)
 
 
-def observation_resource(report: Report, number: int) -> Element:
-    """One Observation by itself; findings count from 1. Raises NotFound."""
+def observation_resources(report: Report) -> list[Element]:
+    """The Observations by themselves, in the order of the report."""
     made = _resources(report, NOWHERE)
-    if not 1 <= number <= len(made.observations):
-        raise NotFound("This report has no observation with that number.")
-    return _by_itself(made.observations[number - 1], made)
+    return [versioned(by_itself(one, made.supporting), report) for one in made.observations]
+
+
+def observation_resource(report: Report, name: str) -> Element:
+    """The Observation with this id by itself, also one that the report has taken back. Raises NotFound."""
+    made = _resources(report, NOWHERE)
+    for one in (*made.observations, *made.gone):
+        if one["id"] == name:
+            return versioned(by_itself(one, made.supporting), report)
+    raise NotFound("This report has no observation with that id.")
 
 
 def imaging_study_resource(report: Report, instances: Sequence[InstanceAttributes], published: Published = NOWHERE) -> Element:
     """The ImagingStudy by itself, as far as the report rests on it. Raises InputRejected as `bundle` does."""
     made = _resources(report, published)
-    return _by_itself(_imaging_study(report, instances, made), made)
+    return by_itself(_imaging_study(report, instances, made), made.supporting)
 
 
 def encode(resource: Mapping[str, Any]) -> bytes:
@@ -115,6 +118,8 @@ class _Resources:
     #: Whoever made this version of another one, and whoever's word stands in it.
     people: tuple[Element, ...] = ()
     observations: tuple[Element, ...] = ()
+    #: What earlier versions had observed and this one has not.
+    gone: tuple[Element, ...] = ()
     report: Element
 
     @property
@@ -128,7 +133,8 @@ def _resources(report: Report, published: Published) -> _Resources:
     subject = around.patient(report.study)
     request = around.service_request(report.study, refer(subject))
     software = around.software_device(report)
-    makers = {maker: around.maker_device(maker, software) for maker in dict.fromkeys(map(around.maker_of, report.findings))}
+    findings = (*report.findings, *(one.finding for one in report.gone))
+    makers = {maker: around.maker_device(maker, software) for maker in dict.fromkeys(map(around.maker_of, findings))}
     made = _Resources(
         patient=subject,
         request=request,
@@ -140,11 +146,15 @@ def _resources(report: Report, published: Published) -> _Resources:
     )
     surroundings = _surroundings(report, made)
     observations = tuple(
-        observation(report, number, surroundings, refer(makers[around.maker_of(finding)]))
-        for number, finding in enumerate(report.findings, start=1)
+        observation(report, finding, named, surroundings, refer(makers[around.maker_of(finding)]))
+        for named, finding in zip(observation_ids(report), report.findings, strict=True)
+    )
+    gone = tuple(
+        withdrawn_observation(report, one.finding, named, surroundings, refer(makers[around.maker_of(one.finding)]))
+        for named, one in zip(gone_ids(report), report.gone, strict=True)
     )
     whole = _diagnostic_report(report, surroundings, published.forms)
-    return replace(made, observations=observations, report=whole)
+    return replace(made, observations=observations, gone=gone, report=whole)
 
 
 def _surroundings(report: Report, made: _Resources) -> Surroundings:
@@ -175,7 +185,7 @@ def _imaging_study(report: Report, instances: Sequence[InstanceAttributes], made
 def _diagnostic_report(report: Report, surroundings: Surroundings, forms: Sequence[Form]) -> Element:
     return pruned(
         resourceType="DiagnosticReport",
-        id=report.report_id,
+        id=report.lineage,
         meta=surroundings.meta,
         identifier=_identifiers(report),
         basedOn=[surroundings.based_on] if surroundings.based_on else None,
@@ -186,7 +196,7 @@ def _diagnostic_report(report: Report, surroundings: Surroundings, forms: Sequen
         effectiveDateTime=surroundings.effective,
         issued=instant(report.created_at),
         resultsInterpreter=persons.interpreters(report),
-        result=[{"reference": f"Observation/{observation_id(report, number)}"} for number in range(1, len(report.findings) + 1)],
+        result=[{"reference": f"Observation/{named}"} for named in observation_ids(report)],
         imagingStudy=[surroundings.imaging_study],
         conclusion=_conclusion(report),
         presentedForm=[_presented(form) for form in forms],
@@ -194,11 +204,13 @@ def _diagnostic_report(report: Report, surroundings: Surroundings, forms: Sequen
 
 
 def _identifiers(report: Report) -> list[Element]:
-    """The version's own; and the study's and the order's, which all versions share and which searches go by."""
-    own = {"use": "official", "system": UUID_SYSTEM, "value": f"urn:uuid:{report.report_id}"}
+    """The report's, which all versions share, and the version's own; the study's and the order's, which searches go by, too."""
+    own = [{"use": "official", "system": UUID_SYSTEM, "value": f"urn:uuid:{report.lineage}"}]
+    if report.report_id != report.lineage:
+        own.append({"use": "secondary", "system": UUID_SYSTEM, "value": f"urn:uuid:{report.report_id}"})
     study = {"use": "secondary", **around.study_identifier(report.study.study_instance_uid)}
     order = around.accession_identifier(report.study)
-    return [own, study, *([{"use": "secondary", **order}] if order else [])]
+    return [*own, study, *([{"use": "secondary", **order}] if order else [])]
 
 
 def _conclusion(report: Report) -> str:
@@ -221,7 +233,7 @@ def _provenance(report: Report, made: _Resources, study: Element) -> Element:
     return pruned(
         resourceType="Provenance",
         id=f"{report.report_id}.provenance",
-        target=[refer(one) for one in (made.report, *made.observations)],
+        target=[refer(one) for one in (made.report, *made.observations, *made.gone)],
         recorded=instant(report.created_at),
         reason=persons.reason(report),
         activity=concept(persons.activity(report)),
@@ -259,45 +271,3 @@ def _request(resource: Element) -> Element:
         "url": "ImagingStudy",
         "ifNoneExist": f"identifier={identifier['system']}|{identifier['value']}",
     }
-
-
-def _by_itself(resource: Element, made: _Resources) -> Element:
-    """What it refers to and nobody serves is contained, or named where it lives elsewhere."""
-    known = {resource_key(one): one for one in made.supporting}
-    contained: dict[str, Element] = {}
-
-    def resolve(reference: str) -> Element:
-        kind = reference.partition("/")[0]
-        if kind in _SERVED:
-            return {"reference": reference}
-        if kind in _NAMED:
-            return _named(known[reference])
-        contained[reference] = known[reference]
-        return {"reference": f"#{known[reference]['id']}"}
-
-    stands = with_references(resource, resolve)
-    inner = [with_references(one, resolve) for one in _with_all_beneath(contained, known)]
-    head = {name: stands.pop(name) for name in ("resourceType", "id", "meta") if name in stands}
-    return pruned(**head, contained=inner, **stands)
-
-
-def _with_all_beneath(contained: Mapping[str, Element], known: Mapping[str, Element]) -> list[Element]:
-    """The resources and what they refer to in turn, each once."""
-    found = dict(contained)
-    for one in contained.values():
-        found |= {reference: known[reference] for reference in references_in(one)}
-    return list(found.values())
-
-
-def _named(resource: Element) -> Element:
-    """A logical reference; with nothing to name it by, its type alone."""
-    identifiers = resource.get("identifier", [])
-    return pruned(type=resource["resourceType"], identifier=identifiers[0] if identifiers else None, display=_display(resource))
-
-
-def _display(resource: Element) -> str | None:
-    names = resource.get("name", [])
-    if not names:
-        return None
-    first = names[0]
-    return " ".join((*first.get("prefix", ()), *first.get("given", ()), *filter(None, (first.get("family"),))))

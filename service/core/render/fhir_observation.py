@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.core import codes
+from service.core.finding_identity import identities
 from service.core.findings import Code, Finding, FindingKind, FindingSite
 from service.core.identifiers import derive_uid
-from service.core.render.fhir_persons import performers, status_of
+from service.core.render.fhir_persons import performers, status_of, withdrawn_status
 from service.core.render.fhir_values import Element, clean, coded, coding, concept, hl7, instant, pruned, quantity
 from service.core.report import RESEARCH_USE, Report
 from service.core.wording import label, site_text
 
 #: Names of findings within the service; UIDs as text.
 FINDING_SYSTEM = f"urn:oid:{derive_uid('identifier system', 'finding')}"
+
+_WRONG = concept(hl7("data-absent-reason", "error", "Error"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,28 +33,51 @@ class Surroundings:
     effective: str | None
 
 
-def observation_id(report: Report, number: int) -> str:
-    """Findings are counted from 1 in the order of the report, whose versions never change."""
-    return f"{report.report_id}.{number}"
+def observation_ids(report: Report) -> list[str]:
+    """Of each finding, in order: the same finding has the same one in every version of the report."""
+    return [_observation_id(report, identity) for identity in identities(report.findings)]
 
 
-def observation(report: Report, number: int, surroundings: Surroundings, device: Element) -> Element:
-    """The finding with this number."""
-    finding = report.findings[number - 1]
+def gone_ids(report: Report) -> list[str]:
+    """Of each finding that earlier versions had and this one has not."""
+    return [_observation_id(report, one.identity) for one in report.gone]
+
+
+def _observation_id(report: Report, identity: str) -> str:
+    return f"{report.lineage}.{identity}"
+
+
+def observation(report: Report, finding: Finding, named: str, surroundings: Surroundings, device: Element) -> Element:
+    """One finding, named by its id."""
+    is_kept = named.rpartition(".")[2] in report.kept
+    said = {"status": status_of(report, finding, is_kept=is_kept), **_value(finding)}
+    return _observation(report, finding, named, surroundings, device, said)
+
+
+def withdrawn_observation(report: Report, gone: Finding, named: str, surroundings: Surroundings, device: Element) -> Element:
+    """What an earlier version had and this one has not, so that nobody goes on reading it."""
+    said = {"status": withdrawn_status(report), "dataAbsentReason": _WRONG}
+    return _observation(report, gone, named, surroundings, device, said)
+
+
+def _observation(
+    report: Report, finding: Finding, named: str, surroundings: Surroundings, device: Element, said: Element
+) -> Element:
+    """`said` is the status, and the value or why there is none."""
     return pruned(
         resourceType="Observation",
-        id=observation_id(report, number),
+        id=named,
         meta=surroundings.meta,
         identifier=[{"system": FINDING_SYSTEM, "value": finding.finding_id}],
         basedOn=[surroundings.based_on] if surroundings.based_on else None,
-        status=status_of(report, finding),
+        status=said["status"],
         category=[concept(hl7("observation-category", "imaging", "Imaging"))],
         code=_code(finding),
         subject=surroundings.subject,
         effectiveDateTime=surroundings.effective,
         issued=instant(report.created_at),
         performer=performers(finding),
-        **_value(finding),
+        **{name: value for name, value in said.items() if name != "status"},
         note=[{"text": text} for text in _notes(finding)],
         bodySite=_body_site(finding.site),
         method=concept(text=f"{label(finding.analysis.name)} {finding.analysis.version}"),
@@ -80,7 +106,7 @@ def _value(finding: Finding) -> Element:
     if isinstance(finding.value, float):
         return {"dataAbsentReason": concept(hl7("data-absent-reason", "not-a-number", "Not a Number (NaN)"))}
     if finding.is_rejected:
-        return {"dataAbsentReason": concept(hl7("data-absent-reason", "error", "Error"))}
+        return {"dataAbsentReason": _WRONG}
     if finding.kind is FindingKind.NOT_MEASURED:
         return {"dataAbsentReason": concept(hl7("data-absent-reason", "not-performed", "Not Performed"))}
     text = clean(finding.value) or clean(finding.text)

@@ -9,7 +9,7 @@ from service.core.report import SIGNED, Report, ReportStatus
 
 #: Names of accounts within the service; UIDs as text.
 USER_SYSTEM = f"urn:oid:{derive_uid('identifier system', 'user')}"
-_ENTERED_IN_ERROR = "entered-in-error"
+_ENTERED_IN_ERROR, _CANCELLED = "entered-in-error", "cancelled"
 #: Provenance.agent.type, by what the person did.
 _AGENTS = {"signed": ("verifier", "Verifier"), "amended": ("author", "Author"), "cancelled": ("author", "Author")}
 #: Provenance.agent.role (v3-ParticipationType).
@@ -21,16 +21,20 @@ def is_signed(report: Report) -> bool:
     return report.is_signed and bool(report.signed_by)
 
 
-def status_of(report: Report, finding: Finding | None = None) -> str:
-    """Of the report, or of one of its findings; both value sets have these words.
+def status_of(report: Report, finding: Finding | None = None, *, is_kept: bool = False) -> str:
+    """Of the report, or of one of its findings, which may be as it was first signed; both value sets have these words.
 
     What was withdrawn after a signature is `entered-in-error`, before it `cancelled`; so is what a person has rejected.
     """
-    if report.status is ReportStatus.CANCELLED:
-        return _ENTERED_IN_ERROR if report.withdrawn in SIGNED else report.status.value
-    if finding is not None and finding.is_rejected:
-        return _ENTERED_IN_ERROR if report.is_signed else ReportStatus.CANCELLED.value
-    return report.status.value
+    is_withdrawn = report.status is ReportStatus.CANCELLED or (finding is not None and finding.is_rejected)
+    if is_withdrawn:
+        return withdrawn_status(report)
+    return ReportStatus.FINAL.value if is_kept and report.is_signed else report.status.value
+
+
+def withdrawn_status(report: Report) -> str:
+    """Of what this version takes back."""
+    return _ENTERED_IN_ERROR if report.is_signed or report.withdrawn in SIGNED else _CANCELLED
 
 
 def practitioners(report: Report) -> tuple[Element, ...]:

@@ -110,7 +110,13 @@ def _observation(report: Report, finding: Finding, number: int) -> str:
     if finding.is_rejected or (report.status is ReportStatus.CANCELLED and isinstance(finding.value, float)):
         fields |= {2: "NM", 5: _NULL, 6: _unit(finding.unit), 11: _WRONG}
     elif isinstance(finding.value, float):
-        fields |= {2: "NM", 5: _number(finding.value), 6: _unit(finding.unit), 11: _STATUS[report.status]}
+        fields |= {
+            2: "NM",
+            5: _number(finding.value),
+            6: _unit(finding.unit),
+            7: _text(finding.reference_range),
+            11: _STATUS[report.status],
+        }
     return _segment("OBX", fields)
 
 

@@ -131,7 +131,7 @@ def _head(cine: CineView) -> list[str]:
     return [
         "Measurement",
         "Value",
-        "Range over frames",
+        *(["Range over frames"] if cine.has_spread else []),
         *(["Interval"] if cine.has_interval else []),
         *(["Reference"] if cine.has_reference else []),
         *(["Frames measured"] if cine.has_frames else []),
@@ -146,7 +146,7 @@ def _cells(row: Row, cine: CineView) -> list[object]:
     return [
         row.name,
         {"original": row.original, "value": row.value + unit},
-        row.spread,
+        *([row.spread] if cine.has_spread else []),
         *([row.interval] if cine.has_interval else []),
         *([row.reference] if cine.has_reference else []),
         *([row.frames] if cine.has_frames else []),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from service.core.amendment import as_said
 from service.core.findings import Contraction, Finding, Series
 from service.core.render.language import ENGLISH, Language
 from service.core.render.page import templates
@@ -33,7 +34,8 @@ def plot_series(
 
     A smoothed series is drawn as its values, its curve with the band and, wider, the finding's interval, and the marks of
     contractions; another as a line with its gaps. A ring marks the frame shown in the picture, a dashed line the summarising
-    value. Time is in seconds, or frame numbers where the cine has no time axis.
+    value, a solid one a value that a person has set: the curve beside that is the software's. Time is in seconds, or frame
+    numbers where the cine has no time axis.
     """
     drawn = [finding for finding in findings if finding.series and _known(finding.series) > 1]
     if not drawn or drawn[0].series is None:
@@ -96,6 +98,7 @@ class _Panel:
     marks: tuple[_Mark, ...]
     ticks: tuple[tuple[float, str], ...]
     summary: tuple[float, str] | None
+    amended: tuple[float, str] | None
     shown: Point | None
 
 
@@ -146,8 +149,10 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
     series = finding.series or Series(time_seconds=(), values=(), unit="1")
     used = _used(series)
     low, high = _around(finding, series)
-    scaled = [value for value in (*used, *series.smoothed, *low, *high) if value is not None] or [*filter(None, series.values)]
-    ticks = _PROBABILITIES if finding.probability is not None else nice_ticks(min(scaled), max(scaled), _TICKS)
+    level = finding.value if finding.amended is not None and isinstance(finding.value, float) else None
+    known = [value for value in (*used, *series.smoothed, *low, *high, level) if value is not None]
+    scaled = known or [*filter(None, series.values)]
+    ticks = _PROBABILITIES if as_said(finding).probability is not None else nice_ticks(min(scaled), max(scaled), _TICKS)
     place = _Place(axis, top, top + _PANEL_HEIGHT, ticks[0], ticks[-1])
     points = place.points(used)
     curve = place.points(series.smoothed) if series.smoothed else points
@@ -166,6 +171,7 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
         marks=_marks(curve, place.bottom, contractions) if series.smoothed else (),
         ticks=tuple((place.y(tick), f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in ticks),
         summary=_summary(finding, place.y(finding.value)) if isinstance(finding.value, float) else None,
+        amended=None if level is None else (place.y(level), f"amended {quantity(level, finding.unit)}"),
         shown=points[frame - 1] if 0 < frame <= len(points) else None,
     )
 

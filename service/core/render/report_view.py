@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from service.core.amendment import as_said
 from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
-from service.core.findings import Contraction, Finding, ModelUsed
+from service.core.findings import Contraction, Finding, FindingSite, ModelUsed
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.measure.wrist_study import Tick, examinations
 from service.core.render.comparison_view import ComparisonView, comparison_views
@@ -30,8 +30,10 @@ from service.core.wording import (
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
 _PLOTTED: Mapping[str, tuple[str, ...]] = {"muscle_architecture": ("thickness", "pennation_angle")}
-#: Flags that another column of the table says already.
-_SAID_BY_A_COLUMN = frozenset({"some_frames_not_measured"})
+#: Flags that another column of the table, or a limitation for all rows, says already.
+_SAID_ELSEWHERE = frozenset({"some_frames_not_measured", "interval_from_simulation"})
+#: Behind the caption of a picture beside amended values.
+_DRAWN_BEFORE = "; drawn by the software, before a person amended findings"
 _SEX = {"F": "Female", "M": "Male", "O": "Other"}
 
 
@@ -84,7 +86,7 @@ def view_of(report: Report, pictures: Mapping[str, bytes], language: Language = 
         impression=report.impression.splitlines(),
         remarks=remarks(report),
         cines=cines,
-        together=[] if is_withdrawn else [finding.text for finding in of_all_cines(report.findings)],
+        together=[] if is_withdrawn else _together(report),
         examinations=[] if is_withdrawn else _examinations(report, cines),
         several=len({cine.number for cine in cines}) > 1,
         comparisons=comparison_views(report.comparisons),
@@ -94,6 +96,11 @@ def view_of(report: Report, pictures: Mapping[str, bytes], language: Language = 
         analyses=list(dict.fromkeys(f"{finding.analysis.name} {finding.analysis.version}" for finding in report.findings)),
         models=[(_model_text(model), model.sha256) for model in report.provenance.models],
     )
+
+
+def _together(report: Report) -> list[str]:
+    """What the impression does not say already."""
+    return [finding.text for finding in of_all_cines(report.findings) if finding.text not in report.impression]
 
 
 def _notice(report: Report) -> str:
@@ -133,6 +140,7 @@ class CineView:
     plot_key: str
     rows: tuple[Row, ...]
     statements: tuple[str, ...]
+    has_spread: bool
     has_interval: bool
     has_frames: bool
     #: Several pictures in one, which need the width of the page.
@@ -155,6 +163,7 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None, language: L
         plot_key=_plot_key(cine),
         rows=rows,
         statements=_statements(report, cine) if rows else _all_told(cine),
+        has_spread=any(row.spread for row in rows),
         has_interval=any(row.interval for row in rows),
         has_frames=any(row.frames for row in rows),
         is_wide=_is_sheet(cine),
@@ -189,8 +198,8 @@ def _all_told(cine: AnalysedCine) -> tuple[str, ...]:
 
 
 def _told(cine: AnalysedCine) -> list[Finding]:
-    """All but the standard planes, which have a table."""
-    return [finding for finding in cine.findings if finding.name != PLANE_NAME]
+    """All but the standard planes, which have a table; of these, what a person has said of one."""
+    return [finding for finding in cine.findings if finding.name != PLANE_NAME or finding.amended is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,14 +225,24 @@ def _examinations(report: Report, cines: Sequence[CineView]) -> list[Examination
     numbers = {cine.sop_instance_uid: cine.number for cine in cines}
     several = len(set(numbers.values())) > 1
     return [
-        ExaminationView(label(site_text(one.site)), tuple(_plane_row(tick, numbers, several=several) for tick in one.ticks))
+        ExaminationView(
+            label(site_text(one.site)),
+            tuple(_plane_row(tick, numbers, _rejected_planes(report, one.site), several=several) for tick in one.ticks),
+        )
         for one in examinations(report.findings)
     ]
 
 
-def _plane_row(tick: Tick, numbers: Mapping[str, int], *, several: bool) -> PlaneRow:
+def _rejected_planes(report: Report, site: FindingSite | None) -> frozenset[str]:
+    """Names of the planes that the software had found at a site, and a person has rejected."""
+    rejected = (finding for finding in report.findings if finding.name == PLANE_NAME and finding.is_rejected)
+    return frozenset(str(as_said(finding).value) for finding in rejected if finding.site == site)
+
+
+def _plane_row(tick: Tick, numbers: Mapping[str, int], rejected: frozenset[str], *, several: bool) -> PlaneRow:
     if tick.best is None:
-        return PlaneRow(name=tick.plane.name, title=tick.plane.title, grade="", shown_by="", remarks="not found")
+        why = "rejected" if tick.plane.name in rejected else "not found"
+        return PlaneRow(name=tick.plane.name, title=tick.plane.title, grade="", shown_by="", remarks=why)
     evidence = tick.best.evidence
     where = f"cine {numbers[evidence.sop_instance_uid]}, " if several else ""
     return PlaneRow(
@@ -247,7 +266,7 @@ def _row(finding: Finding) -> Row:
         reference=finding.reference_range or "",
         frames=f"{measured[0]} of {measured[1]}" if measured else "",
         shown_by=", ".join(str(frame) for frame in finding.evidence.frames[:3]),
-        flags=tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_BY_A_COLUMN),
+        flags=tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_ELSEWHERE),
     )
 
 
@@ -260,6 +279,12 @@ def _span(low: float, high: float, unit: str | None) -> str:
 
 
 def _caption(cine: AnalysedCine) -> str:
+    """The picture is as it was drawn when the cine was analysed."""
+    told = _drawn(cine)
+    return told + _DRAWN_BEFORE if told and any(finding.amended for finding in cine.findings) else told
+
+
+def _drawn(cine: AnalysedCine) -> str:
     if _is_sheet(cine):
         return "The best frame of each standard plane, with its grade and the outlines of what it has to show"
     lines = shown_lines(cine.findings)
@@ -298,7 +323,7 @@ def _plotted(cine: AnalysedCine) -> list[Finding]:
 
 
 def _contractions(cine: AnalysedCine) -> tuple[Contraction, ...]:
-    return tuple(one for finding in cine.findings for one in finding.contractions)
+    return tuple(one for finding in cine.findings if not finding.is_rejected for one in finding.contractions)
 
 
 def _plot_key(cine: AnalysedCine) -> str:
@@ -312,6 +337,9 @@ def _plot_key(cine: AnalysedCine) -> str:
         "Crosses: impossible frames, left out.": any(one.left_out for one in series),
         "Ring: the frame that shows this measurement best.": True,
         "Dashed: the summarising value.": any(finding.statistic for finding in _plotted(cine)),
+        "Solid level line: the value as amended by a person. The curve is the software's.": any(
+            finding.amended for finding in _plotted(cine)
+        ),
     }
     return " ".join(key for key, applies in keys.items() if applies)
 
