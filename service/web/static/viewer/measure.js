@@ -280,7 +280,7 @@ export function write(context, words, [x, y], unit, { size = 14, right = 10, dow
 /** A bar of one, two or five centimetres (or millimetres) at the lower left of the region. */
 export function paintScaleBar(context, scale, unit) {
   if (!scale?.isKnown) return;
-  const wanted = 110 * unit * scale.across; // millimetres that are long enough to read
+  const wanted = 180 * unit * scale.across; // millimetres that are long enough to read
   const length = [50, 20, 10, 5, 2, 1, 0.5].find((one) => one <= wanted) ?? 0.5;
   const pixels = length / scale.across;
   const [x, y] = [scale.x0 + 12 * unit, scale.y1 - 14 * unit];

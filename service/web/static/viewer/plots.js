@@ -15,7 +15,7 @@ export class Plots {
     this.place = place;
     this.more = more;
     this.seek = seek;
-    const redraw = () => this.#plots.forEach(({ plot }) => plot.redraw(false));
+    const redraw = () => this.#plots.forEach(({ plot }) => plot.redraw(false, true));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     new ResizeObserver(() => this.#fit()).observe(place);
@@ -75,7 +75,7 @@ export class Plots {
     into.append(box);
     const hasCourse = series.smoothed.some(isNumber);
     const data = [x, gaps(series.values, series.left_out), ...(hasCourse ? [gaps(series.smoothed), gaps(series.high), gaps(series.low)] : [])];
-    const ink = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const ink = (name) => () => resolved(name);
     const thin = { spanGaps: false, points: { show: false } };
     const plot = new UPlot(
       {
@@ -86,7 +86,7 @@ export class Plots {
         scales: { x: { time: false, range: (_, low, high) => [low, high > low ? high : low + 1] } },
         axes: [
           axis(ink, { size: 26, values: (_, ticks) => ticks.map((tick) => (isTimed ? `${tick} s` : `${tick}`)) }),
-          axis(ink, { size: 46, values: (_, ticks) => ticks.map((tick) => words(tick, null, 3)) }),
+          axis(ink, { size: 46, space: 20, values: (_, ticks) => ticks.map((tick) => words(tick, null, 3)) }),
         ],
         series: [
           {},
@@ -152,6 +152,18 @@ function markEvents(plot, x, events, ink) {
     }
   }
   context.restore();
+}
+
+/** A custom property as a canvas understands it: the theme's half of light-dark(). */
+function resolved(name) {
+  const probe = document.querySelector(`[data-ink="${name}"]`) ?? document.createElement("span");
+  if (!probe.isConnected) {
+    probe.dataset.ink = name;
+    probe.hidden = true;
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+  }
+  return getComputedStyle(probe).color;
 }
 
 function gaps(values, leftOut = []) {
