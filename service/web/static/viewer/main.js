@@ -36,7 +36,7 @@ stage.addPainter((context, frame, unit) => {
   const edited = editor.isOn && editor.frame === frame ? editor.lines : null;
   const others = edited && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
   const isDrawn = cine.overlays.draw(context, frame, unit, edited && [...others, ...edited]);
-  view.dataset.overlay = isDrawn ? String(frame) : "";
+  view.dataset.drawnFrame = isDrawn ? String(frame) : "";
   paintScaleBar(context, cine.scale, unit);
 });
 const measures = new Measures(stage, announce);
@@ -124,6 +124,7 @@ function show(frame) {
   const bitmap = cine.frames.get(frame);
   if (!bitmap) return;
   stage.show(frame, bitmap);
+  if (!performance.getEntriesByName("sonomyo-first-frame").length) performance.mark("sonomyo-first-frame");
   const seconds = cine.player.isTimed ? cine.player.seconds[frame - 1] : null;
   at("slider").value = frame;
   at("slider").setAttribute("aria-valuetext", told(frame, seconds));
@@ -131,7 +132,7 @@ function show(frame) {
   at("count").textContent = cine.number_of_frames;
   at("seconds").textContent = seconds === null ? "" : `${seconds.toFixed(2)} s`;
   if (editor.isOn && editor.frame !== frame) beginEditing();
-  view.dataset.frame = frame;
+  view.dataset.shownFrame = frame;
   showWrist(frame);
   plots.show(frame);
   cine.frames.prefetch(frame);
