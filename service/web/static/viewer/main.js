@@ -96,6 +96,7 @@ function begin(told, frames) {
   cine = { ...told, frames, overlays, scale, player, events: [] };
   measures.scale = scale;
   measures.clear();
+  at("kinds").replaceChildren();
   stage.setCine(told);
   stage.setWindow(128, 256);
   const slider = at("slider");
