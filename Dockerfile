@@ -19,6 +19,13 @@ RUN python -m venv /opt/sonomyo \
  && /opt/sonomyo/bin/python -m compileall -q service simulator \
  && /opt/sonomyo/bin/python -m pip uninstall --yes pip setuptools
 
+# npm packages of the pages, OHIF among them: pinned by SHA-512, their code does not run here, and npm stays in this stage.
+FROM ${PYTHON} AS web
+WORKDIR /app
+COPY constraints.txt constraints-web.txt ./
+COPY scripts/web_packages.py ./scripts/web_packages.py
+RUN python scripts/web_packages.py
+
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="Sonomyo" \
       org.opencontainers.image.description="DICOM-integrated inference microservice for musculoskeletal ultrasound; research use only" \
@@ -30,6 +37,7 @@ RUN python -m pip uninstall --yes --root-user-action=ignore setuptools wheel pip
  && install -d -m 0750 -o sonomyo -g sonomyo /var/lib/sonomyo
 COPY --from=build /opt/sonomyo /opt/sonomyo
 COPY --from=build /app /app
+COPY --from=web /app/service/web /app/service/web
 COPY alembic.ini /app/alembic.ini
 COPY alembic /app/alembic
 COPY model_repository /app/model_repository

@@ -7,13 +7,16 @@ BIN := .venv/bin
 ARGS ?=
 DATA ?=
 
-.PHONY: help setup demo test check format e2e bench openapi training model clean
+.PHONY: screenshots help setup ohif demo test check format e2e bench openapi training model clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## Virtual environments with everything, embedded PostgreSQL and Triton included
 	@scripts/setup
+
+ohif: setup ## The OHIF viewer (MIT, 48 MB), pinned and checked, for /ohif/ of the service
+	@$(BIN)/python scripts/web_packages.py @ohif/app
 
 demo: setup ## The whole service, a simulated cine and its report; ARGS="--exit --json" or ARGS="--file X.dcm"
 	@exec $(BIN)/sonomyo demo $(ARGS)
@@ -27,7 +30,7 @@ check: setup ## Formatter, linters, types, layers, tree, licences, translations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/check_tree.py scripts/check_licences.py scripts/check_catalogue.py
+	$(BIN)/mypy scripts/check_tree.py scripts/check_licences.py scripts/check_catalogue.py scripts/web_packages.py
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_tree.py
 	$(BIN)/python scripts/check_licences.py
@@ -37,11 +40,14 @@ format: setup ## Format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-e2e: setup ## End to end with Orthanc, DCMTK and a browser, from Debian's packages
+e2e: ohif ## End to end with Orthanc, DCMTK and a browser, from Debian's packages
 	$(BIN)/pytest tests/e2e -q --durations=10 $(ARGS)
 
 bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop, memory; ARGS=--quick for a look
 	$(BIN)/python -m bench.run $(ARGS)
+
+screenshots: setup ## Pictures of the pages for docs/pictures, and how the viewer plays; ARGS=NAME for some of them
+	$(BIN)/python -m bench.screenshots $(ARGS)
 
 openapi: setup ## Write openapi/openapi.json anew
 	$(BIN)/python -m service.commands.openapi
@@ -57,4 +63,4 @@ model: training ## Train and export a model like the served one, in one stage (i
 	.cache/train/bin/python -m training.muscle_segmentation.export --run training/runs/muscle_segmentation
 
 clean: ## Remove what set-up made; the data folder .sonomyo stays
-	rm -rf .venv .triton .cache/train
+	rm -rf .venv .triton .cache/train .cache/node service/web/static/vendor service/web/ohif

@@ -3,10 +3,11 @@
 
 Reads the installed metadata of what runs (not of what only develops and tests): the service's environment and Triton's own.
 Wheels also bring libraries of others; those that are known to be under the GPL are looked for by name, and FFmpeg, whose
-licence depends on how it was built, is asked for it.
+licence depends on how it was built, is asked for it. Of npm packages those are judged that scripts/web_packages.py has installed.
 """
 
 import importlib.metadata
+import json
 import re
 import sys
 import tomllib
@@ -57,6 +58,8 @@ BROUGHT = {
         "libreadline",
     ): "only psql is linked with it, a program that `sonomyo restore` runs as a child process",
 }
+#: Where scripts/web_packages.py puts npm packages.
+WEB_FOLDERS = ("service/web/static/vendor/uplot", "service/web/ohif")
 #: Libraries inside wheels that are under the GPL alone.
 GPL_LIBRARIES = re.compile(r"lib(x264|x265|xvidcore|vidstab|rubberband|fdk-aac|gsl|fftw3|readline|jpeg-?turbo-gpl)[-.]")
 _FFMPEG_LICENCE = re.compile(rb"libavcodec license: ([ -~]{3,80})")
@@ -79,6 +82,10 @@ def main() -> None:
         found = [trouble for package in packages for trouble in troubles_of(package)]
         troubles += [f"{environment.name}: {trouble}" for trouble in found]
         sys.stdout.write(f"licences: {environment.name}: {len(packages)} packages, {len(found)} problems\n")
+    installed_web = [ROOT / folder / "package.json" for folder in WEB_FOLDERS if (ROOT / folder / "package.json").is_file()]
+    found = [trouble for path in installed_web for trouble in troubles_of_web(path)]
+    troubles += found
+    sys.stdout.write(f"licences: web: {len(installed_web)} packages, {len(found)} problems\n")
     for trouble in troubles:
         sys.stderr.write(trouble + "\n")
     sys.exit(1 if troubles else 0)
@@ -136,6 +143,15 @@ def troubles_of(distribution: importlib.metadata.Distribution) -> Iterator[str]:
             yield f"{name}: it brings {path.name}, which is under the GPL"
         if path.name.startswith("libavcodec"):
             yield from ffmpeg_troubles(name, Path(str(distribution.locate_file(path))))
+
+
+def troubles_of_web(manifest: Path) -> Iterator[str]:
+    """An npm package states an SPDX expression, and its licence's text goes along."""
+    stated = json.loads(manifest.read_text(encoding="utf-8"))
+    if not is_allowed(licence := str(stated.get("license", "not stated"))):
+        yield f"web: {stated['name']}: its licence is {licence}"
+    if not (manifest.parent / "LICENSE").is_file():
+        yield f"web: {stated['name']}: the text of its licence is missing"
 
 
 def licence_of(distribution: importlib.metadata.Distribution) -> str:
