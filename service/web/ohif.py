@@ -12,18 +12,18 @@ from service.api.problems import Problem
 from service.web.pages import present
 from service.web.vendored import OHIF, OHIF_PREFIX, ohif_bundle
 
-#: Of its one document: scripts are files from here, none stands in the page, none is made of text. Decoders are WebAssembly,
-#: and its parts style themselves.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self' blob: data:; font-src 'self'; media-src 'self' blob:; object-src blob:; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+#: Of its one document and of its workers: scripts are files from here and none stands in the page. Its decoders and its reader of
+#: masks make functions of text (unsafe-eval); its parts style themselves.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; worker-src 'self' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' blob: data:; font-src 'self'; "
+    "media-src 'self' blob:; object-src blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-#: A worker obeys the policy that its own script came with (one in a page obeys the page's). Decoders make functions of text
-#: there; they see no page, and reach nothing but this origin.
-WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; connect-src 'self' blob: data:"
-#: With the opener policy of every page: memory that workers share, which browsers give to isolated pages alone.
-_ISOLATED = {"Cross-Origin-Embedder-Policy": "require-corp"}
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    # With the opener policy of every page: memory that workers share, which browsers give to isolated pages alone.
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
 #: A name with a hash in it always has the same content.
 _HASHED = re.compile(r"[0-9a-f]{16}\.")
 _MEDIA_TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".woff2": "font/woff2"}
@@ -50,7 +50,7 @@ def ohif(principal: Viewer, path: str) -> Response:
     if "." in path.rpartition("/")[2]:
         raise Problem(404, "OHIF has no such file.", reason="no_such_file")
     page = present("ohif.html", prefix=OHIF_PREFIX, bundle=bundle)
-    page.headers.update({**_ISOLATED, "Content-Security-Policy": PAGE_POLICY})
+    page.headers.update(_HEADERS)
     return page
 
 
@@ -63,5 +63,4 @@ def _file(path: str) -> Path | None:
 def _send(file: Path) -> Response:
     keep = "private, max-age=31536000, immutable" if _HASHED.search(file.name) else "private, no-cache"
     media_type = _MEDIA_TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    policy = {"Content-Security-Policy": WORKER_POLICY} if file.suffix == ".js" else {}
-    return FileResponse(file, media_type=media_type, headers={**_ISOLATED, **policy, "Cache-Control": keep})
+    return FileResponse(file, media_type=media_type, headers={**_HEADERS, "Cache-Control": keep})

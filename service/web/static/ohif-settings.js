@@ -4,12 +4,24 @@ window.browserImportFunction = (module) => import(module);
 
 const dicomweb = `${window.location.origin}/dicom-web`;
 
+// In the place of OHIF's own mark: whose it is here, the way back, and what it is not for.
+const brand = (React) =>
+  React.createElement(
+    "a",
+    { href: "/", style: { color: "inherit", display: "block", lineHeight: 1.25, textDecoration: "none" } },
+    React.createElement("strong", null, "Sonomyo"),
+    React.createElement("span", { style: { display: "block", fontSize: "12px" } }, "Research use only, not for diagnosis"),
+  );
+
 window.config = {
   name: "sonomyo",
   routerBasename: "/ohif",
   extensions: [],
   modes: [],
-  customizationService: {},
+  // No tour at the first look, and no question before masks or measurements that were asked for are shown.
+  customizationService: [{ "ohif.tours": { $set: [] } }],
+  disableConfirmationPrompts: true,
+  whiteLabeling: { createLogoComponentFn: brand },
   showStudyList: true,
   maxNumberOfWebWorkers: 3,
   showWarningMessageForCrossOrigin: true,
