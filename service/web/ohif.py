@@ -17,7 +17,7 @@ from service.web.vendored import OHIF, OHIF_PREFIX, ohif_bundle
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; worker-src 'self' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' blob: data:; font-src 'self'; "
-    "media-src 'self' blob:; object-src blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "media-src 'self' blob:; object-src blob:; frame-src blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -50,7 +50,7 @@ window.config = {
         imageRendering: "wadors",
         thumbnailRendering: "rendered",
         enableStudyLazyLoad: true,
-        singlepart: "bulkdata,video,pdf",
+        singlepart: "bulkdata,video",
         bulkDataURI: { enabled: true },
         omitQuotationForMultipartRequest: true,
       },
