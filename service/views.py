@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self
 from service.access import AuditEntry
 from service.core.findings import Value
 from service.core.instance import InstanceAttributes
+from service.core.overlays import Overlays
 from service.core.report import Report, ReportStatus
 from service.core.shadow import ShadowComparison
 from service.ports import RenderedObject
@@ -372,6 +373,9 @@ class StudyViews(Protocol):
 
     def pictures(self, report_id: str) -> Mapping[str, bytes]:
         """The annotated frame (PNG) of each instance that has one, by SOP Instance UID, as this version shows it."""
+
+    def overlays(self, report_id: str, sop_instance_uid: str, frames: range) -> Overlays:
+        """What the report's analyses drew in frames (from 1) of one cine. Raises NotFound for an unknown report."""
 
 
 class JobViews(Protocol):

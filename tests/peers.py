@@ -33,3 +33,7 @@ def peer(path: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+#: What draws the viewer's plots; set-up installs it.
+PLOTS = Path(__file__).resolve().parents[1] / "service/web/static/vendor/uplot/uPlot.esm.js"

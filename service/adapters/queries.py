@@ -12,11 +12,13 @@ from service.adapters.cursors import after_arrival, of_arrival
 from service.adapters.instance_rows import to_stored
 from service.adapters.job_queries import jobs_of_study
 from service.adapters.operation_queries import select_deliveries
+from service.adapters.overlay_queries import find_overlays
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
+from service.core.overlays import Overlays
 from service.core.report import Report, ReportStatus
 from service.errors import NotFound
 from service.ports import RenderedObject
@@ -138,6 +140,10 @@ class PostgresStudyViews:
         """The annotated frame of each instance that has one, as this version shows it."""
         with vendor_errors_translated(), Session(self._engine) as session:
             return PostgresReportRows(session=session).pictures(report_id)
+
+    def overlays(self, report_id: str, sop_instance_uid: str, frames: range) -> Overlays:
+        """What the report's analyses drew in some frames of one cine. Raises NotFound."""
+        return find_overlays(self._engine, report_id, sop_instance_uid, frames)
 
 
 def _columns() -> list[ColumnElement[Any]]:

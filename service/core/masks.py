@@ -1,11 +1,12 @@
 """What a network drew in every frame of a cine, kept small: maps at the network's resolution, and where in the frame they lie.
 
 An analysis hands its maps to a `MaskKeeper` frame by frame; what is kept are packed bits, compressed, some kilobytes a frame.
+Of the lines that it measured along (aponeuroses, fascicles) every frame keeps its own, too: a few hundred bytes.
 """
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +15,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from service.core.cine import Box, Cine
+from service.core.findings import Polyline
 from service.core.preprocess import Placement
 
 Bits = npt.NDArray[np.bool_]
 
 _LENGTH = 4
+#: Of a line's points, in pixels: finer than anybody sees.
+_DECIMALS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +70,73 @@ class Masks:
 
     layout: MaskLayout
     frames: tuple[tuple[int, bytes], ...]
+    #: Frame numbers and the lines drawn in them, packed by `pack_lines`; none of what was analysed before these were kept.
+    lines: tuple[tuple[int, bytes], ...] = ()
 
     def __iter__(self) -> Iterator[tuple[int, Bits]]:
         """Frame number and maps (segments, height, width), one frame at a time."""
         return ((number, self.layout.unpack(packed)) for number, packed in self.frames)
 
     def to_bytes(self) -> bytes:
-        """For the database: a line of JSON, then the frames' bytes one behind the other."""
-        head: dict[str, Any] = {**asdict(self.layout), "frames": [(number, len(packed)) for number, packed in self.frames]}
+        """For the database: a line of JSON, then the frames' bytes one behind the other, then those of their lines."""
+        head: dict[str, Any] = {**asdict(self.layout), "frames": _lengths(self.frames), "lines": _lengths(self.lines)}
         told = json.dumps(head).encode()
-        return len(told).to_bytes(_LENGTH) + told + b"".join(packed for _, packed in self.frames)
+        packed = (packed for _, packed in (*self.frames, *self.lines))
+        return len(told).to_bytes(_LENGTH) + told + b"".join(packed)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Masks":
         """The inverse of `to_bytes`."""
         start = _LENGTH + int.from_bytes(content[:_LENGTH])
-        head = json.loads(content[_LENGTH:start])
-        frames = []
-        for number, length in head.pop("frames"):
-            frames.append((number, content[start : start + length]))
-            start += length
+        index = MaskIndex.from_bytes(content[:start])
+        frames, lines = (
+            tuple((number, content[place : place + length]) for number, (place, length) in places.items())
+            for places in (index.frames, index.lines)
+        )
+        return cls(index.layout, frames, lines)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskIndex:
+    """Where in the bytes of `Masks` each frame's own lie, as (start, length): some of them can be read without the rest."""
+
+    layout: MaskLayout
+    frames: Mapping[int, tuple[int, int]]
+    lines: Mapping[int, tuple[int, int]]
+
+    @staticmethod
+    def length(first: bytes) -> int:
+        """How many bytes the index takes, from the first four."""
+        return _LENGTH + int.from_bytes(first[:_LENGTH])
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "MaskIndex":
+        """From as many first bytes as `length` says."""
+        head = json.loads(content[_LENGTH:])
+        start = len(content)
+        places: list[dict[int, tuple[int, int]]] = []
+        for lengths in (head.pop("frames"), head.pop("lines", ())):
+            places.append({})
+            for number, length in lengths:
+                places[-1][number] = start, length
+                start += length
         layout = MaskLayout(**{**head, "segments": tuple(head["segments"]), "box": Box(**head["box"])})
-        return cls(layout, tuple(frames))
+        return cls(layout, *places)
+
+
+def pack_lines(lines: Iterable[Polyline]) -> bytes:
+    """Labels and points of one frame's lines, compressed."""
+    told = [(line.label, [(round(column, _DECIMALS), round(row, _DECIMALS)) for column, row in line.points]) for line in lines]
+    return zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 6)
+
+
+def unpack_lines(packed: bytes, frame: int) -> tuple[Polyline, ...]:
+    """The inverse of `pack_lines`, to a tenth of a pixel."""
+    return tuple(Polyline(label=label, frame=frame, points=points) for label, points in json.loads(zlib.decompress(packed)))
+
+
+def _lengths(packed: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
+    return [(number, len(content)) for number, content in packed]
 
 
 class MaskKeeper:
@@ -97,6 +146,7 @@ class MaskKeeper:
         self._layout: MaskLayout | None = None
         self._placement: Placement | None = None
         self._frames: list[tuple[int, bytes]] = []
+        self._lines: list[tuple[int, bytes]] = []
 
     def begin(self, segments: Sequence[str], placement: Placement, cine: Cine) -> None:
         """Before the first frame."""
@@ -121,6 +171,13 @@ class MaskKeeper:
         if sector.any():
             self._frames.append((number, self._layout.pack(sector)))
 
+    def draw(self, number: int, lines: Sequence[Polyline]) -> None:
+        """What was measured along in a frame, in pixels of the stored frame; nothing is kept of none."""
+        if lines:
+            self._lines.append((number, pack_lines(lines)))
+
     def kept(self) -> Masks | None:
         """None where nothing was drawn in any frame."""
-        return Masks(self._layout, tuple(self._frames)) if self._layout is not None and self._frames else None
+        if self._layout is None or not self._frames:
+            return None
+        return Masks(self._layout, tuple(self._frames), tuple(self._lines))

@@ -1,5 +1,6 @@
 """Pages for people: a worklist, the report of a study, and the way in. Server-rendered, no script needed."""
 
+from importlib.resources import files
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,10 +10,10 @@ from fastapi.staticfiles import StaticFiles
 from service.access import Role
 from service.api.dependencies import Cursor, Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
-from service.api.routes.studies import Which, present_report, which_report
+from service.api.routes.studies import Which, version_headers, which_report
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
-from service.web import sign_in
+from service.web import cines, sign_in
 from service.web.pages import present
 
 _PAGE_SIZE = 50
@@ -20,6 +21,7 @@ Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
 router.include_router(sign_in.router)
+router.include_router(cines.router)
 
 
 @router.get("/")
@@ -30,10 +32,8 @@ def worklist(parts: Parts, principal: Viewer, status: StudyStatus | None = None,
 
 
 @router.get("/studies/{study_instance_uid}")
-def study_page(
-    request: Request, parts: Parts, principal: Viewer, study_instance_uid: Uid, version: Which = "official"
-) -> Response:
-    """The official report, or the draft that waits; where there is none yet, where the study stands."""
+def study_page(parts: Parts, principal: Viewer, study_instance_uid: Uid, version: Which = "official") -> Response:
+    """The viewer with the official report, or the draft that waits; where there is none yet, where the study stands."""
     try:
         report = which_report(parts, study_instance_uid, version)
     except NotFound as missing:
@@ -42,7 +42,22 @@ def study_page(
         may_complete = principal.role.includes(Role.RADIOLOGIST)
         study = parts.studies.study(study_instance_uid)
         return present("waiting.html", study=study, may_complete=may_complete, principal=principal)
-    return present_report(request, principal, report, "text/html")
+    parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
+    shown, starts = cines.shown_cines(parts, study_instance_uid), cines.start_frames(report)
+    page = present(
+        "viewer.html",
+        report=report,
+        version=version,
+        cines=shown,
+        starts=starts,
+        # The first one that something is said of.
+        chosen=next((one.sop_instance_uid for one in (*(one for one in shown if one.sop_instance_uid in starts), *shown)), None),
+        has_plots=_has("vendor/uplot/uPlot.esm.js"),
+        has_review=_has("review.js"),
+        principal=principal,
+    )
+    page.headers.update(version_headers(report))
+    return page
 
 
 @router.post("/studies/{study_instance_uid}/complete")
@@ -68,6 +83,11 @@ def live_page(principal: Viewer, study: Wanted = None, series: Wanted = None, in
 def describe_interface(request: Request, principal: Viewer) -> Response:
     """The OpenAPI document as a page; the usual viewers of it load scripts from elsewhere."""
     return present("docs.html", document=request.app.openapi(), principal=principal)
+
+
+def _has(name: str) -> bool:
+    """Whether a static file is there: what set-up installs may be missing, and a page says so."""
+    return files("service.web").joinpath("static", name).is_file()
 
 
 def static_files() -> StaticFiles:

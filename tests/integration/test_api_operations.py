@@ -317,7 +317,7 @@ def test_surprise_is_a_problem_that_tells_nothing(house: House) -> None:
 
     client = reported(house)
     object.__setattr__(house.app.state.services, "render_page", surprise)
-    answer = client.get(f"/studies/{STUDY}")
+    answer = client.get(f"/api/v1/studies/{STUDY}/report", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "Canary" not in answer.text
     assert "Canary" not in house.log.getvalue()

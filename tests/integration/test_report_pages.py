@@ -61,7 +61,8 @@ def test_page_of_a_signed_version_is_what_the_person_saw_after_another_analysis(
     signed.raise_for_status()
     house.client().post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
     house.work()
-    pages = [house.client().get(f"/studies/{STUDY}", params={"version": which}).text for which in ("official", "draft")]
+    address, html = f"/api/v1/studies/{STUDY}/report", {"Accept": "text/html"}
+    pages = [house.client().get(address, params={"version": which}, headers=html).text for which in ("official", "draft")]
     assert pages == ["version 2: first", "version 3: second"]
 
 
@@ -75,13 +76,12 @@ def test_page_and_pdf_are_in_the_language_that_the_reader_prefers(house: House) 
     object.__setattr__(house.app.state.services, "render_page", Rendering().html)
     client = reported(house)
     german = {"Accept-Language": "fr, de-CH;q=0.9, en;q=0.5"}
-    for path, headers in (("/studies", {}), ("/api/v1/studies", {"Accept": "text/html"})):
-        address = f"{path}/{STUDY}" + ("/report" if headers else "")
-        page = client.get(address, headers={**headers, **german})
-        assert (page.headers["content-language"], page.headers["vary"]) == ("de", "Accept, Accept-Language")
-        assert "Beurteilung" in page.text
-        assert RESEARCH_USE in page.text
-        assert client.get(address, headers=headers).headers["content-language"] == "en"
+    address, headers = f"/api/v1/studies/{STUDY}/report", {"Accept": "text/html"}
+    page = client.get(address, headers={**headers, **german})
+    assert (page.headers["content-language"], page.headers["vary"]) == ("de", "Accept, Accept-Language")
+    assert "Beurteilung" in page.text
+    assert RESEARCH_USE in page.text
+    assert client.get(address, headers=headers).headers["content-language"] == "en"
     pdf = client.get(f"/api/v1/studies/{STUDY}/report", headers={"Accept": "application/pdf", **german})
     assert (pdf.headers["content-language"], pdf.content) == ("de", b"%PDF in de of version 1, 1 pictures")
     wanted = {"Accept": "application/json", **german}

@@ -1,5 +1,6 @@
 """Masks of a cine: in the place where they were drawn, kept small, and given back as they were."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from service.core.analyses.muscle_architecture import SEGMENTS, MuscleArchitecture
 from service.core.analyses.wrist_hand import WristHand
 from service.core.cine import Box
-from service.core.masks import MaskKeeper, Masks
+from service.core.masks import MaskIndex, MaskKeeper, Masks, unpack_lines
 from service.core.wrist_planes import STRUCTURES, structure_number
 from simulator.wrist import WristFrame, draw_volunteer
 from tests.phantoms import Muscle, described, muscle_cine, scripted
@@ -72,6 +73,41 @@ def test_masks_of_a_muscle_are_what_is_at_least_as_probable_as_not() -> None:
     assert kept.layout.segments == SEGMENTS
     for _, maps in kept:
         assert maps.sum() == (answer >= 128).sum()
+
+
+def test_lines_of_every_frame_are_kept_where_they_were_measured() -> None:
+    muscles = [Muscle(thickness_mm=16), Muscle(thickness_mm=19)]
+    keeper = MaskKeeper()
+    MuscleArchitecture().analyse(muscle_cine(muscles, left=30), scripted(one.answer() for one in muscles), described, keeper)
+    kept = keeper.kept()
+    assert kept is not None
+    again = Masks.from_bytes(kept.to_bytes())
+    assert again.lines == kept.lines
+    for (number, packed), muscle in zip(again.lines, muscles, strict=True):
+        lines = unpack_lines(packed, number)
+        (deep,) = [line for line in lines if line.label == "deep_aponeurosis"]
+        assert [row for _, row in deep.points] == pytest.approx([80 + 10 * muscle.thickness_mm] * len(deep.points), abs=2)
+        assert min(column for column, _ in deep.points) > 25
+        assert {line.frame for line in lines} == {number}
+    # Of 400 frames that is less than the report itself.
+    assert sum(len(packed) for _, packed in kept.lines) < 1000 * len(kept.lines)
+
+
+def test_index_alone_tells_where_a_frame_s_bytes_lie(masks: Masks) -> None:
+    content = masks.to_bytes()
+    index = MaskIndex.from_bytes(content[: MaskIndex.length(content[:4])])
+    for number, packed in masks.frames:
+        start, length = index.frames[number]
+        assert content[start : start + length] == packed
+
+
+def test_masks_that_were_kept_before_there_were_lines_are_read(masks: Masks) -> None:
+    content = masks.to_bytes()
+    length = MaskIndex.length(content[:4])
+    head = json.loads(content[4:length])
+    del head["lines"]
+    older = json.dumps(head).encode()
+    assert Masks.from_bytes(len(older).to_bytes(4) + older + content[length:]) == masks
 
 
 def test_analysis_that_draws_nothing_keeps_nothing() -> None:

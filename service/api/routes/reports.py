@@ -1,17 +1,21 @@
 """One version of a report, all of them, and what a person does to the current one."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from service.api.dependencies import Accept, ByPerson, IfMatch, Parts, ReportId, Services, Signatory, Viewer
+from service.api.dependencies import Accept, ByPerson, IfMatch, Parts, ReportId, Services, Signatory, Uid, Viewer
 from service.api.negotiation import choose
 from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
 from service.api.routes.studies import REPORT_TYPES, present_report, version_headers
 from service.api.schemas import Cancellation, ReportVersions, problem_responses
+from service.core.overlays import Overlays
 from service.core.report import Report
 from service.core.report_life import Changes
+
+_MOST_FRAMES = 128
+FrameRange = Annotated[str, Query(pattern=r"^[1-9][0-9]{0,6}-[1-9][0-9]{0,6}$", description="First and last frame, from 1.")]
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=problem_responses(401, 403, 404, 422, 429, 503))
 
@@ -42,6 +46,19 @@ def list_versions(parts: Parts, principal: Viewer, report_id: ReportId) -> Repor
     versions = parts.studies.versions(report_id.lower())
     parts.audit.append(actor=principal.name, action="report_read", subject=report_id.lower(), detail={"versions": len(versions)})
     return ReportVersions(versions=tuple(versions))
+
+
+@router.get("/{report_id}/overlays/{sop_instance_uid}")
+def get_overlays(parts: Parts, principal: Viewer, report_id: ReportId, sop_instance_uid: Uid, frames: FrameRange) -> Overlays:
+    """What this version's analyses drew in some frames of a cine: maps, lines, and what each frame of a wrist shows.
+
+    A frame in which nothing was drawn is left out. At most 128 frames a request, so that an answer never grows with the cine.
+    """
+    wanted = frame_range(frames)
+    drawn = parts.studies.overlays(report_id.lower(), sop_instance_uid, wanted)
+    detail = {"overlays": sop_instance_uid, "frames": frames}
+    parts.audit.append(actor=principal.name, action="report_read", subject=report_id.lower(), detail=detail)
+    return drawn
 
 
 #: Of a step that makes a new version; `If-Match` is read by hand, so that its lack is a 428 and no 422.
@@ -83,6 +100,14 @@ def cancel_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfM
     """Withdraw the report, so that its receivers hear of it; a draft beside a signed version is given up, and that one stays."""
     made = parts.review.cancel(_unchanged(parts, report_id, if_match), why=wanted.why, by=by.person)
     return _made(parts, by, "report_cancelled", made)
+
+
+def frame_range(text: str) -> range:
+    """`1-64` as the numbers that it means. Raises Problem (422)."""
+    first, last = map(int, text.split("-"))
+    if not first <= last < first + _MOST_FRAMES:
+        raise Problem(422, f"frames is FIRST-LAST of at most {_MOST_FRAMES} frames, for example 1-64.", reason="frames")
+    return range(first, last + 1)
 
 
 def _unchanged(parts: Services, report_id: str, if_match: str) -> str:

@@ -57,6 +57,9 @@ class MuscleArchitecture:
             frames=measured,
             model=describe(MODEL),
         )
+        if keep is not None:
+            for frame in measured:
+                keep.draw(frame.number, findings.lines_of(frame))
         return findings.all()
 
     def inputs(self, prepared: Prepared) -> Iterator[Tensors]:

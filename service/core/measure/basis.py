@@ -37,10 +37,11 @@ class Basis:
 
     def evidence(self, *shown: FrameArchitecture, lines: tuple[str, ...] = ()) -> Evidence:
         """The frames that show a finding, and lines of the first of them by their labels."""
-        drawn = self._polylines(shown[0], lines) if shown else ()
+        drawn = tuple(line for line in self.lines_of(shown[0]) if line.label in lines) if shown else ()
         return evidence_of(self.cine, tuple(frame.number for frame in shown), scale=self.scale, lines=drawn)
 
-    def _polylines(self, frame: FrameArchitecture, wanted: tuple[str, ...]) -> tuple[Polyline, ...]:
+    def lines_of(self, frame: FrameArchitecture) -> tuple[Polyline, ...]:
+        """All that was measured along in a frame, in pixels of the stored frame; none where nothing was."""
         if frame.lines is None:
             return ()
         drawn = [
@@ -51,5 +52,4 @@ class Basis:
         return tuple(
             Polyline(label=name, frame=frame.number, points=stored_points(self.cine, self.placement, points))
             for name, points in drawn
-            if name in wanted
         )

@@ -1,0 +1,236 @@
+"""What the report viewer plays: a cine's time, scale and frames, several frames in one answer."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path as File
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from service.adapters.stored_frames import open_frames
+from service.api.dependencies import Parts, Services, Uid, Viewer
+from service.api.problems import Problem
+from service.core.browser_pictures import encode_for_browser, is_browser_jpeg
+from service.core.cine import Cine
+from service.core.findings import Value
+from service.core.pixel_format import CODECS
+from service.core.report import Report
+from service.dicom_views import HeldObject
+from service.dicomweb.objects import cache_headers, record, unchanged
+from service.errors import NotFound, Removed
+
+#: So many frames in one answer: as many as a player fetches ahead, and no more in memory.
+MOST_FRAMES = 32
+_FOR_GOOD = "private, max-age=31536000, immutable"
+_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+_LENGTH = 4
+
+router = APIRouter(prefix="/studies/{study_instance_uid}/cines/{sop_instance_uid}", include_in_schema=False)
+FrameNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+
+
+class TimeTold(Value):
+    """Seconds of each frame after the first; null, with the reason, where the cine has no time."""
+
+    seconds: tuple[float, ...] | None
+    source: str
+    is_nominal: bool
+    reason: str | None
+
+
+class ScaleTold(Value):
+    """The measured region, and millimetres a pixel in it; null, with the reason, where it is not calibrated."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    mm_per_pixel_x: float | None
+    mm_per_pixel_y: float | None
+    reason: str | None
+
+
+class CineTold(Value):
+    """One cine, for the viewer."""
+
+    sop_instance_uid: str
+    version: str
+    number_of_frames: int
+    rows: int
+    columns: int
+    is_colour: bool
+    time: TimeTold
+    region: ScaleTold
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCine:
+    """One of the study's cines as the page lists it."""
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    version: str
+    number_of_frames: int
+    title: str
+
+
+def shown_cines(parts: Services, study_instance_uid: str) -> Sequence[ShownCine]:
+    """What came with the study and has pictures; nothing where retention has given the bytes up."""
+    try:
+        objects = parts.dicom.objects(study_instance_uid)
+    except (NotFound, Removed):
+        return ()
+    pictured = [held for held in objects if _has_pictures(held)]
+    return [_shown(held, place) for place, held in enumerate(pictured, start=1)]
+
+
+def start_frames(report: Report) -> Mapping[str, int]:
+    """By SOP Instance UID the frame that shows the first of the report's findings of it best."""
+    shown = (finding.evidence for finding in report.findings if finding.evidence.frames and not finding.is_rejected)
+    starts: dict[str, int] = {}
+    for evidence in shown:
+        starts.setdefault(evidence.sop_instance_uid, evidence.frames[0])
+    return starts
+
+
+def find_cine(parts: Parts, study_instance_uid: Uid, sop_instance_uid: Uid) -> HeldObject:
+    """What a path names. Raises NotFound, Removed, Problem (404)."""
+    held = parts.dicom.objects(study_instance_uid, None, sop_instance_uid)[0]
+    if not _has_pictures(held):
+        raise Problem(404, "This instance has no frames to show.", reason="no_picture")
+    return held
+
+
+Held = Annotated[HeldObject, Depends(find_cine)]
+
+
+@router.get("")
+def cine_told(request: Request, parts: Parts, principal: Viewer, held: Held) -> Response:
+    """Frames, time axis and scale as the analyses know them."""
+    del principal
+    headers = cache_headers([held], "cine")
+    if (known := unchanged(request, headers)) is not None:
+        return known
+    with parts.dicom.open(held) as path, parts.reader.open(path) as cine:
+        told = _told(held, cine)
+    return Response(told.model_dump_json(), media_type="application/json", headers=headers)
+
+
+@router.get("/frames/{first}-{last}")
+def cine_frames(
+    request: Request,
+    parts: Parts,
+    principal: Viewer,
+    held: Held,
+    first: FrameNumber,
+    last: FrameNumber,
+    version: Annotated[str | None, Query(alias="v", max_length=128)] = None,
+) -> Response:
+    """JPEGs one behind the other, each with its length before it in four bytes, most significant first.
+
+    With the version in the address a browser keeps them: a correction has another one.
+    """
+    if not first <= last < first + MOST_FRAMES:
+        raise Problem(422, f"At most {MOST_FRAMES} frames, the first before the last.", reason="frames")
+    headers = cache_headers([held], f"frames {first}-{last}")
+    if version == held.version:
+        headers["Cache-Control"] = _FOR_GOOD
+    if (known := unchanged(request, headers)) is not None:
+        return known
+    record(parts, principal.name, [held])
+    with parts.dicom.open(held) as path:
+        body = b"".join(len(one).to_bytes(_LENGTH) + one for one in _frames(parts, held, path, range(first, last + 1)))
+    return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+def _has_pictures(held: HeldObject) -> bool:
+    attributes = held.attributes
+    return held.storage_key is not None and attributes.has_pixel_data and attributes.sop_class_uid != _SEGMENTATION
+
+
+def _shown(held: HeldObject, place: int) -> ShownCine:
+    attributes = held.attributes
+    frames = attributes.number_of_frames or 1
+    said = attributes.series_description or attributes.anatomic_region_meaning or f"Picture {place}"
+    side = f", {attributes.laterality}" if attributes.laterality else ""
+    return ShownCine(
+        sop_instance_uid=attributes.sop_instance_uid,
+        series_instance_uid=attributes.series_instance_uid,
+        version=held.version,
+        number_of_frames=frames,
+        title=said + side,
+    )
+
+
+def _told(held: HeldObject, cine: Cine) -> CineTold:
+    axis, box, scale = cine.time_axis, cine.region.box, cine.region.calibration
+    return CineTold(
+        sop_instance_uid=held.attributes.sop_instance_uid,
+        version=held.version,
+        number_of_frames=cine.number_of_frames,
+        rows=cine.rows,
+        columns=cine.columns,
+        is_colour=cine.is_colour,
+        time=TimeTold(seconds=axis.seconds, source=axis.source, is_nominal=axis.is_nominal, reason=axis.reason),
+        region=ScaleTold(
+            x0=box.x0,
+            y0=box.y0,
+            x1=box.x1,
+            y1=box.y1,
+            mm_per_pixel_x=scale.mm_per_pixel_x,
+            mm_per_pixel_y=scale.mm_per_pixel_y,
+            reason=scale.reason,
+        ),
+    )
+
+
+def _frames(parts: Services, held: HeldObject, path: File, wanted: range) -> Iterator[bytes]:
+    """As they are stored where a browser can show that, decoded and encoded anew elsewhere. Raises Problem (404)."""
+    with ExitStack() as resources:
+        stored = resources.enter_context(_stored_jpegs(held, path))
+        cine: Cine | None = None
+        for number in wanted:
+            if stored is not None and (jpeg := stored(number)) is not None:
+                yield jpeg
+                continue
+            if cine is None:
+                cine = resources.enter_context(parts.reader.open(path))
+                _check(wanted, cine.number_of_frames)
+            if _is_video(held):
+                yield from _encoded_run(cine, range(number, wanted.stop))
+                return
+            yield encode_for_browser(cine.picture(number), is_colour=cine.is_colour)
+
+
+@contextmanager
+def _stored_jpegs(held: HeldObject, path: File) -> Iterator[Callable[[int], bytes | None] | None]:
+    """Gives a frame's bytes where a browser can show them; None as a whole for other transfer syntaxes."""
+    if CODECS.get(held.attributes.transfer_syntax_uid) != "jpeg":
+        yield None
+        return
+    with open_frames(path) as stored:
+
+        def read(number: int) -> bytes | None:
+            _check(range(number, number + 1), stored.number_of_frames)
+            frame = stored.read(number)
+            return frame if is_browser_jpeg(frame, stored.pixel_format) else None
+
+        yield read
+
+
+def _encoded_run(cine: Cine, wanted: range) -> Iterator[bytes]:
+    """Of a video, whose frames do not stand alone, in one pass."""
+    pictures = cine.pictures()
+    for picture in islice(pictures, wanted.start - 1, wanted.stop - 1):
+        yield encode_for_browser(picture, is_colour=cine.is_colour)
+
+
+def _is_video(held: HeldObject) -> bool:
+    return CODECS.get(held.attributes.transfer_syntax_uid) == "video"
+
+
+def _check(wanted: range, number_of_frames: int) -> None:
+    if wanted.stop - 1 > number_of_frames:
+        raise Problem(404, f"The cine has frames 1 to {number_of_frames}.", reason="no_such_frame")

@@ -1,0 +1,159 @@
+// The frames of one cine: fetched several at a time, kept compressed, decoded ahead of where they are shown.
+
+const CHUNK = 16; // frames in one answer; service/web/cines.py allows 32
+const IN_FLIGHT = 3;
+const DECODED_BYTES = 192 << 20;
+const COMPRESSED_BYTES = 192 << 20;
+const AHEAD = 32;
+
+export class Frames {
+  #chunks = new Map(); // index -> promise of pictures, or pictures
+  #bytes = 0;
+  #bitmaps = new Map(); // frame -> ImageBitmap, the least recently used first
+  #decoding = new Map();
+  #waiting = [];
+  #inFlight = 0;
+  #abort = new AbortController();
+
+  constructor(address, { version, count }) {
+    this.address = address;
+    this.version = version;
+    this.count = count;
+  }
+
+  /** The decoded frame if it is there now; counts as a use of it. */
+  get(number) {
+    const bitmap = this.#bitmaps.get(number);
+    if (bitmap) {
+      this.#bitmaps.delete(number);
+      this.#bitmaps.set(number, bitmap);
+    }
+    return bitmap;
+  }
+
+  /** The decoded frame, fetched where it is missing. */
+  async load(number) {
+    const there = this.get(number);
+    if (there) return there;
+    let decoding = this.#decoding.get(number);
+    if (!decoding) {
+      decoding = this.#decode(number).finally(() => this.#decoding.delete(number));
+      this.#decoding.set(number, decoding);
+    }
+    return decoding;
+  }
+
+  /** Decode what comes after a frame, and fetch what comes after that. */
+  prefetch(number) {
+    const ahead = Math.min(AHEAD, this.count, Math.floor(this.#capacity() / 2));
+    for (let step = 1; step < ahead; step += 1) {
+      const next = ((number - 1 + step) % this.count) + 1;
+      if (!this.#bitmaps.has(next)) this.load(next).catch(() => {});
+    }
+    const here = this.#indexOf(number);
+    const chunks = Math.ceil(this.count / CHUNK);
+    for (let step = 0; step < chunks && this.#bytes < COMPRESSED_BYTES; step += 1) this.#chunk((here + step) % chunks, false);
+  }
+
+  close() {
+    this.#abort.abort();
+    for (const bitmap of this.#bitmaps.values()) bitmap.close();
+    this.#bitmaps.clear();
+    this.#chunks.clear();
+  }
+
+  #indexOf(number) {
+    return Math.floor((number - 1) / CHUNK);
+  }
+
+  async #decode(number) {
+    const index = this.#indexOf(number);
+    const pictures = await this.#chunk(index, true);
+    const blob = pictures[number - 1 - index * CHUNK];
+    if (!blob) throw new Error(`The service sent no frame ${number}.`);
+    const bitmap = await createImageBitmap(blob, { imageOrientation: "none", colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    if (this.#abort.signal.aborted) {
+      bitmap.close();
+      throw new DOMException("Another cine was chosen.", "AbortError");
+    }
+    this.#bitmaps.set(number, bitmap);
+    this.#frameBytes = bitmap.width * bitmap.height * 4;
+    while (this.#bitmaps.size > this.#capacity()) {
+      const [oldest, unused] = this.#bitmaps.entries().next().value;
+      this.#bitmaps.delete(oldest);
+      unused.close();
+    }
+    return bitmap;
+  }
+
+  #frameBytes = 640 * 480 * 4;
+
+  #capacity() {
+    return Math.max(24, Math.floor(DECODED_BYTES / this.#frameBytes));
+  }
+
+  /** What is wanted now goes before what is only fetched ahead. */
+  #chunk(index, isUrgent) {
+    const known = this.#chunks.get(index);
+    if (known) {
+      const queued = isUrgent && this.#waiting.find((job) => job.index === index);
+      if (queued) this.#waiting.unshift(...this.#waiting.splice(this.#waiting.indexOf(queued), 1));
+      return known;
+    }
+    const made = new Promise((resolve, reject) => {
+      const job = { index, resolve, reject };
+      if (isUrgent) this.#waiting.unshift(job);
+      else this.#waiting.push(job);
+    });
+    made.catch(() => this.#chunks.delete(index));
+    this.#chunks.set(index, made);
+    this.#next();
+    return made;
+  }
+
+  #next() {
+    while (this.#inFlight < IN_FLIGHT && this.#waiting.length) {
+      const job = this.#waiting.shift();
+      this.#inFlight += 1;
+      this.#fetch(job.index)
+        .then(job.resolve, job.reject)
+        .finally(() => {
+          this.#inFlight -= 1;
+          this.#next();
+        });
+    }
+  }
+
+  async #fetch(index) {
+    const first = index * CHUNK + 1;
+    const last = Math.min(first + CHUNK - 1, this.count);
+    const address = `${this.address}/frames/${first}-${last}?v=${encodeURIComponent(this.version)}`;
+    const answer = await fetch(address, { signal: this.#abort.signal });
+    if (!answer.ok) throw new Error(await said(answer));
+    const content = await answer.arrayBuffer();
+    this.#bytes += content.byteLength;
+    return pictures(content);
+  }
+}
+
+/** Each picture has its length before it, in four bytes. */
+function pictures(content) {
+  const view = new DataView(content);
+  const found = [];
+  for (let at = 0; at + 4 <= content.byteLength; ) {
+    const length = view.getUint32(at);
+    found.push(new Blob([new Uint8Array(content, at + 4, length)], { type: "image/jpeg" }));
+    at += 4 + length;
+  }
+  return found;
+}
+
+/** What a problem document (RFC 9457) says. */
+export async function said(answer) {
+  try {
+    const problem = await answer.json();
+    return problem.detail ?? problem.title ?? `The service answered ${answer.status}.`;
+  } catch {
+    return `The service answered ${answer.status}.`;
+  }
+}

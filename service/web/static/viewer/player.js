@@ -1,0 +1,153 @@
+// When which frame is shown: the cine's own time axis against the clock of the screen.
+
+const NO_TIME_RATE = 25; // frames a second of a cine without a time axis
+
+export class Player {
+  /**
+   * `show(frame)` shows a frame that is ready; `isReady(frame)` says whether it is; `want(frame)` has it made ready.
+   * `changed()` hears of every other change: playing, speed, loop.
+   */
+  constructor({ count, seconds, isReady, want, show, changed }) {
+    this.count = count;
+    this.isTimed = seconds !== null && seconds.length === count;
+    this.seconds = this.isTimed ? seconds : Array.from({ length: count }, (_, index) => index / NO_TIME_RATE);
+    this.isReady = isReady;
+    this.want = want;
+    this.show = show;
+    this.changed = changed;
+    this.frame = 0;
+    this.speed = 1;
+    this.isLooping = true;
+    this.range = null; // [first, last] of the part that is looped
+    this.isPlaying = false;
+    this.isWaiting = false;
+    this.#wanted = 0;
+  }
+
+  #wanted;
+  #request = 0;
+  #media = 0; // seconds on the cine's axis
+  #at = 0; // milliseconds of the screen's clock that belong to it
+
+  /** Seconds from the first frame to after the last one. */
+  get duration() {
+    const last = this.seconds[this.count - 1];
+    return last + (this.count > 1 ? last / (this.count - 1) : 0);
+  }
+
+  get first() {
+    return this.range ? this.range[0] : 1;
+  }
+
+  get last() {
+    return this.range ? this.range[1] : this.count;
+  }
+
+  /** Go to a frame; it is shown once it is ready, unless another is asked for meanwhile. */
+  async seek(frame) {
+    const wanted = Math.min(Math.max(Math.round(frame), 1), this.count);
+    this.#wanted = wanted;
+    if (!this.isReady(wanted)) await this.want(wanted);
+    if (this.#wanted !== wanted) return;
+    this.#put(wanted);
+    this.#begin(wanted);
+  }
+
+  step(by) {
+    this.pause();
+    const span = this.count;
+    const next = (this.#wanted || this.frame) + by;
+    return this.seek(this.isLooping ? ((((next - 1) % span) + span) % span) + 1 : next);
+  }
+
+  toggle() {
+    if (this.isPlaying) this.pause();
+    else this.play();
+  }
+
+  play() {
+    if (this.isPlaying || this.count < 2) return;
+    this.isPlaying = true;
+    const isAtEnd = this.frame >= this.last || this.frame < this.first;
+    this.#begin(isAtEnd ? this.first : this.frame);
+    this.#request = requestAnimationFrame((now) => this.#tick(now));
+    this.changed();
+  }
+
+  pause() {
+    if (!this.isPlaying) return;
+    this.isPlaying = false;
+    this.isWaiting = false;
+    cancelAnimationFrame(this.#request);
+    this.changed();
+  }
+
+  setSpeed(speed) {
+    this.#begin(this.frame || 1);
+    this.speed = speed;
+    this.changed();
+  }
+
+  setLooping(isLooping) {
+    this.isLooping = isLooping;
+    this.changed();
+  }
+
+  setRange(first, last) {
+    this.range = first === 1 && last === this.count ? null : [Math.min(first, last), Math.max(first, last)];
+    this.changed();
+  }
+
+  #begin(frame) {
+    this.#media = this.seconds[frame - 1];
+    this.#at = performance.now();
+  }
+
+  #put(frame) {
+    this.frame = frame;
+    this.#wanted = frame;
+    this.show(frame);
+  }
+
+  #tick(now) {
+    if (!this.isPlaying) return;
+    const passed = (Math.max(now - this.#at, 0) / 1000) * this.speed;
+    let media = this.#media + passed;
+    const end = this.last === this.count ? this.duration : this.seconds[this.last];
+    if (media >= end) {
+      if (!this.isLooping) {
+        this.#put(this.isReady(this.last) ? this.last : this.frame);
+        this.pause();
+        return;
+      }
+      const start = this.seconds[this.first - 1];
+      media = start + ((media - start) % Math.max(end - start, 1e-6));
+    }
+    const frame = this.#frameAt(media);
+    if (frame !== this.frame && !this.isReady(frame)) {
+      // The clock stands still meanwhile: nothing is left out, and nothing wrong is shown.
+      if (!this.isWaiting) this.want(frame).catch(() => this.pause());
+      this.isWaiting = true;
+      this.#at = now;
+      this.#media = Math.max(this.#media, media - 0.001);
+    } else {
+      this.isWaiting = false;
+      this.#media = media;
+      this.#at = now;
+      if (frame !== this.frame) this.#put(frame);
+    }
+    this.#request = requestAnimationFrame((later) => this.#tick(later));
+  }
+
+  /** The last frame that began before a moment. */
+  #frameAt(media) {
+    let low = this.first - 1;
+    let high = this.last - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.seconds[middle] <= media + 1e-9) low = middle;
+      else high = middle - 1;
+    }
+    return low + 1;
+  }
+}

@@ -1,0 +1,179 @@
+"""What the report viewer is given: its page, the frames of a cine for a browser, and overlays a page of frames at a time."""
+
+import base64
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.encaps import generate_frames
+from sqlalchemy import Engine, text
+
+from service.access import Role
+from service.core.findings import Finding
+from service.ports import UnitOfWorkFactory
+from tests.cine_files import JPEG
+from tests.integration.api_parts import STUDY, House, dicom_file, upload
+from tests.integration.viewer_parts import INSTANCE, analysed, bytes_of_frames, cine_file, contraction, viewer_house
+from tests.phantoms import Muscle
+
+CINE = f"/studies/{STUDY}/cines/{INSTANCE}"
+FEW = 6
+
+
+@pytest.fixture
+def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
+    with viewer_house(engine, units, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def muscles() -> list[Muscle]:
+    return contraction(FEW)
+
+
+def grey(jpeg: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("L")).astype(np.int16)
+
+
+def test_frames_that_are_stored_as_jpeg_are_given_byte_for_byte(house: House, muscles: list[Muscle]) -> None:
+    content = cine_file(muscles, syntax=JPEG)
+    upload(house.client(), content).raise_for_status()
+    stored = list(generate_frames(pydicom.dcmread(io.BytesIO(content)).PixelData, number_of_frames=FEW))
+    given = bytes_of_frames(house.client().get(f"{CINE}/frames/2-4").content)
+    assert given == stored[1:4]
+
+
+def test_frames_that_are_stored_otherwise_are_jpegs_of_what_is_stored(house: House, muscles: list[Muscle]) -> None:
+    upload(house.client(), cine_file(muscles)).raise_for_status()
+    given = bytes_of_frames(house.client().get(f"{CINE}/frames/1-{FEW}").content)
+    assert len(given) == FEW
+    for jpeg, muscle in zip(given, muscles, strict=True):
+        assert np.abs(grey(jpeg) - muscle.draw()[0]).mean() < 2
+
+
+def test_jpeg_that_a_browser_would_show_otherwise_is_encoded_anew(house: House, muscles: list[Muscle]) -> None:
+    upload(house.client(), cine_file(muscles, syntax=JPEG, PhotometricInterpretation="MONOCHROME1")).raise_for_status()
+    (given,) = bytes_of_frames(house.client().get(f"{CINE}/frames/1-1").content)
+    assert np.abs(grey(given) - (255 - muscles[0].draw()[0])).mean() < 4
+
+
+def test_frames_are_kept_by_a_browser_for_as_long_as_the_bytes_are_the_same(house: House, muscles: list[Muscle]) -> None:
+    client = house.client()
+    upload(client, cine_file(muscles)).raise_for_status()
+    version = client.get(CINE).json()["version"]
+    answer = client.get(f"{CINE}/frames/1-2", params={"v": version})
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert "Cookie" in answer.headers["vary"]
+    again = client.get(f"{CINE}/frames/1-2", params={"v": version}, headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+    assert client.get(f"{CINE}/frames/1-2", params={"v": "another"}).headers["cache-control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize(("frames", "status"), [("3-2", 422), ("1-33", 422), ("6-7", 404), ("0-1", 422), ("7-8", 404)])
+def test_frames_that_cannot_be_are_refused_with_the_reason(house: House, muscles: list[Muscle], frames: str, status: int) -> None:
+    upload(house.client(), cine_file(muscles)).raise_for_status()
+    answer = house.client().get(f"{CINE}/frames/{frames}")
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_cine_tells_its_time_and_scale_or_why_it_has_none(house: House, muscles: list[Muscle]) -> None:
+    bare = cine_file(muscles, "1.2.4", SequenceOfUltrasoundRegions=[], FrameIncrementPointer=None, FrameTime=None)
+    upload(house.client(), cine_file(muscles), bare).raise_for_status()
+    told = house.client().get(CINE).json()
+    assert told["time"]["seconds"] == pytest.approx([0.04 * index for index in range(FEW)])
+    assert (told["region"]["mm_per_pixel_x"], told["region"]["mm_per_pixel_y"]) == pytest.approx((0.1, 0.1))
+    assert (told["number_of_frames"], told["rows"], told["columns"]) == (FEW, *muscles[0].shape)
+    other = house.client().get(f"/studies/{STUDY}/cines/1.2.4").json()
+    assert (other["time"]["seconds"], other["region"]["mm_per_pixel_x"]) == (None, None)
+    assert "FrameIncrementPointer" in other["time"]["reason"]
+    assert "no SequenceOfUltrasoundRegions" in other["region"]["reason"]
+
+
+def test_who_was_given_frames_is_on_record(house: House, muscles: list[Muscle]) -> None:
+    upload(house.client(), cine_file(muscles)).raise_for_status()
+    viewer = house.person(Role.VIEWER, "vera")
+    viewer.get(f"{CINE}/frames/1-2").raise_for_status()
+    (entry,) = house.rows("SELECT actor, subject FROM audit WHERE action = 'instance_retrieved'")
+    assert entry.subject == INSTANCE
+    assert entry.actor.startswith("user:")
+
+
+def test_overlays_of_a_page_of_frames_have_each_frame_s_own_maps_and_lines(house: House, muscles: list[Muscle]) -> None:
+    report_id = analysed(house, cine_file(muscles))
+    told = house.client().get(f"/api/v1/reports/{report_id}/overlays/{INSTANCE}", params={"frames": "2-4"}).json()
+    (drawn,) = told["analyses"]
+    assert [frame["frame"] for frame in drawn["frames"]] == [2, 3, 4]
+    grid = drawn["grid"]
+    assert [one["name"] for one in grid["segments"]] == ["aponeurosis", "fascicle", "muscle_belly"]
+    for frame in drawn["frames"]:
+        muscle = muscles[frame["frame"] - 1]
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(frame["masks"])), np.uint8))
+        maps = bits[: 3 * grid["height"] * grid["width"]].reshape(3, grid["height"], grid["width"])
+        rows = np.flatnonzero(maps[2].any(1)) * (grid["y1"] - grid["y0"]) / grid["height"] + grid["y0"]
+        assert (rows[0], rows[-1]) == pytest.approx((80, 80 + 10 * muscle.thickness_mm), abs=3)
+        lines = {line["label"]: line["points"] for line in frame["lines"]}
+        assert [row for _, row in lines["deep_aponeurosis"]] == pytest.approx([80 + 10 * muscle.thickness_mm] * 9, abs=2)
+        assert [row for _, row in lines["superficial_aponeurosis"]] == pytest.approx([80] * 9, abs=2)
+        assert "fascicle" in lines
+
+
+def test_overlays_of_an_earlier_analysis_are_told_apart_from_those_of_another(house: House, muscles: list[Muscle]) -> None:
+    report_id = analysed(house, cine_file(muscles))
+    # As if other weights had analysed the cine since this version.
+    with house.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE analyses SET findings = jsonb_set(findings, '{0,model,sha256}', to_jsonb(repeat('0', 64)))")
+        )
+    told = house.client().get(f"/api/v1/reports/{report_id}/overlays/{INSTANCE}", params={"frames": "1-6"}).json()
+    (drawn,) = told["analyses"]
+    assert (drawn["is_superseded"], drawn["grid"]) == (True, None)
+    # What the report says itself, it still shows: the lines of its best frames.
+    reported = [Finding.model_validate(one) for one in house.client().get(f"/api/v1/reports/{report_id}").json()["findings"]]
+    best = {line.frame for finding in reported for line in finding.evidence.lines}
+    assert {frame["frame"] for frame in drawn["frames"]} == best
+    assert all(frame["masks"] is None for frame in drawn["frames"])
+
+
+def test_overlays_of_more_frames_than_a_page_or_of_no_report_are_refused(house: House, muscles: list[Muscle]) -> None:
+    report_id = analysed(house, cine_file(muscles))
+    client = house.client()
+    for frames in ("1-129", "5-4", "1", "0-3", "a-b"):
+        assert client.get(f"/api/v1/reports/{report_id}/overlays/{INSTANCE}", params={"frames": frames}).status_code == 422
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert client.get(f"/api/v1/reports/{unknown}/overlays/{INSTANCE}", params={"frames": "1-2"}).status_code == 404
+    beyond = client.get(f"/api/v1/reports/{report_id}/overlays/{INSTANCE}", params={"frames": "100-120"}).json()
+    assert [one["frames"] for one in beyond["analyses"]] == [[]]
+
+
+def test_page_without_scripts_says_the_findings_and_leads_to_the_printable_report(house: House, muscles: list[Muscle]) -> None:
+    report_id = analysed(house, cine_file(muscles))
+    page = house.client().get(f"/studies/{STUDY}")
+    assert page.headers["etag"] == f'"{report_id}"'
+    (noscript,) = [one for one in page.text.split("<noscript>")[1:] if f"/api/v1/reports/{report_id}" in one]
+    assert "Thickness" in noscript.partition("</noscript>")[0]
+    printable = house.client().get(
+        f"/api/v1/reports/{report_id}", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    )
+    assert printable.headers["content-type"].startswith("text/html")
+    assert "Thickness" in printable.text
+
+
+def test_page_of_a_study_whose_pictures_are_held_no_more_still_shows_its_report(house: House) -> None:
+    analysed(house, cine_file(contraction(2)))
+    with house.engine.begin() as connection:
+        connection.execute(text("UPDATE instances SET removed_at = now()"))
+    page = house.client().get(f"/studies/{STUDY}")
+    assert page.status_code == 200
+    assert "No picture of this study is held here any more" in page.text
+    assert house.client().get(CINE).status_code == 410
+
+
+def test_frames_of_what_cannot_be_decoded_are_a_problem_and_no_torn_answer(house: House) -> None:
+    upload(house.client(), dicom_file(INSTANCE, PixelData=b"\0" * 64)).raise_for_status()
+    answer = house.client().get(f"{CINE}/frames/1-3")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
