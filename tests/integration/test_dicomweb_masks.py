@@ -78,5 +78,5 @@ def test_masks_that_cannot_be_are_refused_with_the_reason(house: House, changes:
     client = house.client()
     upload(client, mask_file(masks(8, 8), **changes)).raise_for_status()
     answer = client.get(f"{INSTANCE}/frames/1")
-    assert answer.status_code == httpx2.codes.UNPROCESSABLE_ENTITY
+    assert answer.status_code == httpx2.codes.UNPROCESSABLE_CONTENT
     assert reason in answer.json()["type"]
