@@ -171,7 +171,8 @@ def test_measurements_of_the_report_are_shown_on_their_frames(service: RunningSe
     assert all(one["loaded"] for one in measurements)
     (thickness,) = [one for one in service.report(opened.study)["findings"] if one["name"] == "thickness"]
     first = measurements[0]["labels"][0]
-    assert (first["label"], float(first["value"].split()[0])) == ("Thickness", pytest.approx(thickness["value"], abs=0.01))
+    assert first["label"] == "Thickness"
+    assert float(first["value"].split()[0]) == pytest.approx(thickness["value"], abs=0.01)
     frame = measurements[0]["frame"]
     opened.wait(f"{VIEWPORT}.getCurrentImageIdIndex() === {frame - 1}")
 
