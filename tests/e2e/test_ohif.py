@@ -54,8 +54,9 @@ class Opened:
         """As a double click does in the list on the left."""
         self.tab.page.dblclick(f"[data-cy=series-description-label]:has-text('{title}')", timeout=60_000)
 
-    def wait(self, expression: str, *, timeout_seconds: float = 60) -> Any:
-        return self.tab.wait(expression, timeout_seconds=timeout_seconds)
+    def wait(self, expression: str) -> Any:
+        """Poll until it is true; what is not there yet counts as false."""
+        return self.tab.wait(f"(() => {{ try {{ return {expression} }} catch {{ return false }} }})()", timeout_seconds=90)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,7 +91,7 @@ def opened(service: RunningService, study: str) -> Iterator[Opened]:
         one.page.on("request", lambda request: None if is_own(request.url, origin) else found.elsewhere.append(request.url))
         one.page.goto(link)
         one.page.click("text=Open in OHIF")
-        found.wait(f"!!window.services && {VIEWPORT}?.getImageIds?.().length === 20", timeout_seconds=90)
+        found.wait(f"{VIEWPORT}.getImageIds().length === 20")
         yield found
 
 
