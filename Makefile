@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 DATA ?=
 
-.PHONY: help setup ohif demo test check format e2e bench openapi training model clean
+.PHONY: screenshots help setup ohif demo test check format e2e bench openapi training model clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ e2e: ohif ## End to end with Orthanc, DCMTK and a browser, from Debian's package
 
 bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop, memory; ARGS=--quick for a look
 	$(BIN)/python -m bench.run $(ARGS)
+
+screenshots: setup ## Pictures of the pages for docs/pictures, and how the viewer plays; ARGS=NAME for some of them
+	$(BIN)/python -m bench.screenshots $(ARGS)
 
 openapi: setup ## Write openapi/openapi.json anew
 	$(BIN)/python -m service.commands.openapi

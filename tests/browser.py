@@ -66,7 +66,7 @@ def tab(
             accept_downloads=True,
         )
         made = Tab(context.new_page())
-        made.page.on("console", lambda said: made.problems.append(said.text) if said.type in ("error", "warning") else None)
+        made.page.on("console", lambda said: made.problems.append(said.text) if said.type == "error" else None)
         made.page.on("pageerror", lambda error: made.problems.append(str(error)))
         try:
             yield made

@@ -137,9 +137,9 @@ def cine_frames(
     headers = cache_headers([held], f"frames {first}-{last}")
     if version == held.version:
         headers["Cache-Control"] = _FOR_GOOD
+    record(parts, principal.name, [held])
     if (known := unchanged(request, headers)) is not None:
         return known
-    record(parts, principal.name, [held])
     with parts.dicom.open(held) as path:
         body = b"".join(len(one).to_bytes(_LENGTH) + one for one in _frames(parts, held, path, range(first, last + 1)))
     return Response(body, media_type="application/octet-stream", headers=headers)

@@ -76,7 +76,10 @@ def sign_out(request: Request, parts: Parts, principal: Viewer) -> Response:
     """End the session."""
     if _close_session(request, parts):
         parts.audit.append(actor=principal.name, action="signed_out", subject=principal.name)
-    return _without_session(parts, present("signed_out.html"))
+    response = _without_session(parts, present("signed_out.html"))
+    # Frames that the viewer let the browser keep; whoever comes next at this screen is somebody else.
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 @router.get("/account")

@@ -82,7 +82,7 @@ def test_frames_that_cannot_be_are_refused_with_the_reason(house: House, muscles
 
 
 def test_cine_tells_its_time_and_scale_or_why_it_has_none(house: House, muscles: list[Muscle]) -> None:
-    bare = cine_file(muscles, "1.2.4", SequenceOfUltrasoundRegions=[], FrameIncrementPointer=None, FrameTime=None)
+    bare = cine_file(muscles, "1.2.4", SequenceOfUltrasoundRegions=None, FrameIncrementPointer=None, FrameTime=None)
     upload(house.client(), cine_file(muscles), bare).raise_for_status()
     told = house.client().get(CINE).json()
     assert told["time"]["seconds"] == pytest.approx([0.04 * index for index in range(FEW)])

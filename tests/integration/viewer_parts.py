@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,14 @@ def contraction(frames: int = FRAMES) -> list[Muscle]:
 
 @dataclass
 class DrawnMuscles(FakeAnalysis):
-    """The real analysis over the answers of a perfect network."""
+    """The real analysis over the answers of a network that is perfect for contractions."""
 
-    muscles: list[Muscle] = field(default_factory=contraction)
     version: str = MuscleArchitecture().version
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
         del infer, describe
-        shown = self.muscles[: cine.number_of_frames]
-        return MuscleArchitecture().analyse(cine, scripted(one.answer() for one in shown), described, keep)
+        answers = scripted(one.answer() for one in contraction(cine.number_of_frames))
+        return MuscleArchitecture().analyse(cine, answers, described, keep)
 
 
 def cine_file(muscles: list[Muscle], uid: str = INSTANCE, *, syntax: str = EXPLICIT, **changes: Any) -> bytes:
@@ -57,7 +56,8 @@ def cine_file(muscles: list[Muscle], uid: str = INSTANCE, *, syntax: str = EXPLI
     rows, columns = pictures[0].shape
     tissue = region(0, 0, columns - 1, rows - 1, PhysicalDeltaX=0.01, PhysicalDeltaY=0.01)
     time = {"FrameIncrementPointer": 0x00181063, "FrameTime": str(1000 * FRAME_SECONDS)}
-    dataset = dicom_dataset(uid, frames=len(pictures), SequenceOfUltrasoundRegions=[tissue], **{**time, **changes})
+    own = {**time, "SequenceOfUltrasoundRegions": [tissue], **changes}
+    dataset = dicom_dataset(uid, frames=len(pictures), **{name: value for name, value in own.items() if value is not None})
     dataset.Rows, dataset.Columns = rows, columns
     if syntax == JPEG:
         dataset.PixelData = encapsulate([encode(picture, JPEG) for picture in pictures])

@@ -1,5 +1,5 @@
-// The stage of a report: cine, overlays, tools and plots. The panel beside it speaks to it by events on `document`:
-// it takes `sonomyo:seek` and `sonomyo:edit-lines`, and gives `sonomyo:frame` and `sonomyo:lines`.
+// The stage of a report: cine, overlays, tools and plots. The panel beside it speaks to it by events on `document`: the stage
+// takes `sonomyo:seek`, `sonomyo:edit-lines` and `sonomyo:report`, and gives `sonomyo:frame` and `sonomyo:lines`.
 
 import { Frames, said } from "./frames.js";
 import { listen } from "./keyboard.js";
@@ -7,6 +7,7 @@ import { LineEditor, Measures, paintScaleBar, Scale } from "./measure.js";
 import { Overlays } from "./overlays.js";
 import { Player } from "./player.js";
 import { label, Plots } from "./plots.js";
+import { point } from "./pointer.js";
 import { Stage } from "./stage.js";
 
 const root = document.querySelector("[data-viewer]");
@@ -36,18 +37,22 @@ stage.addPainter((context, frame, unit) => {
   const edited = editor.isOn && editor.frame === frame ? editor.lines : null;
   const others = edited && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
   const isDrawn = cine.overlays.draw(context, frame, unit, edited && [...others, ...edited]);
-  view.dataset.overlay = isDrawn ? String(frame) : "";
+  view.dataset.drawnFrame = isDrawn ? String(frame) : "";
   paintScaleBar(context, cine.scale, unit);
 });
 const measures = new Measures(stage, announce);
 const editor = new LineEditor(stage, { changed: tellLines, said: announce });
 const plots = new Plots(at("plots"), { more: at("more-plots"), seek: go });
-const report = root.dataset.report;
-const reported = fetch(`/api/v1/reports/${report}`, { headers: { Accept: "application/json" } }).then(async (answer) => {
+let report = root.dataset.report;
+let reported = read();
+reported.catch(() => {}); // told where the series are drawn
+
+/** The version that is shown, as JSON. */
+async function read() {
+  const answer = await fetch(`/api/v1/reports/${report}`, { headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(await said(answer));
   return answer.json();
-});
-reported.catch((error) => complain(`The series cannot be plotted: ${error.message}`));
+}
 
 async function open(uid, { frame = null } = {}) {
   const ticket = (opened += 1);
@@ -77,25 +82,20 @@ async function open(uid, { frame = null } = {}) {
 function begin(told, frames) {
   const count = told.number_of_frames;
   frames.count = count;
-  const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${told.sop_instance_uid}`, count, () => {
-    stage.paint();
-    showKinds();
-    showWrist(stage.frame);
-  });
-  overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
-  overlays.opacity = at("opacity").value / 100;
+  const overlays = overlaysOf(told.sop_instance_uid, count);
   const scale = new Scale(told.region);
   const player = new Player({
     count,
     seconds: told.time.seconds,
-    isReady: (frame) => Boolean(frames.get(frame)) && (!overlays.isOn || overlays.isReady(frame) || !cine?.player.isPlaying),
-    want: (frame) => Promise.all([frames.load(frame), cine?.player.isPlaying ? overlays.load(frame) : null]),
+    isReady: (frame) => Boolean(frames.get(frame)) && (!waitsForOverlay() || cine.overlays.isReady(frame)),
+    want: (frame) => Promise.all([frames.load(frame), waitsForOverlay() ? cine.overlays.load(frame) : null]),
     show,
     changed: showTransport,
   });
   cine = { ...told, frames, overlays, scale, player, events: [] };
   measures.scale = scale;
   measures.clear();
+  at("kinds").replaceChildren();
   stage.setCine(told);
   stage.setWindow(128, 256);
   const slider = at("slider");
@@ -108,7 +108,24 @@ function begin(told, frames) {
       : "";
   at("scale-note").textContent = scale.isKnown ? "" : `Not calibrated: ${told.region.reason ?? "no region"}. Lengths are in pixels.`;
   showTransport();
-  reported.then(({ findings }) => drawSeries(findings)).catch(() => {});
+  drawSeries();
+}
+
+/** What the version that is shown says of a cine is drawn over it. */
+function overlaysOf(uid, count) {
+  const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, () => {
+    stage.paint();
+    showKinds();
+    showWrist(stage.frame);
+  });
+  overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
+  overlays.opacity = at("opacity").value / 100;
+  return overlays;
+}
+
+/** A frame that stands still is shown at once, and its overlay as soon as it is there; none flickers while the cine plays. */
+function waitsForOverlay() {
+  return cine !== null && cine.player.isPlaying && cine.overlays.isOn;
 }
 
 function close() {
@@ -124,6 +141,7 @@ function show(frame) {
   const bitmap = cine.frames.get(frame);
   if (!bitmap) return;
   stage.show(frame, bitmap);
+  if (!performance.getEntriesByName("sonomyo-first-frame").length) performance.mark("sonomyo-first-frame");
   const seconds = cine.player.isTimed ? cine.player.seconds[frame - 1] : null;
   at("slider").value = frame;
   at("slider").setAttribute("aria-valuetext", told(frame, seconds));
@@ -131,7 +149,7 @@ function show(frame) {
   at("count").textContent = cine.number_of_frames;
   at("seconds").textContent = seconds === null ? "" : `${seconds.toFixed(2)} s`;
   if (editor.isOn && editor.frame !== frame) beginEditing();
-  view.dataset.frame = frame;
+  view.dataset.shownFrame = frame;
   showWrist(frame);
   plots.show(frame);
   cine.frames.prefetch(frame);
@@ -216,8 +234,15 @@ function showKinds() {
         : "Nothing was drawn in this frame.";
 }
 
-async function drawSeries(findings) {
+async function drawSeries() {
   const uid = cine.sop_instance_uid;
+  let findings;
+  try {
+    ({ findings } = await reported);
+  } catch (error) {
+    return complain(`The series cannot be plotted: ${error.message}`);
+  }
+  if (cine?.sop_instance_uid !== uid) return;
   const own = findings.filter(({ evidence, amended }) => evidence.sop_instance_uid === uid && !amended?.is_rejected);
   cine.events = own.flatMap(({ contractions }) => contractions ?? []);
   showEvents();
@@ -387,49 +412,7 @@ for (const name of ["level", "width"]) {
   at(name).addEventListener("input", () => stage.setWindow(Number(at("level").value), Number(at("width").value)));
 }
 
-// ---- pointer: tools and handles first, then pan with the left, window with the right button ----
-
-let held = null;
-const place = (event) => {
-  const box = view.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top];
-};
-view.addEventListener("pointerdown", (event) => {
-  if (!cine || event.target.closest("button")) return;
-  const point = stage.toFrame(...place(event));
-  const isMain = event.button === 0;
-  if (isMain && editor.grab(point, 1 / stage.scale)) held = "handle";
-  else if (isMain && isAiming()) held = "tool";
-  else held = event.button === 2 ? "window" : "pan";
-  view.setPointerCapture(event.pointerId);
-  view.dataset.held = held;
-});
-view.addEventListener("pointermove", (event) => {
-  if (!cine) return;
-  const point = stage.toFrame(...place(event));
-  if (held === "handle") editor.drag(point);
-  else if (held === "window") stage.setWindow(stage.level - event.movementY * 0.6, stage.width + event.movementX);
-  else if (held === "pan") stage.pan(event.movementX, event.movementY);
-  else measures.hover(point);
-});
-view.addEventListener("pointerup", (event) => {
-  if (held === "handle") editor.drop();
-  if (held === "tool") measures.put(stage.toFrame(...place(event)));
-  held = null;
-  view.dataset.held = "";
-});
-view.addEventListener("pointercancel", () => (held = null));
-view.addEventListener("contextmenu", (event) => event.preventDefault());
-view.addEventListener("dblclick", () => !isAiming() && actions.fit());
-view.addEventListener(
-  "wheel",
-  (event) => {
-    event.preventDefault();
-    if (event.ctrlKey || event.shiftKey) stage.zoom(event.deltaY < 0 ? 1.12 : 1 / 1.12, ...place(event));
-    else cine?.player.step(event.deltaY > 0 ? 1 : -1);
-  },
-  { passive: false },
-);
+point({ view, stage, measures, editor, fit: actions.fit, step: (by) => cine?.player.step(by), isOpen: () => cine !== null });
 
 // ---- the panel beside the stage ----
 
@@ -438,8 +421,21 @@ document.addEventListener("sonomyo:seek", ({ detail }) => {
   if (cine && uid === cine.sop_instance_uid) go(detail.frame);
   else open(uid, { frame: detail.frame });
 });
+document.addEventListener("sonomyo:report", ({ detail }) => {
+  if (detail.report_id === report) return;
+  report = root.dataset.report = detail.report_id;
+  reported = read();
+  for (const link of root.querySelectorAll("[data-printable]")) link.href = `/api/v1/reports/${report}`;
+  if (!cine) return;
+  cine.overlays.close();
+  cine.overlays = overlaysOf(cine.sop_instance_uid, cine.number_of_frames);
+  at("kinds").replaceChildren();
+  if (stage.frame) cine.overlays.load(stage.frame);
+  drawSeries();
+});
 document.addEventListener("sonomyo:edit-lines", async ({ detail }) => {
   if (!detail.on) return endEditing();
+  if (detail.sop_instance_uid && detail.sop_instance_uid !== cine?.sop_instance_uid) await open(detail.sop_instance_uid);
   if (!cine) return;
   cine.player.pause();
   setOverlay(true);

@@ -165,7 +165,7 @@ export class LineEditor {
         ? "Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys."
         : "Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses.",
     );
-    this.#stage.view.dataset.editing = this.isOn ? "lines" : "";
+    this.#stage.view.dataset.edits = this.isOn ? "lines" : "";
     this.#stage.paint();
     return this.isOn;
   }
@@ -173,7 +173,7 @@ export class LineEditor {
   end() {
     this.isOn = false;
     this.#held = this.lines = null;
-    this.#stage.view.dataset.editing = "";
+    this.#stage.view.dataset.edits = "";
     this.#stage.paint();
   }
 
