@@ -44,7 +44,8 @@ def mask_file(drawn: Bits, **changes: Any) -> bytes:
 
 
 def unpacked(frame: bytes, drawn: Bits) -> Bits:
-    return np.unpackbits(np.frombuffer(frame, np.uint8), bitorder="little")[: drawn[0].size].reshape(drawn[0].shape) == 1
+    shown: Bits = np.unpackbits(np.frombuffer(frame, np.uint8), bitorder="little")[: drawn[0].size] == 1
+    return shown.reshape(drawn[0].shape)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(8, 8), (3, 5), (7, 9)])
