@@ -178,12 +178,6 @@ def test_measurements_of_the_report_are_shown_on_their_frames(service: RunningSe
     opened.wait(f"{VIEWPORT}.getCurrentImageIdIndex() === {frame - 1}")
 
 
-@pytest.mark.timeout(300)
-def test_pdf_of_the_report_is_given_to_the_browser_s_own_viewer(opened: Opened) -> None:
-    opened.open_series("Sonomyo report, PDF")
-    opened.wait("document.querySelector('object').data.startsWith('blob:')")
-
-
 def test_nothing_was_asked_of_another_host_and_no_policy_was_broken(opened: Opened) -> None:
     assert opened.elsewhere == []
     assert not [problem for problem in opened.tab.problems if "Content Security Policy" in problem]
