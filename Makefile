@@ -63,4 +63,4 @@ model: training ## Train and export a model like the served one, in one stage (i
 	.cache/train/bin/python -m training.muscle_segmentation.export --run training/runs/muscle_segmentation
 
 clean: ## Remove what set-up made; the data folder .sonomyo stays
-	rm -rf .venv .triton .cache/train .cache/node service/web/static/vendor service/web/ohif
+	rm -rf .venv .triton .cache/train .cache/node service/web/static/vendor service/web/vendor/ohif

@@ -59,7 +59,7 @@ BROUGHT = {
     ): "only psql is linked with it, a program that `sonomyo restore` runs as a child process",
 }
 #: Where scripts/web_packages.py puts npm packages.
-WEB_FOLDERS = ("service/web/static/vendor/uplot", "service/web/ohif")
+WEB_FOLDERS = ("service/web/static/vendor/uplot", "service/web/vendor/ohif")
 #: Libraries inside wheels that are under the GPL alone.
 GPL_LIBRARIES = re.compile(r"lib(x264|x265|xvidcore|vidstab|rubberband|fdk-aac|gsl|fftw3|readline|jpeg-?turbo-gpl)[-.]")
 _FFMPEG_LICENCE = re.compile(rb"libavcodec license: ([ -~]{3,80})")

@@ -33,22 +33,30 @@ class Place:
     folder: Path
     wanted: tuple[str, ...]
     unwanted: tuple[str, ...] = ()
+    #: What is written over: in files of which suffix, old, new.
+    replaced: tuple[tuple[str, bytes, bytes], ...] = ()
 
 
 #: OHIF brings 213 MB; what it needs here is a quarter. Left out: networks that draw contours, microscopy, sign-in by OIDC,
-#: service workers, which fetch from elsewhere, and start pictures of telephones.
+#: service workers, which fetch from elsewhere, pictures of telephones, and the page and settings in whose place ours stand.
+#: It is built to lie at the root of a host; where it lies stands in two forms in its files.
 PLACES = {
     "uplot": Place(
         ROOT / "service/web/static/vendor/uplot",
         ("LICENSE", "package.json", "dist/uPlot.esm.js", "dist/uPlot.min.css"),
     ),
     "@ohif/app": Place(
-        ROOT / "service/web/ohif",
+        ROOT / "service/web/vendor/ohif",
         ("LICENSE", "package.json", "dist/*"),
         (
             "*.map", "dist/ort/*", "dist/dicom-microscopy-viewer/*", "dist/customizations/*", "dist/assets/*touch*",
             "dist/assets/*browser*", "dist/_*", "dist/serve.json", "dist/google.js", "dist/silent-refresh.html", "dist/sw.js",
             "dist/*init-service-worker.js", "dist/oidc-client.min.js", "dist/app-config.js",
+            "dist/index.html", "dist/manifest.json", "dist/*shim*", "dist/polyfill*",
+        ),
+        (
+            (".js", b'__webpack_require__.p = "/"', b'__webpack_require__.p = "/ohif/"'),
+            (".css", b"url(/", b"url(/ohif/"),
         ),
     ),
 }  # fmt: skip
@@ -161,20 +169,27 @@ def check(tarball: Path, pin: Pin) -> None:
 
 
 def unpack(tarball: Path, folder: Path, place: Place) -> None:
-    """The wanted regular files; `dist` is left out of their paths. Raises CannotInstall when a named one is missing."""
+    """The wanted regular files; `dist` is left out of their paths. Raises CannotInstall when the package is laid out anew."""
     folder.mkdir()
-    found = set()
+    found: set[str] = set()
+    rewritten: set[str] = set()
     with tarfile.open(tarball) as archive:
         for member in archive:
             name = member.name.removeprefix("package/")
-            content = archive.extractfile(member) if member.isfile() and is_wanted(name, place) else None
-            if content is None:
+            file = archive.extractfile(member) if member.isfile() and is_wanted(name, place) else None
+            if file is None:
                 continue
+            content = file.read()
+            for suffix, old, new in place.replaced:
+                if name.endswith(suffix) and old in content:
+                    content = content.replace(old, new)
+                    rewritten.add(suffix)
             target = folder / PurePosixPath(name.removeprefix("dist/"))
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content.read())
+            target.write_bytes(content)
             found.add(name)
     missing = [each for each in place.wanted if not fnmatch.filter(found, each)]
+    missing += [f"{old.decode()} in a {suffix} file" for suffix, old, _ in place.replaced if suffix not in rewritten]
     if missing:
         raise CannotInstall(f"{tarball.name} has no {', '.join(missing)}")
 

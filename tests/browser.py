@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,16 @@ from tests.peers import peer
 from tests.running import poll
 
 _LARGEST_ANSWER = 64 << 20
+#: WebGL by the processor, for pages that draw with it; no host but this one has an address.
+WEBGL = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
 
 
@@ -39,11 +49,16 @@ class Tab:
 
 @contextmanager
 def tab(
-    *, width: int = 1280, height: int = 900, theme: Literal["dark", "light"] = "dark", is_still: bool = False
+    *,
+    width: int = 1280,
+    height: int = 900,
+    theme: Literal["dark", "light"] = "dark",
+    is_still: bool = False,
+    arguments: Sequence[str] = _ARGUMENTS,
 ) -> Iterator[Tab]:
     """Debian's Chromium without a profile; `theme` is what the system prefers, `is_still` that it asks for little motion."""
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=peer("/usr/bin/chromium"), args=[*_ARGUMENTS])
+        browser = driver.chromium.launch(executable_path=peer("/usr/bin/chromium"), args=[*arguments])
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=theme,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydicom.dataset import Dataset
 
+from service.adapters.bit_frames import BitFrames
 from service.adapters.fragments import Fragments, FragmentStream, read_exactly, read_fragments
 from service.core.pixel_format import PixelFormat
 from service.errors import InputRejected
@@ -52,6 +53,8 @@ def open_pixels(
     """`offset` is where Pixel Data's tag stands. Raises InputRejected when the frames cannot all be there."""
     size = os.fstat(descriptor).st_size
     element = _read_element(descriptor, offset, is_implicit=is_implicit, is_big_endian=pixel_format.is_big_endian)
+    if pixel_format.bits_allocated == 1:
+        return BitFrames(descriptor, (element.start, element.length or 0), pixel_format, number_of_frames=number_of_frames)
     if pixel_format.codec == "native":
         return NativeFrames(descriptor, element, pixel_format, size=size, number_of_frames=number_of_frames)
     fragments = read_fragments(descriptor, element.start, size)

@@ -21,7 +21,10 @@ _WORD_BITS = 16
 
 @dataclass(frozen=True, slots=True)
 class StoredFrames:
-    """The frames of one open file; native ones are given in Explicit VR Little Endian, whatever their byte order was."""
+    """The frames of one open file; native ones are given in Explicit VR Little Endian, whatever their byte order was.
+
+    A frame of one bit a pixel begins with a byte of its own, whatever byte it shares with the one before in the file.
+    """
 
     transfer_syntax_uid: str
     is_native: bool
@@ -36,7 +39,9 @@ def open_frames(path: Path) -> Iterator[StoredFrames]:
     with opened(path) as descriptor:
         dataset, syntax, offset = read_header(descriptor)
         header = read_cine_header(dataset)
-        pixels = read_pixel_format(dataset, transfer_syntax_uid=syntax, rows=header.rows, columns=header.columns)
+        pixels = read_pixel_format(
+            dataset, transfer_syntax_uid=syntax, rows=header.rows, columns=header.columns, may_be_bits=True
+        )
         if pixels.codec == "video":
             raise InputRejected("A video has no frames that stand alone; retrieve the instance.", reason="video")
         source = open_pixels(

@@ -40,6 +40,7 @@ from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
+from service.web.ohif import router as ohif
 from service.web.routes import router as pages
 from service.web.routes import static_files
 
@@ -62,7 +63,7 @@ def make_app(service: Service) -> FastAPI:
         services,
         schemes=_schemes(service, services),
         version=service_version(),
-        routers=(pages, dicomweb),
+        routers=(pages, ohif, dicomweb),
         static=static_files(),
         limits=Limits(maximum_upload_bytes=settings.http.maximum_upload_bytes),
         threads=max(4, settings.database.pool_size - 4),

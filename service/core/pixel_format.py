@@ -71,8 +71,10 @@ class PixelFormat:
         return self.samples * self.bits_allocated // 8
 
 
-def read_pixel_format(dataset: Dataset, *, transfer_syntax_uid: str, rows: int, columns: int) -> PixelFormat:
-    """Raises InputRejected naming the attribute that cannot be."""
+def read_pixel_format(
+    dataset: Dataset, *, transfer_syntax_uid: str, rows: int, columns: int, may_be_bits: bool = False
+) -> PixelFormat:
+    """Raises InputRejected naming the attribute that cannot be. `may_be_bits`: uncompressed masks of a bit a pixel, too."""
     codec = CODECS.get(transfer_syntax_uid)
     if codec is None:
         raise InputRejected(f"Transfer syntax {transfer_syntax_uid} cannot be decoded", reason="unsupported_transfer_syntax")
@@ -80,7 +82,7 @@ def read_pixel_format(dataset: Dataset, *, transfer_syntax_uid: str, rows: int, 
     if rows * columns * samples_per_pixel > MAXIMUM_FRAME_SAMPLES:
         raise InputRejected(f"A frame of {columns}x{rows} pixels is larger than is decoded", reason="frame_too_large")
     photometric = _photometric(dataset, samples_per_pixel)
-    allocated, stored, high_bit = _bits(dataset)
+    allocated, stored, high_bit = _bits(dataset, (1, 8, 16) if may_be_bits and codec == "native" else (8, 16))
     return PixelFormat(
         codec=codec,
         rows=rows,
@@ -111,10 +113,10 @@ def _photometric(dataset: Dataset, samples_per_pixel: int) -> str:
     return photometric
 
 
-def _bits(dataset: Dataset) -> tuple[int, int, int]:
-    """BitsAllocated 8 or 16, BitsStored within it, HighBit within it (PS3.5 8.1.1)."""
+def _bits(dataset: Dataset, possible: tuple[int, ...]) -> tuple[int, int, int]:
+    """BitsAllocated, one of the possible; BitsStored within it, HighBit within it (PS3.5 8.1.1)."""
     allocated = read_integer(dataset, "BitsAllocated") or 0
-    if allocated not in (8, 16):
+    if allocated not in possible:
         raise InputRejected(f"BitsAllocated is {allocated}; 8 or 16 is read", reason="bits_allocated_invalid")
     stored = read_integer(dataset, "BitsStored") or allocated
     if not 1 <= stored <= allocated:

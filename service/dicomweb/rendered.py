@@ -1,19 +1,21 @@
 """Rendered resources and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4): JPEG or PNG, decoded where a hostile file does no harm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
+from service.adapters.stored_frames import StoredFrames, open_frames
 from service.adapters.stored_metadata import read_bulk_value
 from service.api.dependencies import Parts, Services, Viewer
 from service.api.negotiation import MediaRange, choose, read_accept
 from service.api.problems import Problem
 from service.api.schemas import problem_responses
-from service.core.cine import Cine
+from service.core.cine import Pixels
+from service.core.native_samples import mask_picture
 from service.dicom_views import HeldObject
 from service.dicomweb import multipart
 from service.dicomweb.frames import FrameList, numbers_of
@@ -36,7 +38,7 @@ from service.dicomweb.objects import (
 from service.dicomweb.views import PICTURE_TYPES, View, encode, read_thumbnail_view, read_view
 
 _ENCAPSULATED_PDF, _ENCAPSULATED_DOCUMENT = "1.2.840.10008.5.1.4.1.1.104.1", "00420011"
-#: Pictures of masks say nothing by themselves.
+#: Beside other images pictures of masks say nothing; who asks for them alone gets them.
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _PICTURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {**{kind: {} for kind in PICTURE_TYPES}, "multipart/related": {}}, "description": "Pictures"}
@@ -56,6 +58,36 @@ class _Asked:
     accept: str | None
     view: View
     what: str = "instance"
+
+
+class _Pictured(Protocol):
+    """What pictures are made of: a cine, or masks."""
+
+    @property
+    def number_of_frames(self) -> int: ...
+    @property
+    def is_colour(self) -> bool: ...
+    @property
+    def picture(self) -> Callable[[int], Pixels]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """Frames of one bit a pixel, white on black; no codec runs, so this needs no decoder's process."""
+
+    stored: StoredFrames
+    is_colour: bool = False
+
+    @property
+    def number_of_frames(self) -> int:
+        """As the header says."""
+        return self.stored.number_of_frames
+
+    @property
+    def picture(self) -> Callable[[int], Pixels]:
+        """By frame number, from 1."""
+        form = self.stored.pixel_format
+        return lambda number: mask_picture(self.stored.read(number), form.rows, form.columns)
 
 
 @router.get(INSTANCE + "/frames/{frames}/rendered", responses=_PICTURES, response_class=Response)
@@ -151,7 +183,7 @@ def _parts(
     asked: _Asked,
     images: Sequence[HeldObject],
     numbers: Sequence[int],
-    first: Cine,
+    first: _Pictured,
     picture: bytes,
     media_type: str,
     resources: ExitStack,
@@ -170,21 +202,27 @@ def _parts(
         yield Part(media_type, [content], f"{url_of_object(asked.request, image)}/frames/1/rendered")
 
 
-def _encoded(asked: _Asked, image: HeldObject, cine: Cine, number: int, media_type: str) -> bytes:
+def _encoded(asked: _Asked, image: HeldObject, shown: _Pictured, number: int, media_type: str) -> bytes:
     return encode(
-        cine.picture(number), asked.view, media_type, bits_stored=image.attributes.bits_stored, is_colour=cine.is_colour
+        shown.picture(number), asked.view, media_type, bits_stored=image.attributes.bits_stored, is_colour=shown.is_colour
     )
 
 
 @contextmanager
-def _opened(parts: Services, held: HeldObject) -> Iterator[Cine]:
-    with parts.dicom.open(held) as path, parts.reader.open(path) as cine:
-        yield cine
+def _opened(parts: Services, held: HeldObject) -> Iterator[_Pictured]:
+    with parts.dicom.open(held) as path:
+        if held.attributes.bits_allocated == 1:
+            with open_frames(path) as stored:
+                yield _Masks(stored)
+        else:
+            with parts.reader.open(path) as cine:
+                yield cine
 
 
 def _images(objects: Sequence[HeldObject]) -> Sequence[HeldObject]:
     """Those that a picture can be made of. Raises Problem (406) when there is none."""
-    images = [held for held in objects if held.attributes.has_pixel_data and held.attributes.sop_class_uid != _SEGMENTATION]
+    shown = [held for held in objects if held.attributes.has_pixel_data]
+    images = [held for held in shown if held.attributes.sop_class_uid != _SEGMENTATION] or shown
     if not images:
         raise Problem(406, "There is no picture of this.", reason="no_picture")
     return images

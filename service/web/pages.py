@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader
 
 from service.access import Role
 from service.core.wording import person_name
+from service.web.vendored import ohif_url
 
 #: Of the header: what a page calls itself, where it is, how it is called, and the role that may see it.
 AREAS = (
@@ -42,4 +43,5 @@ def _templates() -> Environment:
     environment.filters["dicom_date"] = shown_date
     environment.filters["moment"] = shown_moment
     environment.globals["areas"] = AREAS
+    environment.globals["ohif_url"] = ohif_url
     return environment

@@ -64,6 +64,7 @@ from service.logs import configure_logging
 from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.publication import Renderer
 from service.review import Review
+from service.web.ohif import router as ohif
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -292,7 +293,7 @@ class House:
             SessionCookie(sessions=self.sign_ins, cookie_name=session_cookie_name(secure=self.secure_cookies)),
         )
         return create_app(
-            services, schemes=schemes, version="test", routers=(pages, dicomweb), static=static_files(), limits=self.limits
+            services, schemes=schemes, version="test", routers=(pages, ohif, dicomweb), static=static_files(), limits=self.limits
         )
 
 

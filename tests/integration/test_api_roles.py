@@ -61,6 +61,8 @@ NEEDED = {
         "GET /studies/{study_instance_uid}/cines/{sop_instance_uid}/frames/{first}-{last}",
         "GET /live",
         "GET /docs",
+        "GET /ohif",
+        "GET /ohif/{path:path}",
         "GET /api/v1/studies/{study_instance_uid}/explain",
         "GET /dicom-web/studies",
         "GET /dicom-web/series",

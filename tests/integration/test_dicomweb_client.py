@@ -11,6 +11,7 @@ import pytest
 from dicomweb_client import DICOMwebClient
 from PIL import Image
 from pydicom.uid import UID
+from requests import HTTPError
 from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
@@ -139,6 +140,24 @@ def test_client_retrieves_pictures(client: DICOMwebClient) -> None:
     series = client.retrieve_series_rendered(STUDY, SERIES, media_types=("image/jpeg",))
     greys = [np.asarray(Image.open(BytesIO(one)).convert("L"))[4, 4] for one in (frame, instance, series)]
     assert greys == pytest.approx([80, 40, 40], abs=3)
+
+
+def test_client_that_asks_for_fuzzy_matching_gets_literal_matches(client: DICOMwebClient) -> None:
+    store(client, dicom_file())
+    literal = client.search_for_studies(fuzzymatching=True, search_filters={"PatientName": PATIENT_NAME})
+    assert [study["0020000D"]["Value"] for study in literal] == [[STUDY]]
+    assert client.search_for_studies(fuzzymatching=True, search_filters={"PatientName": f"{PATIENT_NAME}x"}) == []
+
+
+def test_client_cannot_delete(client: DICOMwebClient) -> None:
+    store(client, dicom_file())
+    with pytest.raises(HTTPError, match="405"):
+        client.delete_study(STUDY)
+    with pytest.raises(HTTPError, match="405"):
+        client.delete_series(STUDY, SERIES)
+    with pytest.raises(HTTPError, match="405"):
+        client.delete_instance(STUDY, SERIES, "1.2.3")
+    assert len(client.search_for_instances(STUDY)) == 1
 
 
 def test_client_is_told_which_instance_was_refused(client: DICOMwebClient) -> None:
