@@ -87,8 +87,26 @@ class StudyPage(Value):
     next_cursor: str | None = None
 
 
+class StudyFlag(StrEnum):
+    """What of a study waits for a person."""
+
+    #: The newest version of its report waits for a signature.
+    REVIEW = "review"
+    #: An analysis of a current instance failed.
+    FAILED = "failed"
+    #: A result has not arrived everywhere.
+    UNDELIVERED = "undelivered"
+
+
 class StudyFilter(Value):
     """What the worklist is narrowed to; study dates count, the day of arrival where a study has none."""
+
+    #: The beginning of the patient's ID, or beginnings of words of the name, in any order, without case or accents.
+    patient: str | None = None
+    accession_prefix: str | None = None
+    #: One of a current instance, in whatever state.
+    analysis: str | None = None
+    flag: StudyFlag | None = None
 
     patient_id: str | None = None
     accession_number: str | None = None
@@ -96,6 +114,13 @@ class StudyFilter(Value):
     modality: str | None = None
     from_date: date | None = None
     to_date: date | None = None
+
+
+class WorklistSearch(Value):
+    """What names a patient in a search of the worklist, and so stands in no address."""
+
+    patient: str | None = None
+    accession_number: str | None = None
 
 
 class ReportFilter(Value):
@@ -372,6 +397,16 @@ class StudyViews(Protocol):
 
     def pictures(self, report_id: str) -> Mapping[str, bytes]:
         """The annotated frame (PNG) of each instance that has one, by SOP Instance UID, as this version shows it."""
+
+
+class WorklistSearches(Protocol):
+    """What people search for, under a token that may stand in an address."""
+
+    def keep(self, wanted: WorklistSearch, *, principal: str) -> str:
+        """The token. Raises Unavailable."""
+
+    def find(self, token: str, *, principal: str) -> WorklistSearch | None:
+        """None when it is too old, unknown, or somebody else's. Raises Unavailable."""
 
 
 class JobViews(Protocol):

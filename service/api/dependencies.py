@@ -25,7 +25,7 @@ from service.destination_settings import DestinationSettings
 from service.dicom_views import DicomViews
 from service.explanation import StudyExplanation
 from service.ports import CineReader, InstanceStore
-from service.views import JobViews, OperationViews, StudyViews
+from service.views import JobViews, OperationViews, StudyViews, WorklistSearches
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
@@ -113,6 +113,7 @@ class Services:
     """Everything behind the HTTP edge."""
 
     studies: StudyViews
+    searches: WorklistSearches
     dicom: DicomViews
     jobs: JobViews
     operations: OperationViews

@@ -22,6 +22,7 @@ from service.adapters.queries import PostgresStudyViews
 from service.adapters.upload_intake import UploadIntake
 from service.adapters.user_sessions import LocalSessions
 from service.adapters.users import LocalUsers
+from service.adapters.worklist_searches import PostgresWorklistSearches
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
 from service.api.events import EventFeed
@@ -79,6 +80,7 @@ def make_services(service: Service) -> Services:
     passwords = Passwords()
     return Services(
         studies=PostgresStudyViews(engine=engine),
+        searches=PostgresWorklistSearches(engine=engine),
         dicom=PostgresDicomViews(engine=engine, store=service.store),
         jobs=jobs,
         operations=operations,

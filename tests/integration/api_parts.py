@@ -34,6 +34,7 @@ from service.adapters.upload_intake import UploadIntake
 from service.adapters.user_sessions import LocalSessions
 from service.adapters.users import LocalUsers
 from service.adapters.usual_arrival import PostgresArrivals
+from service.adapters.worklist_searches import PostgresWorklistSearches
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
 from service.api.events import EventFeed
@@ -256,6 +257,7 @@ class House:
         )
         services = Services(
             studies=PostgresStudyViews(engine=self.engine),
+            searches=PostgresWorklistSearches(engine=self.engine),
             dicom=PostgresDicomViews(engine=self.engine, store=self.store),
             jobs=jobs,
             operations=operations,
