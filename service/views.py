@@ -362,6 +362,15 @@ class Counters(Value):
     oldest_waiting_job_seconds: float
 
 
+class DiskState(Value):
+    """The disk of the instance store."""
+
+    free_bytes: int
+    total_bytes: int
+    #: Below this C-STORE is refused.
+    reserve_bytes: int
+
+
 class StudyViews(Protocol):
     """Studies, their instances and reports."""
 

@@ -1,6 +1,7 @@
 """The API's process: the parts of the service behind one port, until SIGTERM."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -41,6 +42,8 @@ from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
+from service.reaching import reach
+from service.views import DiskState
 from service.web.routes import router as pages
 from service.web.routes import static_files
 
@@ -101,6 +104,8 @@ def make_services(service: Service) -> Services:
         live=LiveRoom(ask=partial(_ask_live, service), intake=intake, metrics=metrics, audit=audit),
         models=_models(service),
         destinations=service.settings.destinations,
+        reach=partial(reach, calling_ae_title=service.settings.dicom.ae_title),
+        disk=partial(_disk, service),
         render_page=service.rendering.html,
         render_pdf=service.rendering.pdf,
         fhir=service.rendering.fhir,
@@ -118,6 +123,12 @@ def _user_sessions(service: Service, passwords: Passwords) -> LocalSessions:
         idle_life=timedelta(seconds=http.session_idle_seconds),
         life=timedelta(seconds=http.session_seconds),
     )
+
+
+def _disk(service: Service) -> DiskState:
+    found = os.statvfs(service.store.root)
+    total, reserve = found.f_blocks * found.f_frsize, service.settings.store.reserve_bytes
+    return DiskState(free_bytes=service.store.free_bytes(), total_bytes=total, reserve_bytes=reserve)
 
 
 def _is_loopback(host: str) -> bool:

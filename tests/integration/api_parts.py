@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Self
@@ -64,7 +65,9 @@ from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.publication import Renderer
+from service.reaching import reach
 from service.review import Review
+from service.views import DiskState
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -278,6 +281,8 @@ class House:
             live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics, audit=audit),
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=self.destination_settings,
+            reach=partial(reach, calling_ae_title="SONOMYO"),
+            disk=lambda: DiskState(free_bytes=3 << 30, total_bytes=10 << 30, reserve_bytes=1 << 30),
             render_page=_page,
             render_pdf=_pdf,
             fhir=fhir,

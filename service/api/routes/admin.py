@@ -5,9 +5,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from service.api.dependencies import Administrator, Cursor, Limit, Parts
-from service.api.schemas import DestinationState, DestinationStates, SignInLink, SignInRequest, problem_responses
+from service.api.dependencies import Administrator, Cursor, DestinationName, Limit, Parts, Services
+from service.api.schemas import (
+    DestinationCheck,
+    DestinationState,
+    DestinationStates,
+    SignInLink,
+    SignInRequest,
+    problem_responses,
+)
 from service.destination_settings import DestinationSettings, DicomDestinationSettings, MllpDestinationSettings
+from service.errors import NotFound, SonomyoError
 from service.views import AssociationPage, AuditPage, CircuitView
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
@@ -17,12 +25,35 @@ router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_resp
 def list_destinations(parts: Parts, principal: Administrator) -> DestinationStates:
     """Where results go, and what is on its way there."""
     del principal
+    return destination_states(parts)
+
+
+def destination_states(parts: Services) -> DestinationStates:
+    """As they are now."""
     counts, circuits = dict(parts.operations.deliveries_by_destination()), parts.operations.circuits()
     states = tuple(
         _state(destination, counts.pop(destination.name, {}), circuits.get(destination.name, CircuitView()))
         for destination in parts.destinations
     )
     return DestinationStates(destinations=states, removed=counts)
+
+
+@router.post("/destinations/{name}/check", responses=problem_responses(404))
+def check_destination(parts: Parts, principal: Administrator, name: DestinationName) -> DestinationCheck:
+    """Ask it whether it answers: C-ECHO, or the least that its protocol has; nothing is sent to it."""
+    del principal
+    return ask_destination(parts, name)
+
+
+def ask_destination(parts: Services, name: str) -> DestinationCheck:
+    """Raises NotFound."""
+    destination = next((one for one in parts.destinations if one.name == name), None)
+    if destination is None:
+        raise NotFound("There is no destination with that name.")
+    try:
+        return DestinationCheck(name=name, ok=True, said=parts.reach(destination))
+    except SonomyoError as error:
+        return DestinationCheck(name=name, ok=False, said=str(error))
 
 
 def _state(destination: DestinationSettings, deliveries: Mapping[str, int], answering: CircuitView) -> DestinationState:
