@@ -5,6 +5,7 @@ from functools import cache
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
+from pydicom.uid import UID
 
 from service.access import Role
 from service.core.wording import person_name
@@ -35,11 +36,17 @@ def shown_moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def uid_name(uid: str) -> str:
+    """What the standard calls a SOP class or transfer syntax (PS3.6 A); a private one stays as it is."""
+    return UID(uid).name
+
+
 @cache
 def _templates() -> Environment:
     environment = Environment(loader=PackageLoader("service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["person_name"] = person_name
     environment.filters["dicom_date"] = shown_date
     environment.filters["moment"] = shown_moment
+    environment.filters["uid_name"] = uid_name
     environment.globals["areas"] = AREAS
     return environment

@@ -11,13 +11,13 @@ from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, present_report, which_report
 from service.errors import NotFound
-from service.web import sign_in, worklist
+from service.web import operations, sign_in, users, worklist
 from service.web.pages import present
 
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
-for _pages in (sign_in, worklist):
+for _pages in (sign_in, worklist, operations, users):
     router.include_router(_pages.router)
 
 

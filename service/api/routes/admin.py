@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from service.access import Principal, Role
 from service.api.dependencies import Administrator, Cursor, DestinationName, Limit, Parts, Services
 from service.api.schemas import (
     DestinationCheck,
@@ -96,7 +97,11 @@ def list_audit(parts: Parts, principal: Administrator, limit: Limit = 50, cursor
 @router.post("/sign-in-links", status_code=201)
 def create_sign_in_link(request: Request, parts: Parts, principal: Administrator, wanted: SignInRequest) -> SignInLink:
     """A link that opens the viewer once, for whoever holds it; hand it over with care."""
-    token = parts.sign_ins.create_link(wanted.role)
-    parts.audit.append(actor=principal.name, action="sign_in_link_created", subject=f"role:{wanted.role.value}")
-    page = "" if wanted.page == "/" else wanted.page
-    return SignInLink(url=f"{str(request.base_url).rstrip('/')}/sign-in/{token}{page}")
+    return SignInLink(url=new_sign_in_link(request, parts, principal, wanted.role, wanted.page))
+
+
+def new_sign_in_link(request: Request, parts: Services, principal: Principal, role: Role, page: str) -> str:
+    """The whole address of a new link to a page of ours; who made it is on record."""
+    token = parts.sign_ins.create_link(role)
+    parts.audit.append(actor=principal.name, action="sign_in_link_created", subject=f"role:{role.value}")
+    return f"{str(request.base_url).rstrip('/')}/sign-in/{token}{'' if page == '/' else page}"
