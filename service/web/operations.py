@@ -20,15 +20,26 @@ _PATH = "/operations"
 #: Of dead letters, and of deliveries in one state; the page says when there are more.
 _MOST_SHOWN = 50
 _ASSOCIATIONS = 25
+_DONE = {
+    "job": "Job {} is back in the queue.",
+    "delivery": "Delivery {} is on its way again.",
+    "given-up": "Delivery {} is given up.",
+}
 _Reason = Annotated[str, Form(min_length=3, max_length=500, pattern=r"^[^\x00]*$")]
+_Done = Annotated[str | None, Query(pattern=r"^(job|delivery|given-up)-\d{1,18}$")]
 
 router = APIRouter(include_in_schema=False, prefix=_PATH)
 
 
 @router.get("")
-def operations_page(parts: Parts, principal: Administrator) -> Response:
+def operations_page(
+    parts: Parts,
+    principal: Administrator,
+    done: Annotated[str | None, Query(pattern=r"^(job|delivery|given-up)-\d{1,18}$")] = None,
+) -> Response:
     """All at a glance."""
-    return _page(parts, principal)
+    what, _, number = (done or "").rpartition("-")
+    return _page(parts, principal, done=_DONE[what].format(number) if done else None)
 
 
 @router.post("/jobs/{job_id}/requeue")
@@ -91,15 +102,16 @@ def _page(
     *,
     status_code: int = 200,
     problem: str | None = None,
+    done: str | None = None,
     checked: DestinationCheck | None = None,
 ) -> Response:
     counters = parts.operations.counters()
-    stuck = _stuck(parts)
     return present(
         "operations.html",
         status_code=status_code,
         principal=principal,
         problem=problem,
+        done=done,
         checked=checked,
         ready=parts.readiness.state(),
         destinations=destination_states(parts),
@@ -110,7 +122,7 @@ def _page(
         dead=parts.jobs.jobs(state=JobState.DEAD, task=None, limit=_MOST_SHOWN, cursor=None),
         dead_count=sum(count for (_, state), count in counters.jobs.items() if state == JobState.DEAD),
         failed_analyses=sum(count for (_, state), count in counters.analyses.items() if state == "failed"),
-        stuck=stuck,
+        stuck=_stuck(parts),
         stuck_count=sum(count for (_, state), count in counters.deliveries.items() if state in {"refused", "failed"}),
         studies=sum(counters.studies.values()),
         disk=_disk(parts),
