@@ -44,6 +44,7 @@ from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
 from service.reaching import reach
 from service.views import DiskState
+from service.web.pages import problem_page
 from service.web.routes import router as pages
 from service.web.routes import static_files
 
@@ -68,6 +69,7 @@ def make_app(service: Service) -> FastAPI:
         version=service_version(),
         routers=(pages, dicomweb),
         static=static_files(),
+        problem_page=problem_page,
         limits=Limits(maximum_upload_bytes=settings.http.maximum_upload_bytes),
         threads=max(4, settings.database.pool_size - 4),
     )

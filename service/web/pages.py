@@ -25,6 +25,11 @@ def present(template: str, *, status_code: int = 200, **values: object) -> HTMLR
     return HTMLResponse(_templates().get_template(template).render(**values), status_code=status_code)
 
 
+def problem_page(*, title: str, detail: str, status: int, request_id: str | None) -> HTMLResponse:
+    """Implements api.problems.ProblemPage."""
+    return present("problem.html", status_code=status, title=title, detail=detail, request_id=request_id)
+
+
 def shown_date(value: str | None) -> str:
     """`20261120` becomes `2026-11-20`; anything else stays as it is."""
     text = value or ""

@@ -68,6 +68,7 @@ from service.publication import Renderer
 from service.reaching import reach
 from service.review import Review
 from service.views import DiskState
+from service.web.pages import problem_page
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -299,7 +300,13 @@ class House:
             SessionCookie(sessions=self.sign_ins, cookie_name=session_cookie_name(secure=self.secure_cookies)),
         )
         return create_app(
-            services, schemes=schemes, version="test", routers=(pages, dicomweb), static=static_files(), limits=self.limits
+            services,
+            schemes=schemes,
+            version="test",
+            routers=(pages, dicomweb),
+            static=static_files(),
+            problem_page=problem_page,
+            limits=self.limits,
         )
 
 

@@ -7,8 +7,6 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 from sqlalchemy import Engine
 
 from service.access import Role
@@ -17,6 +15,7 @@ from service.destination_settings import DicomDestinationSettings
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House, dicom_file, reported, upload
+from tests.integration.test_store_scu import Scp, running
 
 HOSTILE = "<img src=x onerror=alert(1)>^\"'}}{{7*7}}"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -26,12 +25,8 @@ PAGES = ("/", "/live", "/operations", "/operations/associations", "/users", "/au
 @pytest.fixture
 def pacs() -> Iterator[int]:
     """The port of one that answers C-ECHO."""
-    entity = AE(ae_title="PACS")
-    entity.add_supported_context(Verification)
-    server = entity.start_server(("127.0.0.1", 0), block=False)
-    assert server is not None
-    yield server.socket.getsockname()[1]
-    server.shutdown()
+    with running(Scp()) as scp:
+        yield scp.port
 
 
 @pytest.fixture

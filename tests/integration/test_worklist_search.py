@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,7 +12,7 @@ from service.access import Role
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import House, dicom_file, upload
 
-STUDIES = {
+STUDIES: dict[str, dict[str, Any]] = {
     "1.1": {"PatientName": "Müller^Änne^Maria", "PatientID": "KH-0042", "AccessionNumber": "AX100", "StudyDate": "20250301"},
     "1.2": {"PatientName": "O'Neil\\1^Sean", "PatientID": "77 81", "AccessionNumber": "AX1%", "StudyDate": "20260401"},
     "1.3": {
