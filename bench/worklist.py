@@ -2,6 +2,7 @@
 
 Asked over HTTP of the real server, one request after the other: the first page, a deep one, searches that find few, many and
 none, and each flag. The floor is the statement that finds the newest fifty rows by their index, alone, in the same rounds.
+`processor` is the processor time of client, server and database together, for wall times say little on a busy machine.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import httpx2
+import psutil
 from sqlalchemy import Engine, text
 
 from bench.ingest import machine
@@ -142,9 +144,25 @@ def measure(house: House, engine: Engine, http: httpx2.Client, rounds: int) -> d
                 seconds[name].append(time.perf_counter() - begun)
     found = {name: summary(taken) for name, taken in seconds.items()}
     least = found["floor: newest rows by index"]["median"]
-    return {
-        "milliseconds": {name: taken | {"ratio_of_medians": round(taken["median"] / least, 1)} for name, taken in found.items()}
-    }
+    for name, work in works.items():
+        found[name]["ratio_of_medians"] = round(found[name]["median"] / least, 1)
+        found[name]["processor"] = round(processor_milliseconds(work, rounds), 1)
+    return {"milliseconds": found}
+
+
+def processor_milliseconds(work: Callable[[], object], rounds: int) -> float:
+    """Of one call: of client, server and database together, which hardly depends on what else the machine does."""
+    begun = _processor_seconds()
+    for _ in range(rounds):
+        work()
+    return (_processor_seconds() - begun) / rounds * 1000
+
+
+def _processor_seconds() -> float:
+    """Of this process and all below it."""
+    here = psutil.Process()
+    times = [process.cpu_times() for process in (here, *here.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def fetch(http: httpx2.Client, address: str) -> None:
