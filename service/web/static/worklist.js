@@ -77,11 +77,9 @@ function soon() {
 
 function listen() {
   const events = new EventSource("/api/v1/events");
-  let wasOpen = false;
   events.addEventListener("open", () => {
     tell("Live", true);
-    if (wasOpen) soon(); // what happened meanwhile
-    wasOpen = true;
+    soon(); // what happened before anybody listened
   });
   events.addEventListener("error", () => {
     tell(events.readyState === EventSource.CLOSED ? "Not live: reload the page" : "Connecting again …", false);
