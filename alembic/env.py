@@ -5,7 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from service.adapters import account_tables  # noqa: F401 - its tables join the others in the metadata
+from service.adapters import account_tables, worklist_tables  # noqa: F401 - their tables join the others in the metadata
 from service.adapters.postgres import make_engine
 from service.adapters.tables import Row
 

@@ -31,6 +31,7 @@ BENCHMARKS = (
     Benchmark("end_to_end", (TRITON,), (), ("--quick",)),
     Benchmark("encoder", (TRITON,), (), ("--quick",)),
     Benchmark("reconcile", (), (), ("--quick",)),
+    Benchmark("worklist", (), (), ("--quick",)),
     Benchmark("memory", (STORESCU, TRITON), ("--gigabytes", "2"), ("--quick",)),
 )
 

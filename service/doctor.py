@@ -6,34 +6,26 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
 from service.access import HOW_TO_ADD_AN_ACCOUNT
-from service.adapters import commitment_scu, fhir_server, mllp, stow, webhook
 from service.adapters.audit import PostgresAuditLog
-from service.adapters.commitment_scu import peer_to_ask
 from service.adapters.listener_sockets import bind_socket, listens_beyond_loopback, server_context
 from service.adapters.migrations import check_revision
 from service.adapters.passwords import Passwords
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.store_association import Peer
-from service.adapters.store_scu import echo, peer_of
+from service.adapters.store_scu import echo
 from service.adapters.users import LocalUsers
 from service.bootstrap import Service
 from service.core.analyses.analysis import ModelSpec
-from service.destination_settings import (
-    DestinationSettings,
-    FhirDestinationSettings,
-    MllpDestinationSettings,
-    StowDestinationSettings,
-    WebhookDestinationSettings,
-)
-from service.errors import InputRejected, SonomyoError, Unavailable
+from service.destination_settings import DestinationSettings
+from service.errors import SonomyoError, Unavailable
+from service.reaching import reach
 from service.settings import Settings
 
 _ECHO_SECONDS = 5.0
@@ -257,48 +249,8 @@ def _model(service: Service, spec: ModelSpec) -> str:
     return f"version {used.version} serves, evidence {used.evidence}"
 
 
-#: What a destination that does not answer is most often wrong in.
-_TO_CHECK = {
-    "dicom": "host, port, AE titles and tls, and that it knows our AE title",
-    "stow": "url, credentials and tls",
-    "mllp": "host, port and tls",
-    "webhook": "url, allowed_addresses and tls",
-    "fhir": "url, credentials and tls",
-}
-
-
 def _destination(settings: Settings, destination: DestinationSettings) -> str:
-    try:
-        return f"{destination.address} {_answer_of(settings, destination)}"
-    except SonomyoError as error:
-        raise Unavailable(f"{destination.address}: {error} Check its {_TO_CHECK[destination.protocol]}.") from error
-
-
-def _answer_of(settings: Settings, destination: DestinationSettings) -> str:
-    """Raises SonomyoError."""
-    if isinstance(destination, MllpDestinationSettings):
-        return mllp.reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
-    if isinstance(destination, WebhookDestinationSettings):
-        return webhook.reach(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
-    if isinstance(destination, StowDestinationSettings | FhirDestinationSettings):
-        answer = _answer_of_web_server(destination.model_copy(update={"timeout_seconds": _HTTP_SECONDS}))
-        has_secret = destination.token is not None or destination.password is not None
-        if has_secret and not destination.speaks_tls and listens_beyond_loopback(urlsplit(destination.url).hostname or ""):
-            raise Unavailable("It answers, and our credentials go to it in the clear: use https.", reason="in_the_clear")
-        return answer
-    echo(replace(peer_of(destination, calling_ae_title=settings.dicom.ae_title), timeout_seconds=_ECHO_SECONDS))
-    if destination.commitment is None:
-        return "answers C-ECHO"
-    asked = peer_to_ask(destination, destination.commitment, calling_ae_title=settings.dicom.ae_title)
-    try:
-        commitment_scu.probe(replace(asked, timeout_seconds=_ECHO_SECONDS))
-    except InputRejected as error:
-        raise Unavailable(f"It answers C-ECHO; {error} Leave `commitment` out, or name who takes it there.") from error
-    return "answers C-ECHO and takes Storage Commitment"
-
-
-def _answer_of_web_server(destination: StowDestinationSettings | FhirDestinationSettings) -> str:
-    return stow.probe(destination) if isinstance(destination, StowDestinationSettings) else fhir_server.probe(destination)
+    return f"{destination.address} {reach(destination, calling_ae_title=settings.dicom.ae_title)}"
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -88,8 +88,26 @@ class StudyPage(Value):
     next_cursor: str | None = None
 
 
+class StudyFlag(StrEnum):
+    """What of a study waits for a person."""
+
+    #: The newest version of its report waits for a signature.
+    REVIEW = "review"
+    #: An analysis of a current instance failed.
+    FAILED = "failed"
+    #: A result has not arrived everywhere.
+    UNDELIVERED = "undelivered"
+
+
 class StudyFilter(Value):
     """What the worklist is narrowed to; study dates count, the day of arrival where a study has none."""
+
+    #: The beginning of the patient's ID, or beginnings of words of the name, in any order, without case or accents.
+    patient: str | None = None
+    accession_prefix: str | None = None
+    #: One of a current instance, in whatever state.
+    analysis: str | None = None
+    flag: StudyFlag | None = None
 
     patient_id: str | None = None
     accession_number: str | None = None
@@ -97,6 +115,13 @@ class StudyFilter(Value):
     modality: str | None = None
     from_date: date | None = None
     to_date: date | None = None
+
+
+class WorklistSearch(Value):
+    """What names a patient in a search of the worklist, and so stands in no address."""
+
+    patient: str | None = None
+    accession_number: str | None = None
 
 
 class ReportFilter(Value):
@@ -338,6 +363,15 @@ class Counters(Value):
     oldest_waiting_job_seconds: float
 
 
+class DiskState(Value):
+    """The disk of the instance store."""
+
+    free_bytes: int
+    total_bytes: int
+    #: Below this C-STORE is refused.
+    reserve_bytes: int
+
+
 class StudyViews(Protocol):
     """Studies, their instances and reports."""
 
@@ -376,6 +410,16 @@ class StudyViews(Protocol):
 
     def overlays(self, report_id: str, sop_instance_uid: str, frames: range) -> Overlays:
         """What the report's analyses drew in frames (from 1) of one cine. Raises NotFound for an unknown report."""
+
+
+class WorklistSearches(Protocol):
+    """What people search for, under a token that may stand in an address."""
+
+    def keep(self, wanted: WorklistSearch, *, principal: str) -> str:
+        """The token. Raises Unavailable."""
+
+    def find(self, token: str, *, principal: str) -> WorklistSearch | None:
+        """None when it is too old, unknown, or somebody else's. Raises Unavailable."""
 
 
 class JobViews(Protocol):

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     DateTime,
     ForeignKey,
     Identity,
@@ -17,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -99,8 +100,17 @@ class StudyRow(Row):
     completion_requested_at: Mapped[datetime | None]
     is_stale: Mapped[bool] = mapped_column(server_default=text("false"))
     identity_hold: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: The newest version of the report waits for a signature; a trigger on `reports` keeps it.
+    needs_review: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: The folded words of name and ID; read by the database only.
+    search_terms: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("sonomyo_search_terms(patient_name, patient_id)", persisted=True), deferred=True
+    )
 
     __table_args__ = (
+        Index("ix_studies_search_terms", "search_terms", postgresql_using="gin"),
+        Index("ix_studies_accession_prefix", text("lower(accession_number) text_pattern_ops")),
+        Index("ix_studies_needs_review", "created_at", "study_instance_uid", postgresql_where=text("needs_review")),
         Index(None, "created_at", "study_instance_uid"),
         Index(None, "patient_id"),
         Index(None, "accession_number"),
@@ -178,6 +188,8 @@ class AnalysisRow(Row):
 
     __table_args__ = (
         UniqueConstraint("instance_id", "analysis_name"),
+        Index(None, "analysis_name", "instance_id"),
+        Index("ix_analyses_failed", "instance_id", postgresql_where=text("state = 'failed'")),
         CheckConstraint("state IN ('queued', 'done', 'rejected', 'failed')", name="state"),
     )
 
@@ -296,6 +308,11 @@ class DeliveryRow(Row):
 
     __table_args__ = (
         UniqueConstraint("report_id", "destination", "kind"),
+        Index(
+            "ix_deliveries_unfinished",
+            "report_id",
+            postgresql_where=text("state IN ('pending', 'held', 'awaiting_commitment', 'failed', 'refused')"),
+        ),
         CheckConstraint(
             "state IN ('pending', 'held', 'delivered', 'refused', 'failed', 'superseded', 'abandoned', 'awaiting_commitment')",
             name="state",

@@ -50,12 +50,14 @@ def create_app(
     version: str,
     routers: Sequence[APIRouter] = (),
     static: ASGIApp | None = None,
+    problem_page: problems.ProblemPage | None = None,
     limits: Limits | None = None,
     threads: int = 16,
 ) -> FastAPI:
     """One port's worth of HTTP.
 
-    `routers` are the pages and DICOMweb, `static` their files; `threads` should not exceed the database pool.
+    `routers` are the pages and DICOMweb, `static` their files, `problem_page` tells a person's browser what is wrong;
+    `threads` should not exceed the database pool.
     """
     limits = limits or Limits()
     failures = TokenBuckets(per_second=limits.failed_sign_ins_per_second, burst=limits.failed_sign_in_burst)
@@ -85,6 +87,7 @@ def create_app(
     )
     app.state.services = services
     app.state.failed_sign_ins = failures
+    app.state.problem_page = problem_page
     problems.install(app)
     include_routes(app, routers)
     # Not a route of FastAPI's: what all of those depend on is made for requests that have a body and a method.

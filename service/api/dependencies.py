@@ -25,7 +25,7 @@ from service.destination_settings import DestinationSettings
 from service.dicom_views import DicomViews
 from service.explanation import StudyExplanation
 from service.ports import CineReader, InstanceStore
-from service.views import JobViews, OperationViews, StudyViews
+from service.views import DiskState, JobViews, OperationViews, StudyViews, WorklistSearches
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
@@ -116,6 +116,7 @@ class Services:
     """Everything behind the HTTP edge."""
 
     studies: StudyViews
+    searches: WorklistSearches
     dicom: DicomViews
     jobs: JobViews
     operations: OperationViews
@@ -136,6 +137,10 @@ class Services:
     live: LiveRoom
     models: Sequence[Model]
     destinations: Sequence[DestinationSettings]
+    #: Asks one whether it answers, and gives what it said. Raises Unavailable, which says what to check.
+    reach: Callable[[DestinationSettings], str]
+    #: Raises OSError.
+    disk: Callable[[], DiskState]
     #: A report, the annotated frame (PNG) of each of its instances, and a language -> a whole HTML page.
     render_page: Callable[[Report, Mapping[str, bytes], LanguageTag], str]
     render_pdf: Callable[[Report, Mapping[str, bytes], LanguageTag], bytes]
@@ -238,6 +243,7 @@ Accept = Annotated[str | None, Depends(join_accept)]
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="A DICOM UID (PS3.5 9.1).", examples=["2.25.1001"])]
 ReportId = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{36}$", description="The UUID of one version of a report.")]
 DeliveryId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
+DestinationName = Annotated[str, Path(pattern=r"^[a-z0-9_-]{1,64}$", description="The name of a destination of the settings.")]
 UserId = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", description="The id of a local account.")]
 JobId = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]

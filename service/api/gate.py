@@ -14,15 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Keys, Principal, Role, Sessions
 from service.api.limits import TokenBuckets, address_of, too_many
-from service.api.problems import Problem, problem_of, render
+from service.api.problems import Problem, problem_of, render, wants_page
 from service.errors import SonomyoError
 
 SIGN_IN_PATH = "/sign-in"
 #: Reachable by anyone: they tell nothing about a patient.
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN_PATH})
 PUBLIC_PREFIXES = ("/sign-in/", "/static/")
-#: Where programs ask; everywhere else a browser may be answered with a page.
-PROGRAM_PREFIXES = ("/api/", "/dicom-web/", "/fhir/", "/metrics")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -136,12 +134,6 @@ class Gate:
 def is_public_path(path: str) -> bool:
     """True for the few paths that need no credential."""
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
-
-
-def wants_page(connection: HTTPConnection) -> bool:
-    """True for a person's browser."""
-    is_for_programs = connection.scope["path"].startswith(PROGRAM_PREFIXES)
-    return not is_for_programs and "text/html" in connection.headers.get("accept", "")
 
 
 def _sign_in_address(connection: HTTPConnection) -> str:

@@ -2,13 +2,14 @@
 
 import http
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
@@ -27,6 +28,8 @@ from service.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+#: Where programs ask; everywhere else a browser may be answered with a page.
+PROGRAM_PREFIXES = ("/api/", "/dicom-web/", "/fhir/", "/metrics")
 
 #: The statuses of our own errors, the narrower class first; any other is a fault of ours.
 STATUS_OF_ERROR: Mapping[type[SonomyoError], int] = {
@@ -75,6 +78,19 @@ class Problem(HTTPException):
         self.extensions = dict(extensions or {})
 
 
+class ProblemPage(Protocol):
+    """Tells a person of a problem."""
+
+    def __call__(self, *, title: str, detail: str, status: int, request_id: str | None) -> Response:
+        """A page with this status."""
+
+
+def wants_page(connection: HTTPConnection) -> bool:
+    """True for a person's browser."""
+    is_for_programs = connection.scope["path"].startswith(PROGRAM_PREFIXES)
+    return not is_for_programs and "text/html" in connection.headers.get("accept", "")
+
+
 def install(app: FastAPI) -> None:
     """Answer every kind of error with a problem."""
     app.add_exception_handler(HTTPException, _answer_http)
@@ -104,7 +120,7 @@ def _extensions(error: SonomyoError) -> dict[str, Any]:
 
 
 def render(problem: Problem, scope: Scope) -> Response:
-    """The problem as a response; where FHIR is spoken, as an OperationOutcome."""
+    """The problem as a response; where FHIR is spoken, as an OperationOutcome; a person's browser gets a page."""
     request_id = scope.get("state", {}).get("request_id")
     headers = dict(problem.headers or {})
     if is_fhir_path(scope.get("path", "")):
@@ -112,6 +128,13 @@ def render(problem: Problem, scope: Scope) -> Response:
             problem.status_code, problem.detail, reason=problem.reason, extensions=problem.extensions, request_id=request_id
         )
         return JSONResponse(told, status_code=problem.status_code, headers=headers, media_type=FHIR_MEDIA_TYPE)
+    page: ProblemPage | None = getattr(scope["app"].state, "problem_page", None) if "app" in scope else None
+    if page is not None and wants_page(HTTPConnection(scope)):
+        told_page = page(
+            title=_title(problem.status_code), detail=problem.detail, status=problem.status_code, request_id=request_id
+        )
+        told_page.headers.update(headers)
+        return told_page
     body = {
         **problem.extensions,
         "type": f"urn:sonomyo:problem:{problem.reason}",

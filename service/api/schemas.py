@@ -126,6 +126,14 @@ class DestinationStates(Value):
     removed: Mapping[str, Mapping[str, int]]
 
 
+class DestinationCheck(Value):
+    """Whether a destination answered, and in what words; where it did not, what to check."""
+
+    name: str
+    ok: bool
+    said: str
+
+
 class AbandonRequest(Value):
     """Gives a delivery up."""
 

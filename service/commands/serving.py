@@ -1,6 +1,7 @@
 """The API's process: the parts of the service behind one port, until SIGTERM."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -22,6 +23,7 @@ from service.adapters.queries import PostgresStudyViews
 from service.adapters.upload_intake import UploadIntake
 from service.adapters.user_sessions import LocalSessions
 from service.adapters.users import LocalUsers
+from service.adapters.worklist_searches import PostgresWorklistSearches
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
 from service.api.events import EventFeed
@@ -40,7 +42,10 @@ from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
+from service.reaching import reach
+from service.views import DiskState
 from service.web.ohif import router as ohif
+from service.web.pages import problem_page
 from service.web.routes import router as pages
 from service.web.routes import static_files
 
@@ -65,6 +70,7 @@ def make_app(service: Service) -> FastAPI:
         version=service_version(),
         routers=(pages, ohif, dicomweb),
         static=static_files(),
+        problem_page=problem_page,
         limits=Limits(maximum_upload_bytes=settings.http.maximum_upload_bytes),
         threads=max(4, settings.database.pool_size - 4),
     )
@@ -80,6 +86,7 @@ def make_services(service: Service) -> Services:
     passwords = Passwords()
     return Services(
         studies=PostgresStudyViews(engine=engine),
+        searches=PostgresWorklistSearches(engine=engine),
         dicom=PostgresDicomViews(engine=engine, store=service.store),
         jobs=jobs,
         operations=operations,
@@ -100,6 +107,8 @@ def make_services(service: Service) -> Services:
         live=LiveRoom(ask=partial(_ask_live, service), intake=intake, metrics=metrics, audit=audit),
         models=_models(service),
         destinations=service.settings.destinations,
+        reach=partial(reach, calling_ae_title=service.settings.dicom.ae_title),
+        disk=partial(_disk, service),
         render_page=service.rendering.html,
         render_pdf=service.rendering.pdf,
         fhir=service.rendering.fhir,
@@ -117,6 +126,12 @@ def _user_sessions(service: Service, passwords: Passwords) -> LocalSessions:
         idle_life=timedelta(seconds=http.session_idle_seconds),
         life=timedelta(seconds=http.session_seconds),
     )
+
+
+def _disk(service: Service) -> DiskState:
+    found = os.statvfs(service.store.root)
+    total, reserve = found.f_blocks * found.f_frsize, service.settings.store.reserve_bytes
+    return DiskState(free_bytes=service.store.free_bytes(), total_bytes=total, reserve_bytes=reserve)
 
 
 def _is_loopback(host: str) -> bool:

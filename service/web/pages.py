@@ -5,6 +5,7 @@ from functools import cache
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
+from pydicom.uid import UID
 
 from service.access import Role
 from service.core.wording import person_name
@@ -25,6 +26,11 @@ def present(template: str, *, status_code: int = 200, **values: object) -> HTMLR
     return HTMLResponse(_templates().get_template(template).render(**values), status_code=status_code)
 
 
+def problem_page(*, title: str, detail: str, status: int, request_id: str | None) -> HTMLResponse:
+    """Implements api.problems.ProblemPage."""
+    return present("problem.html", status_code=status, title=title, detail=detail, request_id=request_id)
+
+
 def shown_date(value: str | None) -> str:
     """`20261120` becomes `2026-11-20`; anything else stays as it is."""
     text = value or ""
@@ -36,12 +42,18 @@ def shown_moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def uid_name(uid: str) -> str:
+    """What the standard calls a SOP class or transfer syntax (PS3.6 A); a private one stays as it is."""
+    return UID(uid).name
+
+
 @cache
 def _templates() -> Environment:
     environment = Environment(loader=PackageLoader("service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["person_name"] = person_name
     environment.filters["dicom_date"] = shown_date
     environment.filters["moment"] = shown_moment
+    environment.filters["uid_name"] = uid_name
     environment.globals["areas"] = AREAS
     environment.globals["ohif_url"] = ohif_url
     return environment

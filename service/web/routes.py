@@ -1,4 +1,4 @@
-"""Pages for people: a worklist, the report of a study, and the way in. Server-rendered, no script needed."""
+"""Pages for people, made on the server; scripts only help. Here: the report of a study, live guidance, the interface."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -8,27 +8,18 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from service.access import Role
-from service.api.dependencies import Cursor, Parts, Radiologist, Uid, Viewer
+from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, version_headers, which_report
 from service.errors import NotFound
-from service.views import StudyFilter, StudyStatus
-from service.web import cines, sign_in
+from service.web import cines, operations, sign_in, users, worklist
 from service.web.pages import present
 
-_PAGE_SIZE = 50
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
-router.include_router(sign_in.router)
-router.include_router(cines.router)
-
-
-@router.get("/")
-def worklist(parts: Parts, principal: Viewer, status: StudyStatus | None = None, cursor: Cursor = None) -> Response:
-    """Newest first."""
-    page = parts.studies.worklist(StudyFilter(status=status), limit=_PAGE_SIZE, cursor=cursor)
-    return present("worklist.html", page=page, principal=principal, status=status, statuses=list(StudyStatus))
+for _pages in (sign_in, worklist, cines, operations, users):
+    router.include_router(_pages.router)
 
 
 @router.get("/studies/{study_instance_uid}")

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +35,7 @@ from service.adapters.upload_intake import UploadIntake
 from service.adapters.user_sessions import LocalSessions
 from service.adapters.users import LocalUsers
 from service.adapters.usual_arrival import PostgresArrivals
+from service.adapters.worklist_searches import PostgresWorklistSearches
 from service.api.app import create_app
 from service.api.dependencies import Model, Services
 from service.api.events import EventFeed
@@ -63,8 +65,11 @@ from service.flow import Flow
 from service.logs import configure_logging
 from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.publication import Renderer
+from service.reaching import reach
 from service.review import Review
+from service.views import DiskState
 from service.web.ohif import router as ohif
+from service.web.pages import problem_page
 from service.web.routes import router as pages
 from service.web.routes import static_files
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer
@@ -257,6 +262,7 @@ class House:
         )
         services = Services(
             studies=PostgresStudyViews(engine=self.engine),
+            searches=PostgresWorklistSearches(engine=self.engine),
             dicom=PostgresDicomViews(engine=self.engine, store=self.store),
             jobs=jobs,
             operations=operations,
@@ -277,6 +283,8 @@ class House:
             live=LiveRoom(ask=self._ask, intake=intake, metrics=metrics, audit=audit),
             models=(Model(name=MODEL.name, version="1", analyses=("muscle_architecture",), describe=lambda: MODEL),),
             destinations=self.destination_settings,
+            reach=partial(reach, calling_ae_title="SONOMYO"),
+            disk=lambda: DiskState(free_bytes=3 << 30, total_bytes=10 << 30, reserve_bytes=1 << 30),
             render_page=_page,
             render_pdf=_pdf,
             fhir=fhir,
@@ -293,7 +301,13 @@ class House:
             SessionCookie(sessions=self.sign_ins, cookie_name=session_cookie_name(secure=self.secure_cookies)),
         )
         return create_app(
-            services, schemes=schemes, version="test", routers=(pages, ohif, dicomweb), static=static_files(), limits=self.limits
+            services,
+            schemes=schemes,
+            version="test",
+            routers=(pages, ohif, dicomweb),
+            static=static_files(),
+            problem_page=problem_page,
+            limits=self.limits,
         )
 
 

@@ -5,9 +5,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from service.api.dependencies import Administrator, Cursor, Limit, Parts
-from service.api.schemas import DestinationState, DestinationStates, SignInLink, SignInRequest, problem_responses
+from service.access import Principal, Role
+from service.api.dependencies import Administrator, Cursor, DestinationName, Limit, Parts, Services
+from service.api.schemas import (
+    DestinationCheck,
+    DestinationState,
+    DestinationStates,
+    SignInLink,
+    SignInRequest,
+    problem_responses,
+)
 from service.destination_settings import DestinationSettings, DicomDestinationSettings, MllpDestinationSettings
+from service.errors import NotFound, SonomyoError
 from service.views import AssociationPage, AuditPage, CircuitView
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
@@ -17,12 +26,35 @@ router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_resp
 def list_destinations(parts: Parts, principal: Administrator) -> DestinationStates:
     """Where results go, and what is on its way there."""
     del principal
+    return destination_states(parts)
+
+
+def destination_states(parts: Services) -> DestinationStates:
+    """As they are now."""
     counts, circuits = dict(parts.operations.deliveries_by_destination()), parts.operations.circuits()
     states = tuple(
         _state(destination, counts.pop(destination.name, {}), circuits.get(destination.name, CircuitView()))
         for destination in parts.destinations
     )
     return DestinationStates(destinations=states, removed=counts)
+
+
+@router.post("/destinations/{name}/check", responses=problem_responses(404))
+def check_destination(parts: Parts, principal: Administrator, name: DestinationName) -> DestinationCheck:
+    """Ask it whether it answers: C-ECHO, or the least that its protocol has; nothing is sent to it."""
+    del principal
+    return ask_destination(parts, name)
+
+
+def ask_destination(parts: Services, name: str) -> DestinationCheck:
+    """Raises NotFound."""
+    destination = next((one for one in parts.destinations if one.name == name), None)
+    if destination is None:
+        raise NotFound("There is no destination with that name.")
+    try:
+        return DestinationCheck(name=name, ok=True, said=parts.reach(destination))
+    except SonomyoError as error:
+        return DestinationCheck(name=name, ok=False, said=str(error))
 
 
 def _state(destination: DestinationSettings, deliveries: Mapping[str, int], answering: CircuitView) -> DestinationState:
@@ -65,7 +97,11 @@ def list_audit(parts: Parts, principal: Administrator, limit: Limit = 50, cursor
 @router.post("/sign-in-links", status_code=201)
 def create_sign_in_link(request: Request, parts: Parts, principal: Administrator, wanted: SignInRequest) -> SignInLink:
     """A link that opens the viewer once, for whoever holds it; hand it over with care."""
-    token = parts.sign_ins.create_link(wanted.role)
-    parts.audit.append(actor=principal.name, action="sign_in_link_created", subject=f"role:{wanted.role.value}")
-    page = "" if wanted.page == "/" else wanted.page
-    return SignInLink(url=f"{str(request.base_url).rstrip('/')}/sign-in/{token}{page}")
+    return SignInLink(url=new_sign_in_link(request, parts, principal, wanted.role, wanted.page))
+
+
+def new_sign_in_link(request: Request, parts: Services, principal: Principal, role: Role, page: str) -> str:
+    """The whole address of a new link to a page of ours; who made it is on record."""
+    token = parts.sign_ins.create_link(role)
+    parts.audit.append(actor=principal.name, action="sign_in_link_created", subject=f"role:{role.value}")
+    return f"{str(request.base_url).rstrip('/')}/sign-in/{token}{'' if page == '/' else page}"

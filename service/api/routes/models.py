@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.api.dependencies import Model, Parts, Viewer
+from service.api.dependencies import Model, Parts, Services, Viewer
 from service.api.schemas import ModelState, ModelStates, ShadowComparisons, problem_responses
 from service.errors import SonomyoError
 
@@ -13,6 +13,11 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"], responses=problem_r
 def list_models(parts: Parts, principal: Viewer) -> ModelStates:
     """Model, version, weights, evidence and readiness."""
     del principal
+    return model_states(parts)
+
+
+def model_states(parts: Services) -> ModelStates:
+    """As they are now."""
     return ModelStates(models=tuple(_state(model) for model in parts.models))
 
 

@@ -17,7 +17,7 @@ from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, 
 from service.core.report import Report
 from service.explanation import StudyExplanation
 from service.ports import StoredInstance
-from service.views import JobView, StudyDetail, StudyFilter, StudyPage, StudyStatus
+from service.views import JobView, StudyDetail, StudyFilter, StudyFlag, StudyPage, StudyStatus
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
 
@@ -51,6 +51,8 @@ def read_filter(
     modality: Annotated[str | None, Query(max_length=16, pattern=r"^[^\x00]*$")] = None,
     from_: Annotated[date | None, Query(alias="from", description="First study date, or day of arrival.")] = None,
     to: Annotated[date | None, Query(description="Last study date, or day of arrival.")] = None,
+    analysis: Annotated[str | None, Query(pattern=r"^[a-z_]{1,64}$", description="Selected for a current instance.")] = None,
+    flag: Annotated[StudyFlag | None, Query(description="What waits for a person.")] = None,
 ) -> StudyFilter:
     """The filters of a query."""
     return StudyFilter(
@@ -60,6 +62,8 @@ def read_filter(
         modality=modality,
         from_date=from_,
         to_date=to,
+        analysis=analysis,
+        flag=flag,
     )
 
 

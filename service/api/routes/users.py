@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.access import UserChange, UserDetails
+from service.access import Principal, UserChange, UserDetails
 from service.api.dependencies import Administrator, Parts, UserId, Viewer
 from service.api.limits import too_many
 from service.api.problems import Problem
@@ -58,10 +58,15 @@ def get_user(parts: Parts, principal: Administrator, user_id: UserId) -> UserDet
 @router.patch("/users/{user_id}", responses=problem_responses(404, 409))
 def change_user(parts: Parts, principal: Administrator, user_id: UserId, wanted: UserPatch) -> UserDetails:
     """Another name, role or password, or whether it may sign in; but for a name, the account's sessions end at once."""
-    is_own = principal.person is not None and principal.person.user_id == user_id
-    if is_own and wanted.model_fields_set - {"full_name"}:
+    if wanted.model_fields_set - {"full_name"}:
+        refuse_own_account(principal, user_id)
+    return parts.users.change(user_id, UserChange(**dict(wanted)), actor=principal.name)
+
+
+def refuse_own_account(principal: Principal, user_id: str) -> None:
+    """Nobody locks themselves out, or gives themselves another role. Raises Conflict."""
+    if principal.person is not None and principal.person.user_id == user_id:
         detail = (
             "Nobody changes role, password or access of the own account here; another administrator does, or `sonomyo users`."
         )
         raise Conflict(detail, reason="own_account")
-    return parts.users.change(user_id, UserChange(**dict(wanted)), actor=principal.name)

@@ -1,0 +1,96 @@
+// Keeps the worklist current without losing the reader's place: rows change where they stand, new ones wait to be shown.
+
+const QUIET_MILLISECONDS = 800; // events come in bursts
+const EVENTS = ["instance_stored", "analysis_done", "analysis_failed", "report_ready", "report_failed", "delivered", "delivery_refused",
+  "delivery_failed"];
+
+const place = document.getElementById("studies");
+const state = document.getElementById("live");
+const news = document.getElementById("news");
+const show = document.getElementById("show-news");
+const isFirst = place.dataset.first === "true";
+
+let fresh = null; // the newest answer of the server, until it is shown
+let timer = null;
+let isReading = false;
+
+function tell(words, isOn) {
+  state.textContent = words;
+  state.dataset.state = isOn ? "on" : "off";
+}
+
+function rowsOf(root) {
+  return new Map([...root.querySelectorAll("tr[data-study]")].map((row) => [row.dataset.study, row]));
+}
+
+async function read() {
+  isReading = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    fresh = page.getElementById("studies");
+    compare();
+  } catch {
+    tell("Not current: reload the page", false);
+  } finally {
+    isReading = false;
+  }
+}
+
+function compare() {
+  const known = rowsOf(place);
+  const found = rowsOf(fresh);
+  for (const [uid, row] of found) update(known.get(uid), row);
+  const added = [...found.keys()].filter((uid) => !known.has(uid)).length;
+  if (isFirst && known.size === 0 && added > 0) return showAll();
+  news.hidden = !(isFirst && added > 0);
+  if (!news.hidden) show.querySelector("span").textContent = added === 1 ? "Show 1 new study" : `Show ${added} new studies`;
+}
+
+// Cell by cell, so that what has the focus keeps it.
+function update(old, row) {
+  if (!old) return;
+  [...row.cells].forEach((cell, number) => {
+    const before = old.cells[number];
+    if (before.innerHTML === cell.innerHTML) return;
+    if (before.contains(document.activeElement)) return;
+    before.replaceChildren(...document.importNode(cell, true).childNodes);
+    old.dataset.changed = "";
+  });
+}
+
+function showAll() {
+  const known = rowsOf(place);
+  place.replaceChildren(...document.importNode(fresh, true).childNodes);
+  news.hidden = true;
+  const added = [...rowsOf(place).values()].filter((row) => known.size > 0 && !known.has(row.dataset.study));
+  for (const row of added) row.dataset.changed = "";
+  scrollTo({ top: 0 });
+  if (known.size > 0) added[0]?.querySelector("a")?.focus({ preventScroll: true });
+}
+
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => (isReading ? soon() : read()), QUIET_MILLISECONDS);
+}
+
+function listen() {
+  const events = new EventSource("/api/v1/events");
+  events.addEventListener("open", () => {
+    tell("Live", true);
+    soon(); // what happened before anybody listened
+  });
+  events.addEventListener("error", () => {
+    tell(events.readyState === EventSource.CLOSED ? "Not live: reload the page" : "Connecting again …", false);
+  });
+  for (const name of EVENTS) events.addEventListener(name, soon);
+}
+
+show.addEventListener("click", showAll);
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  event.preventDefault();
+  document.getElementById("patient").select();
+});
+listen();
