@@ -36,14 +36,17 @@ class Review:
         """A draft with the changes. Raises NotFound, Outdated, Conflict, InputRejected."""
 
         def step(unit: UnitOfWork, study: StudyState, report: Report, making: Making) -> Report:
-            def compared(findings: Sequence[Finding]) -> tuple[Comparison, ...]:
-                if study.identity_hold:
-                    return ()
-                return compare(report.study, findings, unit.reports.earlier_of_patient(report.study))
-
-            return amend(report, changes, making, compare=compared, software=self.software)
+            return self._amended(unit, study, report, changes, making)
 
         return self._make(report_id, "amended", changes.model_dump_json(exclude_unset=True), by, step)
+
+    def preview(self, report_id: str, changes: Changes, *, by: Person) -> Report:
+        """The draft that `amend` would make, which is stored nowhere. Raises as that does, but for Outdated."""
+        with self.units() as unit:
+            report = unit.reports.get(report_id)
+            study = unit.studies.lock(report.study.study_instance_uid)
+            newest, official = _standing(unit, study)
+            return self._amended(unit, study, report, changes, self._making(unit, newest, official, by))
 
     def sign(self, report_id: str, *, by: Person) -> Report:
         """The person stands for the current draft. Raises NotFound, Outdated, Conflict."""
@@ -71,28 +74,37 @@ class Review:
 
     def _make(self, report_id: str, kind: Deed, asked: str, by: Person, step: _Step) -> Report:
         """The next version; the one that is there already when the same request comes again."""
-        author = Author(user_id=by.user_id, full_name=by.full_name)
         with self.units() as unit:
             seen = unit.reports.get(report_id)
             study = unit.studies.lock(seen.study.study_instance_uid)
             newest, official = _standing(unit, study)
-            if is_repetition(newest, report_id, author, kind, asked):
+            if is_repetition(newest, report_id, _author(by), kind, asked):
                 return newest
             current = current_of(newest, official)
             if current.report_id != report_id:
                 raise Outdated(_outdated(seen, current), report_id=current.report_id, version=current.version)
-            making = Making(
-                report_id=new_report_id(),
-                version=newest.version + 1,
-                at=unit.now(),
-                by=author,
-                organization=self.organization,
-                official=official,
-            )
-            made = step(unit, study, current, making)
+            made = step(unit, study, current, self._making(unit, newest, official, by))
             unit.reports.save(made, pictures_of=current.report_id)
             self._publish(unit, study, made)
             return unit.reports.get(made.report_id)
+
+    def _making(self, unit: UnitOfWork, newest: Report, official: Report, by: Person) -> Making:
+        return Making(
+            report_id=new_report_id(),
+            version=newest.version + 1,
+            at=unit.now(),
+            by=_author(by),
+            organization=self.organization,
+            official=official,
+        )
+
+    def _amended(self, unit: UnitOfWork, study: StudyState, report: Report, changes: Changes, making: Making) -> Report:
+        def compared(findings: Sequence[Finding]) -> tuple[Comparison, ...]:
+            if study.identity_hold:
+                return ()
+            return compare(report.study, findings, unit.reports.earlier_of_patient(report.study))
+
+        return amend(report, changes, making, compare=compared, software=self.software)
 
     def _publish(self, unit: UnitOfWork, study: StudyState, report: Report) -> None:
         if is_official(unit, report):
@@ -101,6 +113,10 @@ class Review:
         analyses = [as_shown(analysis, report, pictures) for analysis in unit.analyses.of_study(report.study.study_instance_uid)]
         held = study.identity_hold and report.status is not ReportStatus.CANCELLED
         self.publication.publish(unit, report, _instances_behind(unit, report), analyses, held=held)
+
+
+def _author(person: Person) -> Author:
+    return Author(user_id=person.user_id, full_name=person.full_name)
 
 
 def _standing(unit: UnitOfWork, study: StudyState) -> tuple[Report, Report]:
