@@ -1,4 +1,4 @@
-"""A real browser, headless, told what to do over the DevTools protocol."""
+"""A real browser, headless: by Playwright (`tab`), or over the bare DevTools protocol (`browser`, where a camera is used)."""
 
 import base64
 import itertools
@@ -6,16 +6,58 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
+from playwright import sync_api as playwright
 from websockets.sync.client import ClientConnection, connect
 
 from tests.peers import peer
 from tests.running import poll
 
 _LARGEST_ANSWER = 64 << 20
+_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One page of Playwright's, and all that went wrong in it: refusals of the content policy, errors of scripts."""
+
+    page: playwright.Page
+    problems: list[str] = field(default_factory=list)
+
+    def wait(self, expression: str, *, timeout_seconds: float = 30) -> Any:
+        """Poll until the expression is true; unlike Playwright's own waiting, no script is injected that a policy refuses."""
+        return poll(lambda: self.page.evaluate(expression), timeout_seconds=timeout_seconds, what=expression)
+
+    def carry(self, name: str, value: str, address: str) -> None:
+        """A cookie for an address: the session of somebody who has signed in."""
+        self.page.context.add_cookies([{"name": name, "value": value, "url": address}])
+
+
+@contextmanager
+def tab(
+    *, width: int = 1280, height: int = 900, theme: Literal["dark", "light"] = "dark", is_still: bool = False
+) -> Iterator[Tab]:
+    """Debian's Chromium without a profile; `theme` is what the system prefers, `is_still` that it asks for little motion."""
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=peer("/usr/bin/chromium"), args=[*_ARGUMENTS])
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            reduced_motion="reduce" if is_still else "no-preference",
+            accept_downloads=True,
+        )
+        made = Tab(context.new_page())
+        made.page.on("console", lambda said: made.problems.append(said.text) if said.type in ("error", "warning") else None)
+        made.page.on("pageerror", lambda error: made.problems.append(str(error)))
+        try:
+            yield made
+        finally:
+            context.close()
+            browser.close()
 
 
 class Page:
@@ -60,10 +102,7 @@ def browser(folder: Path, *, width: int = 1280, height: int = 900) -> Iterator[P
     command = [
         peer("/usr/bin/chromium"),
         "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
+        *_ARGUMENTS,
         "--remote-debugging-port=0",
         f"--window-size={width},{height}",
         f"--user-data-dir={folder}",

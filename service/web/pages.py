@@ -1,11 +1,22 @@
 """How pages are made of templates."""
 
+from datetime import UTC, datetime
 from functools import cache
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
 
+from service.access import Role
 from service.core.wording import person_name
+
+#: Of the header: what a page calls itself, where it is, how it is called, and the role that may see it.
+AREAS = (
+    ("worklist", "/", "Worklist", Role.VIEWER),
+    ("live", "/live", "Live", Role.VIEWER),
+    ("operations", "/operations", "Operations", Role.ADMINISTRATOR),
+    ("users", "/users", "Users", Role.ADMINISTRATOR),
+    ("audit", "/audit", "Audit", Role.ADMINISTRATOR),
+)
 
 
 def present(template: str, *, status_code: int = 200, **values: object) -> HTMLResponse:
@@ -19,9 +30,16 @@ def shown_date(value: str | None) -> str:
     return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isascii() and text.isdigit() else text  # noqa: PLR2004
 
 
+def shown_moment(at: datetime) -> str:
+    """In UTC to the second, as logs and the audit trail have it."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
 @cache
 def _templates() -> Environment:
     environment = Environment(loader=PackageLoader("service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["person_name"] = person_name
     environment.filters["dicom_date"] = shown_date
+    environment.filters["moment"] = shown_moment
+    environment.globals["areas"] = AREAS
     return environment
