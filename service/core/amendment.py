@@ -16,7 +16,6 @@ from service.core.wrist_planes import PLANES
 from service.errors import Conflict, InputRejected
 
 _LONGEST_CLASS = 64
-#: What a person can have another opinion of; a reason why nothing was measured is no such thing.
 _REJECTABLE = frozenset(set(FindingKind) - {FindingKind.NOT_MEASURED})
 #: Of a finding that is the software's alone.
 _NOBODYS = {"amended_by": None, "amended": None, "accepted": None}
@@ -119,6 +118,16 @@ def as_said(finding: Finding) -> Finding:
     return finding.model_copy(update={**original, "evidence": evidence, **_NOBODYS})
 
 
+def is_rejectable(finding: Finding) -> bool:
+    """Whether a person can say that it is wrong; a reason why nothing was measured is no such thing."""
+    return finding.kind in _REJECTABLE
+
+
+def is_settable(finding: Finding) -> bool:
+    """Whether it is a number or a class, in the place of which another can be set."""
+    return finding.kind in _WITH_A_VALUE and finding.value is not None
+
+
 def reapplied(amended: Finding, finding: Finding) -> Finding:
     """What a person made of `amended`, made of `finding`, which the software says of the same."""
     amendment = amended.amended
@@ -154,7 +163,7 @@ def _said(finding: Finding) -> Said:
 
 def _rejected(finding: Finding, amendment: Amendment) -> Finding:
     """Without any number that a reader could take for a result."""
-    if finding.kind not in _REJECTABLE:
+    if not is_rejectable(finding):
         raise Conflict("What was not measured cannot be rejected.", reason="not_amendable")
     nothing = dict.fromkeys(("value", "interval", "probability", "statistic", "range"))
     return _told(finding, amendment, {**nothing, "flags": (*finding.flags, "rejected")})
@@ -175,7 +184,7 @@ def _told(finding: Finding, amendment: Amendment, changes: dict[str, Any]) -> Fi
 
 
 def _checked(finding: Finding, value: float | str) -> float | str:
-    if finding.kind not in _WITH_A_VALUE or finding.value is None:
+    if not is_settable(finding):
         said = f"{label(finding.name)} is no value that can be set; it can be rejected, or a comment can be written."
         raise Conflict(said, reason="not_amendable")
     if isinstance(finding.value, str):

@@ -12,7 +12,7 @@ from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, present_report, which_report
 from service.errors import NotFound
 from service.views import StudyFilter, StudyStatus
-from service.web import sign_in
+from service.web import review, sign_in
 from service.web.pages import present
 
 _PAGE_SIZE = 50
@@ -20,6 +20,7 @@ Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
 router.include_router(sign_in.router)
+router.include_router(review.router)
 
 
 @router.get("/")
