@@ -6,6 +6,7 @@ import { showConflict } from "./review/conflict.js";
 import { listen } from "./review/keys.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
+import { say, showUnsaved } from "./review/unsaved.js";
 
 const panel = document.getElementById("review-panel");
 const service = new Service(panel.dataset.csrf);
@@ -37,53 +38,8 @@ async function load(version) {
   show();
 }
 
-/** Everything that tells of what is unsaved. */
 function show() {
-  const now = new Map(preview.findings.map((finding) => [finding.finding_id, finding]));
-  for (const row of rows()) {
-    const change = pending.changes.get(row.dataset.finding);
-    const told = told_of(row, change, now.get(row.dataset.finding));
-    say(row.querySelector("[data-pending]"), told);
-    row.classList.toggle("unsaved", Boolean(told));
-    const undo = row.querySelector("[data-undo]");
-    if (undo) undo.hidden = !change;
-  }
-  for (const place of content.querySelectorAll("[data-pending-lines]")) {
-    const lines = pending.lines.get(place.dataset.pendingLines);
-    say(place, lines ? `Unsaved: lines drawn in frame ${lines.frame} (${lines.why}).` : "");
-  }
-  const impression = pending.count ? preview.impression : "";
-  say(find("[data-pending-words]"), impression && impression !== shownImpression() ? `Unsaved, the impression becomes: ${impression}` : "");
-  const count = pending.count;
-  say(find("[data-unsaved]"), count ? `${count} unsaved ${count === 1 ? "change" : "changes"}. Save before you sign.` : "");
-  toggle("[data-unsaved-actions]", count === 0);
-  toggle("[data-saved-actions]", count > 0);
-}
-
-function told_of(row, change, after) {
-  const value = after && after.value !== null ? written(after.value, row.dataset) : "";
-  if (change?.action === "accept") return "Unsaved: accepted as it is.";
-  if (change?.action === "reject") return `Unsaved: rejected (${change.why}).`;
-  if (change?.action === "restore") return `Unsaved: restored${value ? ` to ${value}` : ""}.`;
-  if (change) return `Unsaved: ${value} (${change.why}).`;
-  if (!after) return "";
-  if (after.amended) return `Unsaved: ${value}, which follows.`;
-  return after.flags.includes("rests_on_amended") ? "Unsaved: rests on what is amended, and stays the software's." : `Unsaved: ${value} again.`;
-}
-
-function shownImpression() {
-  return [...find("[data-impression]").children].map((line) => line.textContent).join("\n");
-}
-
-function say(place, words) {
-  if (!place) return;
-  place.textContent = words;
-  place.hidden = !words;
-}
-
-function toggle(selector, isHidden) {
-  const place = find(selector);
-  if (place) place.hidden = isHidden;
+  showUnsaved(content, pending, preview);
 }
 
 function announce(words) {
@@ -301,11 +257,17 @@ const PRESSED = {
     const row = button.closest(".finding");
     return act(row.querySelector("[data-problem]"), () => propose((trial) => trial.changes.delete(row.dataset.finding))).then(() => row.focus());
   },
+  undoLines: (button) => undone((trial) => trial.lines.delete(button.dataset.undoLines)),
+  undoWords: () => undone((trial) => (trial.words = null)),
   draw: (button) => (drawing ? close(button.closest(".group").querySelector("form[data-form=lines]")) : startDrawing(button)),
   save,
   discard,
   download: (button) => act(find("[data-download-problem]"), () => download(button.dataset)),
 };
+
+function undone(apply) {
+  return act(find("[data-save-problem]"), () => propose(apply)).then(focusTitle);
+}
 
 function once(button, action) {
   const id = button.closest(".finding").dataset.finding;
