@@ -23,7 +23,7 @@ from service.errors import InputRejected, NotMeasurable, SonomyoError
 from simulator.wrist import Kind, draw_volunteer
 from tests import reviewed_report, trapezius_parts, wrist_parts
 from tests.analysed_contraction import contraction_findings
-from tests.calf_report import CREATED_AT, MODEL, calf_report, cine_findings, header, quality
+from tests.calf_report import CREATED_AT, MODEL, calf_report, cine_findings, header
 from tests.compared_findings import earlier_report, measured
 from tests.phantoms import CALIBRATED, Masks, Muscle, cine_of, described, scripted
 
@@ -163,11 +163,10 @@ def _amended_draft() -> Report:
 
 def _drawn_draft() -> Report:
     """With all that follows from lines, and a finding that was left as it is."""
-    accepted = [{"action": "accept", "finding_id": "2.25.1:image_quality"}]
+    accepted = [{"action": "accept", "finding_id": "2.25.1:echo_intensity"}]
     level = {"superficial": [[40, 150], [600, 150]], "deep": [[40, 400], [600, 400]]}
     lines = [{"sop_instance_uid": "2.25.1", "frame": 12, **level}]
-    report = calf_report(findings=[*cine_findings(), quality()])
-    return reviewed_report.amended(report, why=WHY, findings=accepted, lines=lines)
+    return reviewed_report.amended(why=WHY, findings=accepted, lines=lines)
 
 
 def _amended_contraction() -> Report:

@@ -143,6 +143,7 @@ function open(form, opener) {
   const first = form.querySelector("input, select, textarea, button");
   first.focus();
   first.select?.();
+  form.scrollIntoView({ block: "nearest" });
 }
 
 function close(form, isFocused = true) {

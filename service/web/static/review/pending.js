@@ -55,7 +55,7 @@ export class Pending {
 export function written(value, { digits = "", symbol = "" } = {}) {
   if (typeof value !== "number") return String(value ?? "");
   const text = digits === "" ? String(Number(value.toPrecision(3))) : value.toFixed(Number(digits));
-  return text.replace("-", "\u2212") + symbol;
+  return (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212")) + symbol;
 }
 
 /** What a field holds: a number where one is wanted and it is one; else the text, of which the service says what is wrong. */
