@@ -217,7 +217,7 @@ def test_frame_of_a_finding_is_asked_for_and_lines_drawn_in_it_are_stored_as_evi
     with reading(desk) as opened:
         page = opened.page
         page.evaluate(
-            "window.asked = []; for (const name of ['seek', 'edit-lines'])"
+            "window.asked = []; for (const name of ['seek', 'edit-lines', 'report'])"
             " document.addEventListener(`sonomyo:${name}`, ({detail}) => asked.push([name, detail]))"
         )
         page.click(f"{THICKNESS} [data-seek]")
@@ -232,6 +232,8 @@ def test_frame_of_a_finding_is_asked_for_and_lines_drawn_in_it_are_stored_as_evi
         opened.wait("!document.querySelector('[data-pending-lines]').hidden")
         save(opened, 2)
         assert "frame 12" in text(opened, f"{THICKNESS} [data-seek]")
+        shown = page.evaluate("asked.findLast(([name]) => name === 'report')[1]")
+        assert (shown["report_id"], shown["version"], shown["status"]) == (desk.newest()["report_id"], 2, "preliminary")
     thickness, pennation = desk.value("thickness"), desk.value("pennation_angle")
     assert (thickness["value"], thickness["amended"]["method"]) == (pytest.approx(20.0), "drawn")
     assert thickness["evidence"]["frames"] == [12]
@@ -269,3 +271,34 @@ def test_viewer_and_one_time_link_are_told_why_they_cannot_act(desk: Desk) -> No
         opened.page.goto(f"{desk.address}/studies/{STUDY}/review")
         assert "sign in to an account of your own" in text(opened, "#why-not")
         assert opened.page.locator("[data-amend], [data-open]").count() == 0
+
+
+def test_draft_beside_a_signed_version_is_told_of_on_both_and_given_up(desk: Desk) -> None:
+    with reading(desk) as opened:
+        page = opened.page
+        page.click("[data-open=sign-form]")
+        page.click("#sign-form button[type=submit]")
+        opened.wait("document.querySelector('.review-status').dataset.status === 'final'")
+        assert page.locator("[data-open=sign-form]").count() == 0
+        amend(opened, "18.8")
+        opened.wait("!document.querySelector('[data-save]').closest('div').hidden")
+        page.click(f"{THICKNESS} [data-undo]")
+        opened.wait("document.querySelector('[data-save]').closest('div').hidden")
+        amend(opened, "18.9")
+        opened.wait("!document.querySelector('[data-save]').closest('div').hidden")
+        save(opened, 3)
+        assert "beside version 2, which stays official" in text(opened, ".review-head")
+        page.click("a[href='?version=official']")
+        page.wait_for_url("**version=official")
+        opened.wait("document.getElementById('review-title')?.textContent === 'Version 2'")
+        assert page.locator("[data-amend]").count() == 0
+        page.click("a[href='?version=draft']")
+        page.wait_for_url("**version=draft")
+        opened.wait("document.getElementById('review-title')?.textContent === 'Version 3'")
+        page.click("[data-open=cancel-form]")
+        page.press("#cancel-why", "Enter")
+        opened.wait("document.querySelector('#cancel-form [data-problem]').textContent.includes('Give a reason')")
+        page.fill("#cancel-why", "not better after all")
+        page.press("#cancel-why", "Enter")
+        opened.wait("document.getElementById('review-title')?.textContent === 'Version 2'")
+    assert (desk.newest()["version"], desk.newest()["status"]) == (2, "final")

@@ -1,6 +1,6 @@
 // The review beside the viewer: amend, accept, reject, draw, save, sign. What is shown the service rendered; what is typed here
 // is only ever put into the page as text. Contract with the viewer: events `sonomyo:seek`, `sonomyo:frame`, `sonomyo:edit-lines`
-// and `sonomyo:lines` on the document.
+// and `sonomyo:lines` on the document; `sonomyo:report` tells which version is shown now.
 
 import { showConflict } from "./review/conflict.js";
 import { listen } from "./review/keys.js";
@@ -29,12 +29,12 @@ async function load(version) {
   const top = panel.scrollTop;
   stopDrawing();
   content.replaceChildren(...fresh.querySelector("[data-content]").childNodes);
-  panel.dataset.report = fresh.dataset.report;
-  panel.dataset.version = version;
+  const { report, number, status } = fresh.dataset;
+  Object.assign(panel.dataset, { report, number, status, version });
   content.querySelectorAll("details").forEach((one) => (one.open = open.includes(one.dataset.keep)));
   panel.scrollTop = top;
   history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
-  document.dispatchEvent(new CustomEvent("sonomyo:report", { detail: { report_id: panel.dataset.report, version } }));
+  tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
 }
 
