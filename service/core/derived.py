@@ -108,7 +108,7 @@ class _Cine:
         changed = self._theirs | self._computed
         if not changed & {_THICKNESS, _PENNATION, _FASCICLE, _SUPERFICIAL, _DEEP, *_GAPS}:
             return
-        is_whole = _THICKNESS in changed and _MIDDLE not in changed
+        is_whole = self._is_typed(_THICKNESS) or (_THICKNESS in changed and _MIDDLE not in changed)
         gap = self._value(_THICKNESS if is_whole or _MIDDLE not in self._now else _MIDDLE)
         fascicle, superficial, deep = map(self._value, (_FASCICLE, _SUPERFICIAL, _DEEP))
         # A thickness or a pennation that was rejected leaves no length, though the numbers beside it would give one.
@@ -136,6 +136,10 @@ class _Cine:
 
     def _is_rejected(self, *names: str) -> bool:
         return any(self._now[name].is_rejected for name in names if name in self._now)
+
+    def _is_typed(self, name: str) -> bool:
+        finding = self._now.get(name)
+        return finding is not None and finding.amended is not None and finding.amended.method == "typed"
 
     def _compute(self, name: str, value: float | None, lines: DrawnLines | None = None) -> None:
         """Put a number into a finding that is the software's; one that cannot be is left out."""

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from service.core.amendment import Author, FindingChange, Restore, Why, amend_finding, as_said
+from service.core.amendment import Author, FindingChange, Reject, Restore, SetValue, Why, amend_finding, as_said
 from service.core.compose import Software, following
 from service.core.derived import follow
 from service.core.drawn import DrawnLines, draw
@@ -153,7 +153,7 @@ def _drawn(findings: Sequence[Finding], changes: Changes, making: Making) -> Seq
     """A number that is typed in the same breath stands before that of the lines."""
     if len({lines.sop_instance_uid for lines in changes.lines}) != len(changes.lines):
         raise InputRejected("Lines of one cine are drawn in two frames; draw them in one.", reason="lines_twice")
-    typed = {change.finding_id for change in changes.findings}
+    typed = {change.finding_id for change in changes.findings if isinstance(change, SetValue | Reject)}
     for lines in changes.lines:
         findings = draw(findings, lines, by=making.by, at=making.at, why=changes.why, except_for=typed)
     return findings

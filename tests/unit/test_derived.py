@@ -162,3 +162,16 @@ def test_accepted_finding_stays_so_until_its_number_is_another_one() -> None:
 def test_rejected_finding_is_not_accepted() -> None:
     with pytest.raises(Conflict, match="restore it before"):
         amended(amended(), findings=[{"action": "accept", "finding_id": f"{UID}:echo_intensity"}])
+
+
+def test_thickness_typed_over_drawn_lines_gives_the_length_anew() -> None:
+    lines = drawn(report=with_more(*GAPS))
+    made = amended(lines, findings=[setting("thickness", 30.0)])
+    angle = number(made, "fascicle_angle")
+    assert number(made, "fascicle_length") == pytest.approx(30 / math.sin(math.radians(abs(angle))))
+
+
+def test_finding_that_is_accepted_while_its_lines_are_drawn_is_that_of_the_lines() -> None:
+    lines = [{"sop_instance_uid": UID, "frame": 12, **LEVEL}]
+    made = amended(findings=[{"action": "accept", "finding_id": f"{UID}:thickness"}], lines=lines)
+    assert (number(made, "thickness"), of(made, "thickness").accepted) == (pytest.approx(20.0), None)
