@@ -101,7 +101,8 @@ def amend_finding(finding: Finding, change: FindingChange, *, by: Author, at: da
 def with_value(finding: Finding, value: float, amendment: Amendment, evidence: Evidence) -> Finding:
     """A finding as the software said it, with a number that was measured or computed; `amendment` says how, and for whom."""
     said = _said(finding).model_copy(update={"evidence": finding.evidence})
-    return _changed(finding, value, amendment.model_copy(update={"original": said}), evidence)
+    # No number of geometry is good to a millionth, and nothing is minus nothing.
+    return _changed(finding, round(value, 6) + 0.0, amendment.model_copy(update={"original": said}), evidence)
 
 
 def amendment_of(finding: Finding, *, by: Author, at: datetime, why: str) -> Amendment:
