@@ -59,7 +59,7 @@ class Desk:
         page.fill("#login", login)
         page.fill("#password", PASSWORD)
         page.press("#password", "Enter")
-        page.wait_for_selector("#review-title")
+        ready(opened)
 
 
 @pytest.fixture
@@ -75,6 +75,11 @@ def desk(house: House) -> Iterator[Desk]:
     reported(house)
     with house.served() as address:
         yield Desk(house, address)
+
+
+def ready(opened: Tab) -> None:
+    """Wait until the panel's script listens; what is pressed before that is lost."""
+    opened.page.wait_for_selector("#review-panel[data-ready]", timeout=60_000)
 
 
 @contextmanager
@@ -290,10 +295,12 @@ def test_draft_beside_a_signed_version_is_told_of_on_both_and_given_up(desk: Des
         assert "beside version 2, which stays official" in text(opened, ".review-head")
         page.click("a[href='?version=official']")
         page.wait_for_url("**version=official")
+        ready(opened)
         opened.wait("document.getElementById('review-title')?.textContent === 'Version 2'")
         assert page.locator("[data-amend]").count() == 0
         page.click("a[href='?version=draft']")
         page.wait_for_url("**version=draft")
+        ready(opened)
         opened.wait("document.getElementById('review-title')?.textContent === 'Version 3'")
         page.click("[data-open=cancel-form]")
         page.press("#cancel-why", "Enter")

@@ -297,3 +297,4 @@ addEventListener("beforeunload", (event) => pending.count && event.preventDefaul
 
 if (find("[data-loading]")) load(panel.dataset.version).catch((error) => say(find("[data-loading]"), error.message));
 else show();
+panel.dataset.ready = "true";
