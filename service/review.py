@@ -37,14 +37,16 @@ class Review:
         """A draft with the changes. Raises NotFound, Outdated, Conflict, InputRejected."""
 
         def step(unit: UnitOfWork, study: StudyState, report: Report, making: Making) -> Report:
-            def compared(findings: Sequence[Finding]) -> tuple[Comparison, ...]:
-                if study.identity_hold:
-                    return ()
-                return compare(report.study, findings, unit.reports.earlier_of_patient(report.study))
-
-            return amend(report, changes, making, compare=compared, software=self.software)
+            return self._amended(unit, study, report, changes, making)
 
         return self._make(report_id, "amended", changes.model_dump_json(exclude_unset=True), by, step)
+
+    def preview(self, report_id: str, changes: Changes, *, by: Person) -> Report:
+        """The draft that `amend` would make, which is stored nowhere. Raises as that does, but for Outdated."""
+        with self.units() as unit:
+            ground = _look(unit, report_id)
+            report = unit.reports.get(report_id)
+            return self._amended(unit, ground.study, report, changes, self._making(unit, ground, _author(by)))
 
     def sign(self, report_id: str, *, by: Person) -> Report:
         """The person stands for the current draft. Raises NotFound, Outdated, Conflict."""
@@ -72,7 +74,7 @@ class Review:
 
     def _make(self, report_id: str, kind: Deed, asked: str, by: Person, step: _Step) -> Report:
         """The next version; the one that is there already when the same request comes again."""
-        author = Author(user_id=by.user_id, full_name=by.full_name)
+        author = _author(by)
         while True:  # again when somebody was quicker: what they did mostly refuses this step
             with self.units() as unit:
                 ground = _look(unit, report_id)
@@ -101,6 +103,14 @@ class Review:
             organization=self.organization,
             official=ground.official,
         )
+
+    def _amended(self, unit: UnitOfWork, study: StudyState, report: Report, changes: Changes, making: Making) -> Report:
+        def compared(findings: Sequence[Finding]) -> tuple[Comparison, ...]:
+            if study.identity_hold:
+                return ()
+            return compare(report.study, findings, unit.reports.earlier_of_patient(report.study))
+
+        return amend(report, changes, making, compare=compared, software=self.software)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,10 @@ def _check_current(unit: UnitOfWork, report_id: str, current: Report) -> None:
     if current.report_id != report_id:
         said = _outdated(unit.reports.get(report_id), current)
         raise Outdated(said, report_id=current.report_id, version=current.version)
+
+
+def _author(person: Person) -> Author:
+    return Author(user_id=person.user_id, full_name=person.full_name)
 
 
 def _standing(unit: UnitOfWork, study: StudyState) -> tuple[Report, Report]:

@@ -161,6 +161,14 @@ def _amended_draft() -> Report:
     return reviewed_report.amended(why=WHY)
 
 
+def _drawn_draft() -> Report:
+    """With all that follows from lines, and a finding that was left as it is."""
+    accepted = [{"action": "accept", "finding_id": "2.25.1:echo_intensity"}]
+    level = {"superficial": [[40, 150], [600, 150]], "deep": [[40, 400], [600, 400]]}
+    lines = [{"sop_instance_uid": "2.25.1", "frame": 12, **level}]
+    return reviewed_report.amended(why=WHY, findings=accepted, lines=lines)
+
+
 def _amended_contraction() -> Report:
     """What the software had said had an interval."""
     report = _contraction()
@@ -248,6 +256,7 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
         *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
         *(
             _amended_draft,
+            _drawn_draft,
             _amended_contraction,
             _written_draft,
             _amended_class,

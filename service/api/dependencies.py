@@ -52,6 +52,9 @@ class ReviewSteps(Protocol):
     def amend(self, report_id: str, changes: Changes, *, by: Person) -> Report:
         """Raises NotFound, Outdated, Conflict, InputRejected."""
 
+    def preview(self, report_id: str, changes: Changes, *, by: Person) -> Report:
+        """The draft that `amend` would make; stores nothing. Raises NotFound, Conflict, InputRejected."""
+
     def sign(self, report_id: str, *, by: Person) -> Report:
         """Raises NotFound, Outdated, Conflict."""
 

@@ -8,9 +8,9 @@ from pydantic import ConfigDict, Field, SecretStr
 
 from service.access import Person, Role, UserDetails
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
-from service.core.findings import Value
-from service.core.report import Report
-from service.core.report_life import Why
+from service.core.amendment import Why
+from service.core.findings import Finding, Value
+from service.core.report import Comparison, Report
 from service.core.shadow import ShadowComparison
 from service.views import CircuitView
 
@@ -69,6 +69,16 @@ class ReportVersions(Value):
     """All versions of one study's report, oldest first."""
 
     versions: tuple[Report, ...]
+
+
+class Preview(Value):
+    """What a report would say with changes that are stored nowhere yet."""
+
+    #: Those that would not be as they are now, in the report's order: what was changed, and what follows from that.
+    findings: tuple[Finding, ...]
+    impression: str
+    limitations: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
 
 
 class Cancellation(Value):

@@ -1,4 +1,4 @@
-"""One finding as a person amends it: another value, a rejection, or back to what the software had said."""
+"""One finding as a person amends it: another value, a rejection, back to what the software had said, or left as it is."""
 
 import math
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictFloat, StrictInt, StrictStr
 
 from service.core.compose import of_all_cines
-from service.core.findings import Amendment, Finding, FindingKind, Said, Value
+from service.core.findings import Acceptance, Amendment, Evidence, Finding, FindingKind, Said, Value
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.plausible import limits_of
 from service.core.review_words import finding_text
@@ -16,9 +16,24 @@ from service.core.wrist_planes import PLANES
 from service.errors import Conflict, InputRejected
 
 _LONGEST_CLASS = 64
-#: What a person can have another opinion of; a reason why nothing was measured is no such thing.
 _REJECTABLE = frozenset(set(FindingKind) - {FindingKind.NOT_MEASURED})
+#: Of a finding that is the software's alone.
+_NOBODYS = {"amended_by": None, "amended": None, "accepted": None}
 _WITH_A_VALUE = frozenset({FindingKind.MEASUREMENT, FindingKind.CLASSIFICATION})
+
+
+#: A reason stands in the report, so it must say something and fit on a line.
+Why = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=500,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        description="Stands in the report; name no patient.",
+    ),
+]
+#: Of one change, where it has another reason than the whole.
+_OwnWhy = Annotated[Why | None, Field(description="Of this change; where it is left out, the reason of the whole.")]
 
 
 class Author(Value):
@@ -34,6 +49,7 @@ class SetValue(Value):
     action: Literal["set"] = "set"
     finding_id: Annotated[str, Field(max_length=200)]
     value: StrictFloat | StrictInt | StrictStr
+    why: _OwnWhy = None
 
 
 class Reject(Value):
@@ -41,6 +57,7 @@ class Reject(Value):
 
     action: Literal["reject"]
     finding_id: Annotated[str, Field(max_length=200)]
+    why: _OwnWhy = None
 
 
 class Restore(Value):
@@ -50,7 +67,14 @@ class Restore(Value):
     finding_id: Annotated[str, Field(max_length=200)]
 
 
-FindingChange = Annotated[SetValue | Reject | Restore, Field(discriminator="action")]
+class Accept(Value):
+    """The finding was looked at, and is left as it is."""
+
+    action: Literal["accept"]
+    finding_id: Annotated[str, Field(max_length=200)]
+
+
+FindingChange = Annotated[SetValue | Reject | Restore | Accept, Field(discriminator="action")]
 
 
 def amend_finding(finding: Finding, change: FindingChange, *, by: Author, at: datetime, why: str) -> Finding:
@@ -58,15 +82,32 @@ def amend_finding(finding: Finding, change: FindingChange, *, by: Author, at: da
     if of_all_cines([finding]):
         raise Conflict(f"{label(finding.name)} follows from the findings of the cines: amend those.", reason="derived_finding")
     match change:
+        case Accept():
+            return _accepted(finding, by, at)
         case Restore():
+            if finding.is_computed:
+                follows = f"{label(finding.name)} follows from what was amended: restore that, or set another value."
+                raise Conflict(follows, reason="computed_finding")
             if finding.amended is None:
                 raise Conflict(f"{label(finding.name)} was not amended: there is nothing to restore.", reason="unamended")
             return as_said(finding)
         case Reject():
-            return _rejected(as_said(finding), _amendment(finding, by, at, why, is_rejected=True))
+            return _rejected(as_said(finding), _amendment(finding, by, at, change.why or why, is_rejected=True))
         case SetValue():
             said = as_said(finding)
-            return _changed(said, _checked(said, change.value), _amendment(finding, by, at, why, is_rejected=False))
+            return _changed(said, _checked(said, change.value), _amendment(finding, by, at, change.why or why))
+
+
+def with_value(finding: Finding, value: float, amendment: Amendment, evidence: Evidence) -> Finding:
+    """A finding as the software said it, with a number that was measured or computed; `amendment` says how, and for whom."""
+    said = _said(finding).model_copy(update={"evidence": finding.evidence})
+    # No number of geometry is good to a millionth, and nothing is minus nothing.
+    return _changed(finding, round(value, 6) + 0.0, amendment.model_copy(update={"original": said}), evidence)
+
+
+def amendment_of(finding: Finding, *, by: Author, at: datetime, why: str) -> Amendment:
+    """That a person changed a finding now."""
+    return _amendment(finding, by, at, why)
 
 
 def as_said(finding: Finding) -> Finding:
@@ -74,7 +115,18 @@ def as_said(finding: Finding) -> Finding:
     if finding.amended is None:
         return finding
     original = {name: getattr(finding.amended.original, name) for name in Said.model_fields}
-    return finding.model_copy(update={**original, "amended_by": None, "amended": None})
+    evidence = finding.amended.original.evidence or finding.evidence
+    return finding.model_copy(update={**original, "evidence": evidence, **_NOBODYS})
+
+
+def is_rejectable(finding: Finding) -> bool:
+    """Whether a person can say that it is wrong; a reason why nothing was measured is no such thing."""
+    return finding.kind in _REJECTABLE
+
+
+def is_settable(finding: Finding) -> bool:
+    """Whether it is a number or a class, in the place of which another can be set."""
+    return finding.kind in _WITH_A_VALUE and finding.value is not None
 
 
 def reapplied(amended: Finding, finding: Finding) -> Finding:
@@ -82,41 +134,58 @@ def reapplied(amended: Finding, finding: Finding) -> Finding:
     amendment = amended.amended
     if amendment is None:
         return finding
+    if amendment.method == "drawn" and isinstance(amended.value, float):
+        return with_value(finding, amended.value, amendment, amended.evidence)
     amendment = amendment.model_copy(update={"original": _said(finding)})
     return _rejected(finding, amendment) if amendment.is_rejected else _changed(finding, amended.value, amendment)
 
 
-def _amendment(finding: Finding, by: Author, at: datetime, why: str, *, is_rejected: bool) -> Amendment:
+def is_plausible(finding: Finding, value: float) -> bool:
+    """Whether a number can be that of a finding, in its unit."""
+    limits = limits_of(finding.name, finding.unit)
+    return math.isfinite(value) and (limits is None or limits[0] <= value <= limits[1])
+
+
+def _accepted(finding: Finding, by: Author, at: datetime) -> Finding:
+    if finding.is_rejected:
+        raise Conflict(f"{label(finding.name)} was rejected: restore it before you accept it.", reason="rejected_finding")
+    return finding.model_copy(update={"accepted": Acceptance(by=by.full_name, user_id=by.user_id, at=at)})
+
+
+def _amendment(finding: Finding, by: Author, at: datetime, why: str, *, is_rejected: bool = False) -> Amendment:
     said = _said(as_said(finding))
     return Amendment(by=by.full_name, user_id=by.user_id, at=at, why=why, is_rejected=is_rejected, original=said)
 
 
 def _said(finding: Finding) -> Said:
-    return Said(**{name: getattr(finding, name) for name in Said.model_fields})
+    """The evidence stays the finding's own."""
+    return Said(**{name: getattr(finding, name) for name in Said.model_fields if name != "evidence"})
 
 
 def _rejected(finding: Finding, amendment: Amendment) -> Finding:
     """Without any number that a reader could take for a result, and without what was said of that number."""
-    if finding.kind not in _REJECTABLE:
+    if not is_rejectable(finding):
         raise Conflict("What was not measured cannot be rejected.", reason="not_amendable")
     nothing = dict.fromkeys(("value", "interval", "probability", "statistic", "range"))
     return _told(finding, amendment, {**nothing, "flags": ("rejected",)})
 
 
-def _changed(finding: Finding, value: float | str | None, amendment: Amendment) -> Finding:
+def _changed(finding: Finding, value: float | str | None, amendment: Amendment, evidence: Evidence | None = None) -> Finding:
     """Interval, extremes and doubts were those of the model's number; grade and faults of a class are the picture's."""
     kept = finding.flags if finding.kind is FindingKind.CLASSIFICATION else ()
     nothing = dict.fromkeys(("interval", "probability", "statistic", "range"))
-    return _told(finding, amendment, {**nothing, "value": value, "flags": (*kept, "amended")})
+    flag = "computed_anew" if amendment.method == "computed" else "amended"
+    shown = {"evidence": evidence or finding.evidence}
+    return _told(finding, amendment, {**nothing, **shown, "value": value, "flags": (*kept, flag)})
 
 
 def _told(finding: Finding, amendment: Amendment, changes: dict[str, Any]) -> Finding:
-    made = finding.model_copy(update={**changes, "amended_by": amendment.by, "amended": amendment})
+    made = finding.model_copy(update={**changes, "amended_by": amendment.by, "amended": amendment, "accepted": None})
     return made.model_copy(update={"text": finding_text(made)})
 
 
 def _checked(finding: Finding, value: float | str) -> float | str:
-    if finding.kind not in _WITH_A_VALUE or finding.value is None:
+    if not is_settable(finding):
         said = f"{label(finding.name)} is no value that can be set; it can be rejected, or a comment can be written."
         raise Conflict(said, reason="not_amendable")
     if isinstance(finding.value, str):
@@ -130,7 +199,7 @@ def _number(finding: Finding, value: float) -> float:
     limits = limits_of(finding.name, finding.unit)
     if not math.isfinite(value):
         raise InputRejected(f"{label(finding.name)} must be a finite number{_in_unit(finding)}.", reason="value")
-    if limits is not None and not limits[0] <= value <= limits[1]:
+    if limits is not None and not is_plausible(finding, value):
         between = quantity_range(*limits, finding.unit)
         said = f"{label(finding.name)} outside {between} is not plausible: is the unit right?"
         raise InputRejected(said, reason="implausible_value")

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from service.core.amendment import as_said, reapplied
+from service.core.derived import follow
 from service.core.findings import Finding, FindingKind
 from service.core.recompose import with_words_of
 from service.core.report import Report, ReportStatus
@@ -26,7 +27,7 @@ def carry_over(previous: Report | None, findings: Sequence[Finding]) -> CarriedO
     """
     if previous is None or previous.status is ReportStatus.CANCELLED:
         return CarriedOver(tuple(findings))
-    amended = [finding for finding in previous.findings if finding.amended is not None]
+    amended = [finding for finding in previous.findings if finding.amended is not None and not finding.is_computed]
     places: dict[Hashable, list[int]] = {}
     for index, finding in enumerate(findings):
         places.setdefault(_sameness(finding), []).append(index)
@@ -37,7 +38,7 @@ def carry_over(previous: Report | None, findings: Sequence[Finding]) -> CarriedO
                 made[index] = reapplied(finding, findings[index])
             case _:
                 dropped.append(not_carried_over(finding))
-    return CarriedOver(tuple(made), tuple(dropped))
+    return CarriedOver(_still_accepted(previous, follow(made)), tuple(dropped))
 
 
 def with_words(previous: Report | None, report: Report) -> Report:
@@ -47,8 +48,17 @@ def with_words(previous: Report | None, report: Report) -> Report:
     return with_words_of(previous, report)
 
 
+def _still_accepted(previous: Report, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """A person accepted a number; another one has to be looked at anew."""
+    accepted = {(_sameness(finding), finding.value): finding.accepted for finding in previous.findings if finding.accepted}
+    return tuple(
+        finding.model_copy(update={"accepted": accepted.get((_sameness(finding), finding.value))}) if accepted else finding
+        for finding in findings
+    )
+
+
 def _sameness(finding: Finding) -> Hashable:
-    evidence = finding.evidence
+    evidence = as_said(finding).evidence
     of_one_plane = as_said(finding).value if finding.kind is FindingKind.CLASSIFICATION else None
     where = (evidence.sop_instance_uid, evidence.frames, evidence.region_index, evidence.calibration)
     return (finding.analysis.name, finding.name, finding.kind, of_one_plane, finding.unit, where)

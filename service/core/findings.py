@@ -164,16 +164,30 @@ class Said(Value):
     range: tuple[float, float] | None = None
     flags: tuple[str, ...] = ()
     text: str
+    #: Where the finding rests on other evidence since; null where that is as it was.
+    evidence: Evidence | None = None
+
+
+class Acceptance(Value):
+    """A person has looked at a finding, and left it as it is."""
+
+    by: str
+    user_id: str
+    at: datetime
 
 
 class Amendment(Value):
-    """What a person made of a finding, and why; a rejected one has no value any more."""
+    """What a person made of a finding, and why; a rejected one has no value any more.
+
+    `method`: the value was typed, measured on lines that the person drew, or computed from what that person amended.
+    """
 
     by: str
     user_id: str
     at: datetime
     why: str
     is_rejected: bool = False
+    method: Literal["typed", "drawn", "computed"] = "typed"
     original: Said
 
 
@@ -207,6 +221,13 @@ class Finding(Value):
     #: Full name of the person whose word the finding is now; `amended` tells the rest.
     amended_by: str | None = None
     amended: Amendment | None = None
+    #: Null where nobody has said so of the finding as it is.
+    accepted: Acceptance | None = None
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it was computed anew from what a person amended."""
+        return self.amended is not None and self.amended.method == "computed"
 
     @property
     def is_rejected(self) -> bool:

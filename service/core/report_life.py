@@ -10,15 +10,17 @@ was given up. Pure: who may do so, and whether the version is the current one, i
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from service.core.amendment import Author, FindingChange, amend_finding
+from service.core.amendment import Author, FindingChange, Reject, Restore, SetValue, Why, amend_finding, as_said
 from service.core.compose import Software, following
+from service.core.derived import follow
+from service.core.drawn import DrawnLines, draw
 from service.core.findings import Finding, Value
 from service.core.identifiers import ReportID
 from service.core.recompose import of_single_cines, recompose, with_impression
@@ -31,17 +33,6 @@ Deed = Literal["amended", "signed", "cancelled"]
 #: Compares findings within the study and with earlier ones.
 Compare = Callable[[Sequence[Finding]], Sequence[Comparison]]
 
-
-#: A reason stands in the report, so it must say something and fit on a line.
-Why = Annotated[
-    str,
-    Field(
-        min_length=3,
-        max_length=500,
-        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
-        description="Stands in the report; name no patient.",
-    ),
-]
 _Words = Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$")]
 
 
@@ -50,6 +41,8 @@ class Changes(Value):
 
     why: Why
     findings: Annotated[tuple[FindingChange, ...], Field(max_length=1000)] = ()
+    #: At most one frame of a cine.
+    lines: Annotated[tuple[DrawnLines, ...], Field(max_length=100)] = ()
     impression: _Words | None = None
     comment: _Words | None = None
 
@@ -77,11 +70,11 @@ def amend(report: Report, changes: Changes, making: Making, *, compare: Compare,
     """A draft with the changes. Raises Conflict, and InputRejected that names the finding or value that cannot be."""
     _refuse_cancelled(report, "amended")
     given = changes.model_fields_set & {"impression", "comment"}
-    if not changes.findings and not given:
-        raise InputRejected("Nothing is changed: name findings, an impression or a comment.", reason="nothing_changed")
+    if not changes.findings and not changes.lines and not given:
+        raise InputRejected("Nothing is changed: name findings, lines, an impression or a comment.", reason="nothing_changed")
     draft = report
-    if changes.findings:
-        findings = of_single_cines(_amended(report, changes, making))
+    if changes.findings or changes.lines:
+        findings = follow(of_single_cines(_drawn(_amended(report, changes, making), changes, making)))
         draft = recompose(report, findings, compare(findings), software=software)
     if "impression" in given:
         draft = with_impression(draft, _remark(changes.impression, making))
@@ -136,12 +129,34 @@ def _amended(report: Report, changes: Changes, making: Making) -> list[Finding]:
         if names.count(finding_id) != 1:
             said = f"findings.{place}: this version has no such finding; `findings[].finding_id` of the report names them."
             raise InputRejected(said, reason="finding_unknown")
+    restored = {one.finding_id for one in report.findings if isinstance(wanted.get(one.finding_id), Restore)}
+    findings = _without_lines(report.findings, restored)
     return [
-        amend_finding(finding, wanted[finding.finding_id], by=making.by, at=making.at, why=changes.why)
-        if finding.finding_id in wanted
+        amend_finding(before, wanted[before.finding_id], by=making.by, at=making.at, why=changes.why)
+        if before.finding_id in wanted
         else finding
-        for finding in report.findings
+        for before, finding in zip(report.findings, findings, strict=True)
     ]
+
+
+def _without_lines(findings: Sequence[Finding], restored: Container[str]) -> list[Finding]:
+    """Lines are restored as a whole: with one of their numbers the others of that cine go back, too."""
+    uids = {one.evidence.sop_instance_uid for one in findings if one.finding_id in restored and _is_drawn(one)}
+    return [as_said(one) if _is_drawn(one) and one.evidence.sop_instance_uid in uids else one for one in findings]
+
+
+def _is_drawn(finding: Finding) -> bool:
+    return finding.amended is not None and finding.amended.method == "drawn"
+
+
+def _drawn(findings: Sequence[Finding], changes: Changes, making: Making) -> Sequence[Finding]:
+    """A number that is typed in the same breath stands before that of the lines."""
+    if len({lines.sop_instance_uid for lines in changes.lines}) != len(changes.lines):
+        raise InputRejected("Lines of one cine are drawn in two frames; draw them in one.", reason="lines_twice")
+    typed = {change.finding_id for change in changes.findings if isinstance(change, SetValue | Reject)}
+    for lines in changes.lines:
+        findings = draw(findings, lines, by=making.by, at=making.at, why=changes.why, except_for=typed)
+    return findings
 
 
 def _remark(text: str | None, making: Making) -> Remark | None:

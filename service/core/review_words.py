@@ -50,7 +50,12 @@ def finding_text(finding: Finding) -> str:
     said, reason = _software_said(finding, amendment), f"{amendment.by}: {amendment.why.removesuffix('.')}."
     if amendment.is_rejected:
         return f"{label(finding.name)} rejected by {reason} {said}"
-    return f"{label(finding.name)} {_written(finding.value, finding.unit)}, amended by {reason} {said}"
+    stated = f"{label(finding.name)} {_written(finding.value, finding.unit)}"
+    if amendment.method == "computed":
+        return f"{stated}, computed anew from what was amended by {reason} {said}"
+    if amendment.method == "drawn":
+        return f"{stated}, between the lines drawn in frame {finding.evidence.frames[0]} by {reason} {said}"
+    return f"{stated}, amended by {reason} {said}"
 
 
 def not_carried_over(finding: Finding) -> str:

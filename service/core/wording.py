@@ -28,10 +28,15 @@ def quantity_range(low: float, high: float, unit: str | None) -> str:
 
 def number(value: float, unit: str | None) -> str:
     """The value with as many digits as its unit deserves, and a true minus sign."""
-    decimals = _DECIMALS.get(unit or "")
-    text = f"{value:.{decimals}f}" if decimals is not None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"  # noqa: PLR2004
+    digits = decimals(unit)
+    text = f"{value:.{digits}f}" if digits is not None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"  # noqa: PLR2004
     negative_zero = text.startswith("-") and not text.strip("-0.")
     return text.lstrip("-") if negative_zero else text.replace("-", "\N{MINUS SIGN}")
+
+
+def decimals(unit: str | None) -> int | None:
+    """How many are written of a number in a unit; None for three significant digits."""
+    return _DECIMALS.get(unit or "")
 
 
 def signed(value: float, unit: str | None) -> str:

@@ -12,13 +12,13 @@ from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, version_headers, which_report
 from service.errors import NotFound
-from service.web import cines, operations, sign_in, users, worklist
+from service.web import cines, operations, review, sign_in, users, worklist
 from service.web.pages import present
 
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
-for _pages in (sign_in, worklist, cines, operations, users):
+for _pages in (sign_in, worklist, cines, review, operations, users):
     router.include_router(_pages.router)
 
 

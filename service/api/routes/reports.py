@@ -9,7 +9,7 @@ from service.api.negotiation import choose
 from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
 from service.api.routes.studies import REPORT_TYPES, present_report, version_headers
-from service.api.schemas import Cancellation, ReportVersions, problem_responses
+from service.api.schemas import Cancellation, Preview, ReportVersions, problem_responses
 from service.core.overlays import Overlays
 from service.core.report import Report
 from service.core.report_life import Changes
@@ -81,12 +81,26 @@ _MAKES_A_VERSION: dict[str, Any] = {
 
 @router.patch("/{report_id}", **_MAKES_A_VERSION)
 def amend_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMatch, changes: Changes) -> Response:
-    """Set values, reject findings, restore what the software said, write impression or comment: a draft with the changes.
+    """Set values, draw lines, accept or reject findings, restore the software's, write impression or comment: a draft with that.
 
+    What follows by geometry from a value or from lines is computed anew, or flagged `rests_on_amended` where it cannot be.
     Of a signed version it is a draft beside it, which takes its place once it is signed. The same request again makes nothing.
     """
     made = parts.review.amend(_unchanged(parts, report_id, if_match), changes, by=by.person)
     return _made(parts, by, "report_amended", made, findings=len(changes.findings))
+
+
+@router.post("/{report_id}/preview", responses=problem_responses(409))
+def preview_amendment(parts: Parts, by: ByPerson, report_id: ReportId, changes: Changes) -> Preview:
+    """What this version would say with changes, typed or drawn, and what follows from them by geometry. Nothing is stored."""
+    before = parts.studies.report(report_id.lower())
+    draft = parts.review.preview(before.report_id, changes, by=by.person)
+    return Preview(
+        findings=tuple(finding for finding in draft.findings if finding not in before.findings),
+        impression=draft.impression,
+        limitations=draft.limitations,
+        comparisons=draft.comparisons,
+    )
 
 
 @router.post("/{report_id}/sign", **_MAKES_A_VERSION)

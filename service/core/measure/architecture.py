@@ -91,8 +91,8 @@ def measure_frame(number: int, image: Pixels, masks: Pixels, placement: Placemen
     aponeuroses = find_aponeuroses(masks[0], masks[1], placement, scale)
     if aponeuroses is None:
         return FrameArchitecture(number=number, reason=Reason.NO_APONEUROSES)
-    gaps = _gaps(aponeuroses)
-    if not _bound_one_muscle(aponeuroses, gaps, placement.width * scale.x):
+    gaps = gaps_between(aponeuroses)
+    if not bound_one_muscle(aponeuroses, gaps, placement.width * scale.x):
         return FrameArchitecture(number=number, reason=Reason.NOT_ONE_MUSCLE)
     return _measure_belly(number, image, masks, aponeuroses, gaps, scale)
 
@@ -116,16 +116,17 @@ def _measure_belly(
     if orientation is None or orientation.concentration < _SMALLEST_CONCENTRATION:
         return frame
     fragments = find_fragments(fascicle, inside, orientation, scale, thickness)
-    return _with_fascicles(frame, orientation, measure_fascicles(fragments, orientation, aponeuroses), scale)
+    return _with_fascicles(frame, orientation, measure_fascicles(fragments, orientation.angle_deg, aponeuroses), scale)
 
 
-def _gaps(aponeuroses: Aponeuroses) -> Floats:
+def gaps_between(aponeuroses: Aponeuroses) -> Floats:
     """Distances (3,) along the beam, from the superficial to the deep inner edge."""
     x = aponeuroses.start + np.array(THICKNESS_AT) * (aponeuroses.end - aponeuroses.start)
     return aponeuroses.deep.at(x) - aponeuroses.superficial.at(x)
 
 
-def _bound_one_muscle(aponeuroses: Aponeuroses, gaps: Floats, width: float) -> bool:
+def bound_one_muscle(aponeuroses: Aponeuroses, gaps: Floats, width: float) -> bool:
+    """Whether two lines over a sector of that width can be the bounds of one muscle."""
     overlap = aponeuroses.end - aponeuroses.start
     convergence = abs(aponeuroses.superficial.mean_angle_deg() - aponeuroses.deep.mean_angle_deg())
     return bool(overlap >= _SMALLEST_OVERLAP * width and gaps.min() > 0 and convergence <= _LARGEST_CONVERGENCE_DEG)

@@ -116,14 +116,19 @@ def _is_length_contradicted(frame: FrameArchitecture) -> bool:
 
 def straight_length(frame: FrameArchitecture) -> float | None:
     """Of a straight fascicle through the belly's middle between straight aponeuroses; infinite where it misses one of them."""
-    angles = frame.fascicle_angle_deg, frame.superficial_angle_deg, frame.deep_angle_deg
-    if not frame.gaps or any(angle is None for angle in angles):
+    fascicle, superficial, deep = frame.fascicle_angle_deg, frame.superficial_angle_deg, frame.deep_angle_deg
+    if not frame.gaps or fascicle is None or superficial is None or deep is None:
         return None
-    fascicle, superficial, deep = np.tan(np.radians(np.array(angles, np.float64)))
+    return length_between(frame.gaps[1], fascicle_deg=fascicle, superficial_deg=superficial, deep_deg=deep)
+
+
+def length_between(gap: float, *, fascicle_deg: float, superficial_deg: float, deep_deg: float) -> float:
+    """The same of a gap in the middle and three angles from the image's horizontal; in the unit of the gap."""
+    fascicle, superficial, deep = np.tan(np.radians(np.array((fascicle_deg, superficial_deg, deep_deg), np.float64)))
     rise = np.array([fascicle - superficial, fascicle - deep])
     if rise[0] * rise[1] <= 0:
         return float("inf")
-    return float(frame.gaps[1] / 2 * np.sum(1 / np.abs(rise)) * np.hypot(1, fascicle))
+    return float(gap / 2 * np.sum(1 / np.abs(rise)) * np.hypot(1, fascicle))
 
 
 def find_jumps(values: Sequence[float | None], seconds: Sequence[float] | None, movement: Movement) -> list[int]:

@@ -59,12 +59,17 @@ class FascicleGeometry:
     segments: Floats
 
 
+def no_fragments() -> Fragments:
+    """Where none was looked for, or found."""
+    return Fragments(*np.zeros((5, 0)))
+
+
 def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], orientation: Orientation, scale: Scale, gap: float) -> Fragments:
     """Connected pieces of a fascicle map (S, S) within `inside` that run the common way, by their weighted second moments."""
     members = (mask >= _THRESHOLD) & inside & orientation.agrees
     filled = np.flatnonzero(members.any(1))
     if not len(filled):
-        return Fragments(*np.zeros((5, 0)))
+        return no_fragments()
     first, last = int(filled[0]), int(filled[-1]) + 1
     labels, count = ndimage.label(members[first:last], _EIGHT_NEIGHBOURS)
     flat = np.flatnonzero(labels)
@@ -89,15 +94,18 @@ def find_fragments(mask: Pixels, inside: npt.NDArray[np.bool_], orientation: Ori
     return found.chosen(agrees & (length >= _SHORTEST * gap) & (length >= _SLIMMEST * width))
 
 
-def measure_fascicles(fragments: Fragments, orientation: Orientation, aponeuroses: Aponeuroses) -> FascicleGeometry:
-    """The pennation where fragments and the belly's middle insert, and the length of the fascicle through that middle."""
-    slope = -np.tan(np.radians(orientation.angle_deg))
+def measure_fascicles(fragments: Fragments, angle_deg: float, aponeuroses: Aponeuroses) -> FascicleGeometry:
+    """The pennation where fragments and the belly's middle insert, and the length of the fascicle through that middle.
+
+    All run at one angle, degrees from the horizontal.
+    """
+    slope = -np.tan(np.radians(angle_deg))
     middle = (aponeuroses.start + aponeuroses.end) / 2
     depth = float(aponeuroses.superficial.at(middle) + aponeuroses.deep.at(middle)) / 2
     insertion, whole = _run(aponeuroses, np.append(fragments.x, middle), np.append(fragments.y, depth), slope)
     length = float(whole[-1])
     return FascicleGeometry(
-        pennation_deg=_pennation(fragments, orientation.angle_deg, aponeuroses, insertion),
+        pennation_deg=_pennation(fragments, angle_deg, aponeuroses, insertion),
         length=length if np.isfinite(length) and length > 0 else None,
         extrapolated_share=_unseen(fragments, whole[:-1]),
         segments=_segments(fragments),

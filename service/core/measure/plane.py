@@ -86,8 +86,8 @@ class Curve:
         return float(-np.degrees(np.arctan(self.b / self.half)))
 
 
-def fit_curve(x: Floats, y: Floats) -> Curve:
-    """A parabola through points (N,), outliers losing their weight. Needs N >= 3, x in order."""
+def fit_curve(x: Floats, y: Floats, *, rounds: int = _ROUNDS) -> Curve:
+    """A parabola through points (N,), outliers losing their weight, or none in one round. Needs N >= 3, x in order."""
     middle, half = float(x[0] + x[-1]) / 2, max(float(x[-1] - x[0]) / 2, 1e-6)
     u = (x - middle) / half
     basis = np.stack([np.ones_like(u), u, u * u])  # (3, N)
@@ -95,7 +95,7 @@ def fit_curve(x: Floats, y: Floats) -> Curve:
     ridge = np.diag([0.0, 0.0, _CURVATURE_RIDGE * len(u)])
     half_way = len(u) // 2
     solution: Floats = np.zeros(3)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         weighted = basis * weights
         solution = np.asarray(np.linalg.solve(weighted @ basis.T + ridge, weighted @ y), np.float64)
         distance = np.abs(y - solution @ basis)

@@ -266,8 +266,13 @@ def _row(finding: Finding) -> Row:
         reference=finding.reference_range or "",
         frames=f"{measured[0]} of {measured[1]}" if measured else "",
         shown_by=", ".join(str(frame) for frame in finding.evidence.frames[:3]),
-        flags=tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_ELSEWHERE),
+        flags=(*words_of_flags(finding), *(("accepted",) if finding.accepted else ())),
     )
+
+
+def words_of_flags(finding: Finding) -> tuple[str, ...]:
+    """What limits a number, in words, but for what stands beside it."""
+    return tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_ELSEWHERE)
 
 
 def _value(finding: Finding) -> str:

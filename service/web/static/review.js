@@ -1,0 +1,300 @@
+// The review beside the viewer: amend, accept, reject, draw, save, sign. What is shown the service rendered; what is typed here
+// is only ever put into the page as text. Contract with the viewer: events `sonomyo:seek`, `sonomyo:frame`, `sonomyo:edit-lines`
+// and `sonomyo:lines` on the document; `sonomyo:report` tells which version is shown now.
+
+import { showConflict } from "./review/conflict.js";
+import { listen } from "./review/keys.js";
+import { entered, Pending, written } from "./review/pending.js";
+import { Service } from "./review/service.js";
+import { say, showUnsaved } from "./review/unsaved.js";
+
+const panel = document.getElementById("review-panel");
+const service = new Service(panel.dataset.csrf);
+const content = panel.querySelector("[data-content]");
+let pending = new Pending();
+let preview = { findings: [] };
+let proposals = 0;
+/** The cine whose lines are being drawn, and what was drawn last. */
+let drawing = null;
+
+const find = (selector) => content.querySelector(selector);
+const rows = () => [...content.querySelectorAll(".finding")];
+const rowOf = (id) => rows().find((row) => row.dataset.finding === id);
+
+// ---- what is shown ----
+
+async function load(version) {
+  const fresh = await service.page(panel.dataset.source, version);
+  const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
+  const top = panel.scrollTop;
+  stopDrawing();
+  content.replaceChildren(...fresh.querySelector("[data-content]").childNodes);
+  const { report, number, status } = fresh.dataset;
+  Object.assign(panel.dataset, { report, number, status, version });
+  content.querySelectorAll("details").forEach((one) => (one.open = open.includes(one.dataset.keep)));
+  panel.scrollTop = top;
+  history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
+  tell("sonomyo:report", { report_id: report, version: Number(number), status });
+  show();
+}
+
+function show() {
+  showUnsaved(content, pending, preview);
+}
+
+function announce(words) {
+  panel.querySelector("[data-said]").textContent = words;
+}
+
+// ---- changes ----
+
+/** Try a change: the service says whether it can be and what follows. Nothing is stored. */
+async function propose(apply) {
+  const trial = pending.copy();
+  apply(trial);
+  const number = ++proposals;
+  const answer = trial.count ? await service.preview(panel.dataset.report, trial.body()) : { findings: [] };
+  if (number !== proposals) return;
+  [pending, preview] = [trial, answer];
+  show();
+  announce(pending.count ? `${pending.count} unsaved ${pending.count === 1 ? "change" : "changes"}.` : "Nothing is unsaved.");
+}
+
+async function discard() {
+  [pending, preview] = [new Pending(), { findings: [] }];
+  show();
+  announce("All unsaved changes are discarded.");
+  focusTitle();
+}
+
+async function save() {
+  if (!pending.count) return;
+  await act(find("[data-save-problem]"), async () => {
+    const made = await service.amend(panel.dataset.report, pending.body());
+    await settled(made, `Saved as version ${made.version}.`);
+  });
+}
+
+async function settled(made, words) {
+  [pending, preview] = [new Pending(), { findings: [] }];
+  await load(versionOf(made));
+  announce(words);
+  focusTitle();
+}
+
+/** A draft beside a signed version is asked for as such. */
+function versionOf(report) {
+  const isBeside = report.status === "preliminary" && ["final", "amended"].includes(report.predecessor_status);
+  return isBeside ? "draft" : "official";
+}
+
+function focusTitle() {
+  find("#review-title")?.focus();
+}
+
+/** Do something once, with the buttons off; what is refused is said at `place`. True when it was done. */
+async function act(place, deed) {
+  if (panel.ariaBusy === "true") return false;
+  panel.ariaBusy = "true";
+  say(place, "");
+  try {
+    await deed();
+    return true;
+  } catch (error) {
+    if (error.status === 412 && error.problem.current) await meet(error.problem.current);
+    else say(place, error.message);
+    return false;
+  } finally {
+    panel.ariaBusy = "false";
+  }
+}
+
+async function meet(current) {
+  const [theirs, seen] = await Promise.all([service.report(current.report_id), service.report(panel.dataset.report)]);
+  const mine = content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])");
+  const told = [...mine].map((place) => `${place.closest(".finding")?.dataset.name ?? "Lines"}: ${place.textContent.replace("Unsaved: ", "")}`);
+  if (pending.words) told.push("The impression or comment that you wrote.");
+  announce("Somebody else saved this report meanwhile. Nothing of yours is lost.");
+  showConflict(find("[data-conflict]"), { theirs, seen, mine: told, reapply: () => reapply(theirs) });
+}
+
+async function reapply(theirs) {
+  await act(find("[data-save-problem]"), async () => {
+    preview = { findings: [] };
+    await load(versionOf(theirs));
+    const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
+    await propose(() => {});
+    announce(`Version ${theirs.version} is loaded, with your ${pending.count} unsaved changes.${lost.length ? ` ${lost.length} no longer fit.` : ""}`);
+    focusTitle();
+  });
+}
+
+function cines() {
+  return new Set([...content.querySelectorAll("[data-cine]")].map((one) => one.dataset.cine));
+}
+
+// ---- forms in place ----
+
+function open(form, opener) {
+  content.querySelectorAll("form.in-place:not([hidden])").forEach((other) => other !== form && close(other, false));
+  form.hidden = false;
+  opener?.setAttribute("aria-expanded", "true");
+  form.opener = opener;
+  const first = form.querySelector("input, select, textarea, button");
+  first.focus();
+  first.select?.();
+  form.scrollIntoView({ block: "nearest" });
+}
+
+function close(form, isFocused = true) {
+  form.hidden = true;
+  form.opener?.setAttribute("aria-expanded", "false");
+  say(form.querySelector("[data-problem]"), "");
+  form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+  if (form.dataset.form === "lines") stopDrawing();
+  if (isFocused) form.opener?.focus();
+}
+
+const SUBMIT = {
+  amend: (form, id) =>
+    propose((trial) => {
+      const field = form.elements.value;
+      trial.changes.set(id, { action: "set", finding_id: id, value: entered(field.value, "number" in field.dataset), why: reason(form) });
+    }),
+  reject: (form, id) => propose((trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) })),
+  lines: (form) =>
+    propose((trial) => {
+      if (!drawing?.detail) throw new Error("No line was moved yet: drag one in the picture.");
+      trial.lines.set(form.dataset.uid, { ...drawing.detail, why: reason(form) });
+    }),
+  words: (form) =>
+    propose((trial) => {
+      const written = { why: reason(form) };
+      for (const name of ["impression", "comment"]) {
+        const field = form.elements[name];
+        if (field.value !== field.defaultValue) written[name] = field.value.trim() || null;
+      }
+      if (Object.keys(written).length > 1) trial.words = written;
+    }),
+  sign: async () => settled(await service.sign(panel.dataset.report), "The report is signed."),
+  cancel: async (form) => settled(await service.cancel(panel.dataset.report, reason(form)), "Done."),
+};
+
+function reason(form) {
+  const words = form.elements.why.value.trim();
+  if (words.length >= 3) return words;
+  form.elements.why.setAttribute("aria-invalid", "true");
+  form.elements.why.focus();
+  throw new Error("Give a reason of at least three characters; it stands in the report. Name no patient.");
+}
+
+async function submit(form) {
+  const id = form.closest(".finding")?.dataset.finding;
+  form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+  const isDone = await act(form.querySelector("[data-problem]"), () => SUBMIT[form.dataset.form](form, id));
+  if (isDone && form.isConnected) close(form);
+  else if (!isDone && form.elements.value && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
+}
+
+// ---- lines ----
+
+function startDrawing(button) {
+  const group = button.closest(".group");
+  drawing = { uid: button.dataset.draw, detail: null, button };
+  button.setAttribute("aria-pressed", "true");
+  open(group.querySelector("form[data-form=lines]"), button);
+  tell("sonomyo:edit-lines", { on: true, sop_instance_uid: drawing.uid });
+}
+
+function stopDrawing() {
+  if (!drawing) return;
+  drawing.button.setAttribute("aria-pressed", "false");
+  drawing = null;
+  tell("sonomyo:edit-lines", { on: false });
+}
+
+function tell(name, detail) {
+  document.dispatchEvent(new CustomEvent(name, { detail }));
+}
+
+document.addEventListener("sonomyo:lines", async ({ detail }) => {
+  if (!drawing || detail.sop_instance_uid !== drawing.uid) return;
+  const asked = (drawing.detail = detail);
+  const form = find(`form[data-form=lines][data-uid="${CSS.escape(drawing.uid)}"]`);
+  try {
+    const shown = await service.preview(panel.dataset.report, { why: "preview", lines: [detail] });
+    if (drawing?.detail !== asked) return;
+    const numbers = shown.findings.filter((one) => one.value !== null && one.amended).map(named);
+    form.querySelector("[data-drawn]").textContent = `Frame ${detail.frame}: ${numbers.join("; ")}.`;
+    say(form.querySelector("[data-problem]"), "");
+  } catch (error) {
+    say(form.querySelector("[data-problem]"), error.message);
+  }
+});
+
+function named(finding) {
+  const row = rowOf(finding.finding_id);
+  return `${row.dataset.name.toLowerCase()} ${written(finding.value, row.dataset)}`;
+}
+
+document.addEventListener("sonomyo:frame", ({ detail }) => {
+  for (const button of content.querySelectorAll("[data-seek]")) {
+    const isShown = button.dataset.seek === detail.sop_instance_uid && Number(button.dataset.frame) === detail.frame;
+    button.setAttribute("aria-current", String(isShown));
+  }
+});
+
+// ---- buttons ----
+
+const PRESSED = {
+  seek: (button) => tell("sonomyo:seek", { sop_instance_uid: button.dataset.seek, frame: Number(button.dataset.frame) }),
+  amend: (button) => open(button.closest(".finding").querySelector("form[data-form=amend]"), button),
+  reject: (button) => open(button.closest(".finding").querySelector("form[data-form=reject]"), button),
+  open: (button) => open(document.getElementById(button.dataset.open), button),
+  close: (button) => close(button.closest("form")),
+  accept: (button) => once(button, "accept"),
+  restore: (button) => once(button, "restore"),
+  undo: (button) => {
+    const row = button.closest(".finding");
+    return act(row.querySelector("[data-problem]"), () => propose((trial) => trial.changes.delete(row.dataset.finding))).then(() => row.focus());
+  },
+  undoLines: (button) => undone((trial) => trial.lines.delete(button.dataset.undoLines)),
+  undoWords: () => undone((trial) => (trial.words = null)),
+  draw: (button) => (drawing ? close(button.closest(".group").querySelector("form[data-form=lines]")) : startDrawing(button)),
+  save,
+  discard,
+  download: (button) => act(find("[data-download-problem]"), () => download(button.dataset)),
+};
+
+function undone(apply) {
+  return act(find("[data-save-problem]"), () => propose(apply)).then(focusTitle);
+}
+
+function once(button, action) {
+  const id = button.closest(".finding").dataset.finding;
+  return act(find("[data-save-problem]"), () => propose((trial) => trial.changes.set(id, { action, finding_id: id })));
+}
+
+async function download({ download: kind, ending }) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await service.download(panel.dataset.report, kind));
+  link.download = `report-${panel.dataset.report}.${ending}`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+content.addEventListener("click", (event) => {
+  const button = event.target.closest("button[type=button]");
+  const name = button && Object.keys(PRESSED).find((one) => one in button.dataset);
+  if (name) PRESSED[name](button);
+});
+content.addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit(event.target);
+});
+listen(panel, { rows, close, save });
+addEventListener("beforeunload", (event) => pending.count && event.preventDefault());
+
+if (find("[data-loading]")) load(panel.dataset.version).catch((error) => say(find("[data-loading]"), error.message));
+else show();
+panel.dataset.ready = "true";

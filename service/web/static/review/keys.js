@@ -1,0 +1,32 @@
+// The panel by keyboard. Keys of letters work on a finding that has the focus, and never while something is typed.
+
+const OF_A_FINDING = { e: "[data-amend]", x: "[data-reject]", c: "[data-accept]", f: "[data-seek]" };
+const FIELDS = "input, textarea, select";
+
+/** `rows` gives the findings in order, `close` closes a form, `save` saves. */
+export function listen(panel, { rows, close, save }) {
+  panel.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches(FIELDS);
+    if (isTyping || event.key === " " || event.key === "Enter") event.stopPropagation();
+    if (event.key === "Escape" && event.target.closest("form.in-place")) return done(event, () => close(event.target.closest("form.in-place")));
+    if (event.key === "s" && (event.ctrlKey || event.metaKey)) return done(event, save);
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return undefined;
+    if (event.key === "j" || event.key === "k") return done(event, () => step(rows(), event.key === "j" ? 1 : -1));
+    const row = event.target.closest(".finding");
+    const button = row && event.key in OF_A_FINDING && row.querySelector(OF_A_FINDING[event.key]);
+    return button ? done(event, () => button.click()) : undefined;
+  });
+}
+
+function step(rows, direction) {
+  const shown = rows.filter((row) => row.checkVisibility());
+  const here = shown.findIndex((row) => row.contains(document.activeElement));
+  const next = here < 0 ? (direction > 0 ? 0 : shown.length - 1) : here + direction;
+  shown[Math.min(Math.max(next, 0), shown.length - 1)]?.focus();
+}
+
+function done(event, deed) {
+  event.preventDefault();
+  event.stopPropagation();
+  return deed();
+}

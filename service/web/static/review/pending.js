@@ -1,0 +1,66 @@
+// What a person has changed and not saved yet. It belongs to the person, not to a version: it outlives a conflict.
+
+const LONGEST_REASON = 500;
+
+export class Pending {
+  /** Changes by finding: what the service takes as `findings`, each with its reason. */
+  changes = new Map();
+  /** Drawn lines by the cine. */
+  lines = new Map();
+  /** `impression` and `comment`, those that were written, and `why`. */
+  words = null;
+
+  copy() {
+    const made = new Pending();
+    made.changes = new Map(this.changes);
+    made.lines = new Map(this.lines);
+    made.words = this.words && { ...this.words };
+    return made;
+  }
+
+  get count() {
+    return this.changes.size + this.lines.size + (this.words ? 1 : 0);
+  }
+
+  /** As PATCH takes it. */
+  body() {
+    const { why: _, ...words } = this.words ?? {};
+    return {
+      why: this.#reason(),
+      findings: [...this.changes.values()],
+      lines: [...this.lines.values()],
+      ...words,
+    };
+  }
+
+  /** Only what a version still has. Gives the names of what was left behind. */
+  keepOnly(findings, cines) {
+    const lost = [...this.changes.keys()].filter((id) => !findings.has(id));
+    lost.forEach((id) => this.changes.delete(id));
+    [...this.lines.keys()].filter((uid) => !cines.has(uid)).forEach((uid) => this.lines.delete(uid));
+    return lost;
+  }
+
+  /** Of the version as a whole: all reasons; what is accepted or restored needs none. */
+  #reason() {
+    const all = [...this.changes.values(), ...this.lines.values(), this.words].map((one) => one?.why).filter(Boolean);
+    const reasons = [...new Set(all)].join("; ");
+    if (reasons) return reasons.slice(0, LONGEST_REASON);
+    const isAccepted = [...this.changes.values()].some(({ action }) => action === "accept");
+    return isAccepted ? "findings reviewed" : "what the software had said was restored";
+  }
+}
+
+/** A number as the service writes it, with the decimals of its unit and a true minus sign. */
+export function written(value, { digits = "", symbol = "" } = {}) {
+  if (typeof value !== "number") return String(value ?? "");
+  const text = digits === "" ? String(Number(value.toPrecision(3))) : value.toFixed(Number(digits));
+  return (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212")) + symbol;
+}
+
+/** What a field holds: a number where one is wanted and it is one; else the text, of which the service says what is wrong. */
+export function entered(text, isNumber) {
+  const tidy = text.trim();
+  const number = Number(tidy.replace(",", ".").replace("\u2212", "-"));
+  return isNumber && tidy && Number.isFinite(number) ? number : tidy;
+}

@@ -1,0 +1,75 @@
+// What the panel asks of the service. Whatever is refused becomes an error with the sentence that the service gave.
+
+/** An answer that is no answer: RFC 9457's fields as they came. */
+export class Refused extends Error {
+  constructor(status, problem) {
+    const wrong = (problem.errors ?? []).map(({ location, message }) => `${location.slice(1).join(".")}: ${message}`);
+    super([problem.detail ?? "The service did not answer as expected.", ...wrong].join(" "));
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+export class Service {
+  #csrf;
+
+  constructor(csrf) {
+    this.#csrf = csrf;
+  }
+
+  /** The panel of a study as the service renders it, which has escaped all of it. */
+  async page(source, version) {
+    const answer = await this.#fetch(`${source}?version=${version}`, { headers: { Accept: "text/html" } });
+    return new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("review-panel");
+  }
+
+  async report(id) {
+    return (await this.#fetch(address(id), { headers: { Accept: "application/json" } })).json();
+  }
+
+  async download(id, kind) {
+    return (await this.#fetch(address(id), { headers: { Accept: kind } })).blob();
+  }
+
+  /** What a report would say with changes; nothing is stored. */
+  async preview(id, changes) {
+    return this.#send("POST", `${address(id)}/preview`, changes);
+  }
+
+  async amend(id, changes) {
+    return this.#send("PATCH", address(id), changes, id);
+  }
+
+  async sign(id) {
+    return this.#send("POST", `${address(id)}/sign`, undefined, id);
+  }
+
+  async cancel(id, why) {
+    return this.#send("POST", `${address(id)}/cancel`, { why }, id);
+  }
+
+  async #send(method, path, body, seen) {
+    const headers = { "Content-Type": "application/json", "X-CSRF-Token": this.#csrf };
+    if (seen) headers["If-Match"] = `"${seen}"`;
+    const answer = await this.#fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    return answer.json();
+  }
+
+  async #fetch(path, options) {
+    let answer;
+    try {
+      answer = await fetch(path, { credentials: "same-origin", ...options });
+    } catch {
+      throw new Refused(0, { detail: "The service could not be reached. What you entered is still here; try again." });
+    }
+    if (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in")) {
+      throw new Refused(401, { detail: "The session has ended. Sign in again in another tab, and go on here." });
+    }
+    if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
+    return answer;
+  }
+}
+
+function address(id) {
+  return `/api/v1/reports/${encodeURIComponent(id)}`;
+}
