@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from service.core.analyses.wrist_hand import SIZE
+from service.core.cine import Box
 from service.core.findings import Finding, FindingKind
+from service.core.measure.wrist_frames import GradedFrame, Nerve
+from service.core.measure.wrist_second_look import round_nerve
+from service.core.measure.wrist_structures import structures_in
 from service.core.measure.wrist_study import Tick, examinations, study_findings
-from service.core.wrist_planes import STRUCTURES, structure_number
+from service.core.preprocess import place
+from service.core.quality import Grade
+from service.core.wrist_planes import PLANES, STRUCTURES, structure_number
 from simulator.wrist import Volunteer, draw_volunteer, median_nerve_mm2
 from tests.wrist_parts import Numbers, analyse, pictures, well
 
@@ -121,14 +127,18 @@ def test_first_look_holds_where_the_second_shows_no_nerve_or_another_one(volunte
     assert outline.points[0] == outline.points[-1]
 
 
-def test_nerve_by_the_border_is_looked_at_again_inside_the_picture(volunteer: Volunteer) -> None:
-    whole = pictures(volunteer, *well("S11", 3))
-    beside = min(int(np.flatnonzero((one.labels == structure_number("median_nerve")).any(0))[0]) for one in whole) - 10
-    shown = [replace(one, sector=one.sector[:, beside:], labels=one.labels[:, beside:]) for one in whole]
-    (area,) = named(analyse(shown), "median_nerve_area")
-    assert area.value == pytest.approx(median_nerve_mm2(volunteer), rel=0.1)
-    columns = shown[0].sector.shape[1]
-    assert all(0 <= x < columns for x, _ in area.evidence.lines[0].points)
+@pytest.mark.parametrize(("left", "wanted"), [(0, (40, 190)), (100, (103, 253)), (180, (140, 290))])
+def test_second_look_stays_inside_the_sector(left: int, wanted: tuple[int, int]) -> None:
+    placement = place(Box(40, 10, 290, 160), SIZE)
+    numbers = np.zeros((SIZE, SIZE), np.uint8)
+    numbers[90:98, left : left + 12] = structure_number("median_nerve")
+    found = structures_in(numbers, numbers)
+    frame = GradedFrame(1, PLANES[10], 0.9, Grade.B, (), found, Nerve(8.0, 2.0))
+    closer = round_nerve(frame, placement)
+    assert closer is not None
+    assert (closer.box.x0, closer.box.x1) == pytest.approx(wanted, abs=2)
+    assert (closer.box.y0, closer.box.y1, closer.size) == (10, 160, SIZE)
+    assert round_nerve(replace(frame, grade=Grade.C), placement) is None
 
 
 def without_its_upper_edge(numbers: Numbers) -> Numbers:

@@ -66,7 +66,7 @@ def _region_pixels(structure: Structure, placement: Placement) -> float:
 def _points(structure: Structure) -> Points:
     """The pixels of its largest piece (P, 2) as (x, y) in model pixels."""
     rows, columns = np.nonzero(structure.largest())
-    return np.stack([columns, rows], axis=1) + _corner(structure).astype(np.float64)
+    return (np.stack([columns, rows], axis=1) + _corner(structure)).astype(np.float64)
 
 
 def _corner(structure: Structure) -> npt.NDArray[np.int64]:
