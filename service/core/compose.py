@@ -26,7 +26,7 @@ _FLAG_SENTENCES = {
     "square_pixels_assumed": "Angles assume square pixels, for the image carries no scale.",
     "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
     SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
-    UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in half of the simulated hands.",
+    UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }

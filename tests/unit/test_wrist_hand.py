@@ -1,14 +1,23 @@
 """The analysis through its public door: simulated pictures and the answers of a network that knows them, findings out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from service.core.analyses.wrist_hand import SIZE
+from service.core.cine import Box
 from service.core.findings import Finding, FindingKind
+from service.core.measure.wrist_frames import GradedFrame, Nerve
+from service.core.measure.wrist_second_look import round_nerve
+from service.core.measure.wrist_structures import structures_in
 from service.core.measure.wrist_study import Tick, examinations, study_findings
-from service.core.wrist_planes import STRUCTURES
+from service.core.preprocess import place
+from service.core.quality import Grade
+from service.core.wrist_planes import PLANES, STRUCTURES, structure_number
 from simulator.wrist import Volunteer, draw_volunteer, median_nerve_mm2
-from tests.wrist_parts import analyse, pictures, well
+from tests.wrist_parts import Numbers, analyse, pictures, well
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +93,67 @@ def test_nerve_is_within_a_tenth_of_its_truth_and_outlined_on_the_best_frame(vol
     assert outline.frame == area.evidence.frames[0]
     assert outline.points[0] == outline.points[-1]
     assert "median of 6 frames" in area.text
+
+
+def test_nerve_is_measured_and_outlined_as_the_second_look_draws_it(volunteer: Volunteer) -> None:
+    shown = pictures(volunteer, *well("S11", 4), *well("S2", 4))
+    once, thinner = analyse(shown), analyse(shown, at_second_look=without_its_upper_edge)
+    (before,), (after,) = named(once, "median_nerve_area"), named(thinner, "median_nerve_area")
+    assert 0.8 * float(str(before.value)) < float(str(after.value)) < 0.95 * float(str(before.value))
+    assert lowest(after) == pytest.approx(lowest(before), abs=0.01)
+    assert highest(after) > highest(before) + 0.5
+    (plane,) = [finding for finding in named(thinner, "standard_plane") if finding.value == "S11"]
+    (outline,) = [line for line in plane.evidence.lines if line.label == "median_nerve"]
+    assert outline == after.evidence.lines[0]
+    (quality, quality_once) = (named(found, "image_quality")[0] for found in (thinner, once))
+    assert quality == quality_once
+
+
+@pytest.mark.parametrize("drawn", ["nothing", "elsewhere", "half"])
+def test_first_look_holds_where_the_second_shows_no_nerve_or_another_one(volunteer: Volunteer, drawn: str) -> None:
+    def at_second_look(numbers: Numbers) -> Numbers:
+        nerve = numbers == structure_number("median_nerve")
+        rest = np.where(nerve, np.uint8(0), numbers)
+        if drawn == "elsewhere":
+            rest[np.roll(nerve, 90, axis=0)] = structure_number("median_nerve")
+        if drawn == "half":
+            rest[nerve & (np.arange(SIZE) > np.flatnonzero(nerve.any(0)).mean())] = structure_number("median_nerve")
+        return rest
+
+    found = analyse(pictures(volunteer, *well("S11", 3)), at_second_look=at_second_look)
+    (area,) = named(found, "median_nerve_area")
+    assert area.value == pytest.approx(median_nerve_mm2(volunteer), rel=0.1)
+    (outline,) = area.evidence.lines
+    assert outline.points[0] == outline.points[-1]
+
+
+@pytest.mark.parametrize(("left", "wanted"), [(0, (40, 190)), (100, (103, 253)), (180, (140, 290))])
+def test_second_look_stays_inside_the_sector(left: int, wanted: tuple[int, int]) -> None:
+    placement = place(Box(40, 10, 290, 160), SIZE)
+    numbers = np.zeros((SIZE, SIZE), np.uint8)
+    numbers[90:98, left : left + 12] = structure_number("median_nerve")
+    found = structures_in(numbers, numbers)
+    frame = GradedFrame(1, PLANES[10], 0.9, Grade.B, (), found, Nerve(8.0, 2.0))
+    closer = round_nerve(frame, placement)
+    assert closer is not None
+    assert (closer.box.x0, closer.box.x1) == pytest.approx(wanted, abs=2)
+    assert (closer.box.y0, closer.box.y1, closer.size) == (10, 160, SIZE)
+    assert round_nerve(replace(frame, grade=Grade.C), placement) is None
+
+
+def without_its_upper_edge(numbers: Numbers) -> Numbers:
+    """The uppermost pixel of the nerve in each column taken away."""
+    nerve = numbers == structure_number("median_nerve")
+    below = np.roll(nerve, 1, axis=0)
+    return np.where(nerve & ~below, np.uint8(0), numbers)
+
+
+def lowest(finding: Finding) -> float:
+    return max(y for _, y in finding.evidence.lines[0].points)
+
+
+def highest(finding: Finding) -> float:
+    return min(y for _, y in finding.evidence.lines[0].points)
 
 
 def test_cine_without_a_scale_has_no_area_but_the_flattening(volunteer: Volunteer) -> None:

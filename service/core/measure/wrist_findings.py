@@ -143,16 +143,25 @@ class WristFindings:
 
     def _measured_outline(self, frame: GradedFrame) -> tuple[Polyline, ...]:
         """Of the nerve's largest piece, which is what was measured."""
+        if frame.closer is not None:
+            closer = frame.closer
+            return (self._line(_NERVE, frame, closer.structure.outline(), closer.placement),)
         nerve = frame.structures.get(_NERVE)
-        return () if nerve is None else (self._line(_NERVE, frame, nerve.outline()),)
+        return () if nerve is None else (self._line(_NERVE, frame, nerve.outline(), self.placement),)
 
-    def _line(self, name: str, frame: GradedFrame, points: Points) -> Polyline:
-        return Polyline(label=name, frame=frame.number, points=stored_points(self.cine, self.placement, points))
+    def _line(self, name: str, frame: GradedFrame, points: Points, placement: Placement) -> Polyline:
+        return Polyline(label=name, frame=frame.number, points=stored_points(self.cine, placement, points))
 
     def _outlines(self, frame: GradedFrame, names: Iterable[str]) -> tuple[Polyline, ...]:
-        """Of each structure that was drawn in the frame, closed, as (column, row) of the stored frame."""
-        drawn = (frame.structures[name] for name in names if name in frame.structures)
-        return tuple(self._line(one.name, frame, points) for one in drawn for points in one.outlines())
+        """Of each structure that was drawn in the frame, closed, as (column, row) of the stored frame; the nerve as measured."""
+        found: list[Polyline] = []
+        for name in names:
+            if name == _NERVE and frame.closer is not None:
+                found += self._measured_outline(frame)
+            elif name in frame.structures:
+                outlines = frame.structures[name].outlines()
+                found += [self._line(name, frame, points, self.placement) for points in outlines]
+        return tuple(found)
 
     def _common(self, name: str, *, of: str | None = None) -> dict[str, object]:
         return said_by(name, cine=self.cine, analysis=self.analysis, model=self.model, site=codes.WRIST_JOINT, of=of)

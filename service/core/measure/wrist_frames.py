@@ -35,6 +35,14 @@ class Nerve:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A structure, and where the picture lies that it was drawn in."""
+
+    structure: Structure
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
 class GradedFrame:
     """One picture. `plane` is None where it shows none of the fifteen, and then there is no grade either."""
 
@@ -47,6 +55,8 @@ class GradedFrame:
     nerve: Nerve | None = None
     #: Required structures that are not seen.
     missing: tuple[str, ...] = ()
+    #: The median nerve as `nerve` measures it, where that is not the one of `structures`: see `wrist_second_look`.
+    closer: Drawn | None = None
 
 
 class PlaneTracker:
