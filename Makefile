@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 DATA ?=
 
-.PHONY: screenshots help setup ohif demo test check format e2e bench openapi training model clean
+.PHONY: help setup ohif demo test check format e2e bench openapi screenshots training model evaluation clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,10 @@ model: training ## Train and export a model like the served one, in one stage (i
 	.cache/train/bin/python -m training.muscle_segmentation.train --data "$(DATA)" --out training/runs/muscle_segmentation $(ARGS)
 	.cache/train/bin/python -m training.muscle_segmentation.evaluate --data "$(DATA)" --run training/runs/muscle_segmentation
 	.cache/train/bin/python -m training.muscle_segmentation.export --run training/runs/muscle_segmentation
+
+evaluation: training ## Score, export and measure a trained network, with tables and a picture: DATA=folder of labelled frames, RUN=folder with last.pt
+	@[ -n "$(DATA)" ] && [ -n "$(RUN)" ] || { echo 'evaluation: set DATA to the folder of labelled frames and RUN to that of last.pt' >&2; exit 2; }
+	.cache/train/bin/python -m training.muscle_segmentation.report --data "$(DATA)" --run "$(RUN)" $(ARGS)
 
 clean: ## Remove what set-up made; the data folder .sonomyo stays
 	rm -rf .venv .triton .cache/train .cache/node service/web/static/vendor service/web/vendor/ohif

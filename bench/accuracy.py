@@ -194,6 +194,7 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
         "frames": len(true),
         "groups": len(set(answers.groups)),
         "answered": int((~missing).sum()),
+        "answered_interval": list(interval((~missing).astype(float), answers.groups)),
         "mean_absolute_error": float(error.mean()),
         "interval": [low, high],
         "of_answered": float(error[~missing].mean()) if not missing.all() else None,
@@ -202,18 +203,22 @@ def errors(answers: Answers, kind: str) -> dict[str, Any]:
         "constant": float(constant.mean()),
         "structure_tensor": None if kind in _RELATIVE else float(tensor.mean()),
         "human": float(np.mean(answers.human)) if answers.human else None,
-        "by_group": _by_group(error, missing, answers.groups),
+        "by_group": _by_group(answers, error, constant, None if kind in _RELATIVE else tensor),
     }
 
 
-def _by_group(error: Floats, missing: npt.NDArray[np.bool_], groups: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Subject by subject, or clip by clip."""
-    rows = {group: np.array([one == group for one in groups]) for group in dict.fromkeys(groups)}
+def _by_group(answers: Answers, error: Floats, constant: Floats, tensor: Floats | None) -> dict[str, dict[str, Any]]:
+    """Subject by subject, or clip by clip; the interval draws frames, which are alike within a group."""
+    answered = ~np.isnan(answers.answered)
+    rows = {group: np.array([one == group for one in answers.groups]) for group in dict.fromkeys(answers.groups)}
     return {
         group: {
             "frames": int(own.sum()),
-            "answered": int((own & ~missing).sum()),
+            "answered": int((own & answered).sum()),
             "mean_absolute_error": float(error[own].mean()),
+            "interval": list(interval(error[own], [str(frame) for frame in range(int(own.sum()))])),
+            "constant": float(constant[own].mean()),
+            "structure_tensor": None if tensor is None else float(tensor[own].mean()),
         }
         for group, own in rows.items()
     }

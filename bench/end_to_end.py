@@ -6,6 +6,7 @@ come to the same numbers. Where wall time is shared with strangers, the processo
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ import pydicom
 
 from bench.analysis_profile import profile_analysis
 from bench.bar_chart import write_bar_chart
+from bench.bare_loop import MODEL
 from bench.ingest import machine
 from service.adapters.jobs import ANALYSE_INSTANCE
 from service.embedded.postgres import EmbeddedPostgres
@@ -63,7 +65,13 @@ def main() -> None:
 
 def write(results: Sequence[Mapping[str, Any]], path: Path, *, rounds: int) -> None:
     """What there is so far: a long run that is cut off leaves its first cines."""
-    report = {"machine": machine(), "rounds": rounds, "target_ratio_at_600_frames": TARGET_RATIO, "cines": results}
+    report = {
+        "machine": machine(),
+        "weights_sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
+        "rounds": rounds,
+        "target_ratio_at_600_frames": TARGET_RATIO,
+        "cines": results,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=2) + "\n")
     draw(results, path.with_suffix(".svg"))
@@ -88,6 +96,7 @@ def run(service: RunningService, folder: Path, number_of_frames: int, *, rounds:
         "service": {**_summary(ours), "processor_seconds_by_role": ours[-1]["roles"]},
         "bare_loop": {**_summary(bare), **runtime, "parts": bare[-1]["parts"]},
         "ratio": _median(ours, "seconds") / _median(bare, "seconds"),
+        "ratio_to_the_network_alone": _median(ours, "seconds") / bare[-1]["parts"]["infer"],
         "ratio_of_processor_seconds": _median(ours, "processor_seconds") / _median(bare, "processor_seconds"),
         "same_numbers": is_equal,
         "profile": profile,

@@ -5,7 +5,7 @@ fascicles' angle and the muscle's thickness as the analysis makes them of labels
 thickness and fascicle length. Each counts alike within its data, both data count alike, and a missing answer is the constant.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -15,16 +15,12 @@ from bench.accuracy import Answers, Floats, error_of_each, inferring, take
 from bench.bare_loop import Network
 from bench.labelled_images import Labelled as Simulated
 from bench.labelled_images import simulated
-from service.core.measure.aponeuroses import find_aponeuroses
-from service.core.measure.architecture import THICKNESS_AT, measure_frame
-from service.core.measure.plane import scale_of
-from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
 from training.muscle_segmentation.real import Bytes, Labelled
-from training.muscle_segmentation.scores import LABELLED_SHARE, NO_SCALE, analysed_angle_deg
+from training.muscle_segmentation.scores import analysis_of, labelled_angle_deg, labelled_thickness
 
 #: Simulated subjects that neither training nor any reported figure has seen.
 VALIDATION_SEEDS, SUBJECTS = 9_000_000, 60
-_DRAWS, _SEED = 1000, 20261122
+_DRAWS, _SEED = 10_000, 20261122
 Measured = Mapping[str, Answers]
 
 
@@ -69,23 +65,29 @@ def geometry_of(network: Network, images: Sequence[tuple[Labelled, int]], subjec
 
 def less(one: Geometry, other: Geometry) -> tuple[float, float, float]:
     """How much more the one gains than the other, with its 95 % interval; the same clusters and subjects are drawn of both."""
-    each = range(_DRAWS)
-    found = [_drawn(one, np.random.default_rng([_SEED, n])) - _drawn(other, np.random.default_rng([_SEED, n])) for n in each]
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = np.quantile(_drawn(one) - _drawn(other), [0.025, 0.975])
     return one.gained() - other.gained(), float(low), float(high)
 
 
-def _drawn(geometry: Geometry, random: np.random.Generator) -> float:
-    return fmean(
-        fmean(_drawn_share(answers, kind, random) for kind, answers in data.items())
-        for data in (geometry.real, geometry.simulated)
-    )
+def _drawn(geometry: Geometry) -> Floats:
+    """What is gained in each draw (D,)."""
+    random = np.random.default_rng(_SEED)
+    return np.asarray(np.mean([_drawn_of(data, random) for data in (geometry.real, geometry.simulated)], axis=0))
 
 
-def _drawn_share(answers: Answers, kind: str, random: np.random.Generator) -> float:
-    names, member = np.unique(answers.groups, return_inverse=True)
-    times = np.bincount(random.integers(0, len(names), len(names)), minlength=len(names))[member]
-    return 1 - float((times * error_of_each(answers, kind)).sum() / (times * _constant(answers, kind)).sum())
+def _drawn_of(data: Measured, random: np.random.Generator) -> Floats:
+    """The mean of the measurements' shares in each draw (D,): all of one draw count a cluster, or a subject, equally often."""
+    names = sorted({group for answers in data.values() for group in answers.groups})
+    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), _DRAWS)
+    found = []
+    for kind, answers in data.items():
+        member = np.searchsorted(names, answers.groups)
+        left, constant = (
+            times @ np.bincount(member, weights=errors, minlength=len(names))
+            for errors in (error_of_each(answers, kind), _constant(answers, kind))
+        )
+        found.append(1 - left / constant)
+    return np.asarray(np.mean(found, axis=0))
 
 
 def _constant(answers: Answers, kind: str) -> Floats:
@@ -94,23 +96,13 @@ def _constant(answers: Answers, kind: str) -> Floats:
 
 
 def _take_real(answers: Mapping[str, Answers], item: Labelled, maps: Bytes, group: str) -> None:
-    if item.has_fascicle:
-        angle = mean_angle_deg(find_fragments(item.targets[1], LABELLED_SHARE))
-        if angle is not None:
-            answers["fascicle_angle"].add(analysed_angle_deg(item, maps), angle, group, np.nan)
-    if item.has_aponeurosis and (true := _thickness(item, item.targets)) is not None:
-        answers["thickness"].add(_analysed_thickness(item, maps), true, group, np.nan)
-
-
-def _thickness(item: Labelled, targets: Iterable[Bytes]) -> float | None:
-    """Of labelled lines, in model pixels, between the same edges as the analysis'."""
-    aponeurosis, fascicle, *_ = targets
-    found = find_aponeuroses(aponeurosis, fascicle, item.placement, scale_of(NO_SCALE, item.placement))
-    if found is None:
-        return None
-    x = found.start + np.array(THICKNESS_AT) * (found.end - found.start)
-    return float((found.deep.at(x) - found.superficial.at(x)).mean())
-
-
-def _analysed_thickness(item: Labelled, maps: Bytes) -> float | None:
-    return measure_frame(1, item.image, maps, item.placement, scale_of(NO_SCALE, item.placement)).thickness
+    angle, thickness = labelled_angle_deg(item), labelled_thickness(item)
+    if angle is None and thickness is None:
+        return
+    analysed = analysis_of(item, maps)
+    for kind, answer, true in (
+        ("fascicle_angle", analysed.fascicle_angle_deg, angle),
+        ("thickness", analysed.thickness, thickness),
+    ):
+        if true is not None:
+            answers[kind].add(answer, true, group, np.nan)

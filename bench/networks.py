@@ -2,10 +2,12 @@
 
 `python -m bench.networks --data DLTRACK --networks NAME=FILE.onnx|RUN ...` quantises each network as the served one is, times it
 in OpenVINO on one core, taking turns, and scores the same int8 file on the validation images of the served fold and on simulated
-subjects, which no network trained on. Of a network in `--graphs` no weights are left: it is timed with random ones.
+subjects, which no network trained on. Networks of one graph, the stages of one training for instance, have one time: their
+arithmetic is the same. Of a network in `--graphs` no weights are left: it is timed with random ones.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 
@@ -24,13 +27,14 @@ from bench.geometry import SUBJECTS, Geometry, geometry_of, less, validation_sub
 from bench.ingest import machine
 from bench.runtimes import Variant, open_openvino
 from service.core.cine import Pixels
-from training.muscle_segmentation.evaluate import constant_angle, load_network, predict, summary
+from training.muscle_segmentation.cross_validate import gained
+from training.muscle_segmentation.evaluate import load_network, predict, summary
 from training.muscle_segmentation.export import export_maps
 from training.muscle_segmentation.folds import fold_named
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation
 from training.muscle_segmentation.quantise import SERVED_RECIPE, calibration_images, quantise
 from training.muscle_segmentation.real import load_real
-from training.muscle_segmentation.scores import score
+from training.muscle_segmentation.scores import baselines_of, score
 
 RESULTS = Path("bench/results/networks.json")
 KEY = "int8 as served, one core, validation images of the served fold and simulated validation subjects"
@@ -40,7 +44,11 @@ _SHOWN = (
     ("fascicle F1 at 2 px", "fascicle_f1_at_2_pixels"),
     ("fragment angle, deg", "angle_mae_deg"),
     ("analysis' angle, deg", "analysis_angle_mae_deg"),
+    ("constant angle, deg", "constant_angle_mae_deg"),
+    ("structure tensor, deg", "tensor_angle_mae_deg"),
     ("images with the analysis' angle", "analysis_angle_answered"),
+    ("thickness, %", "thickness_mae_percent"),
+    ("constant thickness, %", "constant_thickness_mae_percent"),
 )
 
 
@@ -60,15 +68,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sonomyo-networks-") as folder:
         files = _in_int8(dict(given.networks), given.graphs, Path(folder))
         networks = {name: open_openvino(Variant(path), 1) for name, path in files.items()}
-        taken = milliseconds(networks, given.rounds)
+        first = first_of_each_graph(files)
+        timed = milliseconds({name: networks[name] for name in dict.fromkeys(first.values())}, given.rounds)
+        taken = {name: timed[first[name]] for name in networks}
+        digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
         scored = geometry({name: networks[name] for name, _ in given.networks}, given.data, given.subjects)
-    rows = {name: {"milliseconds": taken[name], **scored.get(name, {})} for name in networks}
+    rows = {name: {"sha256": digests[name], "milliseconds": taken[name], **scored.get(name, {})} for name in networks}
     for row in rows.values():
         if "gained_on_a_constant" in row:
             row["gained_per_millisecond"] = row["gained_on_a_constant"] / row["milliseconds"]["batch of 8"]["median"]
     kept = json.loads(RESULTS.read_text()) | {KEY: {"machine": machine(), "networks": rows}}
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     print(table(rows))
+
+
+def first_of_each_graph(files: Mapping[str, Path]) -> dict[str, str]:
+    """Of each file the first one whose operators and shapes are the same."""
+    found: dict[str, str] = {}
+    seen: dict[tuple[Any, ...], str] = {}
+    for name, path in files.items():
+        graph = onnx.load(str(path)).graph
+        shapes = tuple(sorted(tuple(weights.dims) for weights in graph.initializer))
+        found[name] = seen.setdefault((tuple(node.op_type for node in graph.node), shapes), name)
+    return found
 
 
 def milliseconds(networks: Mapping[str, Network], rounds: int) -> dict[str, dict[str, dict[str, float]]]:
@@ -93,18 +115,19 @@ def geometry(networks: Mapping[str, Network], data: Path, subjects: int) -> dict
     """Of each network on validation data: the share of a constant's error that is gone, that less the last one's, and more."""
     images = load_real(data)
     folds = fold_named(images, "served")
-    constant = constant_angle([images[i] for i in folds.train])
+    baselines = baselines_of([images[i] for i in folds.train])
     shown = [(images[i], folds.clusters[i]) for i in folds.validation]
     found: dict[str, dict[str, Any]] = {}
     made = validation_subjects(subjects)
     measured: dict[str, Geometry] = {}
     for name, network in networks.items():
         maps = predict(_of_tensors(network), [item for item, _ in shown])
-        scores = [score(item, m, cluster, constant) for (item, cluster), m in zip(shown, maps, strict=True)]
+        scores = [score(item, m, cluster, baselines) for (item, cluster), m in zip(shown, maps, strict=True)]
         measured[name] = geometry_of(network, shown, made)
         found[name] = {
             "gained_on_a_constant": measured[name].gained(),
             "shares": measured[name].shares(),
+            "degrees_gained_on_a_constant": gained(scores),
             "scores": summary(scores),
         }
     for name, each in measured.items():
@@ -127,6 +150,8 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     kinds: Sequence[str] = list(next((one for one in shares if one), {}))
     lines += [f"|{kind}|" + "|".join(f"{one[kind]:.3f}" if one else "" for one in shares) + "|" for kind in kinds]
     apart = (_cell(row.get("gained_less_the_last"), 3) for row in rows.values())
+    older = (f"{row['degrees_gained_on_a_constant']:.3f}" if "shares" in row else "" for row in rows.values())
+    lines.append("|degrees gained on a constant angle (the rule before)|" + "|".join(older) + "|")
     lines.append("|gone, less what the last one takes away|" + "|".join(apart) + "|")
     for title, key in _SHOWN:
         lines.append(f"|{title}|" + "|".join(_cell(row.get("scores", {}).get(key)) for row in rows.values()) + "|")

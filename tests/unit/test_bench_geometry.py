@@ -45,3 +45,10 @@ def test_difference_of_the_truth_from_a_constant_has_an_interval_above_none() ->
     value, low, _ = less(_geometry(_answers(*TRUE)), _geometry(_answers(13, 13, 13, 13)))
     assert value == pytest.approx(1)
     assert low > 0
+
+
+def test_a_draw_counts_a_group_equally_often_in_all_measurements_of_its_data() -> None:
+    nothing = _answers(*[np.nan] * 4)
+    halves = {"fascicle_angle": _answers(10, 12, np.nan, np.nan), "pennation_angle": _answers(np.nan, np.nan, 14, 20)}
+    one, other = (Geometry(each, {"pennation_angle": nothing}) for each in (halves, dict.fromkeys(halves, nothing)))
+    assert less(one, other) == pytest.approx((0.25, 0.25, 0.25))

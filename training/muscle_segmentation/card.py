@@ -17,7 +17,8 @@ _REAL_NEGATIVES = """
   train folder, every map empty."""
 
 _NEGATIVES = """
-Of {images} {kind} without a muscle, {share_of_images_with_belly_over_5_percent:.0%} got a belly of over 5 % of the frame."""
+Of {images} {kind} without a muscle, {share_of_images_with_belly_over_5_percent:.0%}
+({interval[0]:.0%} to {interval[1]:.0%}) got a belly of over 5 % of the frame."""
 _KINDS = {
     "simulated_without_muscle": "simulated frames",
     "real_without_muscle": "real pictures (usgra, test: nerves and vessels across, same examiner as those trained on)",
@@ -48,14 +49,20 @@ _ROWS = (
     ("fascicle Dice", "fascicle_dice"),
     ("fascicle clDice", "fascicle_cldice"),
     ("fragment angle MAE, deg", "angle_mae_deg"),
-    ("constant angle MAE, deg", "constant_angle_mae_deg"),
     ("images with an angle", "angle_answered"),
     ("analysis' angle MAE, deg", "analysis_angle_mae_deg"),
     ("images with the analysis' angle", "analysis_angle_answered"),
+    ("constant angle MAE, deg", "constant_angle_mae_deg"),
+    ("structure tensor MAE, deg", "tensor_angle_mae_deg"),
+    ("analysis' thickness MAE, %", "thickness_mae_percent"),
+    ("images with the analysis' thickness", "thickness_answered"),
+    ("constant thickness MAE, %", "constant_thickness_mae_percent"),
 )
 _COLUMNS = (
     ("real: validation", "validation"),
+    ("the same, int8 as served", "int8_validation"),
     ("real: held-out device", "held_out_device"),
+    ("the same, int8 as served", "int8_held_out_device"),
     ("simulated: new subjects", "simulated_subjects"),
     ("simulated: new devices", "simulated_devices"),
 )

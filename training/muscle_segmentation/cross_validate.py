@@ -2,7 +2,8 @@
 
 One column a network: what it costs (parameters, multiply-accumulates, milliseconds a frame on one core), and how good it is on
 images whose near-duplicates it never saw and on devices it never saw. A run that is there already is not trained again.
-`--checkpoints NETWORK=RUN ...` compares what `train` left on its validation images, and trains nothing.
+`--checkpoints NETWORK=RUN ...` compares what `train` left on its validation images, and trains nothing; `--baselines` scores
+what needs no network (nothing seen, a constant, the structure tensor) on the same images.
 """
 
 import argparse
@@ -15,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from torch import Tensor
 
-from training.muscle_segmentation.evaluate import constant_angle, interval, load_network, predict, summary
+from training.muscle_segmentation.evaluate import Network, interval, load_network, predict, summary
 from training.muscle_segmentation.export import export_maps
 from training.muscle_segmentation.folds import Folds, fold_named
 from training.muscle_segmentation.model import NETWORKS, ServedSegmentation, giga_multiply_accumulates, number_of_parameters
 from training.muscle_segmentation.real import Labelled, load_real
-from training.muscle_segmentation.scores import Score, score
+from training.muscle_segmentation.scores import Score, baselines_of, score
 from training.muscle_segmentation.simulated import load_or_simulate
 from training.muscle_segmentation.train import Schedule, train
 
@@ -39,6 +41,7 @@ _ROWS = (
     ("fascicle clDice", "fascicle_cldice"),
     ("fragment angle MAE, deg", "angle_mae_deg"),
     ("constant angle MAE, deg", "constant_angle_mae_deg"),
+    ("structure tensor MAE, deg", "tensor_angle_mae_deg"),
     ("images with an angle", "angle_answered"),
     ("analysis' angle MAE, deg", "analysis_angle_mae_deg"),
     ("images with the analysis' angle", "analysis_angle_answered"),
@@ -59,11 +62,17 @@ def main() -> None:
     parser.add_argument(
         "--checkpoints", nargs="+", type=_checkpoint, default=[], help="NETWORK=RUN, trained on the fold `served`"
     )
+    parser.add_argument("--baselines", action="store_true", help="no network: empty maps, constants and the structure tensor")
     parser.add_argument("--title", default="table", help="name of the two files that are written")
     parser.add_argument("--simulated-frames", type=int, default=1200)
     parser.add_argument("--negatives", type=int, default=160, help="simulated frames without a muscle")
     arguments = parser.parse_args()
     images = load_real(arguments.data)
+    if arguments.baselines:
+        found = {"folds": arguments.folds, "scores": without_network(images, arguments.folds)}
+        (arguments.runs / f"{arguments.title}.json").write_text(json.dumps(found, indent=1) + "\n")
+        print(json.dumps(found, indent=1))
+        return
     if arguments.checkpoints:
         made = {name: _row(images, {"served": run}) for name, run in arguments.checkpoints}
     else:
@@ -76,12 +85,24 @@ def main() -> None:
     print(table(rows))
 
 
-def score_fold(network: ServedSegmentation, images: Sequence[Labelled], folds: Folds) -> list[Score]:
+def without_network(images: Sequence[Labelled], folds: Sequence[str]) -> dict[str, Any]:
+    """Of image folds and of device folds: what answers without looking come to, in the rows of a network that sees nothing."""
+    scores: dict[str, list[Score]] = {"image": [], "device": []}
+    for fold in folds:
+        scores["device" if fold.startswith("device") else "image"] += score_fold(_nothing, images, fold_named(images, fold))
+    return {kind: summary(found) for kind, found in scores.items() if found}
+
+
+def _nothing(frames: Tensor) -> Tensor:
+    return frames.new_zeros((len(frames), 3, *frames.shape[2:]))
+
+
+def score_fold(network: Network, images: Sequence[Labelled], folds: Folds) -> list[Score]:
     """Of every image that the fold tests, validation or device."""
     tested = [*folds.validation, *folds.held_out_device]
-    constant = constant_angle([images[i] for i in folds.train])
+    baselines = baselines_of([images[i] for i in folds.train])
     maps = predict(network, [images[i] for i in tested])
-    return [score(images[i], m, folds.clusters[i], constant) for i, m in zip(tested, maps, strict=True)]
+    return [score(images[i], m, folds.clusters[i], baselines) for i, m in zip(tested, maps, strict=True)]
 
 
 def cost(network: ServedSegmentation, onnx: Path) -> dict[str, float]:

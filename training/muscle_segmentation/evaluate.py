@@ -1,6 +1,7 @@
 """Score a checkpoint on the folds: `python -m training.muscle_segmentation.evaluate --data DIR --run RUN`."""
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import binomtest
 from torch import Tensor
 
 from training.muscle_segmentation.folds import Folds, split
-from training.muscle_segmentation.lines import find_fragments, mean_angle_deg
 from training.muscle_segmentation.model import NETWORKS, UNNAMED_NETWORK, ServedSegmentation
 from training.muscle_segmentation.real import Bytes, Labelled, load_real, load_without_muscle
-from training.muscle_segmentation.scores import Score, bootstrap, score
+from training.muscle_segmentation.scores import Score, baselines_of, bootstrap, score
 from training.muscle_segmentation.simulated import TEST_NEGATIVE_SEEDS, TEST_SEEDS, labelled_frames, labelled_negative
 
 Table = dict[str, dict[str, object]]
@@ -30,16 +31,28 @@ def main() -> None:
     parser.add_argument("--simulated-subjects", type=int, default=20, help="held-out subjects on each group of devices")
     parser.add_argument("--without-muscle", type=Path, help="folder with images of other anatomy that training never saw")
     arguments = parser.parse_args()
-    network = load_network(arguments.run / "last.pt")
-    images = load_real(arguments.data)
-    tables = evaluate(network, images, split(images))
-    if arguments.simulated_subjects:
-        tables |= evaluate_simulated(network, arguments.simulated_subjects)
-    if arguments.without_muscle:
-        tables["real_without_muscle"] = evaluate_empty(network, load_without_muscle(arguments.without_muscle))
-    (arguments.run / "evaluation.json").write_text(json.dumps(tables, indent=1) + "\n")
-    picture([images[i] for i in _some(split(images))], network).save(arguments.run / "predictions.png")
+    tables = evaluate_run(arguments.run, arguments.data, arguments.simulated_subjects, arguments.without_muscle)
     print(json.dumps(tables, indent=1))
+
+
+def evaluate_run(run: Path, data: Path, simulated_subjects: int, without_muscle: Path | None) -> Table:
+    """Tables, and a picture of predictions, in the run's folder."""
+    network = load_network(run / "last.pt")
+    images = load_real(data)
+    folds = split(images)
+    tables = evaluate(network, images, folds)
+    if simulated_subjects:
+        tables |= evaluate_simulated(network, simulated_subjects)
+    if without_muscle:
+        tables["real_without_muscle"] = evaluate_empty(network, load_without_muscle(without_muscle))
+    write_tables(run, tables)
+    picture([images[i] for i in some(folds)], network).save(run / "predictions.png")
+    return tables
+
+
+def write_tables(run: Path, tables: Table) -> None:
+    """evaluation.json."""
+    (run / "evaluation.json").write_text(json.dumps(tables, indent=1) + "\n")
 
 
 def load_network(checkpoint: Path) -> ServedSegmentation:
@@ -62,34 +75,51 @@ def predict(network: Network, items: Sequence[Labelled]) -> list[Bytes]:
     return maps
 
 
-def evaluate(network: ServedSegmentation, images: list[Labelled], folds: Folds) -> Table:
-    """Validation (image level, by near-duplicate cluster) and the device that training never saw."""
-    constant = constant_angle([images[i] for i in folds.train])
+def evaluate(network: Network, images: list[Labelled], folds: Folds) -> Table:
+    """Validation (image level, by near-duplicate cluster) and the device that training never saw; baselines are of training."""
+    baselines = baselines_of([images[i] for i in folds.train])
     tables: Table = {}
     for title, fold in (("validation", folds.validation), ("held_out_device", folds.held_out_device)):
         maps = predict(network, [images[i] for i in fold])
-        scores = [score(images[i], m, folds.clusters[i], constant) for i, m in zip(fold, maps, strict=True)]
+        scores = [score(images[i], m, folds.clusters[i], baselines) for i, m in zip(fold, maps, strict=True)]
         tables[title] = summary(scores)
     return tables
 
 
-def evaluate_simulated(network: ServedSegmentation, subjects: int) -> Table:
-    """Subjects that training never saw, on devices of its range and on others; and frames without a muscle."""
+def evaluate_simulated(network: Network, subjects: int) -> Table:
+    """Subjects that training never saw, on devices of its range and on others; and frames without a muscle.
+
+    Baselines are of the truth of these frames themselves: the best that a constant can do.
+    """
     tables: Table = {}
     for title, group in (("simulated_subjects", "common"), ("simulated_devices", "held-out")):
         seeds = range(TEST_SEEDS, TEST_SEEDS + subjects)
         # The group comes from a tuple of the two literals, which mypy widens to str.
         frames = [(seed, item) for seed in seeds for item in labelled_frames(seed, group, count=2)]  # type: ignore[arg-type]
         maps = predict(network, [item for _, item in frames])
-        tables[title] = summary([score(item, m, seed, None) for (seed, item), m in zip(frames, maps, strict=True)])
+        baselines = baselines_of([item for _, item in frames])
+        tables[title] = summary([score(item, m, seed, baselines) for (seed, item), m in zip(frames, maps, strict=True)])
     negatives = [labelled_negative(seed) for seed in range(TEST_NEGATIVE_SEEDS, TEST_NEGATIVE_SEEDS + 2 * subjects)]
     return tables | {"simulated_without_muscle": evaluate_empty(network, negatives)}
 
 
-def evaluate_empty(network: ServedSegmentation, items: Sequence[Labelled]) -> dict[str, object]:
-    """How often a picture without a muscle gets a belly all the same."""
+def evaluate_empty(network: Network, items: Sequence[Labelled]) -> dict[str, object]:
+    """How often a picture without a muscle gets a belly all the same, with an interval (Clopper and Pearson 1934)."""
     covered = np.array([float((m[2] >= 128).mean()) for m in predict(network, items)])
-    return {"images": len(covered), "share_of_images_with_belly_over_5_percent": float((covered > 0.05).mean())}
+    wrong = int((covered > 0.05).sum())
+    likely = binomtest(wrong, len(covered)).proportion_ci()
+    return {
+        "images": len(covered),
+        "share_of_images_with_belly_over_5_percent": wrong / len(covered),
+        "interval": [round(float(likely.low), 4), round(float(likely.high), 4)],
+    }
+
+
+def evaluate_served(model: Path, network: Network, images: list[Labelled], folds: Folds) -> Table:
+    """Real images through the file that is served, in its own arithmetic, for the tables of the run."""
+    tables = evaluate(network, images, folds)
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    return {f"int8_{title}": table | {"sha256": digest} for title, table in tables.items()}
 
 
 def summary(scores: list[Score]) -> dict[str, object]:
@@ -98,13 +128,14 @@ def summary(scores: list[Score]) -> dict[str, object]:
     found = [(e, c) for e, c in lines if e is not None]
     near = [(float(s.both_lines_near), s.cluster) for s in scores if s.both_lines_near is not None]
     labelled = [s for s in scores if s.angle_is_labelled]
+    thick = [s for s in scores if s.thickness_is_labelled]
     return {
         "images": len(scores),
         "clusters": len({s.cluster for s in scores}),
         "aponeurosis_iou": interval([(s.aponeurosis_iou, s.cluster) for s in scores]),
         "belly_iou": interval([(s.belly_iou, s.cluster) for s in scores]),
         "line_error_pixels_median": interval(found, median=True),
-        "lines_found": None if not lines else len(found) / len(lines),
+        "lines_found": interval([(float(error is not None), cluster) for error, cluster in lines]),
         "both_lines_within_3_pixels": interval(near),
         "aponeurosis_dice": interval([(_dice(s.aponeurosis_iou), s.cluster) for s in scores]),
         "belly_dice": interval([(_dice(s.belly_iou), s.cluster) for s in scores]),
@@ -112,14 +143,18 @@ def summary(scores: list[Score]) -> dict[str, object]:
         "fascicle_dice": interval([(s.fascicle_dice, s.cluster) for s in scores]),
         "fascicle_cldice": interval([(s.fascicle_cldice, s.cluster) for s in scores]),
         "angle_mae_deg": interval([(s.angle_error_deg, s.cluster) for s in labelled]),
-        "angle_answered": _share([s.angle_error_deg is not None for s in labelled]),
+        "angle_answered": interval([(float(s.angle_error_deg is not None), s.cluster) for s in labelled]),
         "analysis_angle_mae_deg": interval([(s.analysis_angle_error_deg, s.cluster) for s in labelled]),
-        "analysis_angle_answered": _share([s.analysis_angle_error_deg is not None for s in labelled]),
+        "analysis_angle_answered": interval([(float(s.analysis_angle_error_deg is not None), s.cluster) for s in labelled]),
         "constant_angle_mae_deg": interval([(s.constant_angle_error_deg, s.cluster) for s in labelled]),
+        "tensor_angle_mae_deg": interval([(s.tensor_angle_error_deg, s.cluster) for s in labelled]),
+        "thickness_mae_percent": interval([(s.thickness_error_percent, s.cluster) for s in thick]),
+        "thickness_answered": interval([(float(s.thickness_error_percent is not None), s.cluster) for s in thick]),
+        "constant_thickness_mae_percent": interval([(s.constant_thickness_error_percent, s.cluster) for s in thick]),
     }
 
 
-def picture(items: Sequence[Labelled], network: ServedSegmentation) -> Image.Image:
+def picture(items: Sequence[Labelled], network: Network) -> Image.Image:
     """Rows of frame, labels and prediction (aponeurosis red, fascicle green, belly blue)."""
     rows = []
     for item, maps in zip(items, predict(network, items), strict=True):
@@ -136,23 +171,14 @@ def _painted(image: Bytes, maps: Bytes) -> Bytes:
     return grey.astype(np.uint8)
 
 
-def _some(folds: Folds) -> list[int]:
+def some(folds: Folds) -> list[int]:
+    """Eight validation images and eight of the device that training never saw, evenly picked."""
     validation, device = folds.validation, folds.held_out_device
     return [*validation[:: max(1, len(validation) // 8)][:8], *device[:: max(1, len(device) // 8)][:8]]
 
 
-def constant_angle(items: list[Labelled]) -> float:
-    """The median fascicle angle of training: what an answer without looking would be."""
-    angles = [mean_angle_deg(find_fragments(item.targets[1], 100)) for item in items if item.has_fascicle]
-    return float(np.median([angle for angle in angles if angle is not None]))
-
-
 def _dice(iou: float | None) -> float | None:
     return None if iou is None else 2 * iou / (1 + iou)
-
-
-def _share(answers: Sequence[bool]) -> float | None:
-    return sum(answers) / len(answers) if answers else None
 
 
 def interval(values: Sequence[tuple[float | None, int]], *, median: bool = False) -> dict[str, float | int] | None:

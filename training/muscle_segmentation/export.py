@@ -36,8 +36,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("bench/results"), help="what the benchmarks measured, for the card")
     parser.add_argument("--remark", default="", help="a sentence for the card, for instance that training is not finished")
     arguments = parser.parse_args()
-    network = load_network(arguments.run / "last.pt")
-    folder = arguments.to / MODEL_NAME
+    export_run(arguments.run, arguments.to, arguments.results, arguments.remark)
+
+
+def export_run(run: Path, to: Path, results: Path, remark: str = "") -> Path:
+    """The file that is served; its folder has configuration, labels and card."""
+    network = load_network(run / "last.pt")
+    folder = to / MODEL_NAME
     (folder / "1").mkdir(parents=True, exist_ok=True)
     model = folder / "1" / "model.onnx"
     export_maps(network, FP32)
@@ -48,23 +53,33 @@ def main() -> None:
     difference = mean_difference(FP32, model, images)
     if difference > _LARGEST_MEAN_DIFFERENCE:
         raise SystemExit(f"int8 differs from fp32 by {difference:.2f} of 255 in the mean")
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    tables = json.loads((arguments.run / "evaluation.json").read_text())
+    print(f"{model}: mean difference from fp32 {difference:.2f} of 255")
+    describe(run, to, results, remark)
+    return model
+
+
+def describe(run: Path, to: Path, results: Path, remark: str = "") -> None:
+    """Configuration, labels, figures and card of the file that is there, from what was measured until now."""
+    folder = to / MODEL_NAME
+    digest = hashlib.sha256((folder / "1" / "model.onnx").read_bytes()).hexdigest()
+    network = load_network(run / "last.pt")
+    tables = json.loads((run / "evaluation.json").read_text())
+    tables = {title: table for title, table in tables.items() if table.get("sha256", digest) == digest}
     kept = {"fp32_sha256": hashlib.sha256(FP32.read_bytes()).hexdigest(), "weights_sha256": digest, **tables}
-    (arguments.results / "segmentation.json").write_text(json.dumps(kept, indent=1) + "\n")
-    checkpoint = torch.load(arguments.run / "last.pt", weights_only=True)
+    (results / "segmentation.json").write_text(json.dumps(kept, indent=1) + "\n")
+    checkpoint = torch.load(run / "last.pt", weights_only=True)
     facts = {
         "digest": digest,
         "parameters": number_of_parameters(network),
         "giga_multiply_accumulates": giga_multiply_accumulates(network),
         "stages": checkpoint["stages"],
-        "remark": arguments.remark,
-        "served": served_figures(digest, arguments.results),
+        "remark": remark,
+        "served": served_figures(digest, results),
     }
     (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
     (folder / "config.pbtxt").write_text(triton_config(digest))
     (folder / "model_card.md").write_text(model_card(facts, tables))
-    print(f"{model}: SHA-256 {digest}, mean difference from fp32 {difference:.2f} of 255")
+    print(f"{folder}: SHA-256 {digest}")
 
 
 def export_maps(network: nn.Module, path: Path) -> None:

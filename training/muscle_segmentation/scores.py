@@ -1,5 +1,6 @@
 """How good one frame's maps are: lines, overlap, fragments and angles, at model pixels (256 grid)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,10 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
+from bench.structure_tensor import tensor_angle_deg
 from service.core.cine import Calibration
-from service.core.measure.architecture import measure_frame
+from service.core.measure.aponeuroses import find_aponeuroses
+from service.core.measure.architecture import THICKNESS_AT, FrameArchitecture, measure_frame
 from service.core.measure.plane import scale_of
 from training.muscle_segmentation.lines import Line, bordering_pair, find_fragments, mean_angle_deg, trace_lines
 from training.muscle_segmentation.real import Bytes, Labelled
@@ -19,6 +22,16 @@ _LINE_PIXELS = 3.0
 _SEEN_SHARE = 0.5
 LABELLED_SHARE = 100
 NO_SCALE = Calibration(None, None, "none", "a labelled picture without a scale")
+_PERCENT = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What would be answered without a network: medians of labels, and what is added to the angle of the structure tensor."""
+
+    angle_deg: float
+    tensor_offset_deg: float
+    thickness_pixels: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,12 @@ class Score:
     analysis_angle_error_deg: float | None = None
     angle_is_labelled: bool = False
     constant_angle_error_deg: float | None = None
+    #: Without a sign, which a structure tensor does not have.
+    tensor_angle_error_deg: float | None = None
+    #: Of the analysis; of the labelled gap between the aponeuroses.
+    thickness_error_percent: float | None = None
+    constant_thickness_error_percent: float | None = None
+    thickness_is_labelled: bool = False
 
     @property
     def both_lines_near(self) -> bool | None:
@@ -47,7 +66,7 @@ class Score:
         return all(error is not None and error <= _LINE_PIXELS for error in self.line_errors)
 
 
-def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float | None, threshold: int = 128) -> Score:
+def score(item: Labelled, maps: Bytes, cluster: int, baselines: Baselines, threshold: int = 128) -> Score:
     """Compare maps (3, 256, 256) of 0 to 255 with an image's labels."""
     aponeurosis = belly = f1 = None
     errors: tuple[float | None, ...] = ()
@@ -55,7 +74,8 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float |
         aponeurosis = overlap(maps[0], item.targets[0], item.weights[0], threshold)
         errors = line_errors(item, maps, threshold)
         belly = overlap(maps[2], item.targets[2], item.weights[2], threshold) if item.weights[2].any() else None
-    labelled = mean_angle_deg(find_fragments(item.targets[1], LABELLED_SHARE)) if item.has_fascicle else None
+    labelled, thickness = labelled_angle_deg(item), labelled_thickness(item)
+    analysed = None if labelled is None and thickness is None else analysis_of(item, maps)
     dice = centre_dice = None
     if item.has_fascicle:
         seen, drawn = maps[1] >= threshold, item.targets[1] >= LABELLED_SHARE
@@ -70,16 +90,54 @@ def score(item: Labelled, maps: Bytes, cluster: int, constant_angle_deg: float |
         fascicle_dice=dice,
         fascicle_cldice=centre_dice,
         angle_error_deg=_apart(mean_angle_deg(find_fragments(maps[1], threshold)), labelled),
-        analysis_angle_error_deg=None if labelled is None else _apart(analysed_angle_deg(item, maps), labelled),
+        analysis_angle_error_deg=_apart(analysed.fascicle_angle_deg if analysed else None, labelled),
         angle_is_labelled=labelled is not None,
-        constant_angle_error_deg=_apart(constant_angle_deg, labelled),
+        constant_angle_error_deg=_apart(baselines.angle_deg, labelled),
+        tensor_angle_error_deg=None
+        if labelled is None
+        else _apart(picture_angle_deg(item) + baselines.tensor_offset_deg, abs(labelled)),
+        thickness_error_percent=_percent_apart(analysed.thickness if analysed else None, thickness),
+        constant_thickness_error_percent=_percent_apart(baselines.thickness_pixels, thickness),
+        thickness_is_labelled=thickness is not None,
     )
 
 
-def analysed_angle_deg(item: Labelled, maps: Bytes) -> float | None:
-    """What the analysis takes for the fascicles' direction; None where it abstains."""
-    frame = measure_frame(1, item.image, maps, item.placement, scale_of(NO_SCALE, item.placement))
-    return frame.fascicle_angle_deg
+def baselines_of(items: Sequence[Labelled]) -> Baselines:
+    """From labelled frames."""
+    angled = [(item, angle) for item in items if (angle := labelled_angle_deg(item)) is not None]
+    thicknesses = [thickness for item in items if (thickness := labelled_thickness(item)) is not None]
+    return Baselines(
+        angle_deg=float(np.median([angle for _, angle in angled])),
+        tensor_offset_deg=float(np.median([abs(angle) - picture_angle_deg(item) for item, angle in angled])),
+        thickness_pixels=float(np.median(thicknesses)),
+    )
+
+
+def analysis_of(item: Labelled, maps: Bytes) -> FrameArchitecture:
+    """What the analysis makes of picture and maps, in model pixels; None in it where it abstains."""
+    return measure_frame(1, item.image, maps, item.placement, scale_of(NO_SCALE, item.placement))
+
+
+def labelled_angle_deg(item: Labelled) -> float | None:
+    """Of the drawn fascicles."""
+    return mean_angle_deg(find_fragments(item.targets[1], LABELLED_SHARE)) if item.has_fascicle else None
+
+
+def labelled_thickness(item: Labelled) -> float | None:
+    """Of drawn aponeuroses, in model pixels, between the same edges as the analysis'."""
+    if not item.has_aponeurosis:
+        return None
+    found = find_aponeuroses(item.targets[0], item.targets[1], item.placement, scale_of(NO_SCALE, item.placement))
+    if found is None:
+        return None
+    x = found.start + np.array(THICKNESS_AT) * (found.end - found.start)
+    return float((found.deep.at(x) - found.superficial.at(x)).mean())
+
+
+def picture_angle_deg(item: Labelled) -> float:
+    """Of the structure tensor in the sector's middle, without a sign."""
+    rows, columns = (np.flatnonzero(item.image.any(axis)) for axis in (1, 0))
+    return tensor_angle_deg(item.image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
 def overlap(maps: Bytes, target: Bytes, weight: Bytes, threshold: int) -> float:
@@ -146,3 +204,7 @@ def _nearest(labelled: Line, found: list[Line]) -> float | None:
 
 def _apart(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else abs(one - other)
+
+
+def _percent_apart(one: float | None, true: float | None) -> float | None:
+    return None if one is None or true is None else _PERCENT * abs(one - true) / true

@@ -36,12 +36,11 @@ def _errors(sets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     ]
     for name, kinds in sets.items():
         for kind, row in kinds.items():
-            low, high = row["interval"]
             cells = [
                 f"{name}: {row['frames']} ({row['groups']})",
                 kind.replace("_", " "),
-                f"{row['answered'] / row['frames']:.0%}",
-                f"{row['mean_absolute_error']:.2f} ({low:.2f} to {high:.2f}) {row['unit']}",
+                _answered(row),
+                f"{_error(row)} {row['unit']}",
                 *(_number(row[key]) for key in ("bias", "constant", "structure_tensor", "human")),
             ]
             lines.append("|" + "|".join(cells) + "|")
@@ -50,13 +49,16 @@ def _errors(sets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 
 def _by_group(sets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """Of the sets with few groups: what an average hides."""
-    lines = ["|by group|frames|answered|angle to superficial|gap at insertion|", "|---|---|---|---|---|"]
+    lines = [
+        "|by group (95 %: its frames)|frames|answered|angle to superficial|constant|structure tensor|gap at insertion|constant|",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, kinds in sets.items():
         angle, gap = (kinds.get(kind, {}).get("by_group", {}) for kind in ("fascicle_to_superficial", "thickness_at_insertion"))
         for group, row in angle.items() if len(angle) <= _FEW_GROUPS else ():
             lines.append(
-                f"|{name}: {group}|{row['frames']}|{row['answered']}|{row['mean_absolute_error']:.2f} deg"
-                f"|{gap[group]['mean_absolute_error']:.2f} %|"
+                f"|{name}: {group}|{row['frames']}|{row['answered']}|{_error(row)} deg|{_number(row['constant'])}"
+                f"|{_number(row['structure_tensor'])}|{_error(gap[group])} %|{_number(gap[group]['constant'])}|"
             )
     return "\n".join(lines)
 
@@ -84,6 +86,16 @@ def _coverage(intervals: Mapping[str, Any]) -> str:
                 f"|{row['share_held']:.0%} ({low:.0%} to {high:.0%})|{row['median_half_width']:.2f}|"
             )
     return "\n".join(lines)
+
+
+def _answered(row: Mapping[str, Any]) -> str:
+    low, high = row["answered_interval"]
+    return f"{row['answered'] / row['frames']:.0%} ({low:.0%} to {high:.0%})"
+
+
+def _error(row: Mapping[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{row['mean_absolute_error']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _number(value: float | None) -> str:
