@@ -1,27 +1,24 @@
 """The story, in order: an instance is stored, its cine analysed, its study completed, the report composed and delivered.
 
-Each step loads, calls core, then saves and defers the next job in one transaction; none is open during decoding or
-inference. Every step can be repeated without harm. Whoever defers a job about a study holds that study's row lock, so a
-waiting job never looks at the study before the change that it was deferred for.
+Each step loads, calls core, then saves and defers the next job in one transaction; none is open during decoding,
+inference or rendering. Every step can be repeated without harm. Whoever defers a job about a study holds that study's row
+lock, so a waiting job never looks at the study before the change that it was deferred for.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.commitment import AWAITING, Commitments
+from service.composing import Composer
 from service.core.analyses.analysis import Analysis, ModelSpec, apart
-from service.core.carry_over import carry_over, with_words
-from service.core.comparison import compare
-from service.core.compose import Gaps, Software, compose
+from service.core.compose import Software
 from service.core.conditions import Arrival
 from service.core.delivery_rules import DeliveryRule
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
-from service.core.identifiers import new_report_id
 from service.core.masks import MaskKeeper
-from service.core.report import Comparison, Report, StudyHeader
-from service.core.report_life import current_of
-from service.core.routing import RoutingDecision, RoutingRules, reason_left_out, select_analyses
+from service.core.report import Report
+from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.dispatch import Dispatch
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
 from service.ports import (
@@ -43,7 +40,6 @@ from service.publication import (
     Publication,
     RejectionNotes,
     Renderer,
-    is_official,
     is_rejection,
     obstacle,
     send_overtaken_again,
@@ -187,47 +183,13 @@ class Flow:
                 unit.jobs.compose_report(study_instance_uid)
 
     def compose_report(self, study_instance_uid: str) -> None:
-        """Save the next immutable report version, its rendered objects and the outbox, all in one transaction.
+        """Save the next immutable report version, its rendered objects and the outbox, rendered while nothing is locked.
 
         What persons had amended is carried over where it still fits. Beside a signed version it is a draft, which waits.
         """
-        with self.units() as unit:
-            study = unit.studies.lock(study_instance_uid)
-            if not study.is_stale or study.unfinished_analyses:
-                return
-            instances = unit.instances.current(study_instance_uid)
-            analyses = unit.analyses.of_study(study_instance_uid)
-            newest, official = unit.reports.newest(study_instance_uid), unit.reports.official(study_instance_uid)
-            current = current_of(newest, official) if newest and official else None
-            header = unit.studies.header(study_instance_uid)
-            carried = carry_over(current, [finding for analysis in analyses for finding in analysis.findings])
-            report = compose(
-                report_id=new_report_id(),
-                study=header,
-                findings=carried.findings,
-                comparisons=() if study.identity_hold else _compare(unit, header, carried.findings),
-                gaps=Gaps(
-                    failures=[_failure_sentence(analysis) for analysis in analyses if analysis.state == "failed"],
-                    left_out=self._left_out(instances, analyses),
-                    dropped=carried.dropped,
-                    identity_hold=study.identity_hold,
-                ),
-                previous=official,
-                created_at=unit.now(),
-                software=self.software,
-            )
-            # Drafts beside a signed version all take its place, so numbers are not those of predecessors.
-            number = 1 if newest is None else newest.version + 1
-            report = with_words(current, report).model_copy(update={"version": number})
-            unit.reports.save(report)
-            if is_official(unit, report):
-                unit.outbox.supersede_before(report)
-            unit.studies.mark_reported(study_instance_uid)
-            if not analyses and not (official and official.findings):
-                self.publication.dispatch.withhold(unit, report, "nothing was analysed, and no destination asked to be told so")
-                return
-            rendered = self.publication.render(report, instances, analyses)
-            self.publication.publish(unit, report, rendered, instances, analyses, held=study.identity_hold)
+        Composer(units=self.units, publication=self.publication, rules=self.rules, software=self.software).compose(
+            study_instance_uid
+        )
 
     def capture_cine(self, report_id: str, instance_id: int, analysis_name: str, kind: str) -> None:
         """Draw what a report says of one analysis of one cine into its frames, outside any transaction, and send it.
@@ -360,12 +322,6 @@ class Flow:
     def _selected(self, arrival: Arrival) -> Sequence[RoutingDecision]:
         return [decision for decision in select_analyses(arrival, self.rules) if decision.selected]
 
-    def _left_out(self, instances: Sequence[StoredInstance], analyses: Sequence[StoredAnalysis]) -> list[str]:
-        """Why no analysis was selected, a clause for each instance without one."""
-        analysed = {analysis.instance_id for analysis in analyses}
-        others = [instance for instance in instances if instance.instance_id not in analysed]
-        return [reason_left_out(select_analyses(instance.arrival, self.rules)) for instance in others]
-
     def _decode_alike(self, current: StoredInstance, other: StoredInstance) -> bool:
         try:
             with (
@@ -490,12 +446,3 @@ def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: st
 def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
     """The model in the version that was asked for, else as the analysis names it."""
     return replace(model, model_version=model_versions.get(model.model_name, model.model_version))
-
-
-def _compare(unit: UnitOfWork, study: StudyHeader, findings: Sequence[Finding]) -> tuple[Comparison, ...]:
-    """Of a study whose identity is sure: in one on hold, left and right may be of two patients."""
-    return compare(study, findings, unit.reports.earlier_of_patient(study))
-
-
-def _failure_sentence(analysis: StoredAnalysis) -> str:
-    return f"{analysis.analysis_name} could not be completed for one instance ({analysis.failure}); it can be run again."

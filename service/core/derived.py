@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from service.core.amendment import as_said, is_plausible, with_value
 from service.core.drawn import ANALYSIS, DrawnLines, drawn_on, evidence_in, is_of_cine, measure_between
@@ -37,7 +37,8 @@ def follow(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """`findings` with each that follows from amended ones computed anew, or flagged where it cannot be. Idempotent.
 
     Of one cine: the thickness is the mean of its three places; the pennation lies between fascicles and deep aponeurosis; the
-    fascicle length is that between straight aponeuroses, or between the lines that a person drew. Raises InputRejected.
+    fascicle length is the software's, made longer or shorter as a straight one between straight aponeuroses becomes, or that
+    between the lines that a person drew. Raises InputRejected.
     """
     made = list(findings)
     for uid in dict.fromkeys(one.evidence.sop_instance_uid for one in findings if one.analysis.name == ANALYSIS):
@@ -100,21 +101,40 @@ class _Cine:
 
     def _sense(self) -> float:
         """1 where the software saw the fascicles rise to the right of the deep aponeurosis, else -1."""
-        said = [as_said(self._now[name]).value if name in self._now else None for name in (_FASCICLE, _DEEP)]
-        fascicle, deep = (value if isinstance(value, float) else 0.0 for value in said)
-        return math.copysign(1.0, fascicle - deep)
+        return math.copysign(1.0, (self._said(_FASCICLE) or 0.0) - (self._said(_DEEP) or 0.0))
 
     def _follow_length(self) -> None:
         changed = self._theirs | self._computed
         if not changed & {_THICKNESS, _PENNATION, _FASCICLE, _SUPERFICIAL, _DEEP, *_GAPS}:
             return
-        is_whole = self._is_typed(_THICKNESS) or (_THICKNESS in changed and _MIDDLE not in changed)
-        gap = self._value(_THICKNESS if is_whole or _MIDDLE not in self._now else _MIDDLE)
-        fascicle, superficial, deep = map(self._value, (_FASCICLE, _SUPERFICIAL, _DEEP))
+        is_whole = self._is_by(_THICKNESS, "typed") or (_THICKNESS in changed and _MIDDLE not in changed)
+        gap = _THICKNESS if is_whole or _MIDDLE not in self._now else _MIDDLE
+        between = self._straight_length(gap, self._value)
         # A thickness or a pennation that was rejected leaves no length, though the numbers beside it would give one.
-        if gap is None or fascicle is None or superficial is None or deep is None or self._is_rejected(_THICKNESS, _PENNATION):
+        if between is None or self._is_rejected(_THICKNESS, _PENNATION):
             return
-        self._compute(_LENGTH, length_between(gap, fascicle_deg=fascicle, superficial_deg=superficial, deep_deg=deep))
+        if any(self._is_by(name, "drawn") for name in _OF_LINES):
+            self._compute(_LENGTH, between)  # of the drawn frame, to which the cine's length says nothing
+            return
+        measured, as_read = self._said(_LENGTH), self._straight_length(gap, self._as_read)
+        if measured is not None and as_read is not None and math.isfinite(as_read):
+            self._compute(_LENGTH, measured * between / as_read)
+
+    def _as_read(self, name: str) -> float | None:
+        """By the software: its median, or what its pennation gives for an angle that is computed from a pennation now."""
+        others = {_FASCICLE: (_DEEP, 1), _DEEP: (_FASCICLE, -1)}
+        if name not in self._computed or name not in others:
+            return self._said(name)
+        other, sign = others[name]
+        angle, pennation = self._said(other), self._said(_PENNATION)
+        return None if angle is None or pennation is None else angle + sign * self._sense() * pennation
+
+    def _straight_length(self, gap: str, read: Callable[[str], float | None]) -> float | None:
+        """Of a straight fascicle by a gap and the three angles, as `read` tells them; None where one is missing."""
+        width, fascicle, superficial, deep = map(read, (gap, _FASCICLE, _SUPERFICIAL, _DEEP))
+        if width is None or fascicle is None or superficial is None or deep is None:
+            return None
+        return length_between(width, fascicle_deg=fascicle, superficial_deg=superficial, deep_deg=deep)
 
     def _flag_the_rest(self, *, between_lines: bool) -> None:
         changed = self._theirs | self._computed
@@ -134,12 +154,17 @@ class _Cine:
         finding = self._now.get(name)
         return finding.value if finding is not None and isinstance(finding.value, float) else None
 
+    def _said(self, name: str) -> float | None:
+        """As the software measured it."""
+        value = as_said(self._now[name]).value if name in self._now else None
+        return value if isinstance(value, float) else None
+
     def _is_rejected(self, *names: str) -> bool:
         return any(self._now[name].is_rejected for name in names if name in self._now)
 
-    def _is_typed(self, name: str) -> bool:
+    def _is_by(self, name: str, method: str) -> bool:
         finding = self._now.get(name)
-        return finding is not None and finding.amended is not None and finding.amended.method == "typed"
+        return finding is not None and finding.amended is not None and finding.amended.method == method
 
     def _compute(self, name: str, value: float | None, lines: DrawnLines | None = None) -> None:
         """Put a number into a finding that is the software's; one that cannot be is left out."""

@@ -78,3 +78,41 @@ def test_version_whose_patient_changes_while_it_is_signed_is_not_signed(
     answer = sign(house.reviewer(), draft)
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:sonomyo:problem:identity_hold")
     assert versions(house) == [(1, "nobody")]
+
+
+def test_instance_that_arrives_while_a_version_is_composed_is_in_the_first_version(house: House, meanwhile: Meanwhile) -> None:
+    def arrives() -> None:
+        upload(house.client(), dicom_file("1.2.4")).raise_for_status()
+        house.flow.analyse_instance(2, "muscle_architecture")
+
+    meanwhile.happens = arrives
+    reported(house)
+    assert versions(house) == [(1, "nobody")]
+    assert [one.content.partition(b" over ")[2] for one in house.destination.received] == [b"2"]
+
+
+def test_instance_whose_analysis_waits_while_a_version_is_composed_is_waited_for(house: House, meanwhile: Meanwhile) -> None:
+    meanwhile.happens = lambda: upload(house.client(), dicom_file("1.2.4")).raise_for_status()
+    client = reported(house)
+    assert versions(house) == []
+    client.post(f"/api/v1/studies/{STUDY}/complete").raise_for_status()
+    house.work()
+    assert versions(house) == [(1, "nobody")]
+    assert [one.content.partition(b" over ")[2] for one in house.destination.received] == [b"2"]
+
+
+def test_version_that_two_jobs_compose_at_once_is_saved_once(house: House, meanwhile: Meanwhile) -> None:
+    meanwhile.happens = lambda: house.flow.compose_report(STUDY)
+    reported(house)
+    assert versions(house) == [(1, "nobody")]
+    assert [one.sop_instance_uid for one in house.destination.received] == ["2.25.1"]
+
+
+def test_version_that_is_amended_while_a_reanalysis_is_composed_hands_its_change_on(
+    house: House, draft: dict[str, Any], meanwhile: Meanwhile
+) -> None:
+    meanwhile.happens = lambda: done(amend(house.reviewer(), draft, findings=set_to(draft, 42)))
+    house.client().post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
+    house.work()
+    assert [number for number, _ in versions(house)] == [1, 2, 3]
+    assert [one["value"] for one in official(house.client())["findings"]] == [42]

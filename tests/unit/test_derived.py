@@ -44,15 +44,34 @@ def drawn(frame: int = 12, report: Report | None = None, **changes: Any) -> Repo
     return amended(report, findings=[], lines=[{"sop_instance_uid": UID, "frame": frame, **LEVEL, **changes}])
 
 
-def test_typed_thickness_gives_the_length_between_straight_aponeuroses() -> None:
+def straight(report: Report) -> float:
+    """Of a straight fascicle between straight aponeuroses, by the thickness and the angles of a report."""
+    fascicle, superficial, deep = (math.tan(math.radians(number(report, name))) for name in ANGLES)
+    half = number(report, "thickness") / 2
+    return (half / abs(fascicle - superficial) + half / abs(fascicle - deep)) * math.hypot(1, fascicle)
+
+
+def test_typed_thickness_scales_the_measured_length() -> None:
+    said = number(calf_report(), "fascicle_length")
     made = amended(findings=[setting("thickness", 20.0)])
-    fascicle, superficial, deep = (math.tan(math.radians(number(made, name))) for name in ANGLES)
-    above, below = 10 / abs(fascicle - superficial), 10 / abs(fascicle - deep)
-    assert number(made, "fascicle_length") == pytest.approx((above + below) * math.hypot(1, fascicle))
     length = of(made, "fascicle_length")
+    assert length.value == pytest.approx(said * 20.0 / number(calf_report(), "thickness"))
     assert (length.flags, length.interval, length.is_computed) == (("computed_anew",), None, True)
     assert "computed anew from what was amended by Dr Anna Grau" in length.text
     assert f"fascicle length {length.value:.1f} mm (amended)" in made.impression
+
+
+@pytest.mark.parametrize("name", ["thickness", "pennation_angle", "fascicle_angle", "deep_aponeurosis_angle"])
+def test_typed_number_that_hardly_differs_hardly_moves_the_length(name: str) -> None:
+    made = amended(findings=[setting(name, number(calf_report(), name) + 0.001)])
+    assert of(made, "fascicle_length").is_computed
+    assert number(made, "fascicle_length") == pytest.approx(number(calf_report(), "fascicle_length"), rel=0.001)
+
+
+def test_typed_angles_scale_the_length_as_straight_geometry_does() -> None:
+    made = amended(findings=[setting("deep_aponeurosis_angle", 5.0), setting("superficial_aponeurosis_angle", 3.0)])
+    share = straight(made) / straight(calf_report())
+    assert number(made, "fascicle_length") == pytest.approx(number(calf_report(), "fascicle_length") * share)
 
 
 def test_typed_pennation_turns_the_fascicles_and_shortens_them() -> None:
