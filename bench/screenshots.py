@@ -33,6 +33,8 @@ class Picture:
     theme: Literal["dark", "light"] = "dark"
     width: int = 1440
     height: int = 900
+    #: Of whoever looks; None for a browser in which nobody has signed in.
+    role: Literal["radiologist", "administrator"] | None = "radiologist"
     prepare: Callable[[Tab], None] = lambda _: None
 
 
@@ -50,7 +52,14 @@ def pages(study_of_kind: Callable[[str], str]) -> list[Picture]:
         Picture("viewer-calf-light", calf, theme="light", prepare=drawn),
         Picture("viewer-calf-wide", calf, width=2560, height=1300, prepare=drawn),
         Picture("viewer-wrist-dark", wrist, prepare=drawn),
+        Picture("live-dark", lambda: "/live"),
+        Picture("sign-in-light", lambda: "/sign-in", theme="light", role=None),
+        Picture("operations-dark", lambda: "/operations", role="administrator"),
+        Picture("associations-light", lambda: "/operations/associations", theme="light", role="administrator"),
+        Picture("users-light", lambda: "/users", theme="light", role="administrator"),
+        Picture("audit-light", lambda: "/audit", theme="light", role="administrator"),
         Picture("worklist-dark", lambda: "/"),
+        Picture("worklist-light", lambda: "/", theme="light"),
     ]
 
 
@@ -88,7 +97,8 @@ def study(service: RunningService, folder: Path, kind: str, frames: int | None) 
 def take(service: RunningService, picture: Picture, output: Path) -> None:
     """One PNG."""
     with tab(width=picture.width, height=picture.height, theme=picture.theme, is_still=True) as page:
-        sign_in(service, page)
+        if picture.role:
+            sign_in(service, page, picture.role)
         page.page.goto(f"http://127.0.0.1:{service.http_port}{picture.path()}")
         picture.prepare(page)
         page.page.wait_for_timeout(500)  # for what moves into its place
@@ -107,9 +117,9 @@ def measured(service: RunningService, study: str) -> dict[str, Any]:
     return {"frames": FRAMES, **found}
 
 
-def sign_in(service: RunningService, page: Tab) -> None:
+def sign_in(service: RunningService, page: Tab, role: str = "radiologist") -> None:
     """By a one-time link."""
-    page.page.goto(service.api.post("/api/v1/sign-in-links", json={"role": "radiologist"}).json()["url"])
+    page.page.goto(service.api.post("/api/v1/sign-in-links", json={"role": role}).json()["url"])
     page.wait("document.querySelector('h1')?.textContent === 'Worklist'")
 
 

@@ -1,6 +1,7 @@
 // Keeps the worklist current without losing the reader's place: rows change where they stand, new ones wait to be shown.
 
 const QUIET_MILLISECONDS = 800; // events come in bursts
+const MINUTE_MILLISECONDS = 60_000;
 const EVENTS = ["instance_stored", "analysis_done", "analysis_failed", "report_ready", "report_failed", "delivered", "delivery_refused",
   "delivery_failed"];
 
@@ -88,6 +89,8 @@ function listen() {
 }
 
 show.addEventListener("click", showAll);
+setInterval(soon, MINUTE_MILLISECONDS); // a person's amendment or signature is no event of the queue
+document.addEventListener("visibilitychange", () => document.hidden || soon());
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
   event.preventDefault();

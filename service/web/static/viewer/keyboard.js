@@ -45,6 +45,7 @@ const KEYS = new Map([
   ["0", "fit"],
   ["p", "peak"],
   ["n", "nextCine"],
+  ["j", "findings"],
   ["t", "theme"],
   ["f", "full"],
   ["?", "help"],

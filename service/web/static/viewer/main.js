@@ -54,6 +54,14 @@ async function read() {
   return answer.json();
 }
 
+/** The flag beside the patient: what the version that is shown is. */
+function showVersion({ version, status }) {
+  for (const one of root.querySelectorAll("[data-when]")) {
+    one.hidden = !one.dataset.when.split(" ").includes(status);
+    one.querySelector(".flag").lastChild.data = `${status}, version ${version}`;
+  }
+}
+
 async function open(uid, { frame = null } = {}) {
   const ticket = (opened += 1);
   const button = root.querySelector(`[data-cine="${CSS.escape(uid)}"]`);
@@ -370,7 +378,9 @@ const actions = {
   leave: () => {
     at("window").open = false;
     if (isAiming()) useTool(measures.tool);
+    else if (document.activeElement.closest(".beside")) view.focus();
   },
+  findings: () => root.querySelector(".finding")?.focus(), // from there on the panel's own keys lead
   handleBefore: () => editor.isOn && editor.choose(-1),
   handleAfter: () => editor.isOn && editor.choose(1),
   larger: () => stage.zoom(1.25),
@@ -424,7 +434,9 @@ document.addEventListener("sonomyo:seek", ({ detail }) => {
 document.addEventListener("sonomyo:report", ({ detail }) => {
   if (detail.report_id === report) return;
   report = root.dataset.report = detail.report_id;
+  showVersion(detail);
   reported = read();
+  reported.catch(() => {}); // told where the series are drawn
   for (const link of root.querySelectorAll("[data-printable]")) link.href = `/api/v1/reports/${report}`;
   if (!cine) return;
   cine.overlays.close();

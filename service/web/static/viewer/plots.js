@@ -9,6 +9,7 @@ const SYMBOLS = { deg: "Â°", 1: "", "{ratio}": "", "{pixels}": " px", mm2: " mmÂ
 export class Plots {
   #plots = [];
   #frame = 1;
+  #drawing = null;
 
   /** `seek(frame)` goes to the frame of a point that is clicked. */
   constructor(place, { more, seek }) {
@@ -19,15 +20,18 @@ export class Plots {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     new ResizeObserver(() => this.#fit()).observe(place);
+    more.addEventListener("toggle", () => this.#fit());
   }
 
   /** Draw the series of one cine's findings; `seconds` is null where the cine has no time. */
   async draw(findings, { count, seconds }) {
     this.clear();
+    const drawing = (this.#drawing = Symbol("drawing"));
     const series = inOrder(findings.filter(({ series: one }) => one && one.values.length === count && one.values.some(isNumber)));
     this.place.hidden = series.length === 0;
     if (!series.length) return;
     const { default: UPlot } = await import(LIBRARY);
+    if (drawing !== this.#drawing) return; // another cine or version was asked for meanwhile
     const x = seconds ?? Array.from({ length: count }, (_, index) => index + 1);
     const events = findings.flatMap(({ contractions }) => contractions ?? []);
     series.forEach((finding, place) => {
@@ -36,7 +40,6 @@ export class Plots {
     });
     this.more.hidden = series.length <= SHOWN_AT_ONCE;
     this.more.querySelector("summary").textContent = `${series.length - SHOWN_AT_ONCE} more series`;
-    this.more.addEventListener("toggle", () => this.#fit());
     this.#fit();
     this.show(this.#frame);
   }
