@@ -89,7 +89,7 @@ export class Plots {
         scales: { x: { time: false, range: (_, low, high) => [low, high > low ? high : low + 1] } },
         axes: [
           axis(ink, { size: 26, values: (_, ticks) => ticks.map((tick) => (isTimed ? `${tick} s` : `${tick}`)) }),
-          axis(ink, { size: 46, space: 20, values: (_, ticks) => ticks.map((tick) => words(tick, null, 3)) }),
+          axis(ink, { size: 46, space: 20, values: (_, ticks) => inSteps(ticks) }),
         ],
         series: [
           {},
@@ -196,4 +196,11 @@ function side({ site }) {
 
 function isNumber(value) {
   return typeof value === "number" && Number.isFinite(value);
+}
+
+/** As many decimals as tell the ticks apart. */
+function inSteps(ticks) {
+  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
+  const decimals = Math.min(4, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  return ticks.map((tick) => (isNumber(tick) ? tick.toFixed(step * 10 ** decimals % 1 > 0.01 ? decimals + 1 : decimals) : ""));
 }
