@@ -201,6 +201,6 @@ function isNumber(value) {
 /** As many decimals as tell the ticks apart. */
 function inSteps(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
-  const decimals = Math.min(4, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
-  return ticks.map((tick) => (isNumber(tick) ? tick.toFixed(step * 10 ** decimals % 1 > 0.01 ? decimals + 1 : decimals) : ""));
+  const told = [0, 1, 2, 3, 4].find((decimals) => Math.abs(step - Number(step.toFixed(decimals))) < step / 100);
+  return ticks.map((tick) => (isNumber(tick) ? tick.toFixed(told ?? 4) : ""));
 }
