@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STORESCU, STORESCP, ORTHANC = Path("/usr/bin/storescu"), Path("/usr/bin/storescp"), Path("/usr/sbin/Orthanc")
-PACKAGES = {STORESCU: "dcmtk", STORESCP: "dcmtk", ORTHANC: "orthanc"}
+CHROMIUM = Path("/usr/bin/chromium")
+PACKAGES = {STORESCU: "dcmtk", STORESCP: "dcmtk", ORTHANC: "orthanc", CHROMIUM: "chromium"}
 TRITON = Path(".triton")
 
 
@@ -32,6 +33,7 @@ BENCHMARKS = (
     Benchmark("encoder", (TRITON,), (), ("--quick",)),
     Benchmark("reconcile", (), (), ("--quick",)),
     Benchmark("worklist", (), (), ("--quick",)),
+    Benchmark("viewer", (TRITON, CHROMIUM), (), ("--quick",)),
     Benchmark("memory", (STORESCU, TRITON), ("--gigabytes", "2"), ("--quick",)),
 )
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, Text, any_, func, literal, select, text, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Connection, Engine, RowMapping, Table, select, text, tuple_
+from sqlalchemy.orm import Session
 
 from service.adapters.cursors import after_arrival, of_arrival
 from service.adapters.instance_rows import to_stored
@@ -15,7 +14,8 @@ from service.adapters.overlay_queries import find_overlays
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
-from service.adapters.study_conditions import UNFINISHED, study_conditions
+from service.adapters.study_conditions import study_conditions
+from service.adapters.study_lines import read_lines, select_studies
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
 from service.core.overlays import Overlays
@@ -23,7 +23,6 @@ from service.core.report import Report, ReportStatus
 from service.errors import NotFound
 from service.ports import RenderedObject
 from service.views import (
-    AnalysisCounts,
     AnalysisView,
     DeliveryView,
     InstanceView,
@@ -33,15 +32,8 @@ from service.views import (
     StudyDetail,
     StudyFilter,
     StudyPage,
-    StudySummary,
 )
 
-#: Columns of `studies` that a line of the worklist shows as they are.
-_SHOWN = (
-    "study_instance_uid", "patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date", "patient_sex",
-    "accession_number", "study_date", "study_time", "modalities", "status", "identity_hold", "created_at", "last_received_at",
-    "completed_at",
-)  # fmt: skip
 #: Each statement is planned for what is wanted: a rare name is found by its index, a frequent one by walking from the newest.
 _PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
@@ -54,28 +46,26 @@ class PostgresStudyViews:
 
     def worklist(self, wanted: StudyFilter, *, limit: int, cursor: str | None) -> StudyPage:
         """Newest first; the key of the last line is the cursor, so that any page costs the same."""
-        query = select(*_columns()).where(*study_conditions(wanted))
+        query = select_studies().where(*study_conditions(wanted))
         if cursor is not None:
             query = query.where(tuple_(StudyRow.created_at, StudyRow.study_instance_uid) < tuple_(*after_arrival(cursor)))
         query = query.order_by(StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc()).limit(limit + 1)
         with vendor_errors_translated(), self._engine.connect() as connection:
             connection.execute(_PLANNED_ANEW)
-            rows = connection.execute(query).mappings().all()
-            studies = _summaries(connection, rows[:limit])
-        more = len(rows) > limit and bool(studies)
-        last = studies[-1] if more else None
+            found = read_lines(connection, query)
+        studies = tuple(found[:limit])
+        last = studies[-1] if len(found) > limit and studies else None
         return StudyPage(
-            studies=tuple(studies), next_cursor=None if last is None else of_arrival(last.created_at, last.study_instance_uid)
+            studies=studies, next_cursor=None if last is None else of_arrival(last.created_at, last.study_instance_uid)
         )
 
     def study(self, study_instance_uid: str) -> StudyDetail:
         """Raises NotFound."""
         with vendor_errors_translated(), self._engine.connect() as connection:
-            query = select(*_columns()).where(StudyRow.study_instance_uid == study_instance_uid)
-            rows = connection.execute(query).mappings().all()
-            if not rows:
+            found = read_lines(connection, select_studies().where(StudyRow.study_instance_uid == study_instance_uid))
+            if not found:
                 raise _no_study()
-            (summary,) = _summaries(connection, rows)
+            (summary,) = found
             instances = _instances(connection, study_instance_uid)
             reports = _reports(connection, study_instance_uid)
             return StudyDetail(
@@ -146,86 +136,6 @@ class PostgresStudyViews:
     def overlays(self, report_id: str, sop_instance_uid: str, frames: range) -> Overlays:
         """What the report's analyses drew in some frames of one cine. Raises NotFound."""
         return find_overlays(self._engine, report_id, sop_instance_uid, frames)
-
-
-def _columns() -> list[ColumnElement[Any]]:
-    table = _table(StudyRow)
-    return [*(table.c[name] for name in _SHOWN), table.c.study_description.label("description")]
-
-
-def _summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[StudySummary]:
-    """Lines of the worklist; what is counted is counted for these studies only."""
-    uids = [row["study_instance_uid"] for row in rows]
-    instances = _instance_counts(connection, uids)
-    analyses = _analysis_counts(connection, uids)
-    official = _first_reports(connection, uids, ReportRow.is_settled.desc(), ReportRow.version.desc())
-    newest = _first_reports(connection, uids, ReportRow.version.desc())
-    undelivered = _undelivered_counts(connection, uids)
-    return [
-        StudySummary(
-            **dict(row),
-            instance_count=instances.get(uid, 0),
-            analysis_counts=AnalysisCounts(**analyses.get(uid, {})),
-            undelivered=undelivered.get(uid, 0),
-            report=official.get(uid),
-            draft=_draft_beside(official.get(uid), newest.get(uid)),
-        )
-        for uid, row in zip(uids, rows, strict=True)
-    ]
-
-
-def _instance_counts(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
-    query = (
-        select(InstanceRow.study_instance_uid, func.count())
-        .where(_among(InstanceRow.study_instance_uid, uids), InstanceRow.is_current, ~InstanceRow.is_returned)
-        .group_by(InstanceRow.study_instance_uid)
-    )
-    return dict(connection.execute(query).all())
-
-
-def _analysis_counts(connection: Connection, uids: Sequence[str]) -> dict[str, dict[str, int]]:
-    query = (
-        select(InstanceRow.study_instance_uid, AnalysisRow.state, func.count())
-        .join(AnalysisRow, AnalysisRow.instance_id == InstanceRow.id)
-        .where(_among(InstanceRow.study_instance_uid, uids), InstanceRow.is_current)
-        .group_by(InstanceRow.study_instance_uid, AnalysisRow.state)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    for uid, state, count in connection.execute(query):
-        counts.setdefault(uid, {})[state] = count
-    return counts
-
-
-def _draft_beside(official: ReportSummary | None, newest: ReportSummary | None) -> ReportSummary | None:
-    if official is None or newest is None or newest.report_id == official.report_id:
-        return None
-    return newest if newest.status == ReportStatus.PRELIMINARY else None
-
-
-def _first_reports(connection: Connection, uids: Sequence[str], *order: ColumnElement[Any]) -> dict[str, ReportSummary]:
-    """Of each study the version that comes first in an order."""
-    query = (
-        select(ReportRow.study_instance_uid, ReportRow.report_id, ReportRow.version, ReportRow.status, ReportRow.created_at)
-        .ext(distinct_on(ReportRow.study_instance_uid))
-        .where(_among(ReportRow.study_instance_uid, uids))
-        .order_by(ReportRow.study_instance_uid, *order)
-    )
-    return {row.pop("study_instance_uid"): ReportSummary(**row) for row in map(dict, connection.execute(query).mappings())}
-
-
-def _undelivered_counts(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
-    query = (
-        select(ReportRow.study_instance_uid, func.count())
-        .join(DeliveryRow, DeliveryRow.report_id == ReportRow.report_id)
-        .where(_among(ReportRow.study_instance_uid, uids), DeliveryRow.state.in_(UNFINISHED))
-        .group_by(ReportRow.study_instance_uid)
-    )
-    return dict(connection.execute(query).all())
-
-
-def _among(column: InstrumentedAttribute[str], values: Sequence[str]) -> ColumnElement[bool]:
-    """One array parameter, so that the statement is the same for any number of values."""
-    return column == any_(literal(list(values), ARRAY(Text())))
 
 
 def _instances(connection: Connection, study_instance_uid: str) -> tuple[InstanceView, ...]:

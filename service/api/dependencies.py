@@ -1,6 +1,6 @@
 """What routes are given: the parts of the service, who asks, and the guards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, cast
 
@@ -155,15 +155,21 @@ class Services:
     language: LanguageTag = "en"
 
 
-def get_services(request: Request) -> Services:
+# Those that only look at the request are `async`, for FastAPI sends every other one to a thread and waits for it.
+async def get_services(request: Request) -> Services:
     """The parts that the app was made with."""
+    return services_of(request)
+
+
+def services_of(request: Request) -> Services:
+    """The same, outside of dependencies."""
     return cast("Services", request.app.state.services)
 
 
-def require(role: Role) -> Callable[[Request], Principal]:
+def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """A guard: the principal, if the role is enough."""
 
-    def check(request: Request) -> Principal:
+    async def check(request: Request) -> Principal:
         principal = request.scope.get("state", {}).get("principal")
         if not isinstance(principal, Principal):
             raise Problem(401, "This needs an API key, or the session of the viewer.", headers={"WWW-Authenticate": "Bearer"})
@@ -191,7 +197,7 @@ async def check_csrf(request: Request) -> None:
         raise Problem(403, "The form is not from this session; load the page again.", reason="csrf")
 
 
-def get_failed_sign_ins(request: Request) -> TokenBuckets:
+async def get_failed_sign_ins(request: Request) -> TokenBuckets:
     """Failed attempts, by address."""
     return cast("TokenBuckets", request.app.state.failed_sign_ins)
 
@@ -211,7 +217,7 @@ class Signatory:
     person: Person
 
 
-def require_person(principal: Radiologist) -> Signatory:
+async def require_person(principal: Radiologist) -> Signatory:
     """Only a person stands for a report. Raises Problem (403)."""
     if principal.person is None:
         said = "Only a person amends, signs or withdraws a report: sign in to an account of your own. A key or a link is nobody."
@@ -222,7 +228,7 @@ def require_person(principal: Radiologist) -> Signatory:
 ByPerson = Annotated[Signatory, Depends(require_person)]
 
 
-def read_if_match(request: Request) -> str:
+async def read_if_match(request: Request) -> str:
     """The version that a change was made for, of If-Match (RFC 9110 13.1.1). Raises Problem (428, 412)."""
     given = [tag.strip() for line in request.headers.getlist("if-match") for tag in line.split(",")]
     named = [tag for tag in given if tag]
@@ -237,7 +243,7 @@ def read_if_match(request: Request) -> str:
 IfMatch = Annotated[str, Depends(read_if_match)]
 
 
-def join_accept(request: Request) -> str | None:
+async def join_accept(request: Request) -> str | None:
     """Accept, when it comes in several lines too (RFC 9110 5.3)."""
     return ", ".join(request.headers.getlist("accept")) or None
 

@@ -20,7 +20,9 @@ from service.errors import SonomyoError
 SIGN_IN_PATH = "/sign-in"
 #: Reachable by anyone: they tell nothing about a patient.
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN_PATH})
-PUBLIC_PREFIXES = ("/sign-in/", "/static/")
+#: Files of the pages: who asks makes no difference, and a page has many of them.
+_FILES_PREFIX = "/static/"
+PUBLIC_PREFIXES = ("/sign-in/", _FILES_PREFIX)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -105,6 +107,8 @@ class Gate:
             await refusal(scope, receive, send)
 
     async def _refusal(self, connection: HTTPConnection) -> Response | None:
+        if connection.scope["path"].startswith(_FILES_PREFIX):
+            return None
         is_public = is_public_path(connection.scope["path"])
         try:
             principal = await run_in_threadpool(self._authenticate, connection)

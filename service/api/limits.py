@@ -72,6 +72,10 @@ def too_many(wait_seconds: float) -> Problem:
     return Problem(429, detail, headers={"Retry-After": str(seconds)})
 
 
+#: Frames; and the files of the pages, of which many people behind one address ask at once.
+_BY_THE_HUNDRED = ("/dicom-web/", "/static/")
+
+
 class RateLimit:
     """Counts requests of each client, the principal when there is one, else the address; and those being answered."""
 
@@ -85,7 +89,7 @@ class RateLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 429 or 503 with Retry-After, or let pass."""
         if scope["type"] in ("http", "websocket"):
-            buckets = self._images if scope["path"].startswith("/dicom-web/") else self._requests
+            buckets = self._images if scope["path"].startswith(_BY_THE_HUNDRED) else self._requests
             wait = buckets.take(client_of(scope))
             if wait > 0:
                 await render(too_many(wait), scope)(scope, receive, send)

@@ -47,7 +47,7 @@ from service.views import DiskState
 from service.web.ohif import router as ohif
 from service.web.pages import problem_page
 from service.web.routes import router as pages
-from service.web.routes import static_files
+from service.web.static_files import static_files
 
 _log = logging.getLogger("sonomyo.api")
 

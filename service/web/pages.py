@@ -9,6 +9,7 @@ from pydicom.uid import UID
 
 from service.access import Role
 from service.core.wording import person_name
+from service.web.static_files import static_prefix
 from service.web.vendored import ohif_url
 
 #: Of the header: what a page calls itself, where it is, how it is called, and the role that may see it.
@@ -56,4 +57,5 @@ def _templates() -> Environment:
     environment.filters["uid_name"] = uid_name
     environment.globals["areas"] = AREAS
     environment.globals["ohif_url"] = ohif_url
+    environment.globals["static"] = static_prefix()
     return environment

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from fastapi.staticfiles import StaticFiles
 
 from service.access import Role
 from service.api.dependencies import Parts, Radiologist, Uid, Viewer
@@ -79,8 +78,3 @@ def describe_interface(request: Request, principal: Viewer) -> Response:
 def _has(name: str) -> bool:
     """Whether a static file is there: what set-up installs may be missing, and a page says so."""
     return files("service.web").joinpath("static", name).is_file()
-
-
-def static_files() -> StaticFiles:
-    """Styles and pictures of the pages; they tell nothing about a patient."""
-    return StaticFiles(packages=[("service.web", "static")])

@@ -58,7 +58,7 @@ class SearchForm(BaseModel):
     to: Day = None
 
 
-def read_narrowing(
+async def read_narrowing(
     status: Annotated[Status, Query()] = None,
     flag: Annotated[Flag, Query()] = None,
     analysis: Annotated[Analysis, Query(pattern=_ANALYSIS)] = None,

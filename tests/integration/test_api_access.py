@@ -1,6 +1,7 @@
 """Deny by default: no route answers without a credential, roles are kept apart, sessions cannot be ridden from another site."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,8 +249,30 @@ def test_every_answer_carries_the_security_headers(house: House) -> None:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "script-src 'self';" in headers["content-security-policy"]
         assert headers["referrer-policy"] == "same-origin"
-        assert headers["cache-control"] == "no-store"
+        assert headers["cache-control"] == ("public, no-cache" if path.startswith("/static/") else "no-store")
         assert "server" not in headers
+
+
+def test_file_of_the_pages_is_kept_for_good_under_the_address_that_a_page_gives_it(house: House) -> None:
+    client = house.client(None)
+    (address,) = re.findall(r'href="(/static/[^"]*/sonomyo\.css)"', client.get("/sign-in").text)
+    given = client.get(address)
+    assert given.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert given.content == client.get("/static/sonomyo.css").content
+
+
+def test_file_of_the_pages_under_another_version_is_what_there_is_now_and_not_kept(house: House) -> None:
+    client = house.client(None)
+    given = client.get("/static/v-000000000000/sonomyo.css")
+    assert (given.status_code, given.headers["cache-control"]) == (200, "public, no-cache")
+    assert client.get("/static/v-000000000000/nothing.css").status_code == 404
+
+
+def test_file_of_the_pages_that_has_not_changed_is_not_sent_again(house: House) -> None:
+    client = house.client(None)
+    etag = client.get("/static/sonomyo.css").headers["etag"]
+    again = client.get("/static/sonomyo.css", headers={"If-None-Match": etag})
+    assert (again.status_code, again.content, again.headers["cache-control"]) == (304, b"", "public, no-cache")
 
 
 def test_too_many_requests_are_told_when_to_come_back(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.access import Principal
 from service.api import fhir_answers, uploads
-from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, get_services
+from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, services_of
 from service.api.negotiation import choose, choose_language
 from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
@@ -153,7 +153,7 @@ def which_report(parts: Services, study_instance_uid: str, version: Which) -> Re
 
 def present_report(request: Request, principal: Principal, report: Report, media_type: str) -> Response:
     """One version as one media type; who read it is on record."""
-    parts = get_services(request)
+    parts = services_of(request)
     headers = {**version_headers(report), "Vary": "Accept"}
     language = choose_language(", ".join(request.headers.getlist("accept-language")), parts.language)
     if media_type in _IN_A_LANGUAGE:

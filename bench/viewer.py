@@ -1,0 +1,189 @@
+"""How quickly the pages of a report answer twenty people while a worker analyses: `python -m bench.viewer`.
+
+`sonomyo up` runs as a user starts it. Each person asks over HTTP, one request after the other, of one study's report: the page,
+the JSON, the frames that a viewer begins with; the floor is a static file of the same server in the same minutes. Then one
+browser opens the report and plays its 400 frames at their own rate, drawn by the processor.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import httpx2
+import pydicom
+
+from bench.ingest import machine
+from bench.live import analysing
+from bench.worklist import fetch
+from simulator.write import simulate
+from tests.browser import Tab, tab
+from tests.running import RunningService, running_service
+
+USERS = 20
+FRAMES = 400
+TARGET_FIRST_FRAME_P95, TARGET_REPORT_P99 = 500.0, 100.0
+#: A person who reads asks now and then.
+_PAUSE_SECONDS = 0.5
+_PLAYED_SECONDS = 15
+_FLOOR = "floor: static file"
+#: Seconds of the screen's clock at which another frame is there, from now on.
+_WATCH = """
+() => { const view = document.querySelector("[data-view]"); window.shown = []; let last = null;
+  const look = () => { const frame = view.dataset.shownFrame;
+    if (frame !== last) { window.shown.push([performance.now() / 1000, Number(frame)]); last = frame; }
+    requestAnimationFrame(look); };
+  look(); }
+"""
+
+
+def main() -> None:
+    """Run, print, write bench/results/viewer.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25, help="of each of twenty people")
+    parser.add_argument("--quick", action="store_true", help="five rounds")
+    parser.add_argument("--output", type=Path, default=Path("bench/results/viewer.json"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sonomyo-viewer-") as folder:
+        found = run(Path(folder), rounds=5 if given.quick else given.rounds)
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+
+
+def run(folder: Path, *, rounds: int) -> dict[str, Any]:
+    """One study is read, another one is analysed over and over."""
+    read, analysed = simulate("calf", folder / "cines", n=2, seed=1, transfer_syntax="jpeg", number_of_frames=FRAMES)
+    with running_service(folder / "service", stable_age_seconds="3600") as service:
+        study, busy = store(service, read), store(service, analysed)
+        addresses = addresses_of(service, study, read)
+        with analysing(service, [busy]) as done:
+            beside = {**measured(service, addresses, rounds), "cines_analysed_meanwhile": done[0]}
+        return {
+            "machine": machine(),
+            "users": USERS,
+            "rounds_of_each": rounds,
+            "target_milliseconds": {"first frame p95": TARGET_FIRST_FRAME_P95, "report p99": TARGET_REPORT_P99},
+            "beside_a_busy_worker": beside,
+            "in_a_browser": played(service, study),
+            "load_average": os.getloadavg(),
+        }
+
+
+def store(service: RunningService, path: Path) -> str:
+    """Upload, and wait for the report; gives the study's UID."""
+    headers = {"Content-Type": "application/dicom"}
+    service.api.post("/api/v1/studies", content=path.read_bytes(), headers=headers).raise_for_status()
+    study = str(pydicom.dcmread(path, stop_before_pixels=True).StudyInstanceUID)
+    service.complete(study)
+    service.report(study, timeout_seconds=300)
+    return study
+
+
+def addresses_of(service: RunningService, study: str, path: Path) -> Mapping[str, str]:
+    """Of what a viewer asks first."""
+    cine = f"/studies/{study}/cines/{pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID}"
+    report = service.report(study)["report_id"]
+    return {
+        _FLOOR: "/static/sonomyo.css",
+        "report page": f"/studies/{study}",
+        "report, JSON": f"/api/v1/reports/{report}",
+        "time and scale of the cine": cine,
+        "first frames": f"{cine}/frames/1-16",
+    }
+
+
+def measured(service: RunningService, addresses: Mapping[str, str], rounds: int) -> dict[str, Any]:
+    """Twenty people, each with a session and a connection of their own; milliseconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in addresses}
+    everybody_is_here = threading.Barrier(USERS)
+
+    def read(_: int) -> None:
+        with person(service) as client:
+            for address in addresses.values():
+                client.get(address).raise_for_status()
+            everybody_is_here.wait(timeout=120)
+            for _round in range(rounds):
+                for name, address in addresses.items():
+                    seconds[name].append(timed(partial(fetch, client, address)))
+                time.sleep(_PAUSE_SECONDS)
+
+    with ThreadPoolExecutor(USERS) as people:
+        list(people.map(read, range(USERS)))
+    found = {name: summary(taken) for name, taken in seconds.items()}
+    least = found[_FLOOR]["median"]
+    return {"milliseconds": {name: {**one, "ratio_of_medians": round(one["median"] / least, 1)} for name, one in found.items()}}
+
+
+@contextmanager
+def person(service: RunningService) -> Iterator[httpx2.Client]:
+    """A client who has followed a one-time link."""
+    link = service.api.post("/api/v1/sign-in-links", json={"role": "viewer"}).raise_for_status().json()["url"]
+    with httpx2.Client(base_url=service.api.base_url, timeout=60, follow_redirects=True) as client:
+        client.get(link).raise_for_status()
+        yield client
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """In milliseconds."""
+    cuts = quantiles(seconds, n=100)
+    return {
+        "median": round(median(seconds) * 1000, 1),
+        "p95": round(cuts[94] * 1000, 1),
+        "p99": round(cuts[98] * 1000, 1),
+        "most": round(max(seconds) * 1000, 1),
+    }
+
+
+def played(service: RunningService, study: str) -> dict[str, Any]:
+    """From the navigation to the first frame, with an empty cache and then a full one; then the cine, most of it."""
+    link = service.api.post("/api/v1/sign-in-links", json={"role": "viewer"}).raise_for_status().json()["url"]
+    with tab(width=1280, height=900) as opened:
+        opened.page.goto(link)
+        first = [first_frame(opened, f"{service.api.base_url}/studies/{study}") for _ in range(5)]
+        opened.page.evaluate(_WATCH)
+        opened.page.locator("[data-play]").first.click()
+        opened.wait("window.shown.length > 1", timeout_seconds=60)
+        opened.wait(f"performance.now() / 1000 > window.shown[0][0] + {_PLAYED_SECONDS}", timeout_seconds=120)
+        shown: list[list[float]] = opened.page.evaluate("window.shown")
+    return {"first_frame_milliseconds": {"empty_cache": first[0], "full_cache": first[1:]}, **smoothness(shown)}
+
+
+def first_frame(opened: Tab, address: str) -> float:
+    """Since the navigation began."""
+    opened.page.goto(address)
+    found = "performance.getEntriesByName('sonomyo-first-frame')[0]?.startTime"
+    return round(float(opened.wait(found, timeout_seconds=60)), 1)
+
+
+def smoothness(shown: list[list[float]]) -> dict[str, float]:
+    """What was left out, and how long one picture stood at the most. `shown`: seconds and the frame that appeared then."""
+    steps = [(later[1] - sooner[1]) % FRAMES for sooner, later in pairwise(shown)]
+    waits = [later[0] - sooner[0] for sooner, later in pairwise(shown)]
+    return {
+        "frames_shown": len(shown),
+        "share_left_out": round(1 - len(steps) / sum(steps), 4),
+        "milliseconds_between_frames_median": round(median(waits) * 1000, 1),
+        "milliseconds_between_frames_most": round(max(waits) * 1000, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

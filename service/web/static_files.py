@@ -1,0 +1,62 @@
+"""Styles, scripts and pictures of the pages: kept by a browser for good under an address with their version, else asked anew.
+
+The version is of all of them, for scripts import each other by relative addresses, which keep it.
+"""
+
+import hashlib
+import os
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+_PATH = "/static"
+_VERSION_LENGTH = 12
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_ASKED_ANEW = "public, no-cache"
+
+
+class VersionedFiles(StaticFiles):
+    """They tell nothing about a patient. An address of another version gives what there is now, and is not kept."""
+
+    def get_path(self, scope: Scope) -> str:
+        """Without the version."""
+        path = super().get_path(scope)
+        first, _, rest = path.partition(os.sep)
+        return rest if first.startswith("v-") and rest else path
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """With what a browser may do with it (RFC 9111 5.2.2)."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        is_this_version = f"/{_segment()}/" in scope["path"]
+        response.headers["Cache-Control"] = _FOR_GOOD if is_this_version else _ASKED_ANEW
+        return response
+
+
+def static_files() -> StaticFiles:
+    """What is mounted at /static."""
+    return VersionedFiles(packages=[("service.web", "static")])
+
+
+def static_prefix() -> str:
+    """What the address of each file begins with in a page."""
+    return f"{_PATH}/{_segment()}"
+
+
+@cache
+def _segment() -> str:
+    with as_file(files("service.web").joinpath("static")) as folder:
+        return f"v-{version_of(folder)}"
+
+
+def version_of(folder: Path) -> str:
+    """Another one as soon as a file has another name or content."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    return digest.hexdigest()[:_VERSION_LENGTH]
