@@ -183,6 +183,11 @@ def test_everything_is_done_by_keys(viewer: Opened) -> None:
     viewer.press("n")
     viewer.tab.wait("document.querySelector('[data-cine=\"1.2.4\"]').ariaPressed === 'true'")
     viewer.tab.wait("document.querySelector('[data-count]').textContent === '5'")
+    # What the panel holds of each cine is no cine.
+    viewer.tab.wait("document.querySelector('#review-panel .group') !== null")
+    viewer.press("n")
+    viewer.tab.wait(f"document.querySelector('[data-count]').textContent === '{FRAMES}'")
+    assert viewer.tab.page.locator("#review-panel section[aria-pressed]").count() == 0
 
 
 def test_panel_leads_to_frames_of_other_cines_and_hears_of_lines_that_are_moved(viewer: Opened) -> None:

@@ -130,7 +130,7 @@ async function reapply(theirs) {
 }
 
 function cines() {
-  return new Set([...content.querySelectorAll("[data-cine]")].map((one) => one.dataset.cine));
+  return new Set([...content.querySelectorAll("[data-lines-of]")].map((one) => one.dataset.linesOf));
 }
 
 // ---- forms in place ----
