@@ -33,8 +33,7 @@ class Picture:
     theme: Literal["dark", "light"] = "dark"
     width: int = 1440
     height: int = 900
-    #: Of whoever looks; None for a browser in which nobody has signed in.
-    role: Literal["radiologist", "administrator"] | None = "radiologist"
+    is_signed_in: bool = True
     prepare: Callable[[Tab], None] = lambda _: None
 
 
@@ -53,11 +52,7 @@ def pages(study_of_kind: Callable[[str], str]) -> list[Picture]:
         Picture("viewer-calf-wide", calf, width=2560, height=1300, prepare=drawn),
         Picture("viewer-wrist-dark", wrist, prepare=drawn),
         Picture("live-dark", lambda: "/live"),
-        Picture("sign-in-light", lambda: "/sign-in", theme="light", role=None),
-        Picture("operations-dark", lambda: "/operations", role="administrator"),
-        Picture("associations-light", lambda: "/operations/associations", theme="light", role="administrator"),
-        Picture("users-light", lambda: "/users", theme="light", role="administrator"),
-        Picture("audit-light", lambda: "/audit", theme="light", role="administrator"),
+        Picture("sign-in-light", lambda: "/sign-in", theme="light", is_signed_in=False),
         Picture("worklist-dark", lambda: "/"),
         Picture("worklist-light", lambda: "/", theme="light"),
     ]
@@ -97,8 +92,8 @@ def study(service: RunningService, folder: Path, kind: str, frames: int | None) 
 def take(service: RunningService, picture: Picture, output: Path) -> None:
     """One PNG."""
     with tab(width=picture.width, height=picture.height, theme=picture.theme, is_still=True) as page:
-        if picture.role:
-            sign_in(service, page, picture.role)
+        if picture.is_signed_in:
+            sign_in(service, page)
         page.page.goto(f"http://127.0.0.1:{service.http_port}{picture.path()}")
         picture.prepare(page)
         page.page.wait_for_timeout(500)  # for what moves into its place
@@ -117,9 +112,9 @@ def measured(service: RunningService, study: str) -> dict[str, Any]:
     return {"frames": FRAMES, **found}
 
 
-def sign_in(service: RunningService, page: Tab, role: str = "radiologist") -> None:
+def sign_in(service: RunningService, page: Tab) -> None:
     """By a one-time link."""
-    page.page.goto(service.api.post("/api/v1/sign-in-links", json={"role": role}).json()["url"])
+    page.page.goto(service.api.post("/api/v1/sign-in-links", json={"role": "radiologist"}).json()["url"])
     page.wait("document.querySelector('h1')?.textContent === 'Worklist'")
 
 
