@@ -154,6 +154,10 @@ class ApiServer(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise Conflict(f"HTTP cannot listen on {host} port {port}: {error.strerror}. Set SONOMYO_HTTP__PORT.") from error
+    # Accepted sockets inherit it, and asyncio sets it only on those it made itself: the body of an answer, which is written after
+    # its head, would wait for the client's delayed acknowledgement, 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
