@@ -204,7 +204,7 @@ class Finding(Value):
     unit: str | None = None
     interval: Interval | None = None
     probability: float | None = None
-    #: In words, with whose it is; no analysis of ours gives one, for none knows norms of the patient's population.
+    #: In words, with whose it is; only where there is a source, and a mean of others is said to be one.
     reference_range: str | None = None
     flags: tuple[str, ...] = ()
     text: str

@@ -85,6 +85,8 @@ def test_nerve_is_within_a_tenth_of_its_truth_and_outlined_on_the_best_frame(vol
     assert area.value == pytest.approx(median_nerve_mm2(volunteer), rel=0.1)
     assert area.unit == "mm2"
     assert area.flags == ("nerve_outline_uncertain",)
+    assert (area.reference_range or "").endswith("Roll 2023")
+    assert flattening.reference_range is None
     assert area.range is not None
     assert area.range[0] <= float(str(area.value)) <= area.range[1]
     assert flattening.value == pytest.approx(volunteer.hand.nerve_flattening, rel=0.25)
