@@ -7,7 +7,8 @@ import numpy as np
 
 SPEED_OF_SOUND_MM_PER_US = 1.54
 
-#: Devices of the training range and devices that training never sees; their ranges of frequency, dynamic range, gamma and smoothing do not touch.
+#: Devices of the training range and devices that training never sees; their ranges of frequency, dynamic range, gamma and
+#: smoothing do not touch.
 DeviceGroup = Literal["common", "held-out"]
 
 
