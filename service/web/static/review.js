@@ -13,6 +13,7 @@ const service = new Service(panel.dataset.csrf);
 const content = panel.querySelector("[data-content]");
 let pending = new Pending();
 let preview = { findings: [] };
+let running = Promise.resolve();
 let proposals = 0;
 /** The cine whose lines are being drawn, and what was drawn last. */
 let drawing = null;
@@ -67,7 +68,9 @@ async function discard() {
   focusTitle();
 }
 
+/** Asked while something else is under way, it follows that. */
 async function save() {
+  await running;
   if (!pending.count) return;
   await act(find("[data-save-problem]"), async () => {
     const made = await service.amend(panel.dataset.report, pending.body());
@@ -93,8 +96,13 @@ function focusTitle() {
 }
 
 /** Do something once, with the buttons off; what is refused is said at `place`. True when it was done. */
-async function act(place, deed) {
-  if (panel.ariaBusy === "true") return false;
+function act(place, deed) {
+  if (panel.ariaBusy === "true") return Promise.resolve(false);
+  running = done(place, deed);
+  return running;
+}
+
+async function done(place, deed) {
   panel.ariaBusy = "true";
   say(place, "");
   try {
