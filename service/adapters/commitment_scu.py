@@ -164,12 +164,12 @@ class _Reports:
             self._changed.set()
 
     def wait(self, association: Association, seconds: float, is_answered: Callable[[], bool]) -> None:
-        """Until the report is there, be it by another way, the association has ended or the time is over."""
+        """Until the report is there, be it by another way, the association has ended or the time is over; then what we owe."""
         # The waiting is bounded here: pynetdicom's own look at idleness would release beneath us.
         association.network_timeout = None
         ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0 and association.is_established:
-            self._changed.wait(min(left, _LOOK_SECONDS))
+        while association.is_established and (self._owes_response or time.monotonic() < ends):
+            self._changed.wait(_LOOK_SECONDS)
             self._changed.clear()
             if not self._owes_response and (self._is_there or is_answered()):
                 return

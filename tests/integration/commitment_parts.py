@@ -124,6 +124,8 @@ class Peer:
     #: Statuses that were answered to reports on the same association.
     report_statuses: list[int] = field(default_factory=list)
     is_due: bool = False
+    #: A report was taken on an association that we opened, and our answer has not left yet.
+    owes_answer: bool = False
     port: int = 0
 
     @contextmanager
@@ -153,6 +155,16 @@ class Peer:
         caller = {"calling": changes.pop("calling", "PACS"), "tls": changes.pop("tls", None)}
         with associated(port, as_scp=role, **caller) as association:
             return send_report(association, transaction_uid, changes.pop("uid", uid), reason, **changes)
+
+    def take_report_here(self, event: evt.Event) -> tuple[int, None]:
+        """On an association of ours: it is not released before the answer has left, which pynetdicom sends on another thread."""
+        self.owes_answer = True
+        return self.take_report(event)
+
+    def answer_left(self, event: evt.Event) -> None:
+        """A PDU left; after a report, one of data is our answer."""
+        if isinstance(event.pdu, P_DATA_TF):
+            self.owes_answer = False
 
     def take_report(self, event: evt.Event) -> tuple[int, None]:
         assert isinstance(event.request, N_EVENT_REPORT)
@@ -220,7 +232,9 @@ def associated(
 ) -> Iterator[Association]:
     """An association with our listener; `peer` takes what we report on it."""
     entity = AE(ae_title=calling)
-    handlers: list[Any] = [] if peer is None else [(evt.EVT_N_EVENT_REPORT, peer.take_report)]
+    handlers: list[Any] = []
+    if peer is not None:
+        handlers = [(evt.EVT_N_EVENT_REPORT, peer.take_report_here), (evt.EVT_PDU_SENT, peer.answer_left)]
     association = entity.associate(
         "127.0.0.1",
         port,
@@ -234,6 +248,8 @@ def associated(
     try:
         yield association
     finally:
+        if peer is not None:
+            wait_until(lambda: not (peer.owes_answer and association.is_established))
         association.release()
 
 

@@ -65,7 +65,7 @@ def mutated_requests(draw: st.DrawFn) -> bytes:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("fuzz")
-    with running_listener(folder, pdu_timeout_seconds=0.3, network_timeout_seconds=0.3) as it:
+    with running_listener(folder, pdu_timeout_seconds=5, network_timeout_seconds=5) as it:
         yield it
 
 
