@@ -125,7 +125,7 @@ def running_listener(
         listener.stop(deadline_seconds=1.0)
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     """Poll until it holds."""
     until = time.monotonic() + seconds
     while not condition():

@@ -24,7 +24,7 @@ def work(house: House, engine: Engine, *, deadline_seconds: float, until: thread
     )
 
     def stop_at_the_event() -> None:
-        if until.wait(timeout=60):
+        if until.wait(timeout=100):
             signal.raise_signal(signal.SIGTERM)
 
     return run_worker(
@@ -152,7 +152,7 @@ def stop_when(condition: Callable[[], bool], reached: threading.Event) -> None:
     """Set the event once the condition holds."""
 
     def watch() -> None:
-        poll(condition, timeout_seconds=30, what="the worker's work")
+        poll(condition, timeout_seconds=100, what="the worker's work")
         reached.set()
 
     threading.Thread(target=watch, daemon=True).start()
