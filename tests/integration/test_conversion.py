@@ -26,8 +26,7 @@ from service.errors import InputRejected
 from service.ports import RenderedObject
 from tests.calf_report import calf_report, instance
 from tests.fakes import make_cine
-from tests.integration.test_sr_validator import complaints
-from tests.integration.test_store_scu import (
+from tests.integration.store_parts import (
     PYNETDICOM_LEAVES_A_SOCKET,
     Scp,
     dcmtk_storescp,
@@ -35,6 +34,7 @@ from tests.integration.test_store_scu import (
     rendered,
     running,
 )
+from tests.integration.test_sr_validator import complaints
 
 #: Quality 90 with chroma for two pixels each, on smooth grey.
 JPEG_ERROR = 6
