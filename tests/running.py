@@ -88,7 +88,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]
             [sys.executable, "-m", "service", "up"], cwd=ROOT, stdout=output, stderr=output, env=environment
         )
     try:
-        poll(lambda: _ready(process, log), timeout_seconds=90, what=f"READY in {log}")
+        poll(lambda: _ready(process, log), timeout_seconds=240, what=f"READY in {log}")
         with httpx2.Client(
             base_url=f"http://127.0.0.1:{http_port}", headers={"Authorization": f"Bearer {key}"}, timeout=30
         ) as api:

@@ -25,6 +25,7 @@ from service.core.render.capture import SECONDARY_CAPTURE, render_capture
 from service.errors import InputRejected
 from service.ports import RenderedObject
 from tests.calf_report import calf_report, instance
+from tests.dciodvfy import complaints
 from tests.fakes import make_cine
 from tests.integration.store_parts import (
     PYNETDICOM_LEAVES_A_SOCKET,
@@ -34,7 +35,6 @@ from tests.integration.store_parts import (
     rendered,
     running,
 )
-from tests.integration.test_sr_validator import complaints
 
 #: Quality 90 with chroma for two pixels each, on smooth grey.
 JPEG_ERROR = 6
