@@ -18,7 +18,7 @@ from tests.e2e.sending import send, study_of
 from tests.integration.store_parts import Scp, running
 from tests.running import RunningService, free_port, poll, running_service
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 Behaviour = Literal["full", "silent", "aborting", "cutting", "well"]
 #: Small, so that the report takes many of them.

@@ -151,8 +151,8 @@ def test_archive_holds_every_object_of_the_report_once(sent: Sent, archive: str,
 def test_structured_report_read_from_an_archive_says_every_number_of_the_json_once(sent: Sent, archive: str, kind: str) -> None:
     (sr,) = sent.objects(archive, kind)
     told = Counter(number for finding in sent.report["findings"] for number in _numbers_of(finding))
-    assert {name for name, *_ in told} == {"muscle_architecture", "wrist_hand"}
-    assert told.total() > 20
+    assert {"muscle_architecture", "wrist_hand"} <= {name for name, *_ in told}
+    assert told.total() > 8
     assert Counter(_numbers(sr)) == told
     content = io.BytesIO()
     sr.save_as(content)
