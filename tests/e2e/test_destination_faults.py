@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from pynetdicom import evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 
 from simulator.write import simulate
@@ -60,6 +61,7 @@ class Pacs:
     def _answer(self, event: evt.Event) -> int:
         behaviour = self.behaviour
         self.met[behaviour] += 1
+        assert isinstance(event.request, C_STORE)
         self.sop_instance_uids.add(str(event.request.AffectedSOPInstanceUID))
         match behaviour:
             case "full":
