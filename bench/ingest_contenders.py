@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from service.embedded.postgres import EmbeddedPostgres
-from service.embedded.processes import ChildProcess
+from bench.database import fresh_database
 
 PDU_BYTES = 131072
 
@@ -35,17 +34,12 @@ Start = Callable[[Path], Iterator[Contender]]
 @contextmanager
 def sonomyo(folder: Path) -> Iterator[Contender]:
     """Our listener process with its PostgreSQL: file, folder, row and job are durable before it answers."""
-    postgres = EmbeddedPostgres(folder=folder / "postgres")
-    postgres.prepare()
-    database = ChildProcess(postgres.command())
-    try:
-        _wait_until(postgres.is_ready)
-        postgres.create_database()
+    with fresh_database(folder) as url:
         port = _free_port()
         environment = {
             **os.environ,
             "SONOMYO_DATA_DIR": str(folder / "data"),
-            "SONOMYO_DATABASE__URL": postgres.url(),
+            "SONOMYO_DATABASE__URL": url,
             "SONOMYO_DICOM__PORT": str(port),
             "SONOMYO_LOG_LEVEL": "WARNING",
         }
@@ -55,8 +49,6 @@ def sonomyo(folder: Path) -> Iterator[Contender]:
             raise RuntimeError(f"sonomyo migrate failed: {migrated.stderr[-1000:]}")
         with _server([*service, "listener"], port, environment) as process:
             yield Contender(port, "SONOMYO", process.pid)
-    finally:
-        database.stop()
 
 
 @contextmanager

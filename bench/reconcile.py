@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from bench.database import fresh_database
 from bench.ingest import machine
 from service.adapters.instance_store import FileInstanceStore, read_instance
 from service.adapters.jobs import make_deferring_app
@@ -21,11 +22,8 @@ from service.adapters.migrations import migrate
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.reconciliation import reconcile
 from service.adapters.usual_arrival import PostgresArrivals
-from service.embedded.postgres import EmbeddedPostgres
-from service.embedded.processes import ChildProcess
 from service.ports import ReceivedInstance
 from tests.integration.stored_studies import store_instance
-from tests.running import poll
 
 
 def main() -> None:
@@ -44,13 +42,8 @@ def main() -> None:
 
 def run(folder: Path, objects: int) -> dict[str, object]:
     """Store, then start twice."""
-    postgres = EmbeddedPostgres(folder=folder / "postgres")
-    postgres.prepare()
-    database = ChildProcess(postgres.command())
-    try:
-        poll(postgres.is_ready, timeout_seconds=60, what="PostgreSQL")
-        postgres.create_database()
-        engine = make_engine(postgres.url())
+    with fresh_database(folder) as url:
+        engine = make_engine(url)
         migrate(engine)
         units = make_unit_of_work_factory(engine=engine, procrastinate=make_deferring_app())
         store = FileInstanceStore(root=folder / "store")
@@ -77,8 +70,6 @@ def run(folder: Path, objects: int) -> dict[str, object]:
             "no_row_known": str(adopted),
             "load_average": os.getloadavg(),
         }
-    finally:
-        database.stop()
 
 
 def timed(work: Callable[[], object]) -> tuple[float, object]:

@@ -19,6 +19,7 @@ import httpx2
 import psutil
 from sqlalchemy import Engine, text
 
+from bench.database import fresh_database
 from bench.ingest import machine
 from service.access import Role
 from service.adapters.jobs import make_deferring_app
@@ -26,11 +27,8 @@ from service.adapters.migrations import migrate
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.worklist_searches import PostgresWorklistSearches
 from service.api.limits import Limits
-from service.embedded.postgres import EmbeddedPostgres
-from service.embedded.processes import ChildProcess
 from service.views import StudyFilter, WorklistSearch
 from tests.integration.api_parts import House
-from tests.running import poll
 
 TARGET_MILLISECONDS = 50.0
 _UNLIMITED = Limits(requests_per_second=1e6, request_burst=10**6)
@@ -90,19 +88,14 @@ def main() -> None:
 
 def run(folder: Path, studies: int, rounds: int) -> dict[str, object]:
     """Fill, then ask."""
-    postgres = EmbeddedPostgres(folder=folder / "postgres")
-    postgres.prepare()
-    database = ChildProcess(postgres.command())
-    try:
-        poll(postgres.is_ready, timeout_seconds=60, what="PostgreSQL")
-        postgres.create_database()
-        engine = make_engine(postgres.url())
+    with fresh_database(folder) as url:
+        engine = make_engine(url)
         migrate(engine)
         fill(engine, studies)
         units = make_unit_of_work_factory(engine=engine, procrastinate=make_deferring_app())
-        with House(engine, units, folder / "store", limits=_UNLIMITED) as house, house.served() as url:
+        with House(engine, units, folder / "store", limits=_UNLIMITED) as house, house.served() as address:
             client = house.person(Role.VIEWER)
-            with httpx2.Client(base_url=url, cookies=dict(client.cookies), timeout=60) as http:
+            with httpx2.Client(base_url=address, cookies=dict(client.cookies), timeout=60) as http:
                 taken = measure(house, engine, http, rounds)
         return {
             "machine": machine(),
@@ -112,8 +105,6 @@ def run(folder: Path, studies: int, rounds: int) -> dict[str, object]:
             **taken,
             "load_average": os.getloadavg(),
         }
-    finally:
-        database.stop()
 
 
 def fill(engine: Engine, studies: int) -> None:

@@ -88,14 +88,14 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]
             [sys.executable, "-m", "service", "up"], cwd=ROOT, stdout=output, stderr=output, env=environment
         )
     try:
-        poll(lambda: _ready(process, log), timeout_seconds=90, what=f"READY in {log}")
+        poll(lambda: _ready(process, log), timeout_seconds=300, what=f"READY in {log}")
         with httpx2.Client(
             base_url=f"http://127.0.0.1:{http_port}", headers={"Authorization": f"Bearer {key}"}, timeout=30
         ) as api:
             yield RunningService(data_dir, dicom_port, http_port, log, process, api, environment)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 def _ready(process: "subprocess.Popen[bytes]", log: Path) -> bool:

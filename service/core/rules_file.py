@@ -62,5 +62,8 @@ def _told(error: ValidationError) -> Iterator[str]:
         match place:
             case [str(table), int(number), *rest] if table in _TABLES:
                 yield ": ".join([f"{_TABLES[table]} {number + 1}", *([".".join(map(str, rest))] if rest else []), said])
+            case [str(table)] if one["type"] == "extra_forbidden":
+                known = " and ".join(f"[[{name}]]" for name in _TABLES)
+                yield f"there is no table {table}: a rules file has {known}"
             case _:
                 yield ": ".join([*([".".join(map(str, place))] if place else []), said])

@@ -1,6 +1,7 @@
 """Operations: what a PACS administrator looks at and does without a shell."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Form, Query
@@ -32,11 +33,7 @@ router = APIRouter(include_in_schema=False, prefix=_PATH)
 
 
 @router.get("")
-def operations_page(
-    parts: Parts,
-    principal: Administrator,
-    done: Annotated[str | None, Query(pattern=r"^(job|delivery|given-up)-\d{1,18}$")] = None,
-) -> Response:
+def operations_page(parts: Parts, principal: Administrator, done: _Done = None) -> Response:
     """All at a glance."""
     what, _, number = (done or "").rpartition("-")
     return _page(parts, principal, done=_DONE[what].format(number) if done else None)
@@ -45,31 +42,21 @@ def operations_page(
 @router.post("/jobs/{job_id}/requeue")
 def requeue_job(parts: Parts, principal: Administrator, job_id: JobId) -> Response:
     """Put a dead letter back."""
-    try:
-        parts.dead_jobs.requeue(job_id, actor=principal.name)
-    except Conflict as error:
-        return _page(parts, principal, status_code=409, problem=f"Job {job_id}: {error}")
-    return _back(f"job-{job_id}")
+    return _act(parts, principal, "job", job_id, partial(parts.dead_jobs.requeue, job_id, actor=principal.name))
 
 
 @router.post("/deliveries/{delivery_id}/requeue")
 def requeue_delivery(parts: Parts, principal: Administrator, delivery_id: DeliveryId) -> Response:
     """Send it again."""
-    try:
-        parts.deliveries.send_again(delivery_id, actor=principal.name)
-    except Conflict as error:
-        return _page(parts, principal, status_code=409, problem=f"Delivery {delivery_id}: {error}")
-    return _back(f"delivery-{delivery_id}")
+    again = partial(parts.deliveries.send_again, delivery_id, actor=principal.name)
+    return _act(parts, principal, "delivery", delivery_id, again)
 
 
 @router.post("/deliveries/{delivery_id}/abandon")
 def abandon_delivery(parts: Parts, principal: Administrator, delivery_id: DeliveryId, reason: _Reason) -> Response:
     """Give it up."""
-    try:
-        parts.deliveries.abandon(delivery_id, actor=principal.name, reason=reason)
-    except Conflict as error:
-        return _page(parts, principal, status_code=409, problem=f"Delivery {delivery_id}: {error}")
-    return _back(f"given-up-{delivery_id}")
+    given_up = partial(parts.deliveries.abandon, delivery_id, actor=principal.name, reason=reason)
+    return _act(parts, principal, "given-up", delivery_id, given_up)
 
 
 @router.post("/destinations/{name}/check")
@@ -91,9 +78,14 @@ def associations_page(
     return present("associations.html", principal=principal, page=page, outcome=outcome, outcomes=outcomes, cursor=cursor)
 
 
-def _back(done: str) -> Response:
-    """A page that is loaded again does nothing again."""
-    return RedirectResponse(f"{_PATH}?done={done}", status_code=303)
+def _act(parts: Services, principal: Principal, what: str, number: int, act: Callable[[], object]) -> Response:
+    """Do it and go back, for a page that is loaded again does nothing again; or say why it could not be done."""
+    try:
+        act()
+    except Conflict as error:
+        noun = "Job" if what == "job" else "Delivery"
+        return _page(parts, principal, status_code=409, problem=f"{noun} {number}: {error}")
+    return RedirectResponse(f"{_PATH}?done={what}-{number}", status_code=303)
 
 
 def _page(

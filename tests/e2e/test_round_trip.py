@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ import pydicom
 import pytest
 from standardwebhooks import Webhook
 
+from service.core import codes
+from service.core.findings import Finding
 from simulator.write import simulate
 from tests.e2e.orthanc import dicom_web_orthanc, running_orthanc
 from tests.e2e.sending import send, study_of
@@ -29,9 +32,14 @@ from tests.web_server import Web, serving
 pytestmark = pytest.mark.timeout(400)
 
 KINDS = ["sr", "ko", "pdf", "seg", "sc"]
+#: Comprehensive SR is for archives that take no Comprehensive 3D SR; one that takes both can be asked for both.
+TAKEN = {"pacs": KINDS, "web": [*KINDS, "comprehensive_sr"]}
+EVERY = [(archive, kind) for archive, kinds in TAKEN.items() for kind in kinds]
+STRUCTURED = [(archive, kind) for archive, kind in EVERY if kind in ("sr", "comprehensive_sr")]
 #: A wrist has key images, which a calf has not.
 CLASSES = {
     "sr": "1.2.840.10008.5.1.4.1.1.88.34",
+    "comprehensive_sr": "1.2.840.10008.5.1.4.1.1.88.33",
     "ko": "1.2.840.10008.5.1.4.1.1.88.59",
     "pdf": "1.2.840.10008.5.1.4.1.1.104.1",
     "seg": "1.2.840.10008.5.1.4.1.1.66.4",
@@ -39,8 +47,11 @@ CLASSES = {
 }
 PATIENT_GROUP = 0x0010
 OF_THE_STUDY = frozenset({"StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"})
-#: Measured along lines in the image, so that each is a group with a region.
-FROM_REGIONS = frozenset({"thickness", "pennation_angle", "fascicle_length"})
+#: Analysis, concept, derivation, value and unit.
+Number = tuple[str, str, str | None, float, str]
+ALGORITHM_NAME, DERIVATION = "111001", "121401"
+#: The others, such as quality, are left out of HL7 messages.
+SAID_BY_HL7 = frozenset({"measurement", "classification"})
 USERNAME, PASSWORD = "sonomyo", "A-password-of-the-archive-7"
 SECRET = f"whsec_{base64.b64encode(b'a secret of thirty-two bytes, ok').decode()}"
 
@@ -109,8 +120,8 @@ def _study_of_two(folder: Path) -> tuple[Path, Path]:
 
 
 def _destinations(pacs_port: int, web: httpx2.Client, mllp_port: int, hook: Web) -> list[dict[str, Any]]:
-    pacs = {"name": "pacs", "host": "127.0.0.1", "port": pacs_port, "ae_title": "ORTHANC", "kinds": KINDS}
-    archive = {"protocol": "stow", "name": "web", "url": f"{str(web.base_url).rstrip('/')}/dicom-web", "kinds": KINDS}
+    pacs = {"name": "pacs", "host": "127.0.0.1", "port": pacs_port, "ae_title": "ORTHANC", "kinds": TAKEN["pacs"]}
+    archive = {"protocol": "stow", "name": "web", "url": f"{str(web.base_url).rstrip('/')}/dicom-web", "kinds": TAKEN["web"]}
     return [
         {**pacs, "commitment": {"required": True}},
         {**archive, "username": USERNAME, "password": PASSWORD},
@@ -120,15 +131,14 @@ def _destinations(pacs_port: int, web: httpx2.Client, mllp_port: int, hook: Web)
 
 
 def _is_all_delivered(report: dict[str, Any]) -> bool:
-    expected = {(archive, kind) for archive in ("pacs", "web") for kind in KINDS} | {("ris", "oru"), ("hook", "notice")}
+    expected = {*EVERY, ("ris", "oru"), ("hook", "notice")}
     kinds = [(one["destination"], one["kind"].partition(".")[0]) for one in report["delivery"]]
     # Captures follow one by one: as many as cines with masks.
-    is_captured = all(kinds.count((archive, "sc")) == kinds.count((archive, "seg")) for archive in ("pacs", "web"))
+    is_captured = all(kinds.count((archive, "sc")) == kinds.count((archive, "seg")) for archive in TAKEN)
     return set(kinds) == expected and is_captured and all(one["state"] == "delivered" for one in report["delivery"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("archive", ["pacs", "web"])
+@pytest.mark.parametrize(("archive", "kind"), EVERY)
 def test_archive_holds_every_object_of_the_report_once(sent: Sent, archive: str, kind: str) -> None:
     told = [one for one in sent.report["delivery"] if (one["destination"], one["kind"].partition(".")[0]) == (archive, kind)]
     assert sorted(one["sop_instance_uid"] for one in told) == sorted(
@@ -137,35 +147,60 @@ def test_archive_holds_every_object_of_the_report_once(sent: Sent, archive: str,
     assert all(one.PatientID == sent.source.PatientID for one in sent.objects(archive, kind))
 
 
-@pytest.mark.parametrize("archive", ["pacs", "web"])
-def test_structured_report_read_from_an_archive_says_every_number_of_the_json(sent: Sent, archive: str) -> None:
-    (sr,) = sent.objects(archive, "sr")
-    numbers = set(_numbers(sr))
-    measured = [one for one in sent.report["findings"] if one["kind"] == "measurement" and isinstance(one["value"], float)]
-    assert len(measured) > 8
-    for finding in measured:
-        assert (finding["code"]["value"], finding["value"], finding["unit"]) in numbers, finding["name"]
+@pytest.mark.parametrize(("archive", "kind"), STRUCTURED)
+def test_structured_report_read_from_an_archive_says_every_number_of_the_json_once(sent: Sent, archive: str, kind: str) -> None:
+    (sr,) = sent.objects(archive, kind)
+    told = Counter(number for finding in sent.report["findings"] for number in _numbers_of(finding))
+    assert {"muscle_architecture", "wrist_hand"} <= {name for name, *_ in told}
+    assert told.total() > 8
+    assert Counter(_numbers(sr)) == told
     content = io.BytesIO()
     sr.save_as(content)
     content.seek(0)
+    assert Counter(_numbers_by_highdicom(content)) == Counter((code, value, unit) for _, code, _, value, unit in told.elements())
+
+
+def _numbers_of(told: dict[str, Any]) -> Iterator[Number]:
+    """What a structured report says of a finding of the JSON: its value, its extremes, the limits of its interval."""
+    finding = Finding.model_validate(told)
+    if not isinstance(finding.value, float):
+        return
+    values = [(codes.STATISTICS.get(finding.statistic or ""), finding.value)]
+    if finding.range is not None:
+        values += zip((codes.STATISTICS["minimum"], codes.STATISTICS["maximum"]), finding.range, strict=True)
+    if finding.interval is not None:
+        limits = codes.interval_limits(finding.interval.level)
+        values += zip(limits, (finding.interval.low, finding.interval.high), strict=True)
+    for derivation, value in values:
+        concept = codes.concept_of(finding).value
+        yield finding.analysis.name, concept, derivation.value if derivation else None, value, finding.unit or "1"
+
+
+def _numbers(node: pydicom.Dataset, analysis: str = "") -> Iterator[Number]:
+    """Every measurement beneath, with the analysis that its group names."""
+    children = node.get("ContentSequence", [])
+    analysis = next((one.TextValue for one in children if _concept(one) == ALGORITHM_NAME), analysis)
+    if node.get("ValueType") == "NUM" and node.RelationshipType == "CONTAINS" and node.MeasuredValueSequence:
+        measured = node.MeasuredValueSequence[0]
+        derivation = next((one.ConceptCodeSequence[0].CodeValue for one in children if _concept(one) == DERIVATION), None)
+        value = float(measured.get("FloatingPointValue", measured.NumericValue))
+        yield analysis, _concept(node), derivation, value, measured.MeasurementUnitsCodeSequence[0].CodeValue
+    for child in children:
+        yield from _numbers(child, analysis)
+
+
+def _concept(node: pydicom.Dataset) -> str:
+    names = node.get("ConceptNameCodeSequence", [])
+    return str(names[0].CodeValue) if names else ""
+
+
+def _numbers_by_highdicom(content: io.BytesIO) -> Iterator[tuple[str, float, str]]:
+    """Concept, value and unit, as its own reader finds them."""
     document = hd.sr.srread(content)
     assert isinstance(document.content, hd.sr.MeasurementReport)
-    read = {
-        (measurement.name.value, measurement.value, measurement.unit.value)
-        for group in document.content.get_planar_roi_measurement_groups()
-        for measurement in group.get_measurements()
-    }
-    assert {(one["code"]["value"], one["value"], one["unit"]) for one in measured if one["name"] in FROM_REGIONS} <= read
-
-
-def _numbers(node: pydicom.Dataset) -> Iterator[tuple[str, float, str]]:
-    """Concept, value and unit of every number beneath."""
-    if node.get("ValueType") == "NUM" and node.MeasuredValueSequence:
-        measured = node.MeasuredValueSequence[0]
-        value = float(measured.get("FloatingPointValue", measured.NumericValue))
-        yield node.ConceptNameCodeSequence[0].CodeValue, value, measured.MeasurementUnitsCodeSequence[0].CodeValue
-    for child in node.get("ContentSequence", []):
-        yield from _numbers(child)
+    for group in (*document.content.get_planar_roi_measurement_groups(), *document.content.get_image_measurement_groups()):
+        for measurement in group.get_measurements():
+            yield measurement.name.value, measurement.value, measurement.unit.value
 
 
 @pytest.mark.parametrize("archive", ["pacs", "web"])
@@ -192,12 +227,19 @@ def test_capture_read_from_an_archive_has_every_frame_of_its_cine_and_the_banner
     assert strip.max() > 200
 
 
-def test_message_to_the_hospital_says_every_headline_of_the_report(sent: Sent) -> None:
+def test_message_to_the_hospital_says_every_number_of_the_json_with_its_code_and_unit(sent: Sent) -> None:
     (message,) = sent.messages
     observations = [line.split("|") for line in message.decode().split("\r") if line.startswith("OBX|")]
-    values = {fields[5] for fields in observations if fields[2] == "NM"}
-    (thickness,) = (one["value"] for one in sent.report["findings"] if one["name"] == "thickness")
-    assert any(float(value) == pytest.approx(thickness, rel=1e-3) for value in values)
+    numbers = [fields for fields in observations if fields[2] == "NM"]
+    told = [one for one in sent.report["findings"] if one["kind"] in SAID_BY_HL7 and isinstance(one["value"], float)]
+    assert len(told) > 8
+    # OBX-3 and OBX-6 are a code with its meaning and its scheme.
+    assert [fields[3].split("^")[::2] for fields in numbers] == [[one["code"]["value"], one["code"]["scheme"]] for one in told]
+    assert [fields[6].split("^")[0] for fields in numbers] == [one["unit"] for one in told]
+    # A number of HL7 has no exponent: six digits are written.
+    assert [float(fields[5]) for fields in numbers] == pytest.approx([one["value"] for one in told], rel=5e-6)
+    missing = [one for one in sent.report["findings"] if one["kind"] == "not_measured"]
+    assert len(observations) == len(numbers) + len(missing)
 
 
 def test_notice_is_signed_and_names_the_report(sent: Sent) -> None:

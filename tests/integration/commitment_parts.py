@@ -34,8 +34,8 @@ from service.core.dicom_syntaxes import STORAGE_COMMITMENT
 from service.destination_settings import CommitmentSettings, DicomDestinationSettings
 from service.ports import UnitOfWorkFactory
 from service.settings import DicomSettings, KnownPeer
+from tests.integration.flow_parts import House
 from tests.integration.listener_parts import EXPLICIT, IMPLICIT, US, ultrasound, wait_until
-from tests.integration.test_flow import House
 
 PATIENT, WELL_KNOWN = "Muster", STORAGE_COMMITMENT_INSTANCE
 

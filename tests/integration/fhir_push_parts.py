@@ -14,7 +14,7 @@ from service.ports import RenderedObject, StoredInstance
 from service.rendering import Rendering
 from tests.calf_report import calf_report, instance
 from tests.fhir_server import FhirServer
-from tests.integration.test_flow import received
+from tests.integration.flow_parts import received
 from tests.web_server import Web, serving
 
 TOKEN, SYSTEM = "Canary-token-7", "urn:oid:1.2.840.99"

@@ -19,7 +19,7 @@ from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOf
 from service.settings import Settings
 from service.views import JobState
 from tests.fakes import FakeAnalysis, FakeDestination
-from tests.integration.test_flow import STUDY, House, received
+from tests.integration.flow_parts import STUDY, House, received
 from tests.integration.test_worker import jobs, stop_when, work
 
 WANTS_CAPTURES = frozenset({"sr", "sc"})

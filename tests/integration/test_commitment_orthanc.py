@@ -30,9 +30,9 @@ from simulator.wrist import draw_volunteer
 from tests.calf_report import calf_report, instance
 from tests.e2e.orthanc import committing_orthanc
 from tests.integration.commitment_parts import CommittingHouse, known
+from tests.integration.flow_parts import STUDY, received
 from tests.integration.listener_parts import US, running_listener, ultrasound
 from tests.integration.test_conversion import capture
-from tests.integration.test_flow import STUDY, received
 from tests.running import free_port, poll
 from tests.wrist_parts import analysed_and_drawn, pictures, well
 

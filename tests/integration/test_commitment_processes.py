@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
 from tests.integration.commitment_parts import CommittingHouse, Peer, ask, associated, known, store, wait_for_result
+from tests.integration.flow_parts import STUDY, received
 from tests.integration.listener_parts import US
 from tests.integration.test_commitment_orthanc import render
-from tests.integration.test_flow import STUDY, received
 from tests.integration.test_listener_processes import answers
 from tests.running import ROOT, free_port, poll
 

@@ -10,8 +10,8 @@ from service.core.circuit import FAILURES_BEFORE_A_PAUSE
 from service.errors import Paused, Unavailable
 from service.ports import UnitOfWorkFactory
 from tests.integration.commitment_parts import CommittingHouse, Peer
+from tests.integration.store_parts import PYNETDICOM_LEAVES_A_SOCKET
 from tests.integration.test_commitment_scu import composed, sent
-from tests.integration.test_store_scu import PYNETDICOM_LEAVES_A_SOCKET
 from tests.running import free_port
 
 Make = Callable[..., CommittingHouse]

@@ -21,6 +21,7 @@ from tests.integration.commitment_parts import (
     store,
     wait_for_result,
 )
+from tests.integration.flow_parts import STUDY, received
 from tests.integration.listener_parts import (
     BIG_ENDIAN,
     EXPLICIT,
@@ -29,8 +30,7 @@ from tests.integration.listener_parts import (
     US_MULTIFRAME,
     wait_until,
 )
-from tests.integration.test_flow import STUDY, received
-from tests.integration.test_store_scu import PYNETDICOM_LEAVES_A_SOCKET
+from tests.integration.store_parts import PYNETDICOM_LEAVES_A_SOCKET
 from tests.running import free_port
 
 NO_SUCH_INSTANCE, CONFLICT, PROCESSING_FAILURE = 0x0112, 0x0119, 0x0110

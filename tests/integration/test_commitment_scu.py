@@ -16,8 +16,8 @@ from service.errors import Conflict, InputRejected
 from service.ports import UnitOfWorkFactory
 from service.views import DeliveryState, EventPosition
 from tests.integration.commitment_parts import CommittingHouse, Peer
+from tests.integration.flow_parts import STUDY, received
 from tests.integration.listener_parts import wait_until
-from tests.integration.test_flow import STUDY, received
 from tests.integration.test_worker import jobs, stop_when, work
 
 Make = Callable[..., CommittingHouse]

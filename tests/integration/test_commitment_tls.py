@@ -24,8 +24,8 @@ from tests.integration.commitment_parts import (
     store,
 )
 from tests.integration.listener_parts import US, wait_until
+from tests.integration.store_parts import PYNETDICOM_LEAVES_A_SOCKET
 from tests.integration.test_commitment_scu import composed, sent
-from tests.integration.test_store_scu import PYNETDICOM_LEAVES_A_SOCKET
 
 pytestmark = PYNETDICOM_LEAVES_A_SOCKET
 Make = Callable[..., CommittingHouse]

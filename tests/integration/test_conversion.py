@@ -25,9 +25,9 @@ from service.core.render.capture import SECONDARY_CAPTURE, render_capture
 from service.errors import InputRejected
 from service.ports import RenderedObject
 from tests.calf_report import calf_report, instance
+from tests.dciodvfy import complaints
 from tests.fakes import make_cine
-from tests.integration.test_sr_validator import complaints
-from tests.integration.test_store_scu import (
+from tests.integration.store_parts import (
     PYNETDICOM_LEAVES_A_SOCKET,
     Scp,
     dcmtk_storescp,

@@ -14,7 +14,7 @@ from service.errors import InputRejected, Paused, Unavailable
 from service.ports import UnitOfWorkFactory
 from service.views import CircuitView
 from tests.integration import api_parts
-from tests.integration.test_flow import STUDY, House, pacs_away, received
+from tests.integration.flow_parts import STUDY, House, pacs_away, received
 from tests.integration.test_worker import jobs, stop_when, work
 
 

@@ -16,8 +16,8 @@ from service.ports import UnitOfWorkFactory
 from service.review import Review
 from tests.fakes import FakeDestination
 from tests.integration import api_parts
+from tests.integration.flow_parts import STUDY, House, received
 from tests.integration.test_captures import DrawingHouse
-from tests.integration.test_flow import STUDY, House, received
 from tests.running import ROOT
 
 SCANNERS = """

@@ -13,7 +13,7 @@ from service.core.report import ReportStatus, object_uid
 from service.errors import InputRejected
 from service.rendering import Rendering
 from tests.calf_report import STUDY_UID, calf_report, header, instance
-from tests.integration.test_sr_validator import complaints
+from tests.dciodvfy import complaints
 
 
 @pytest.mark.parametrize("status", [ReportStatus.PRELIMINARY, ReportStatus.FINAL])

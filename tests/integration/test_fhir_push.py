@@ -14,7 +14,7 @@ from service.settings import Settings
 from tests.calf_report import calf_report, header
 from tests.fhir_server import FhirServer, outcome
 from tests.integration.fhir_push_parts import SYSTEM, TOKEN, destination, is_silent, rendered, running, send
-from tests.integration.test_flow import STUDY, House, received
+from tests.integration.flow_parts import STUDY, House, received
 from tests.web_server import serving
 
 

@@ -13,7 +13,7 @@ from service.core.render.sr import render_sr
 from service.core.report import object_uid
 from simulator.wrist import draw_volunteer
 from tests.calf_report import STUDY_UID, calf_report, instance
-from tests.integration.test_sr_validator import complaints
+from tests.dciodvfy import complaints
 from tests.wrist_parts import analyse, pictures, well
 
 FIRST, SECOND = "2.25.1", "2.25.2"

@@ -15,7 +15,7 @@ from service.destination_settings import DicomDestinationSettings
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House, dicom_file, reported, upload
-from tests.integration.test_store_scu import Scp, running
+from tests.integration.store_parts import Scp, running
 
 #: They open many pages, each in a browser of its own.
 pytestmark = pytest.mark.timeout(300)

@@ -23,13 +23,13 @@ from service.errors import Unavailable
 from service.ports import Destination, UnitOfWorkFactory
 from service.rendering import Rendering
 from service.review import Review
+from tests.dciodvfy import complaints
 from tests.e2e.orthanc import dicom_web_orthanc
 from tests.fakes import FakeDestination
 from tests.integration.api_parts import ANNA
+from tests.integration.flow_parts import STUDY, received
+from tests.integration.store_parts import PYNETDICOM_LEAVES_A_SOCKET, dcmtk_storescp
 from tests.integration.test_captures import WANTS_CAPTURES, DrawingHouse
-from tests.integration.test_flow import STUDY, received
-from tests.integration.test_sr_validator import complaints
-from tests.integration.test_store_scu import PYNETDICOM_LEAVES_A_SOCKET, dcmtk_storescp
 from tests.reviewed_report import withdrawn
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"

@@ -19,7 +19,7 @@ from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOf
 from service.review import Review
 from tests.compared_findings import measured
 from tests.integration.api_parts import ANNA
-from tests.integration.test_flow import House, received, render
+from tests.integration.flow_parts import House, received, render
 
 JANE = PatientIdentity(patient_id="P-42", issuer_of_patient_id="House", patient_name="Doe^Jane", patient_birth_date="19700102")
 JOHN = PatientIdentity(patient_id="P-43", issuer_of_patient_id="House", patient_name="Doe^John", patient_birth_date="19700102")

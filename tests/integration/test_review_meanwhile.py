@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from service.core.report import Report
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from tests.integration.api_parts import ANNA, BERT, STUDY, House, dicom_file, reported, upload
-from tests.integration.test_flow import render
+from tests.integration.flow_parts import render
 from tests.integration.test_report_life import amend, done, official, set_to, sign
 
 

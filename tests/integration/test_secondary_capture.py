@@ -24,8 +24,8 @@ from service.core.report import object_uid
 from service.errors import InputRejected
 from simulator.wrist import draw_volunteer
 from tests.calf_report import LINES, STUDY_UID, calf_report, cine_findings, instance
+from tests.dciodvfy import complaints
 from tests.fakes import make_cine
-from tests.integration.test_sr_validator import complaints
 from tests.reviewed_report import amended
 from tests.wrist_parts import analysed_and_drawn, cine_of, pictures, well
 

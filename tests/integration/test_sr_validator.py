@@ -1,7 +1,5 @@
 """The structured report as the validator sees it (dciodvfy of dicom3tools)."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -13,19 +11,13 @@ from service.core.render.sr import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, render
 from service.core.report import Report
 from tests.analysed_contraction import SOP_INSTANCE_UID, contraction_findings
 from tests.calf_report import calf_report, cine_findings, header, instance, not_measured
+from tests.dciodvfy import complaints
 from tests.reviewed_report import amended, signed, withdrawn
-
-DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 
 
 def small() -> Report:
     """A report of one measurement: quick to render, where the measurements do not matter."""
     return calf_report(findings=cine_findings()[1:2])
-
-
-def complaints(path: Path) -> list[str]:
-    answer = subprocess.run([DCIODVFY, path], capture_output=True, text=True, check=False)
-    return [line for line in answer.stderr.splitlines() if line.startswith("Error")]
 
 
 @pytest.mark.parametrize(
@@ -71,3 +63,16 @@ def test_dciodvfy_finds_a_fault_that_we_make(tmp_path: Path) -> None:
     del broken.CompletionFlag
     broken.save_as(tmp_path / "sr.dcm")
     assert complaints(tmp_path / "sr.dcm")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_file_that_ends_early_is_complained_of(share: float, tmp_path: Path) -> None:
+    content = render_sr(small(), [instance()])
+    (tmp_path / "cut.dcm").write_bytes(content[: int(share * len(content))])
+    assert complaints(tmp_path / "cut.dcm")
+
+
+def test_file_that_cannot_be_opened_is_complained_of(tmp_path: Path) -> None:
+    said = complaints(tmp_path / "absent.dcm")
+    assert any(line.startswith("Abort") for line in said)
+    assert said[-1] == "dciodvfy ended with exit code 1"

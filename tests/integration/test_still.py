@@ -13,7 +13,7 @@ from service.adapters.instance_store import read_instance
 from service.core.conditions import Arrival
 from service.core.render.still import LiveStudy, render_still
 from service.core.routing import RoutingRules, select_analyses
-from tests.integration.test_sr_validator import complaints
+from tests.dciodvfy import complaints
 
 TAKEN_AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 PIXELS = np.random.default_rng(0).integers(0, 255, (101, 153), np.uint8)

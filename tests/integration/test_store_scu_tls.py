@@ -19,7 +19,7 @@ from service.adapters.store_scu import StoreScuDestination, echo, peer_of
 from service.destination_settings import DicomDestinationSettings
 from service.errors import Unavailable
 from tests.certificates import make_certificates
-from tests.integration.test_store_scu import PYNETDICOM_LEAVES_A_SOCKET, Scp, rendered, running
+from tests.integration.store_parts import PYNETDICOM_LEAVES_A_SOCKET, Scp, rendered, running
 from tests.running import free_port
 
 pytestmark = PYNETDICOM_LEAVES_A_SOCKET

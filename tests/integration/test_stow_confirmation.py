@@ -18,7 +18,7 @@ from service.errors import InputRejected, Unavailable
 from service.ports import UnitOfWorkFactory
 from service.rendering import Rendering
 from tests.e2e.orthanc import dicom_web_orthanc
-from tests.integration.test_flow import STUDY, House, received
+from tests.integration.flow_parts import STUDY, House, received
 from tests.web_server import serving
 
 #: What the fake renderer gives the first version's document.

@@ -29,7 +29,7 @@ from service.ports import RenderedObject, UnitOfWorkFactory
 from service.settings import Settings
 from tests.calf_report import calf_report
 from tests.certificates import make_certificate
-from tests.integration.test_flow import STUDY, House, received
+from tests.integration.flow_parts import STUDY, House, received
 from tests.running import free_port
 from tests.web_server import Web, serving, trickling
 

@@ -12,7 +12,7 @@ from service.adapters.worker import Steps, make_worker_app, run_worker
 from service.errors import InputRejected, Unavailable
 from service.flow import Flow
 from service.ports import UnitOfWorkFactory
-from tests.integration.test_flow import STUDY, House, received
+from tests.integration.flow_parts import STUDY, House, received
 from tests.running import poll
 
 

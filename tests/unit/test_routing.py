@@ -1,5 +1,6 @@
 """Routing decisions and their reasons."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_wrong_routing_file_is_rejected_by_name(toml: str) -> None:
     with pytest.raises(InputRejected, match="routing file") as caught:
         read_rules(toml)
     assert caught.value.reason == "routing_file_invalid"
+
+
+@pytest.mark.parametrize(
+    ("toml", "name"), [('[[rule]]\nanalysis = "muscle_architecture"\n', "rule"), ("[rulez]\n", "rulez"), ("pacs = 1\n", "pacs")]
+)
+def test_unknown_table_of_a_rules_file_is_named_beside_those_that_there_are(toml: str, name: str) -> None:
+    with pytest.raises(InputRejected, match=re.escape(f"no table {name}: a rules file has [[rules]] and [[delivery_rules]]")):
+        read_rules(toml)
 
 
 def test_ae_title_for_an_unknown_analysis_stops_the_start() -> None:

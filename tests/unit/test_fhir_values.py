@@ -1,0 +1,20 @@
+"""Values of FHIR R4 that are made of what DICOM holds."""
+
+import pytest
+
+from service.core.findings import Code
+from service.core.render.fhir_values import clean, coding, day
+
+
+@pytest.mark.parametrize(("value", "expected"), [("20261120", "2026-11-20"), ("20260231", None), ("2026", None), (None, None)])
+def test_day_of_a_dicom_date_is_one_that_the_calendar_has(value: str | None, expected: str | None) -> None:
+    assert day(value) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(" a\x00b\n", "ab"), ("\t ", None), (None, None), ("Größe", "Größe")])
+def test_clean_text_has_no_control_characters(value: str | None, expected: str | None) -> None:
+    assert clean(value) == expected
+
+
+def test_coding_of_an_unknown_scheme_has_no_system() -> None:
+    assert coding(Code(scheme="99OTHER", value="X", meaning="Y")) == {"code": "X", "display": "Y"}
