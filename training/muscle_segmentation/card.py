@@ -34,8 +34,14 @@ _TAUGHT = """
 - Teacher: what people had not drawn in a labelled frame was filled in by a wider network of the same kind (24-48-80-112
   channels, skips joined), trained on the same fold: `training/muscle_segmentation/weights/teacher.onnx`, SHA-256 `{sha256}`."""
 
+_AVERAGED = """
+- Averaged: the weights are a mean over stages of one training (Izmailov 2018, Wortsman 2022), with the shares of the command
+  `average` below."""
+
 #: Of stages that name no network.
 _OLD_CODE = "git checkout 3d6d982"
+#: From the first one to the one whose weights are kept.
+Stages = Sequence[Mapping[str, Any]]
 _LOSS_OPTIONS = ("fascicle_positive", "fascicle_false_positive")
 _ROWS = (
     ("images (clusters)", "images"),
@@ -76,6 +82,7 @@ def triton_config(digest: str) -> str:
 def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
     """model_card.md from what training and evaluation wrote."""
     stages = facts["stages"]
+    rebuilt = _commands([part["stages"] for part in facts["averaged"]] or [stages], "RUN", facts["averaged"])
     share = stages[-1]["simulated_share"]
     negatives = "".join(_NEGATIVES.format(kind=said, **tables[key]) for key, said in _KINDS.items() if key in tables)
     return _template("model_card.md").substitute(
@@ -93,15 +100,14 @@ def model_card(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         table=_table(tables),
         negatives=negatives,
         served=facts["served"],
-        last=len(stages),
-        commands="\n".join(
-            (*(_commands(_teacher()["stages"], "TEACHER") if _is_taught(stages) else ()), *_commands(stages, "RUN"))
-        ),
-        schedule="; ".join(", ".join(f"{name} {value}" for name, value in stage.items()) for stage in stages),
+        averaged=_AVERAGED if facts["averaged"] else "",
+        last=len(rebuilt),
+        commands="\n".join((*(_commands([_teacher()["stages"]], "TEACHER") if _is_taught(stages) else ()), *rebuilt)),
+        schedule="; ".join(", ".join(f"{name} {value}" for name, value in stage.items()) for stage in _once(facts)),
     )
 
 
-def _is_taught(stages: Sequence[Mapping[str, Any]]) -> bool:
+def _is_taught(stages: Stages) -> bool:
     return any(stage.get("is_taught") for stage in stages)
 
 
@@ -111,24 +117,49 @@ def _teacher() -> dict[str, Any]:
     return teacher
 
 
-def _commands(stages: Sequence[Mapping[str, Any]], run: str) -> list[str]:
-    """One training command a stage, each beginning where the one before ended."""
-    lines = []
-    for number, stage in enumerate(stages, start=1):
-        words = [f"python -m training.muscle_segmentation.train --data DLTRACK --out {run}/{number} --steps {stage['steps']}"]
-        words += [f"--{name} {stage[name]}" for name in ("network", "fold", "seed") if name in stage]
-        words += [f"--learning-rate {stage['learning_rate']}"]
-        words += [f"--stop-at {stage['stopped_at']}"] if stage["stopped_at"] != stage["steps"] else []
-        words += [f"--start-from {run}/{number - 1}/last.pt"] if number > 1 else []
-        words += [f"--{name.replace('_', '-')} {stage[name]}" for name in _LOSS_OPTIONS if name in stage]
-        words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
-        words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
-        words += ["--without-muscle USGRA/train"] if stage.get("real_negatives") else []
-        words += [f"--teacher TEACHER/{len(_teacher()['stages'])}/last.pt"] if stage.get("is_taught") else []
-        lines.append(" ".join(words))
-    if unnamed := sum("network" not in stage for stage in stages):
+def _once(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every stage that the weights, or a part of their average, went through."""
+    found: list[Mapping[str, Any]] = []
+    for part in facts["averaged"] or [facts]:
+        found += [stage for stage in part["stages"] if stage not in found]
+    return found
+
+
+def _commands(chains: Sequence[Stages], run: str, averaged: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """One training command a stage, each beginning where the one before it in its chain ended; then that of the average."""
+    places: dict[str, int] = {}
+    lines, unnamed = [], 0
+    for chain in chains:
+        for length, stage in enumerate(chain, start=1):
+            if (key := json.dumps(chain[:length])) in places:
+                continue
+            places[key] = len(places) + 1
+            unnamed += "network" not in stage
+            start = places[json.dumps(chain[: length - 1])] if length > 1 else None
+            lines.append(_command(stage, run, places[key], start))
+    if unnamed:
         lines = [_OLD_CODE, *lines[:unnamed], "git checkout -", *lines[unnamed:]]
+    if averaged:
+        runs = " ".join(f"{run}/{places[json.dumps(part['stages'])]}" for part in averaged)
+        shares = " ".join(f"{part['share']:.10g}" for part in averaged)
+        out = f"{run}/{len(places) + 1}"
+        lines.append(f"python -m training.muscle_segmentation.average --runs {runs} --weights {shares} --out {out}")
     return lines
+
+
+def _command(stage: Mapping[str, Any], run: str, number: int, start: int | None) -> str:
+    """Of one stage; `start` is the number of the one whose weights it begins with."""
+    words = [f"python -m training.muscle_segmentation.train --data DLTRACK --out {run}/{number} --steps {stage['steps']}"]
+    words += [f"--{name} {stage[name]}" for name in ("network", "fold", "seed") if name in stage]
+    words += [f"--learning-rate {stage['learning_rate']}"]
+    words += [f"--stop-at {stage['stopped_at']}"] if stage["stopped_at"] != stage["steps"] else []
+    words += [f"--start-from {run}/{start}/last.pt"] if start else []
+    words += [f"--{name.replace('_', '-')} {stage[name]}" for name in _LOSS_OPTIONS if name in stage]
+    words += [] if stage["simulated_share"] else ["--simulated-frames 0"]
+    words += [] if stage.get("negative_share", 1) else ["--negatives 0"]
+    words += ["--without-muscle USGRA/train"] if stage.get("real_negatives") else []
+    words += [f"--teacher TEACHER/{len(_teacher()['stages'])}/last.pt"] if stage.get("is_taught") else []
+    return " ".join(words)
 
 
 def _template(name: str) -> Template:

@@ -73,6 +73,7 @@ def describe(run: Path, to: Path, results: Path, remark: str = "") -> None:
         "parameters": number_of_parameters(network),
         "giga_multiply_accumulates": giga_multiply_accumulates(network),
         "stages": checkpoint["stages"],
+        "averaged": checkpoint.get("averaged", []),
         "remark": remark,
         "served": served_figures(digest, results),
     }
