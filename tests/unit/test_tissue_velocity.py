@@ -32,7 +32,7 @@ def measured(frames: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> n
 def test_velocity_of_tissue_that_moves_as_one_is_measured_with_its_sign(velocity_mm_s: float) -> None:
     found = measured(moving(np.full(SIDE, velocity_mm_s)))
     assert found.shape == (12, 16, 16)
-    assert found[:, 2:-2, 2:-2].mean() == pytest.approx(velocity_mm_s, rel=0.05, abs=0.01)
+    assert found[:, 2:-2, 2:-2].mean() == pytest.approx(velocity_mm_s, rel=0.08)
 
 
 def test_velocity_of_tissue_at_rest_is_none() -> None:
