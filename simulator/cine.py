@@ -44,6 +44,8 @@ class Scan:
     #: Code value and meaning in SNOMED CT of what is scanned, where the body part says too little.
     anatomic_region: tuple[str, str] | None = None
     laterality: Literal["L", "R"]
+    #: Burned in beside the sector.
+    shown_frame_rate: int = 25
 
 
 FrameT_co = TypeVar("FrameT_co", bound=SimulatedFrame, covariant=True)

@@ -167,7 +167,7 @@ def _region(cine: AnyCine, screen: Screen) -> Dataset:
 
 
 def _burned_in(cine: AnyCine) -> tuple[str, ...]:
-    settings = ("FR 25", "D 4.6", "G 62", "DR 60", "MSK", cine.truth.device[:12])
+    settings = (f"FR {cine.scan.shown_frame_rate}", "D 4.6", "G 62", "DR 60", "MSK", cine.truth.device[:12])
     return (f"SIMULATED^{cine.kind.upper()}^{cine.scan.person}", "02/01/2026  10:15:00", *settings)
 
 

@@ -8,6 +8,7 @@ from simulator.calf import simulate_calf
 from simulator.cine import AnyCine
 from simulator.dicom import write_cine
 from simulator.encode import TransferSyntax
+from simulator.motor_cine import simulate_motor_units
 from simulator.trapezius import TrapeziusTruth, simulate_trapezius
 from simulator.wrist_examination import simulate_wrist
 
@@ -16,6 +17,7 @@ _KINDS: dict[str, Callable[[int, int | None], AnyCine]] = {
     "calf": lambda seed, frames: simulate_calf(seed, frames or _CALF_FRAMES),
     "trapezius": simulate_trapezius,
     "wrist": simulate_wrist,
+    "motor-units": simulate_motor_units,
 }
 COHORT_FILE = "cohort.csv"
 

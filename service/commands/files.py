@@ -75,13 +75,16 @@ def analyze_command(
 
 
 def simulate_command(
-    kind: Annotated[str, typer.Argument(help="calf, trapezius or wrist")],
+    kind: Annotated[str, typer.Argument(help="calf, trapezius, wrist or motor-units")],
     output: Annotated[Path, typer.Option("-o", help="Folder for the cines and their truth.")],
     number: Annotated[int, typer.Option("-n", min=1, help="How many cines.")] = 1,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 1,
     frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Frames of each cine: 60 of a calf, seconds of a trapezius, all of an examination of a wrist."),
+        typer.Option(
+            min=1,
+            help="Frames of each cine: 60 of a calf, seconds of a trapezius, all of an examination of a wrist, 512 of units.",
+        ),
     ] = None,
     transfer_syntax: Annotated[
         str, typer.Option(help="explicit, implicit, jpeg, rle, jpeg-lossless, jpeg-ls, jpeg2000")

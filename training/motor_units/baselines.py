@@ -1,0 +1,181 @@
+"""What needs no training: spatial ICA and PCA in regions, deflation of velocity, and an oracle that knows the territories.
+
+After what is published, not the published code: regions and components as in Rohlen et al. 2020 (stICA, 25 regions of 10 x 10 mm,
+up to 25 components), deflation in the spirit of their velBSS. Each gives candidates with a score; how high it must be is chosen
+on validation.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
+
+from simulator.motor_units import FRAME_RATE_HZ, ActiveUnit, MotorSequence
+from training.motor_units.discharges import discharges_of, within_band
+from training.motor_units.scores import Mask, UnitTrace, Values
+
+_REGION, _STEP = 16, 12  # pixels: 10 mm, and five regions a side
+_REDUCED, _COMPONENTS = 40, 25
+#: A singular value so many times the fortieth is more than noise.
+_ABOVE_NOISE = 1.7
+_ICA_ROUNDS = 200
+_DEFLATIONS = 40
+_REFINEMENTS = 4
+_REACH = 9  # pixels round a peak of energy in which a deflated unit lies
+_LEAST_PIXELS = 5
+#: Two candidates are one unit when their trains are so alike or so much of the smaller territory is in common.
+_SAME_TRAIN, _SAME_PLACE = 0.8, 0.5
+_MOST_CANDIDATES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Perhaps a unit; the higher the score the likelier."""
+
+    mask: Mask  # (H, W)
+    twitch: Values  # (T,)
+    score: float
+
+
+Baseline = Callable[[Values], list[Candidate]]
+
+
+def regional_ica(velocity: Values) -> list[Candidate]:
+    """Independent maps in each region of (T, H, W) mm/s."""
+    return _regional(velocity, _independent)
+
+
+def regional_pca(velocity: Values) -> list[Candidate]:
+    """Orthogonal maps in each region: the same without the rotation."""
+    return _regional(velocity, lambda maps, trains: (maps, trains))
+
+
+def deflation(velocity: Values) -> list[Candidate]:
+    """Where most moves is a unit: its map and train by turns, then both are taken away, and so on."""
+    left = within_band(velocity, FRAME_RATE_HZ)
+    background = float(np.median(left.var(0)))
+    found = []
+    for _ in range(_DEFLATIONS):
+        energy = ndimage.uniform_filter(left.var(0), 3, mode="nearest")
+        row, column = divmod(int(energy.argmax()), energy.shape[1])
+        part = (slice(max(0, row - _REACH), row + _REACH + 1), slice(max(0, column - _REACH), column + _REACH + 1))
+        inside = left[:, part[0], part[1]].reshape(len(left), -1)
+        blob, train = _alternating(inside, (energy[part].shape[0], energy[part].shape[1]), int(energy[part].argmax()))
+        if blob.sum() >= _LEAST_PIXELS:
+            mask = np.zeros(energy.shape, np.bool_)
+            mask[part] = blob
+            found.append(Candidate(mask, train, float(energy[row, column] / background)))
+        weight = inside.T @ train / max(float(train @ train), 1e-12)
+        left[:, part[0], part[1]] -= np.outer(train, weight).reshape(len(left), *energy[part].shape)
+    return distinct(found)
+
+
+def oracle(sequence: MotorSequence) -> list[UnitTrace]:
+    """The true territories, each with the mean velocity in it: what no unmixing can add to a perfect segmentation."""
+    filtered = within_band(sequence.velocity, FRAME_RATE_HZ)
+    trains = [filtered[:, unit.mask].mean(1) for unit in sequence.units]
+    return [
+        UnitTrace(unit.mask, train, discharges_of(train, FRAME_RATE_HZ))
+        for unit, train in zip(sequence.units, trains, strict=True)
+    ]
+
+
+BASELINES: dict[str, Baseline] = {"ICA": regional_ica, "deflation": deflation, "PCA": regional_pca}
+
+
+def accepted(candidates: list[Candidate], least_score: float) -> list[UnitTrace]:
+    """Those whose score is high enough, with their discharges."""
+    return [
+        UnitTrace(one.mask, one.twitch, discharges_of(one.twitch, FRAME_RATE_HZ))
+        for one in candidates
+        if one.score >= least_score
+    ]
+
+
+def truth_of(units: tuple[ActiveUnit, ...]) -> list[UnitTrace]:
+    """As scores take it, the trains filtered as velocities are."""
+    return [UnitTrace(unit.mask, within_band(unit.twitch, FRAME_RATE_HZ), unit.discharges_s) for unit in units]
+
+
+def distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """The best first, each unit once: regions overlap, and a component may be split."""
+    kept: list[Candidate] = []
+    for one in sorted(candidates, key=lambda candidate: -candidate.score):
+        if len(kept) < _MOST_CANDIDATES and not any(_is_same(one, other) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _is_same(one: Candidate, other: Candidate) -> bool:
+    common = int((one.mask & other.mask).sum())
+    if not common:
+        return False
+    if common >= _SAME_PLACE * min(int(one.mask.sum()), int(other.mask.sum())):
+        return True
+    return bool(abs(np.corrcoef(one.twitch, other.twitch)[0, 1]) >= _SAME_TRAIN)
+
+
+def _regional(velocity: Values, rotate: Callable[[Values, Values], tuple[Values, Values]]) -> list[Candidate]:
+    filtered = within_band(velocity, FRAME_RATE_HZ)
+    return distinct([candidate for part in _regions(filtered.shape[1:]) for candidate in _in_region(filtered, part, rotate)])
+
+
+def _regions(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    for top in range(0, shape[0] - _REGION + 1, _STEP):
+        for left in range(0, shape[1] - _REGION + 1, _STEP):
+            yield slice(top, top + _REGION), slice(left, left + _REGION)
+
+
+def _in_region(
+    filtered: Values, part: tuple[slice, slice], rotate: Callable[[Values, Values], tuple[Values, Values]]
+) -> Iterator[Candidate]:
+    inside = filtered[:, part[0], part[1]].reshape(len(filtered), -1).T  # (pixels, T)
+    left, sizes, right = np.linalg.svd(inside, full_matrices=False)
+    # Components of noise are left out: 256 pixels do not bear 25 independent maps, and unmixing falls apart into single pixels.
+    number = min(_COMPONENTS, max(1, int((sizes[:_REDUCED] > _ABOVE_NOISE * sizes[_REDUCED]).sum())))
+    maps, trains = rotate(left[:, :number] * sizes[:number], right[:number])
+    for shown, train in zip(maps.T.reshape(-1, _REGION, _REGION), trains, strict=True):
+        sign = np.sign(shown.flat[np.abs(shown).argmax()])
+        blob = _blob(sign * shown)
+        if blob.sum() >= _LEAST_PIXELS:
+            mask = np.zeros(filtered.shape[1:], np.bool_)
+            mask[part] = blob
+            # How much moves where it moves most, as far as it moves slowly enough for twitches.
+            yield Candidate(mask, sign * train, float(np.abs(shown).max() * train.std()) * _slow_share(train))
+
+
+def _independent(maps: Values, trains: Values) -> tuple[Values, Values]:
+    """Rotate (pixels, K) and (K, T) to K independent maps and their trains."""
+    ica = FastICA(n_components=maps.shape[1], whiten="unit-variance", max_iter=_ICA_ROUNDS, tol=1e-3, random_state=0)
+    with warnings.catch_warnings():
+        # A region of noise alone has no independent parts to converge to; what is found then scores low.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        sources = ica.fit_transform(maps)
+    return sources, ica.mixing_.T @ trains
+
+
+def _blob(shown: Values) -> Mask:
+    """What is above half of the peak and hangs together with it."""
+    labels, _ = ndimage.label(shown > 0.5 * shown.max())
+    return np.asarray(labels == labels.flat[int(shown.argmax())])
+
+
+def _slow_share(train: Values) -> float:
+    """Of a train's power, what is below 16 Hz: twitches are, half of noise is not."""
+    power = np.abs(np.fft.rfft(train)) ** 2
+    return float(power[np.fft.rfftfreq(len(train), 1 / FRAME_RATE_HZ) < 16].sum() / power.sum())
+
+
+def _alternating(inside: Values, shape: tuple[int, int], peak: int) -> tuple[Mask, Values]:
+    """Territory and train of what moves at the peak, (T, pixels) being all that moves round it."""
+    train = inside[:, peak]
+    for _ in range(_REFINEMENTS):
+        weight = (inside.T @ train / max(float(train @ train), 1e-12)).reshape(shape)
+        blob = _blob(ndimage.uniform_filter(weight, 3, mode="nearest"))
+        chosen = np.where(blob, np.maximum(weight, 0), 0).ravel()
+        train = inside @ chosen / max(float(chosen @ chosen), 1e-12)
+    return blob, train

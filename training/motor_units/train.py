@@ -1,0 +1,135 @@
+"""Train one of the two networks: `python -m training.motor_units.train maps --out RUN`; resumable.
+
+Muscles are made as they are needed, for that is quicker than a step.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simulator.motor_units import FRAME_RATE_HZ, MOTOR_UNITS_VERSION, MotorSequence
+from training.loop import cosine, follow, log, resume, save_parts, set_rate
+from training.motor_units.discharges import within_band
+from training.motor_units.losses import map_loss, train_loss
+from training.motor_units.model import MotorUnitMaps, TwitchTrains
+from training.motor_units.sequences import TRAIN, training_sequence
+from training.motor_units.targets import jittered, map_targets, traces, train_targets
+
+_UNITS_OF_A_SEQUENCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast."""
+
+    network: str
+    steps: int = 7500  # 4 x 7,500 is ten times the 3,000 muscles
+    batch: int = 4  # muscles
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_decay: float = 1e-3
+    keep: float = 0.998
+    seed: int = 20261122
+    save_every: int = 50
+
+
+#: Of a network, muscles and random numbers: the parts of the loss.
+Losses = Callable[[nn.Module, list[MotorSequence], np.random.Generator], dict[str, Tensor]]
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network", choices=sorted(NETWORKS))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: log, checkpoint")
+    parser.add_argument("--steps", type=int, default=Schedule("maps").steps)
+    parser.add_argument("--batch", type=int, default=Schedule("maps").batch, help="muscles a step")
+    parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
+    arguments = parser.parse_args()
+    train(Schedule(arguments.network, arguments.steps, arguments.batch), arguments.out, stop_at=arguments.stop_at)
+
+
+def train(schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Module:
+    """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one."""
+    torch.manual_seed(schedule.seed)
+    make, losses_of = NETWORKS[schedule.network]
+    network = make().train()
+    average = copy.deepcopy(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    parts = {"network": network, "average": average, "optimiser": optimiser}
+    out.mkdir(parents=True, exist_ok=True)
+    last = min(schedule.steps, stop_at or schedule.steps)
+    begun, recent = time.monotonic(), []
+    for step in range(resume(parts, out / "last.pt"), last):
+        random = np.random.default_rng([schedule.seed, step])
+        muscles = [training_sequence(int(seed)) for seed in random.choice(TRAIN, schedule.batch, replace=False)]
+        set_rate(optimiser, cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01))
+        recent.append(train_step(network, optimiser, losses_of(network, muscles, random)))
+        follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
+        if (step + 1) % schedule.save_every == 0 or step + 1 == last:
+            save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule), simulator=MOTOR_UNITS_VERSION)
+            means = {name: round(sum(one[name] for one in recent) / len(recent), 4) for name in recent[0]}
+            log(out, {"step": step + 1, **means, "seconds": round(time.monotonic() - begun)})
+            recent = []
+    return average
+
+
+def train_step(network: nn.Module, optimiser: torch.optim.Optimizer, losses: dict[str, Tensor]) -> dict[str, float]:
+    """One step; gives the parts of the loss."""
+    optimiser.zero_grad(set_to_none=True)
+    torch.stack(list(losses.values())).sum().backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+    optimiser.step()
+    return {name: float(part.detach()) for name, part in losses.items()}
+
+
+def maps_losses(network: nn.Module, muscles: list[MotorSequence], random: np.random.Generator) -> dict[str, Tensor]:
+    """Of the first network, on whole sequences."""
+    velocity = np.stack([muscle.velocity for muscle in muscles])[:, None]
+    wanted = [map_targets(muscle.units) for muscle in muscles]
+    del random  # every muscle is new, so there is nothing to vary
+    return map_loss(network(torch.from_numpy(velocity)), wanted)
+
+
+def trains_losses(network: nn.Module, muscles: list[MotorSequence], random: np.random.Generator) -> dict[str, Tensor]:
+    """Of the second network: some units of each muscle, their territories as a segmentation might find them."""
+    given, wanted, spikes = [], [], []
+    for muscle in muscles:
+        filtered = within_band(muscle.velocity, FRAME_RATE_HZ).astype(np.float32)
+        for number in random.permutation(len(muscle.units))[:_UNITS_OF_A_SEQUENCE]:
+            unit = muscle.units[number]
+            twitch, discharges = train_targets(unit, len(filtered))
+            given.append(traces(filtered, jittered(unit.mask, random)))
+            wanted.append(twitch)
+            spikes.append(discharges)
+    said = network(torch.from_numpy(np.stack(given)))
+    return train_loss(*said, torch.from_numpy(np.stack(wanted)), torch.from_numpy(np.stack(spikes)))
+
+
+def load_network(run: Path) -> tuple[nn.Module, Schedule]:
+    """The averaged network of a run, ready to be asked. Raises ValueError where it was trained on another simulator."""
+    stored: dict[str, Any] = torch.load(run / "last.pt", weights_only=True)
+    if stored["simulator"] != MOTOR_UNITS_VERSION:
+        raise ValueError(f"{run} was trained on simulator {stored['simulator']}; this is {MOTOR_UNITS_VERSION}: train anew")
+    schedule = Schedule(**stored["schedule"])
+    network = NETWORKS[schedule.network][0]()
+    network.load_state_dict(stored["average"])
+    return network.eval(), schedule
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Losses]] = {
+    "maps": (MotorUnitMaps, maps_losses),
+    "trains": (TwitchTrains, trains_losses),
+}
+
+
+if __name__ == "__main__":
+    main()
