@@ -12,6 +12,8 @@ from simulator.tissue import SKIN_MM, Grid, Posture, fat, material, sample, scat
 #: Between the textures of the two muscles, mm: each lies in another part of the fields.
 _APART_MM = 20.0
 _WIDTH_MM, _ROW_MM, _COLUMNS = 48.0, 0.16, 320
+#: No examiner looks at a calf less deep, mm.
+_LEAST_DEPTH_MM = 45.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,9 @@ def draw_calf(person: Person, echoes: Echoes, fields: Fields, random: np.random.
     # The aponeurosis between the two is one surface: the soleus' upper edge follows the gastrocnemius' lower one.
     second = replace(second, aponeurosis_mm=first.aponeurosis_mm, is_mirrored=first.is_mirrored)
     deepest = second.fat_mm + second.thickness_mm * (1 + person.soleus.thickening)
-    return Calf(gastrocnemius=first, soleus=second, echoes=echoes, fields=fields, depth_mm=deepest + draw(4, 12))
+    return Calf(
+        gastrocnemius=first, soleus=second, echoes=echoes, fields=fields, depth_mm=max(deepest + draw(4, 12), _LEAST_DEPTH_MM)
+    )
 
 
 def lines_mm(calf: Calf, posture: CalfPosture, grid: Grid) -> npt.NDArray[np.float64]:

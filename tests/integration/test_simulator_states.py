@@ -9,8 +9,15 @@ import pydicom
 import pytest
 from scipy import ndimage
 
-from simulator.calf_in_motion import CalfStatesTruth, StateSubject, draw_state_subject, postures, simulate_calf_states
-from simulator.dicom import write_cine
+from simulator.calf_in_motion import (
+    CalfStatesTruth,
+    StateSubject,
+    draw_person_of,
+    draw_state_subject,
+    postures,
+    simulate_calf_states,
+)
+from simulator.dicom import screen_frames, write_cine
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,19 @@ def test_simulate_calf_states_truth_moves_in_angle_and_activity() -> None:
     means = (np.array(truth.activity_gastrocnemius) + np.array(truth.activity_soleus)) / 2
     assert np.array(truth.activity) == pytest.approx(means, abs=1e-4)
     assert np.ptp(truth.thickness_mm) < 0.01
+
+
+def test_thinnest_and_thickest_of_many_calves_fit_the_screen_with_all_three_lines() -> None:
+    def depth(seed: int) -> float:
+        return sum(muscle.thickness_mm * (1 + muscle.thickening) for muscle in draw_person_of(seed)[0].muscles())
+
+    by_depth = sorted(range(400), key=depth)
+    for seed in (by_depth[0], by_depth[-1]):
+        cine = simulate_calf_states(seed, 1)
+        assert next(screen_frames(cine)).shape == (480, 640)
+        frame = cine.make(0)
+        assert frame.lines.min() > 0
+        assert frame.lines.max() < frame.sector.shape[0]
 
 
 def test_simulate_command_states_writes_dicom_with_truth_beside_it(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def slope(truth: Values, predicted: Values) -> Values:
 
 def without_offset(truth: Values, predicted: Values) -> Values:
     """The prediction with each state's mean error taken out: what one trial of calibration would do at best."""
-    return predicted + (truth - predicted).mean(0)
+    return np.asarray(predicted + (truth - predicted).mean(0))
 
 
 def coverage(truth: Values, predicted: Values, deviation: Values) -> Values:

@@ -1,0 +1,99 @@
+"""The networks of muscle states: what they take and give, training that goes on where it stopped, intervals, one fold."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
+
+import torch
+
+from training.muscle_state.frames import Frames, frames_of, joined
+from training.muscle_state.model import NETWORKS
+from training.muscle_state.people import STATES
+from training.muscle_state.protocol import held_out, results, table
+from training.muscle_state.scores import coverage
+from training.muscle_state.train import Answers, Schedule, ask, load_network, seen_by_another_scanner, train, widening
+
+SCHEDULE = Schedule(steps=4, batch=4, warm_up=1, save_every=2)
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    """Three people of eight moments each."""
+    return joined([frames_of(seed, count=8) for seed in (501, 502, 503)])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_gives_a_mean_and_a_deviation_of_each_state_in_its_units(name: str, frames: Frames) -> None:
+    network = NETWORKS[name]()
+    network.head.fit(torch.from_numpy(frames.scalars), torch.from_numpy(frames.targets))
+    answers = ask(network, frames)
+    assert answers.mean.shape == answers.deviation.shape == (24, len(STATES))
+    assert np.all(answers.deviation > 0)
+    # Untrained it says about the mean of what it was fitted to, with about its spread.
+    assert np.abs(answers.mean.mean(0) - frames.targets.mean(0)) / frames.targets.std(0) == pytest.approx(np.zeros(4), abs=1.0)
+
+
+def test_network_has_about_a_quarter_of_a_million_parameters_and_the_baseline_forty_times_as_many() -> None:
+    parameters = {name: sum(p.numel() for p in make().parameters()) for name, make in NETWORKS.items()}
+    assert 0.2e6 < parameters["states"] < 0.3e6
+    assert 11e6 < parameters["resnet-18"] < 12e6
+
+
+def test_network_does_not_see_gain_but_sees_where_a_pixel_is() -> None:
+    network = NETWORKS["states"]().eval()
+    patches, scalars = torch.rand(1, 2, 64, 128) * 100 + 20, torch.zeros(1, 5)
+    with torch.inference_mode():
+        plain, brighter, turned = (network(one, scalars)[0] for one in (patches, 2 * patches, patches.flip(2)))
+    assert torch.allclose(plain, brighter, atol=1e-3)
+    assert not torch.allclose(plain, turned, atol=1e-3)
+
+
+def test_another_scanner_keeps_the_geometry_and_changes_every_picture() -> None:
+    patches = torch.zeros(16, 2, 64, 128)
+    patches[:, :, 20:24] = 200.0
+    patches[:, :, 40:44, :64] = 120.0
+    seen = seen_by_another_scanner(patches, torch.Generator().manual_seed(1))
+    rows = seen.mean((1, 3)) > 1
+    assert all(torch.equal(row.nonzero().ravel(), torch.tensor([20, 21, 22, 23, 40, 41, 42, 43])) for row in rows)
+    halves = seen[:, 0, 41, :64].mean(1) > seen[:, 0, 41, 64:].mean(1)
+    assert 0 < int(halves.sum()) < 16
+
+
+def test_training_stopped_half_way_comes_to_the_same(frames: Frames, tmp_path: Path) -> None:
+    whole = train(frames, SCHEDULE, tmp_path / "whole")
+    train(frames, SCHEDULE, tmp_path / "halves", stop_at=2)
+    train(frames, SCHEDULE, tmp_path / "halves")
+    loaded, schedule = load_network(tmp_path / "halves")
+    assert schedule == SCHEDULE
+    assert ask(loaded, frames).mean == pytest.approx(ask(whole, frames).mean, abs=1e-5)
+
+
+def test_training_learns_what_is_shown_again_and_again(frames: Frames, tmp_path: Path) -> None:
+    train(frames, replace(SCHEDULE, steps=60, batch=24, save_every=20), tmp_path)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_widening_makes_intervals_hold_nine_of_ten() -> None:
+    truth = np.random.default_rng(5).normal(size=(5000, 4)) * 3
+    answers = Answers(np.zeros_like(truth), np.ones_like(truth))
+    assert widening(truth, answers) == pytest.approx(np.full(4, 3.0), abs=0.2)
+    assert coverage(truth, answers.mean, answers.deviation * widening(truth, answers)) == pytest.approx(
+        np.full(4, 0.9), abs=0.001
+    )
+
+
+def test_fold_gives_each_held_out_person_beside_ridge_and_mean(frames: Frames, tmp_path: Path) -> None:
+    asked = held_out(frames.without((503,)), frames.of((503,)), frames.of((501,)), SCHEDULE, tmp_path)
+    assert list(asked) == [503]
+    assert asked[503]["truth"] == pytest.approx(frames.of((503,)).targets)
+    found = results([asked[503], asked[503]])
+    assert found["people"] == 2
+    difference = found["network"]["r2"]["joint_moment"]["mean"] - found["ridge"]["r2"]["joint_moment"]["mean"]
+    assert found["network less ridge"]["joint_moment"]["mean"] == pytest.approx(difference)
+    assert table("one", found).count("\n") == 2 + 3 * 4 + 2
