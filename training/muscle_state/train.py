@@ -72,7 +72,8 @@ def train(frames: Frames, schedule: Schedule, out: Path, *, stop_at: int | None 
             recent = losses[-schedule.save_every :]
             seconds = round(time.monotonic() - begun)
             log(out, {"step": step + 1, "loss": round(sum(recent) / len(recent), 4), "seconds": seconds})
-    return average.eval()
+    average.eval()
+    return average
 
 
 def train_step(
