@@ -1,6 +1,7 @@
 """The networks of muscle states: what they take and give, training that goes on where it stopped, intervals, one fold."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,10 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 
 import torch
 
-from training.muscle_state.frames import Frames, frames_of, joined
+from training.muscle_state.frames import Frames, folder_of, frames_of, joined, write
 from training.muscle_state.model import NETWORKS
-from training.muscle_state.people import STATES
-from training.muscle_state.protocol import held_out, results, table
+from training.muscle_state.people import SPLITS, STATES, held_out_in
+from training.muscle_state.protocol import held_out, main, results, table
 from training.muscle_state.scores import coverage
 from training.muscle_state.train import Answers, Schedule, ask, load_network, seen_by_another_scanner, train, widening
 
@@ -97,3 +98,28 @@ def test_fold_gives_each_held_out_person_beside_ridge_and_mean(frames: Frames, t
     difference = found["network"]["r2"]["joint_moment"]["mean"] - found["ridge"]["r2"]["joint_moment"]["mean"]
     assert found["network less ridge"]["joint_moment"]["mean"] == pytest.approx(difference)
     assert table("one", found).count("\n") == 2 + 3 * 4 + 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "title", "people"), [(["--folds", "3"], "folds-3", 2), (["--held-out-device"], "held-out-device", 16)]
+)
+def test_protocol_command_writes_results_and_says_of_how_many_people(
+    asked: list[str],
+    title: str,
+    people: int,
+    frames: Frames,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for split in SPLITS.values():
+        folder_of(split, tmp_path).mkdir(parents=True, exist_ok=True)
+        for seed in split.seeds:
+            write(replace(frames.of((501 + seed % 3,)), person=np.full(8, seed)), folder_of(split, tmp_path) / f"{seed}.npz")
+    monkeypatch.setattr(sys, "argv", ["protocol", "--data", str(tmp_path), "--out", str(tmp_path), "--steps", "2", *asked])
+    main()
+    found = json.loads((tmp_path / f"states-2-{title}.json").read_text())
+    assert found["people"] == people
+    assert found["network"]["coverage"]["joint_angle"]["people"] == people
+    assert f"states-2-{title}: {people} people, simulated" in capsys.readouterr().out
+    assert held_out_in(3) == (SPLITS["people"].seeds[6], SPLITS["people"].seeds[7])

@@ -1,5 +1,10 @@
 """Training of muscle states: who is held out of what, frames, scores by person, what needs no picture."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -80,3 +85,15 @@ def test_predictors_without_pictures_leave_room_in_every_state() -> None:
     reached = np.mean([r2(*pair) for pair in zip(wanted, found, strict=True)], axis=0)
     assert len(wanted) == len(PEOPLE)
     assert np.all((reached > 0.05) & (reached < 0.6))
+
+
+def test_card_of_the_simulator_holds_the_table_that_the_command_prints() -> None:
+    command = [sys.executable, "-m", "training.muscle_state.trivial"]
+    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[3:]
+    card = (Path(__file__).parents[2] / "simulator" / "CARD.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 6
+    for row in rows:
+        (published,) = [line for line in card if line.startswith(row[: row.index("|", 1)] + "|")]
+        printed, known = ([float(number) for number in re.findall(r"-?\d+\.\d+", line)] for line in (row, published))
+        assert len(known) == 24
+        assert printed == pytest.approx(known, abs=0.011)

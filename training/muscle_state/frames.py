@@ -67,7 +67,7 @@ def main() -> None:
 
 def load(split: Split, folder: Path, processes: int = 1, people: tuple[int, ...] | None = None) -> Frames:
     """All frames of a split in order of people, or of some of them."""
-    kept = folder / f"calf-states-{STATES_VERSION}-{MOMENTS}" / split.device_group
+    kept = folder_of(split, folder)
     kept.mkdir(parents=True, exist_ok=True)
     seeds = tuple(split.seeds) if people is None else people
     missing = [seed for seed in seeds if not (kept / f"{seed}.npz").exists()]
@@ -78,6 +78,18 @@ def load(split: Split, folder: Path, processes: int = 1, people: tuple[int, ...]
         with ProcessPoolExecutor(processes) as pool:
             list(pool.map(partial(_keep, folder=kept, device_group=split.device_group), missing))
     return joined([_read(kept / f"{seed}.npz") for seed in seeds])
+
+
+def folder_of(split: Split, folder: Path) -> Path:
+    """Where a split's frames are, SEED.npz of each person."""
+    return folder / f"calf-states-{STATES_VERSION}-{MOMENTS}" / split.device_group
+
+
+def write(made: Frames, path: Path) -> None:
+    """Written aside and renamed, so that a reader never sees half a file."""
+    aside = path.with_suffix(".writing.npz")
+    np.savez_compressed(aside, **{field.name: getattr(made, field.name) for field in fields(Frames)})
+    aside.replace(path)
 
 
 def frames_of(seed: int, device_group: DeviceGroup = "common", count: int = MOMENTS) -> Frames:
@@ -112,11 +124,7 @@ def _patches(frame: CalfStatesFrame, mm_per_pixel: float, random: np.random.Gene
 
 
 def _keep(seed: int, folder: Path, device_group: DeviceGroup) -> None:
-    """Written aside and renamed, so that a reader never sees half a file."""
-    made, path = frames_of(seed, device_group), folder / f"{seed}.npz"
-    aside = path.with_suffix(".writing.npz")
-    np.savez_compressed(aside, **{field.name: getattr(made, field.name) for field in fields(Frames)})
-    aside.replace(path)
+    write(frames_of(seed, device_group), folder / f"{seed}.npz")
 
 
 def _read(path: Path) -> Frames:
