@@ -132,7 +132,7 @@ def _straight(x: Floats, y: Floats) -> tuple[float, float]:
 def _truth(seed: int, subject: Subject, device: Device, postures: list[Posture], grid: Grid, mm_per_pixel: float) -> CalfTruth:
     anatomy = subject.anatomy
     known = {
-        posture: (_thickness_mm(anatomy, posture, grid), fascicle_length_mm(anatomy, posture, grid)) for posture in set(postures)
+        posture: (thickness_mm(anatomy, posture, grid), fascicle_length_mm(anatomy, posture, grid)) for posture in set(postures)
     }
     return CalfTruth(
         seed=seed,
@@ -146,7 +146,7 @@ def _truth(seed: int, subject: Subject, device: Device, postures: list[Posture],
     )
 
 
-def _thickness_mm(anatomy: Anatomy, posture: Posture, grid: Grid) -> float:
+def thickness_mm(anatomy: Anatomy, posture: Posture, grid: Grid) -> float:
     """Mean vertical distance of the inner edges at 25, 50 and 75 % of the width."""
     superficial, deep = surfaces(anatomy, posture, grid)
     gaps = deep[0] - superficial[0] - 2.1 * anatomy.aponeurosis_mm / 2

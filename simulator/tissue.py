@@ -97,7 +97,7 @@ def lay_out(subject: Subject, posture: Posture, grid: Grid) -> Tissue:
     half = anatomy.aponeurosis_mm / 2
     upper, lower = np.abs(y - superficial) < half, np.abs(y - deep) < 1.1 * half
     belly = (y >= superficial + half) & (y <= deep - 1.1 * half)
-    across, along, slope = _material(anatomy, posture, grid)
+    across, along, slope = material(anatomy, posture, grid)
     texture = sample(fields.texture, across, along, ACROSS_MM, ALONG_MM)
     streaks = sample(fields.streaks, across, along, ACROSS_MM, ALONG_MM)
     streaks = streaks * np.exp(-((slope / echoes.angle_scale_deg) ** 2))
@@ -116,7 +116,7 @@ def lay_out(subject: Subject, posture: Posture, grid: Grid) -> Tissue:
     return Tissue(scatter.astype(np.complex64), upper | lower, drawn & belly, belly, third)
 
 
-def _material(anatomy: Anatomy, posture: Posture, grid: Grid) -> tuple[Floats, Floats, Floats]:
+def material(anatomy: Anatomy, posture: Posture, grid: Grid) -> tuple[Floats, Floats, Floats]:
     """Material coordinates (mm at rest, across and along the fascicles) and the angle of the tissue's lines, degrees."""
     x, y = grid.points()
     tilt = np.tan(np.radians(anatomy.deep_tilt_deg))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from simulator.calf import simulate_calf
+from simulator.calf_in_motion import STATES_FRAMES, simulate_calf_states
 from simulator.cine import AnyCine
 from simulator.dicom import write_cine
 from simulator.encode import TransferSyntax
@@ -15,6 +16,7 @@ from simulator.wrist_examination import simulate_wrist
 _CALF_FRAMES = 60
 _KINDS: dict[str, Callable[[int, int | None], AnyCine]] = {
     "calf": lambda seed, frames: simulate_calf(seed, frames or _CALF_FRAMES),
+    "calf-states": lambda seed, frames: simulate_calf_states(seed, frames or STATES_FRAMES),
     "trapezius": simulate_trapezius,
     "wrist": simulate_wrist,
     "motor-units": simulate_motor_units,

@@ -89,10 +89,17 @@ def simulate_command(
     transfer_syntax: Annotated[
         str, typer.Option(help="explicit, implicit, jpeg, rle, jpeg-lossless, jpeg-ls, jpeg2000")
     ] = "explicit",
+    *,
+    states: Annotated[
+        bool, typer.Option("--states", help="Of a calf: the ankle turns and both muscles tense, with angle, activity and moment.")
+    ] = False,
 ) -> None:
     """Simulate DICOM cines with the truth beside each as JSON."""
     from simulator.write import simulate
 
+    if states and kind != "calf":
+        raise InputRejected(f"--states is of the calf alone; leave it out for {kind!r}, or simulate 'calf'")
+    kind = f"{kind}-states" if states else kind
     syntax = cast("TransferSyntax", transfer_syntax)
     try:
         for path in simulate(kind, output, n=number, seed=seed, transfer_syntax=syntax, number_of_frames=frames):

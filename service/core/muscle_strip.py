@@ -56,12 +56,15 @@ class Strip:
         """Rows and columns of the straightened picture."""
         return len(self.upper)
 
-    def straighten(self, frame: Pixels) -> Pixels:
-        """The muscle of a region's frame (H, W) uint8 as (size, size) uint8, 1 to 255, each pixel the mean over its area."""
+    def straighten(self, frame: Pixels, rows: int | None = None) -> Pixels:
+        """The muscle of a region's frame (H, W) uint8 as (rows, size) uint8, 1 to 255, each pixel the mean over its area.
+
+        Without `rows` it is square.
+        """
         height = self.part.height
         columns = resample(frame, Placement(self.part, self.size, 0, 0, self.size, height)).astype(np.float64)
         integral = np.concatenate([np.zeros((1, self.size)), np.cumsum(columns, axis=0)])
-        edges = self._rows(np.linspace(0, 1, self.size + 1)[:, None])
+        edges = self._rows(np.linspace(0, 1, (rows or self.size) + 1)[:, None])
         whole = np.minimum(edges.astype(np.int64), height - 1)
         place = np.arange(self.size)
         above = integral[whole, place] + (edges - whole) * columns[whole, place]

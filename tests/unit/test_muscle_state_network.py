@@ -1,0 +1,125 @@
+"""The networks of muscle states: what they take and give, training that goes on where it stopped, intervals, one fold."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
+
+import torch
+
+from training.muscle_state.frames import Frames, folder_of, frames_of, joined, write
+from training.muscle_state.model import NETWORKS
+from training.muscle_state.people import SPLITS, STATES, held_out_in
+from training.muscle_state.protocol import held_out, main, results, table
+from training.muscle_state.scores import coverage
+from training.muscle_state.train import Answers, Schedule, ask, load_network, seen_by_another_scanner, train, widening
+
+SCHEDULE = Schedule(steps=4, batch=4, warm_up=1, save_every=2)
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    """Three people of eight moments each."""
+    return joined([frames_of(seed, count=8) for seed in (501, 502, 503)])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_gives_a_mean_and_a_deviation_of_each_state_in_its_units(name: str, frames: Frames) -> None:
+    network = NETWORKS[name]()
+    network.head.fit(torch.from_numpy(frames.scalars), torch.from_numpy(frames.targets))
+    answers = ask(network, frames)
+    assert answers.mean.shape == answers.deviation.shape == (24, len(STATES))
+    assert np.all(answers.deviation > 0)
+    # Untrained it says about the mean of what it was fitted to, with about its spread.
+    assert np.abs(answers.mean.mean(0) - frames.targets.mean(0)) / frames.targets.std(0) == pytest.approx(np.zeros(4), abs=1.0)
+
+
+def test_network_has_about_a_quarter_of_a_million_parameters_and_the_baseline_forty_times_as_many() -> None:
+    parameters = {name: sum(p.numel() for p in make().parameters()) for name, make in NETWORKS.items()}
+    assert 0.2e6 < parameters["states"] < 0.3e6
+    assert 11e6 < parameters["resnet-18"] < 12e6
+
+
+def test_network_does_not_see_gain_but_sees_where_a_pixel_is() -> None:
+    network = NETWORKS["states"]().eval()
+    patches, scalars = torch.rand(1, 2, 64, 128) * 100 + 20, torch.zeros(1, 5)
+    with torch.inference_mode():
+        plain, brighter, turned = (network(one, scalars)[0] for one in (patches, 2 * patches, patches.flip(2)))
+    assert torch.allclose(plain, brighter, atol=1e-3)
+    assert not torch.allclose(plain, turned, atol=1e-3)
+
+
+def test_another_scanner_keeps_the_geometry_and_changes_every_picture() -> None:
+    patches = torch.zeros(16, 2, 64, 128)
+    patches[:, :, 20:24] = 200.0
+    patches[:, :, 40:44, :64] = 120.0
+    seen = seen_by_another_scanner(patches, torch.Generator().manual_seed(1))
+    rows = seen.mean((1, 3)) > 1
+    assert all(torch.equal(row.nonzero().ravel(), torch.tensor([20, 21, 22, 23, 40, 41, 42, 43])) for row in rows)
+    halves = seen[:, 0, 41, :64].mean(1) > seen[:, 0, 41, 64:].mean(1)
+    assert 0 < int(halves.sum()) < 16
+
+
+def test_training_stopped_half_way_comes_to_the_same(frames: Frames, tmp_path: Path) -> None:
+    whole = train(frames, SCHEDULE, tmp_path / "whole")
+    train(frames, SCHEDULE, tmp_path / "halves", stop_at=2)
+    train(frames, SCHEDULE, tmp_path / "halves")
+    loaded, schedule = load_network(tmp_path / "halves")
+    assert schedule == SCHEDULE
+    assert ask(loaded, frames).mean == pytest.approx(ask(whole, frames).mean, abs=1e-5)
+
+
+def test_training_learns_what_is_shown_again_and_again(frames: Frames, tmp_path: Path) -> None:
+    train(frames, replace(SCHEDULE, steps=60, batch=24, save_every=20), tmp_path)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_widening_makes_intervals_hold_nine_of_ten() -> None:
+    truth = np.random.default_rng(5).normal(size=(5000, 4)) * 3
+    answers = Answers(np.zeros_like(truth), np.ones_like(truth))
+    assert widening(truth, answers) == pytest.approx(np.full(4, 3.0), abs=0.2)
+    assert coverage(truth, answers.mean, answers.deviation * widening(truth, answers)) == pytest.approx(
+        np.full(4, 0.9), abs=0.001
+    )
+
+
+def test_fold_gives_each_held_out_person_beside_ridge_and_mean(frames: Frames, tmp_path: Path) -> None:
+    asked = held_out(frames.without((503,)), frames.of((503,)), frames.of((501,)), SCHEDULE, tmp_path)
+    assert list(asked) == [503]
+    assert asked[503]["truth"] == pytest.approx(frames.of((503,)).targets)
+    found = results([asked[503], asked[503]])
+    assert found["people"] == 2
+    difference = found["network"]["r2"]["joint_moment"]["mean"] - found["ridge"]["r2"]["joint_moment"]["mean"]
+    assert found["network less ridge"]["joint_moment"]["mean"] == pytest.approx(difference)
+    assert table("one", found).count("\n") == 2 + 3 * 4 + 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "title", "people"), [(["--folds", "3"], "folds-3", 2), (["--held-out-device"], "held-out-device", 16)]
+)
+def test_protocol_command_writes_results_and_says_of_how_many_people(
+    asked: list[str],
+    title: str,
+    people: int,
+    frames: Frames,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for split in SPLITS.values():
+        folder_of(split, tmp_path).mkdir(parents=True, exist_ok=True)
+        for seed in split.seeds:
+            write(replace(frames.of((501 + seed % 3,)), person=np.full(8, seed)), folder_of(split, tmp_path) / f"{seed}.npz")
+    monkeypatch.setattr(sys, "argv", ["protocol", "--data", str(tmp_path), "--out", str(tmp_path), "--steps", "2", *asked])
+    main()
+    found = json.loads((tmp_path / f"states-2-{title}.json").read_text())
+    assert found["people"] == people
+    assert found["network"]["coverage"]["joint_angle"]["people"] == people
+    assert f"states-2-{title}: {people} people, simulated" in capsys.readouterr().out
+    assert held_out_in(3) == (SPLITS["people"].seeds[6], SPLITS["people"].seeds[7])

@@ -1,0 +1,68 @@
+"""Which simulated people are for what, fixed before anything was trained on any, and the moments at which each is looked at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.calf_in_motion import States, draw_person_of, states_at
+from simulator.calf_states import Values
+from simulator.device import DeviceGroup
+
+#: As in the paper: 32 people, two held out at a time. The numbers are seeds.
+PEOPLE = range(81_001, 81_033)
+FOLDS = 16
+#: For choosing among networks and lengths of training, so that no fold is chosen on.
+VALIDATION_PEOPLE = range(81_101, 81_109)
+#: Other people on scanners that training never sees.
+HELD_OUT_DEVICE_PEOPLE = range(81_201, 81_217)
+#: Frames a person, and how long they are spread over: so far apart that each is a state of its own.
+MOMENTS, SPAN_SECONDS = 200, 1200.0
+#: What is predicted, in this order: degrees; square roots of shares of the strongest contraction; newton metres.
+STATES = ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """People, and the group of their scanners."""
+
+    name: str
+    seeds: range
+    device_group: DeviceGroup = "common"
+
+
+SPLITS = {
+    split.name: split
+    for split in (
+        Split("people", PEOPLE),
+        Split("validation", VALIDATION_PEOPLE),
+        Split("held-out-device", HELD_OUT_DEVICE_PEOPLE, "held-out"),
+    )
+}
+
+
+def held_out_in(fold: int) -> tuple[int, int]:
+    """The two people of a fold, numbered from 0."""
+    return PEOPLE[2 * fold], PEOPLE[2 * fold + 1]
+
+
+def moments_of(seed: int, count: int = MOMENTS) -> Values:
+    """Seconds (count,) in order."""
+    return np.sort(np.random.default_rng([seed, 46]).uniform(0, SPAN_SECONDS, count))
+
+
+def states_of(seed: int, count: int = MOMENTS) -> States:
+    """Of one person at those moments."""
+    return states_at(*draw_person_of(seed), moments_of(seed, count))
+
+
+def targets(states: States) -> npt.NDArray[np.float64]:
+    """(N, 4), as STATES says."""
+    emg = np.sqrt(np.stack([states.gastrocnemius_emg, states.soleus_emg], 1))
+    return np.column_stack([states.angle_deg, emg, states.moment_nm])
+
+
+def geometry(states: States) -> npt.NDArray[np.float64]:
+    """(N, 4): pennation (deg) and fascicle length of the gastrocnemius, thickness of both muscles (mm), without any error."""
+    first, second = states.gastrocnemius, states.soleus
+    return np.column_stack([first.pennation_deg, first.fascicle_mm, first.thickness_mm, second.thickness_mm])
