@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, select, text, tuple_
+from sqlalchemy import Connection, Engine, RowMapping, Table, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.adapters.cursors import after_arrival, of_arrival
@@ -11,10 +11,10 @@ from service.adapters.instance_rows import to_stored
 from service.adapters.job_queries import jobs_of_study
 from service.adapters.operation_queries import select_deliveries
 from service.adapters.overlay_queries import find_overlays
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import planned_anew, reading, vendor_errors_translated
 from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
-from service.adapters.study_conditions import study_conditions
+from service.adapters.study_conditions import arrival, study_conditions
 from service.adapters.study_lines import read_lines, select_studies
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
@@ -34,9 +34,6 @@ from service.views import (
     StudyPage,
 )
 
-#: Each statement is planned for what is wanted: a rare name is found by its index, a frequent one by walking from the newest.
-_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
-
 
 class PostgresStudyViews:
     """Implements views.StudyViews; each call reads in one transaction of its own."""
@@ -46,12 +43,12 @@ class PostgresStudyViews:
 
     def worklist(self, wanted: StudyFilter, *, limit: int, cursor: str | None) -> StudyPage:
         """Newest first; the key of the last line is the cursor, so that any page costs the same."""
-        query = select_studies().where(*study_conditions(wanted))
+        arrived, query = arrival(wanted), select_studies().where(*study_conditions(wanted))
         if cursor is not None:
             query = query.where(tuple_(StudyRow.created_at, StudyRow.study_instance_uid) < tuple_(*after_arrival(cursor)))
-        query = query.order_by(StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc()).limit(limit + 1)
-        with vendor_errors_translated(), self._engine.connect() as connection:
-            connection.execute(_PLANNED_ANEW)
+        query = query.order_by(arrived.desc(), StudyRow.study_instance_uid.desc()).limit(limit + 1)
+        # Planned for what is wanted: a rare name is found by its index, a frequent one by walking from the newest.
+        with reading(self._engine) as connection, planned_anew(connection):
             found = read_lines(connection, query)
         studies = tuple(found[:limit])
         last = studies[-1] if len(found) > limit and studies else None
