@@ -19,6 +19,7 @@ from service.adapters.study_lines import read_lines, select_studies
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
 from service.core.overlays import Overlays
+from service.core.recent import Recent
 from service.core.report import Report, ReportStatus
 from service.errors import NotFound
 from service.ports import RenderedObject
@@ -34,12 +35,16 @@ from service.views import (
     StudyPage,
 )
 
+#: Of some hundred kilobytes each, as a person reads them over and over: page, panel, series, after each change.
+_BODIES_KEPT = 32
+
 
 class PostgresStudyViews:
     """Implements views.StudyViews; each call reads in one transaction of its own."""
 
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
+        self._bodies: Recent[str, Report] = Recent(_BODIES_KEPT)
 
     def worklist(self, wanted: StudyFilter, *, limit: int, cursor: str | None) -> StudyPage:
         """Newest first; the key of the last line is the cursor, so that any page costs the same."""
@@ -82,7 +87,7 @@ class PostgresStudyViews:
     def official_report(self, study_instance_uid: str) -> Report:
         """Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            report = PostgresReportRows(session=session).official(study_instance_uid)
+            report = PostgresReportRows(session=session, bodies=self._bodies).official(study_instance_uid)
             if report is not None:
                 return report
             if session.get(StudyRow, study_instance_uid) is None:
@@ -101,12 +106,12 @@ class PostgresStudyViews:
     def report(self, report_id: str) -> Report:
         """Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            return PostgresReportRows(session=session).get(report_id)
+            return PostgresReportRows(session=session, bodies=self._bodies).get(report_id)
 
     def versions(self, report_id: str) -> Sequence[Report]:
         """All versions of the same study's report, oldest first. Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            rows = PostgresReportRows(session=session)
+            rows = PostgresReportRows(session=session, bodies=self._bodies)
             return rows.versions(rows.get(report_id).study.study_instance_uid)
 
     def reports(self, wanted: ReportFilter, *, limit: int, cursor: str | None) -> ReportPage:

@@ -248,7 +248,7 @@ function named(finding) {
 document.addEventListener("sonomyo:frame", ({ detail }) => {
   for (const button of content.querySelectorAll("[data-seek]")) {
     const isShown = button.dataset.seek === detail.sop_instance_uid && Number(button.dataset.frame) === detail.frame;
-    button.setAttribute("aria-current", String(isShown));
+    if (button.ariaCurrent !== String(isShown)) button.ariaCurrent = String(isShown);
   }
 });
 
