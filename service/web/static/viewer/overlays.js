@@ -145,19 +145,23 @@ export class Overlays {
     return true;
   }
 
-  #drawMaps(context, { grid, parts }, unit) {
+  /** One picture of all tints: to scale one for each map would cost more than all else that is painted. */
+  #drawMaps(context, maps, unit) {
+    const { grid, parts } = maps;
+    const shown = parts.filter(({ label }) => !this.hidden.has(label));
+    if (shown.length !== maps.tinted.length || shown.some((part, place) => part !== maps.tinted[place])) {
+      Object.assign(maps, { tinted: shown, tint: tint(shown, grid) });
+    }
     context.save();
     context.translate(grid.x0, grid.y0);
     const across = (grid.x1 - grid.x0) / grid.width;
     const down = (grid.y1 - grid.y0) / grid.height;
     context.scale(across, down);
-    context.imageSmoothingQuality = "high";
-    for (const part of parts) {
-      if (this.hidden.has(part.label)) continue;
-      context.drawImage(part.tint, 0, 0);
-      context.strokeStyle = part.colour;
-      context.lineWidth = (1.3 * unit) / Math.sqrt(across * down);
-      context.stroke(part.outline);
+    context.drawImage(maps.tint, 0, 0);
+    context.lineWidth = (1.3 * unit) / Math.sqrt(across * down);
+    for (const { colour, outline } of shown) {
+      context.strokeStyle = colour;
+      context.stroke(outline);
     }
     context.restore();
   }
@@ -187,7 +191,7 @@ function pathOf({ points }) {
   return path;
 }
 
-/** Packed bits -> for each segment that shows anything a tint and an outline; small ones come last, over large ones. */
+/** Packed bits -> an outline of each segment that shows anything, and a tint of all; small ones come last, over large ones. */
 async function drawnMaps(grid, packed) {
   const bits = await inflated(packed);
   const size = grid.width * grid.height;
@@ -204,15 +208,8 @@ async function drawnMaps(grid, packed) {
     if (area) parts.push({ label, colour, area, map });
   });
   parts.sort((one, other) => other.area - one.area);
-  return {
-    grid,
-    parts: parts.map(({ label, colour, map }) => ({
-      label,
-      colour,
-      tint: tinted(map, grid, colour),
-      outline: outlined(map, grid.width, grid.height),
-    })),
-  };
+  for (const part of parts) part.outline = outlined(part.map, grid.width, grid.height);
+  return { grid, parts, tinted: parts, tint: tint(parts, grid) };
 }
 
 async function inflated(packed) {
@@ -221,14 +218,16 @@ async function inflated(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-function tinted(map, { width, height }, colour) {
+function tint(parts, { width, height }) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  const value = Number.parseInt(colour.slice(1), 16);
-  const [pixel] = new Uint32Array(new Uint8Array([value >> 16, (value >> 8) & 255, value & 255, TINT]).buffer);
   const pixels = new Uint32Array(image.data.buffer);
-  for (let index = 0; index < map.length; index += 1) if (map[index]) pixels[index] = pixel;
+  for (const { colour, map } of parts) {
+    const value = Number.parseInt(colour.slice(1), 16);
+    const [pixel] = new Uint32Array(new Uint8Array([value >> 16, (value >> 8) & 255, value & 255, TINT]).buffer);
+    for (let index = 0; index < map.length; index += 1) if (map[index]) pixels[index] = pixel;
+  }
   context.putImageData(image, 0, 0);
   return canvas;
 }
