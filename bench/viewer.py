@@ -1,7 +1,8 @@
 """How quickly the pages of a report answer twenty people while a worker analyses: `python -m bench.viewer`.
 
 `sonomyo up` runs as a user starts it. Each person asks over HTTP, one request after the other, of one study's report: the page,
-the JSON, the frames that a viewer begins with; the floor is a static file of the same server in the same minutes. Then one
+the JSON, the frames that a viewer begins with. Two floors stand beside these in the same minutes: a static file of the same
+server, and the report's bytes from Starlette and uvicorn alone (`bench/bare_answer.py`). Then one
 browser opens the report and plays its 400 frames at their own rate, drawn by the processor.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 import httpx2
 import pydicom
 
+from bench.bare_answer import bare_answer
 from bench.ingest import machine
 from bench.live import analysing
 from bench.worklist import fetch
@@ -36,7 +38,7 @@ TARGET_FIRST_FRAME_P95, TARGET_REPORT_P99 = 500.0, 100.0
 #: A person who reads asks now and then.
 _PAUSE_SECONDS = 0.5
 _PLAYED_SECONDS = 15
-_FLOOR = "floor: static file"
+_FLOOR, _BARE = "floor: static file", "floor: the report's bytes, bare"
 #: Seconds of the screen's clock at which another frame is there, from now on.
 _WATCH = """
 () => { const view = document.querySelector("[data-view]"); window.shown = []; let last = null;
@@ -64,10 +66,13 @@ def main() -> None:
 def run(folder: Path, *, rounds: int) -> dict[str, Any]:
     """One study is read, another one is analysed over and over."""
     read, analysed = simulate("calf", folder / "cines", n=2, seed=1, transfer_syntax="jpeg", number_of_frames=FRAMES)
+    before = os.getloadavg()
     with running_service(folder / "service", stable_age_seconds="3600") as service:
         study, busy = store(service, read), store(service, analysed)
         addresses = addresses_of(service, study, read)
-        with analysing(service, [busy]) as done:
+        content = service.api.get(addresses["report, JSON"]).raise_for_status().content
+        with analysing(service, [busy]) as done, bare_answer(content, folder) as bare:
+            addresses = {_BARE: bare, **addresses}
             beside = {**measured(service, addresses, rounds), "cines_analysed_meanwhile": done[0]}
         return {
             "machine": machine(),
@@ -76,7 +81,7 @@ def run(folder: Path, *, rounds: int) -> dict[str, Any]:
             "target_milliseconds": {"first frame p95": TARGET_FIRST_FRAME_P95, "report p99": TARGET_REPORT_P99},
             "beside_a_busy_worker": beside,
             "in_a_browser": played(service, study),
-            "load_average": os.getloadavg(),
+            "load_average": {"before": before, "after": os.getloadavg()},
         }
 
 
@@ -121,8 +126,10 @@ def measured(service: RunningService, addresses: Mapping[str, str], rounds: int)
     with ThreadPoolExecutor(USERS) as people:
         list(people.map(read, range(USERS)))
     found = {name: summary(taken) for name, taken in seconds.items()}
-    least = found[_FLOOR]["median"]
-    return {"milliseconds": {name: {**one, "ratio_of_medians": round(one["median"] / least, 1)} for name, one in found.items()}}
+    least, bare = found[_FLOOR]["median"], found[_BARE]["p99"]
+    ratios = {"report_to_bare_p99": round(found["report, JSON"]["p99"] / bare, 1)}
+    told = {name: {**one, "ratio_of_medians": round(one["median"] / least, 1)} for name, one in found.items()}
+    return {"milliseconds": told, **ratios}
 
 
 @contextmanager

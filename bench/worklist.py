@@ -88,6 +88,7 @@ def main() -> None:
 
 def run(folder: Path, studies: int, rounds: int) -> dict[str, object]:
     """Fill, then ask."""
+    before = os.getloadavg()
     with fresh_database(folder) as url:
         engine = make_engine(url)
         migrate(engine)
@@ -103,7 +104,7 @@ def run(folder: Path, studies: int, rounds: int) -> dict[str, object]:
             "rounds": rounds,
             "target_p95_milliseconds": TARGET_MILLISECONDS,
             **taken,
-            "load_average": os.getloadavg(),
+            "load_average": {"before": before, "after": os.getloadavg()},
         }
 
 
@@ -189,6 +190,7 @@ def addresses(house: House) -> Mapping[str, str]:
         "name in an old month": search(patient="schmidt") + "&from=2024-02-01&to=2024-02-29",
         "old month": "/?from=2024-02-01&to=2024-02-29",
         "rare analysis": "/?analysis=wrist_hand",
+        "analysed now": "/?status=analysing",
         "needs review": "/?flag=review",
         "failed": "/?flag=failed",
         "undelivered": "/?flag=undelivered",

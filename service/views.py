@@ -311,36 +311,40 @@ class AuditPage(Value):
 
 
 class EventPosition(Value):
-    """How far the two sources of events were read: the queue's events, and the instances that were stored."""
+    """How far the sources of events were read: the queue's events, the instances that were stored, and what people did."""
 
     job_event: int = 0
     instance: int = 0
+    act: int = 0
 
     def __str__(self) -> str:
         """As an event stream's id."""
-        return f"{self.job_event}-{self.instance}"
+        return f"{self.job_event}-{self.instance}-{self.act}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The other way round. Raises ValueError."""
-        job_event, instance = text.split("-")
-        return cls(job_event=int(job_event), instance=int(instance))
+        """The other way round; one that an earlier release gave has no third part. Raises ValueError."""
+        return cls(**dict(zip(cls.model_fields, map(int, text.split("-")), strict=False)))
 
     def past(self, other: Self) -> Self:
         """The further of both in each source."""
-        return type(self)(job_event=max(self.job_event, other.job_event), instance=max(self.instance, other.instance))
+        return type(self)(
+            job_event=max(self.job_event, other.job_event),
+            instance=max(self.instance, other.instance),
+            act=max(self.act, other.act),
+        )
 
     def before(self, count: int) -> Self:
-        """So many back in each source."""
-        return type(self)(job_event=self.job_event - count, instance=self.instance - count)
+        """So many back in each source that commits out of order; people's acts commit in theirs."""
+        return type(self)(job_event=self.job_event - count, instance=self.instance - count, act=self.act)
 
 
 class ServiceEvent(Value):
     """Something that happened, for those who wait for it; it names no patient."""
 
-    #: Its own place in the source that it is from, 0 in the other: no two events have the same.
+    #: Its own place in the source that it is from, 0 in the others: no two events have the same.
     position: EventPosition
-    #: instance_stored, analysis_done, report_ready, delivered, delivery_refused, or a failure of one of these.
+    #: instance_stored, analysis_done, report_ready, delivered, delivery_refused, a failure of one of these, or what a person did.
     name: str
     at: datetime
     job_id: int | None = None

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, insert, or_, select, update
 
 from service.access import KeyDetails, OpenedSession, Principal, Role, role_named
 from service.adapters.audit import append_entry
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import reading, vendor_errors_translated
 from service.adapters.tables import ApiKeyRow, SignInRow
 from service.errors import InputRejected, NotFound
 
@@ -68,13 +68,12 @@ class ApiKeys:
         wanted = select(ApiKeyRow.key_id, ApiKeyRow.role, ApiKeyRow.sha256, is_due.label("is_due")).where(
             ApiKeyRow.sha256 == digest, ApiKeyRow.revoked_at.is_(None)
         )
-        with vendor_errors_translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = connection.execute(wanted).one_or_none()
             if found is None or not hmac.compare_digest(found.sha256, digest):
                 return None
             if found.is_due:
                 connection.execute(update(ApiKeyRow).where(ApiKeyRow.key_id == found.key_id).values(last_used_at=func.now()))
-                connection.commit()
         return Principal(name=f"key:{found.key_id}", role=Role(found.role), kind="key")
 
 
@@ -115,7 +114,7 @@ class SignInLinks:
         wanted = select(SignInRow.id, SignInRow.role, SignInRow.session_sha256).where(
             SignInRow.session_sha256 == digest, SignInRow.expires_at > func.now()
         )
-        with vendor_errors_translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = connection.execute(wanted).one_or_none()
         if found is None or not hmac.compare_digest(found.session_sha256 or "", digest):
             return None

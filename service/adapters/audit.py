@@ -49,8 +49,8 @@ def _read_all(connection: Connection) -> Iterator[AuditEntry]:
 def append_entry(connection: Connection, *, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
     """Add one entry on an open transaction, so that it commits with what it records; `subject` is a UID or id, never a name."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    previous = connection.execute(select(AuditRow.sha256).order_by(AuditRow.id.desc()).limit(1)).scalar_one_or_none()
-    at = connection.execute(select(func.clock_timestamp())).scalar_one()
+    last = select(AuditRow.sha256).order_by(AuditRow.id.desc()).limit(1).scalar_subquery()
+    previous, at = connection.execute(select(last, func.clock_timestamp())).one()
     digest = chain_sha256(previous=previous, at=at, actor=actor, action=action, subject=subject, detail=detail)
     connection.execute(
         insert(AuditRow).values(

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
 from service.adapters import cursors
+from service.adapters.act_queries import NEWEST_ACT, acts_after
 from service.adapters.jobs import (
     ANALYSE_INSTANCE,
     CAPTURE_CINE,
@@ -120,10 +121,10 @@ _EVENTS = f"""
     ORDER BY e.id LIMIT :limit
 """  # noqa: S608 - made of constants
 _STORED = "SELECT id, sop_instance_uid, study_instance_uid, received_at FROM instances WHERE id > :after ORDER BY id LIMIT :limit"
-_NEWEST = """
+_NEWEST = f"""
     SELECT (SELECT coalesce(max(id), 0) FROM procrastinate_events) AS job_event,
-           (SELECT coalesce(max(id), 0) FROM instances) AS instance
-"""
+           (SELECT coalesce(max(id), 0) FROM instances) AS instance, ({NEWEST_ACT}) AS act
+"""  # noqa: S608 - made of constants
 
 
 class PostgresJobViews:
@@ -162,7 +163,8 @@ class PostgresJobViews:
         with vendor_errors_translated(), self._engine.connect() as connection:
             ended = connection.execute(text(_EVENTS), {"after": position.job_event, "limit": limit}).mappings().all()
             stored = connection.execute(text(_STORED), {"after": position.instance, "limit": limit}).mappings().all()
-        return sorted([*map(_stored_event, stored), *map(_job_event, ended)], key=lambda event: event.at)
+            acts = acts_after(connection, position.act, limit=limit)
+        return sorted([*map(_stored_event, stored), *map(_job_event, ended), *acts], key=lambda event: event.at)
 
     def newest_event(self) -> EventPosition:
         """Where to begin listening."""

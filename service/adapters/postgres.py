@@ -9,7 +9,7 @@ from typing import Self
 import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
-from sqlalchemy import Engine, create_engine, func, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, func, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -80,6 +80,25 @@ def vendor_errors_translated() -> Iterator[None]:
         raise
     except SQLAlchemyError:
         raise
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for statements that stand alone, mostly reads: without a transaction, which takes two more round trips."""
+    with vendor_errors_translated(), engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def planned_anew(connection: Connection) -> Iterator[None]:
+    """Each statement is planned for its own values: the server keeps none, and so no plan that is the same for all values."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - for the type checker: `make_engine` names the driver
+    usual, driver.prepare_threshold = driver.prepare_threshold, None
+    try:
+        yield
+    finally:
+        driver.prepare_threshold = usual
 
 
 class PostgresUnitOfWork:

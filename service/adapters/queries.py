@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, select, text, tuple_
+from sqlalchemy import Connection, Engine, RowMapping, Table, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.adapters.cursors import after_arrival, of_arrival
@@ -11,14 +11,15 @@ from service.adapters.instance_rows import to_stored
 from service.adapters.job_queries import jobs_of_study
 from service.adapters.operation_queries import select_deliveries
 from service.adapters.overlay_queries import find_overlays
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import planned_anew, reading, vendor_errors_translated
 from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
-from service.adapters.study_conditions import study_conditions
+from service.adapters.study_conditions import arrival, study_conditions
 from service.adapters.study_lines import read_lines, select_studies
 from service.adapters.tables import AnalysisRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.instance import InstanceAttributes
 from service.core.overlays import Overlays
+from service.core.recent import Recent
 from service.core.report import Report, ReportStatus
 from service.errors import NotFound
 from service.ports import RenderedObject
@@ -34,8 +35,8 @@ from service.views import (
     StudyPage,
 )
 
-#: Each statement is planned for what is wanted: a rare name is found by its index, a frequent one by walking from the newest.
-_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+#: Of some hundred kilobytes each, as a person reads them over and over: page, panel, series, after each change.
+_BODIES_KEPT = 32
 
 
 class PostgresStudyViews:
@@ -43,15 +44,16 @@ class PostgresStudyViews:
 
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
+        self._bodies: Recent[str, Report] = Recent(_BODIES_KEPT)
 
     def worklist(self, wanted: StudyFilter, *, limit: int, cursor: str | None) -> StudyPage:
         """Newest first; the key of the last line is the cursor, so that any page costs the same."""
-        query = select_studies().where(*study_conditions(wanted))
+        arrived, query = arrival(wanted), select_studies().where(*study_conditions(wanted))
         if cursor is not None:
             query = query.where(tuple_(StudyRow.created_at, StudyRow.study_instance_uid) < tuple_(*after_arrival(cursor)))
-        query = query.order_by(StudyRow.created_at.desc(), StudyRow.study_instance_uid.desc()).limit(limit + 1)
-        with vendor_errors_translated(), self._engine.connect() as connection:
-            connection.execute(_PLANNED_ANEW)
+        query = query.order_by(arrived.desc(), StudyRow.study_instance_uid.desc()).limit(limit + 1)
+        # Planned for what is wanted: a rare name is found by its index, a frequent one by walking from the newest.
+        with reading(self._engine) as connection, planned_anew(connection):
             found = read_lines(connection, query)
         studies = tuple(found[:limit])
         last = studies[-1] if len(found) > limit and studies else None
@@ -85,7 +87,7 @@ class PostgresStudyViews:
     def official_report(self, study_instance_uid: str) -> Report:
         """Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            report = PostgresReportRows(session=session).official(study_instance_uid)
+            report = PostgresReportRows(session=session, bodies=self._bodies).official(study_instance_uid)
             if report is not None:
                 return report
             if session.get(StudyRow, study_instance_uid) is None:
@@ -104,12 +106,12 @@ class PostgresStudyViews:
     def report(self, report_id: str) -> Report:
         """Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            return PostgresReportRows(session=session).get(report_id)
+            return PostgresReportRows(session=session, bodies=self._bodies).get(report_id)
 
     def versions(self, report_id: str) -> Sequence[Report]:
         """All versions of the same study's report, oldest first. Raises NotFound."""
         with vendor_errors_translated(), Session(self._engine) as session:
-            rows = PostgresReportRows(session=session)
+            rows = PostgresReportRows(session=session, bodies=self._bodies)
             return rows.versions(rows.get(report_id).study.study_instance_uid)
 
     def reports(self, wanted: ReportFilter, *, limit: int, cursor: str | None) -> ReportPage:

@@ -8,12 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import ScalarSelect, Select, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.adapters.jobs import delivery_lock
 from service.adapters.rendered_attributes import save_attributes, supersede_attributes, to_rendered
 from service.adapters.tables import DeliveryRow, RenderedRow, RenderingFailureRow, ReportPictureRow, ReportRow
 from service.core.comparison import COMPARED, EarlierReport
+from service.core.recent import Recent
 from service.core.report import Delivery, Report, ReportStatus, StudyHeader
 from service.errors import Conflict, NotFound
 from service.ports import RenderedObject
@@ -57,8 +58,11 @@ _MOST_EARLIER = 100
 class PostgresReportRows:
     """Implements ports.ReportRows."""
 
-    def __init__(self, *, session: Session) -> None:
+    def __init__(self, *, session: Session, bodies: Recent[str, Report] | None = None) -> None:
+        """With `bodies`, a version that was read lately is not fetched and parsed again: it never changes."""
         self._session = session
+        self._bodies = bodies
+        self._options = [] if bodies is None else [defer(ReportRow.body)]
 
     def save(self, report: Report, *, pictures_of: str | None = None) -> None:
         """Insert one version, with the pictures of another one or of the analyses. Raises Conflict when that version exists."""
@@ -84,24 +88,26 @@ class PostgresReportRows:
 
     def newest(self, study_instance_uid: str) -> Report | None:
         """The newest version."""
-        row = self._session.scalars(_of_study(study_instance_uid).order_by(ReportRow.version.desc()).limit(1)).one_or_none()
+        newest = _of_study(study_instance_uid).order_by(ReportRow.version.desc()).limit(1)
+        row = self._session.scalars(newest.options(*self._options)).one_or_none()
         return None if row is None else self._read(row)
 
     def official(self, study_instance_uid: str) -> Report | None:
         """The newest version that is signed, or was withdrawn after that; where none is, the newest."""
-        row = self._session.scalars(_in_force(study_instance_uid)).one_or_none()
+        row = self._session.scalars(_in_force(study_instance_uid).options(*self._options)).one_or_none()
         return None if row is None else self._read(row)
 
     def get(self, report_id: str) -> Report:
         """One version. Raises NotFound."""
-        row = self._session.get(ReportRow, report_id)
+        row = self._session.get(ReportRow, report_id, options=self._options)
         if row is None:
             raise NotFound("There is no report with that identifier.")
         return self._read(row)
 
     def versions(self, study_instance_uid: str) -> Sequence[Report]:
         """All versions, oldest first."""
-        return [self._read(row) for row in self._session.scalars(_of_study(study_instance_uid).order_by(ReportRow.version))]
+        every = _of_study(study_instance_uid).order_by(ReportRow.version)
+        return [self._read(row) for row in self._session.scalars(every.options(*self._options))]
 
     def earlier_of_patient(self, study: StudyHeader) -> Sequence[EarlierReport]:
         """The official version for each earlier study of the patient, as far as it can be compared; newest study first."""
@@ -165,7 +171,13 @@ class PostgresReportRows:
         rows = [(outbox, uid) for outbox, uid in found]
         due = self._next_attempts([outbox for outbox, _ in rows if outbox.state in ("pending", "awaiting_commitment")])
         delivery = tuple(to_delivery(outbox, uid, next_attempt_at=due.get(outbox.id)) for outbox, uid in rows)
-        return Report.model_validate(row.body).model_copy(update={"delivery": delivery, "draft": self._draft_beside(row)})
+        return self._body(row).model_copy(update={"delivery": delivery, "draft": self._draft_beside(row)})
+
+    def _body(self, row: ReportRow) -> Report:
+        def read() -> Report:
+            return Report.model_validate(row.body)
+
+        return read() if self._bodies is None else self._bodies.get_or_make(row.report_id, read)
 
     def _draft_beside(self, row: ReportRow) -> str | None:
         """The draft that waits for a signature beside a signed version."""

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     DateTime,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -115,6 +116,8 @@ class StudyRow(Row):
         Index(None, "patient_id"),
         Index(None, "accession_number"),
         Index(None, "study_date"),
+        Index("ix_studies_status", "status", "created_at", "study_instance_uid"),
+        Index("ix_studies_undated", "created_at", postgresql_where=text("coalesce(study_date, '') = ''")),
         CheckConstraint("status IN ('receiving', 'analysing', 'complete', 'reported')", name="status"),
     )
 
@@ -171,6 +174,8 @@ class AnalysisRow(Row):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id"))
+    #: Of the instance; a trigger notes it.
+    study_instance_uid: Mapped[str] = mapped_column(server_default=FetchedValue())
     analysis_name: Mapped[str]
     analysis_version: Mapped[str | None]
     state: Mapped[str]
@@ -188,8 +193,8 @@ class AnalysisRow(Row):
 
     __table_args__ = (
         UniqueConstraint("instance_id", "analysis_name"),
-        Index(None, "analysis_name", "instance_id"),
-        Index("ix_analyses_failed", "instance_id", postgresql_where=text("state = 'failed'")),
+        Index("ix_analyses_of_study", "analysis_name", "study_instance_uid", "instance_id"),
+        Index("ix_analyses_failed", "study_instance_uid", "instance_id", postgresql_where=text("state = 'failed'")),
         CheckConstraint("state IN ('queued', 'done', 'rejected', 'failed')", name="state"),
     )
 
@@ -393,3 +398,15 @@ class AuditRow(Row):
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     previous_sha256: Mapped[str | None]
     sha256: Mapped[str]
+
+    #: What people did, for those who wait for it (`act_queries`).
+    __table_args__ = (
+        Index(
+            "ix_audit_acts",
+            "id",
+            postgresql_where=text(
+                "action IN ('report_amended', 'report_signed', 'report_cancelled', 'identity_acknowledged', 'job_requeued',"
+                " 'delivery_requeued', 'delivery_abandoned')"
+            ),
+        ),
+    )

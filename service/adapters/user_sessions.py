@@ -13,7 +13,7 @@ from service.adapters.access import csrf_token_of, hashed
 from service.adapters.account_tables import UserRow, UserSessionRow
 from service.adapters.audit import append_entry
 from service.adapters.passwords import Passwords
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import reading, vendor_errors_translated
 from service.adapters.sign_in_pauses import SignInPauses, forgive, of_login
 from service.adapters.users import login_as_kept, subject_of
 
@@ -73,13 +73,12 @@ class LocalSessions:
             .where(row.session_sha256 == digest, UserRow.disabled_at.is_(None))
             .where(row.expires_at > func.now(), row.last_used_at > func.now() - self._idle_life)
         )
-        with vendor_errors_translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = connection.execute(wanted).one_or_none()
             if found is None or not hmac.compare_digest(found.session_sha256, digest):
                 return None
             if found.is_due:
                 connection.execute(update(row).where(row.session_sha256 == digest).values(last_used_at=func.now()))
-                connection.commit()
         return Principal(
             name=subject_of(found.user_id),
             role=Role(found.role),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, delete, func, insert, select
 
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import reading, vendor_errors_translated
 from service.adapters.worklist_tables import WorklistSearchRow
 from service.views import WorklistSearch
 
@@ -33,6 +33,6 @@ class PostgresWorklistSearches:
         """None when it is too old, unknown, or somebody else's."""
         row = WorklistSearchRow
         query = select(row.wanted).where(row.token == token, row.principal == principal, row.created_at >= func.now() - KEPT)
-        with vendor_errors_translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = connection.execute(query).scalar_one_or_none()
         return None if found is None else WorklistSearch.model_validate(found)

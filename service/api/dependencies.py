@@ -1,7 +1,7 @@
 """What routes are given: the parts of the service, who asks, and the guards."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Path, Query, Request
@@ -18,6 +18,7 @@ from service.api.uploads import Intake
 from service.core.findings import ModelUsed
 from service.core.instance import InstanceAttributes
 from service.core.languages import LanguageTag
+from service.core.recent import Recent
 from service.core.render.published import Published
 from service.core.report import Report
 from service.core.report_life import Changes
@@ -31,6 +32,7 @@ CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM = "application/x-www-form-urlencoded"
+_TOLD_CINES = 256
 
 
 class Steps(Protocol):
@@ -150,6 +152,8 @@ class Services:
     fhir: FhirRendering
     #: Which rule chose what of a study. Raises NotFound.
     explain: Callable[[str], StudyExplanation]
+    #: By SOP Instance UID and version: what the viewer is told of a cine, as JSON; making it starts a decoder.
+    told_cines: Recent[tuple[str, str], bytes] = field(default_factory=lambda: Recent(_TOLD_CINES))
     secure_cookies: bool = False
     #: For those who do not say which they want.
     language: LanguageTag = "en"

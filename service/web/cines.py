@@ -113,9 +113,13 @@ def cine_told(request: Request, parts: Parts, principal: Viewer, held: Held) -> 
     headers = cache_headers([held], "cine")
     if (known := unchanged(request, headers)) is not None:
         return known
-    with parts.dicom.open(held) as path, parts.reader.open(path) as cine:
-        told = _told(held, cine)
-    return Response(told.model_dump_json(), media_type="application/json", headers=headers)
+
+    def told() -> bytes:
+        with parts.dicom.open(held) as path, parts.reader.open(path) as cine:
+            return _told(held, cine).model_dump_json().encode()
+
+    content = parts.told_cines.get_or_make((held.attributes.sop_instance_uid, held.version), told)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 @router.get("/frames/{first}-{last}")

@@ -50,7 +50,8 @@ def uid_name(uid: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(loader=PackageLoader("service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    loader = PackageLoader("service.web")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
     environment.filters["person_name"] = person_name
     environment.filters["dicom_date"] = shown_date
     environment.filters["moment"] = shown_moment

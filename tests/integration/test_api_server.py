@@ -254,7 +254,7 @@ def test_events_tell_of_a_refused_delivery_as_refused_and_of_one_sent_again_as_d
     house.destination.before = lambda: None
     house.client().post("/api/v1/deliveries/1/requeue").raise_for_status()
     house.work()
-    assert names_told(server, "0-0", until="delivered")[-2:] == ["report_ready", "delivered"]
+    assert names_told(server, "0-0", until="delivered")[-3:] == ["report_ready", "delivery_requeued", "delivered"]
 
 
 def test_events_tell_of_each_stored_instance_once(server: ApiServer, house: House) -> None:

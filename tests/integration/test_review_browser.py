@@ -309,3 +309,16 @@ def test_draft_beside_a_signed_version_is_told_of_on_both_and_given_up(desk: Des
         page.press("#cancel-why", "Enter")
         opened.wait("document.getElementById('review-title')?.textContent === 'Version 2'")
     assert (desk.newest()["version"], desk.newest()["status"]) == (2, "final")
+
+
+def test_reader_hears_that_somebody_else_made_a_version_and_sees_it_at_a_press(desk: Desk) -> None:
+    with reading(desk) as anna:
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        seen = desk.newest()
+        change = {"action": "accept", "finding_id": desk.value("thickness")["finding_id"]}
+        headers = {"If-Match": f'"{seen["report_id"]}"'}
+        body = {"why": WHY, "findings": [change]}
+        desk.house.reviewer().patch(f"/api/v1/reports/{seen['report_id']}", json=body, headers=headers).raise_for_status()
+        anna.page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+        assert anna.page.evaluate("document.querySelector('[data-news]').hidden")

@@ -47,11 +47,13 @@ def requeue_job(parts: Parts, principal: Administrator, job_id: JobId) -> JobVie
 async def listen(
     parts: Parts,
     principal: Viewer,
-    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}-\d{1,18}$")] = None,
+    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}-\d{1,18}(-\d{1,18})?$")] = None,
 ) -> StreamingResponse:
     """Server-sent events: instance_stored, analysis_done, report_ready, delivered, delivery_refused, and failures of these.
 
-    `instance_stored` comes once for each instance that is kept, whatever becomes of it; a stream goes on after Last-Event-ID.
+    What people do: report_amended, report_signed, report_cancelled, identity_acknowledged, job_requeued, delivery_requeued,
+    delivery_abandoned. `instance_stored` comes once for each instance that is kept, whatever becomes of it; a stream goes on
+    after Last-Event-ID.
     """
     del principal
     stream = await parts.events.listen(after=None if last_event_id is None else EventPosition.parse(last_event_id))

@@ -4,6 +4,7 @@
 
 import { showConflict } from "./review/conflict.js";
 import { listen } from "./review/keys.js";
+import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
 import { say, showUnsaved } from "./review/unsaved.js";
@@ -18,6 +19,7 @@ let proposals = 0;
 /** The cine whose lines are being drawn, and what was drawn last. */
 let drawing = null;
 
+const news = panel.querySelector("[data-news]");
 const find = (selector) => content.querySelector(selector);
 const rows = () => [...content.querySelectorAll(".finding")];
 const rowOf = (id) => rows().find((row) => row.dataset.finding === id);
@@ -34,6 +36,7 @@ async function load(version) {
   Object.assign(panel.dataset, { report, number, status, version });
   content.querySelectorAll("details").forEach((one) => (one.open = open.includes(one.dataset.keep)));
   panel.scrollTop = top;
+  news.hidden = true;
   history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
   tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
@@ -248,7 +251,7 @@ function named(finding) {
 document.addEventListener("sonomyo:frame", ({ detail }) => {
   for (const button of content.querySelectorAll("[data-seek]")) {
     const isShown = button.dataset.seek === detail.sop_instance_uid && Number(button.dataset.frame) === detail.frame;
-    button.setAttribute("aria-current", String(isShown));
+    if (button.ariaCurrent !== String(isShown)) button.ariaCurrent = String(isShown);
   }
 });
 
@@ -301,6 +304,13 @@ content.addEventListener("submit", (event) => {
   submit(event.target);
 });
 listen(panel, { rows, close, save });
+hear({
+  study: panel.dataset.study,
+  place: news,
+  idle: () => running,
+  isShown: (id) => id === panel.dataset.report,
+  show: async (id) => reapply(await service.report(id)),
+});
 addEventListener("beforeunload", (event) => pending.count && event.preventDefault());
 
 if (find("[data-loading]")) load(panel.dataset.version).catch((error) => say(find("[data-loading]"), error.message));

@@ -3,7 +3,8 @@
 const QUIET_MILLISECONDS = 800; // events come in bursts
 const MINUTE_MILLISECONDS = 60_000;
 const EVENTS = ["instance_stored", "analysis_done", "analysis_failed", "report_ready", "report_failed", "delivered", "delivery_refused",
-  "delivery_failed"];
+  "delivery_failed", "report_amended", "report_signed", "report_cancelled", "identity_acknowledged", "job_requeued",
+  "delivery_requeued", "delivery_abandoned"];
 
 const place = document.getElementById("studies");
 const state = document.getElementById("live");
@@ -89,7 +90,7 @@ function listen() {
 }
 
 show.addEventListener("click", showAll);
-setInterval(soon, MINUTE_MILLISECONDS); // a person's amendment or signature is no event of the queue
+setInterval(soon, MINUTE_MILLISECONDS); // should an event be lost
 document.addEventListener("visibilitychange", () => document.hidden || soon());
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;

@@ -5,6 +5,7 @@ const IN_FLIGHT = 3;
 const DECODED_BYTES = 192 << 20;
 const COMPRESSED_BYTES = 192 << 20;
 const AHEAD = 32;
+const AT_ONCE = 4; // frames that are decoded ahead beside each other, so that the one that is wanted does not wait behind them
 
 export class Frames {
   #chunks = new Map(); // index -> promise of pictures, or pictures
@@ -13,6 +14,7 @@ export class Frames {
   #decoding = new Map();
   #waiting = [];
   #inFlight = 0;
+  #ahead = 1; // the frame after which frames are decoded ahead
   #abort = new AbortController();
 
   constructor(address, { version, count }) {
@@ -45,14 +47,19 @@ export class Frames {
 
   /** Decode what comes after a frame, and fetch what comes after that. */
   prefetch(number) {
-    const ahead = Math.min(AHEAD, this.count, Math.floor(this.#capacity() / 2));
-    for (let step = 1; step < ahead; step += 1) {
-      const next = ((number - 1 + step) % this.count) + 1;
-      if (!this.#bitmaps.has(next)) this.load(next).catch(() => {});
-    }
+    this.#ahead = number;
+    this.#decodeAhead();
     const here = this.#indexOf(number);
     const chunks = Math.ceil(this.count / CHUNK);
     for (let step = 0; step < chunks && this.#bytes < COMPRESSED_BYTES; step += 1) this.#chunk((here + step) % chunks, false);
+  }
+
+  #decodeAhead() {
+    const ahead = Math.min(AHEAD, this.count, Math.floor(this.#capacity() / 2));
+    for (let step = 1; step < ahead && this.#decoding.size < AT_ONCE; step += 1) {
+      const next = ((this.#ahead - 1 + step) % this.count) + 1;
+      if (!this.#bitmaps.has(next) && !this.#decoding.has(next)) this.load(next).then(() => this.#decodeAhead(), () => {});
+    }
   }
 
   close() {

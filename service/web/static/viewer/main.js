@@ -31,6 +31,7 @@ const stage = new Stage({
 });
 let cine = null; // what the service tells of it, with its frames, overlays and player
 let opened = 0;
+let hasShown = false;
 
 stage.addPainter((context, frame, unit) => {
   if (!cine) return;
@@ -108,6 +109,7 @@ function begin(told, frames) {
   stage.setWindow(128, 256);
   const slider = at("slider");
   [slider.max, slider.value, slider.disabled] = [count, 1, count < 2];
+  at("count").textContent = count;
   view.classList.toggle("still", count < 2);
   at("time-note").textContent = !player.isTimed
     ? `No time axis: played at 25 frames a second. ${told.time.reason ?? ""}`
@@ -121,10 +123,13 @@ function begin(told, frames) {
 
 /** What the version that is shown says of a cine is drawn over it. */
 function overlaysOf(uid, count) {
-  const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, () => {
-    stage.paint();
-    showKinds();
-    showWrist(stage.frame);
+  let known = 0;
+  const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, (frame) => {
+    const isShown = frame === stage.frame || overlays.problem !== null;
+    if (isShown) stage.paint();
+    if (isShown) showWrist(stage.frame);
+    if (isShown || overlays.kinds.size > known) showKinds();
+    known = overlays.kinds.size;
   });
   overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
   overlays.opacity = at("opacity").value / 100;
@@ -149,12 +154,12 @@ function show(frame) {
   const bitmap = cine.frames.get(frame);
   if (!bitmap) return;
   stage.show(frame, bitmap);
-  if (!performance.getEntriesByName("sonomyo-first-frame").length) performance.mark("sonomyo-first-frame");
+  if (!hasShown) performance.mark("sonomyo-first-frame");
+  hasShown = true;
   const seconds = cine.player.isTimed ? cine.player.seconds[frame - 1] : null;
   at("slider").value = frame;
   at("slider").setAttribute("aria-valuetext", told(frame, seconds));
   at("frame").textContent = frame;
-  at("count").textContent = cine.number_of_frames;
   at("seconds").textContent = seconds === null ? "" : `${seconds.toFixed(2)} s`;
   if (editor.isOn && editor.frame !== frame) beginEditing();
   view.dataset.shownFrame = frame;
@@ -163,7 +168,7 @@ function show(frame) {
   cine.frames.prefetch(frame);
   if (cine.overlays.isOn) {
     cine.overlays.load(frame);
-    if (cine.player.isPlaying) cine.overlays.prefetch(frame);
+    cine.overlays.prefetch(frame); // while it stands still, too, so that it starts without a pause
   }
   if (!cine.player.isPlaying) announce([told(frame, seconds), ...measures.of(frame)].join(". "));
   const detail = { sop_instance_uid: cine.sop_instance_uid, frame };

@@ -6,6 +6,7 @@ const PAGE = 64;
 const PAGES_KEPT = 16;
 const DRAWN_KEPT = 256; // frames whose maps are kept as pictures
 const AHEAD = 24;
+const AT_ONCE = 2; // frames that are made ahead beside each other: a burst of them would hold up what is playing
 const TINT = 40; // of 255
 
 export class Overlays {
@@ -14,8 +15,10 @@ export class Overlays {
   #drawing = new Map();
   #abort = new AbortController();
   #kinds = new Map(); // name of a segment or a line -> {label, colour}
+  #paths = new WeakMap(); // line -> its path
+  #ahead = null; // the frame after which frames are made ahead
 
-  /** `learnt()` hears whenever something new is known. */
+  /** `learnt(frame)` hears whenever something new is known of a frame. */
   constructor(address, count, learnt) {
     this.address = address;
     this.count = count;
@@ -37,31 +40,42 @@ export class Overlays {
   }
 
   /** Labels of what has been seen so far, each with its colour. */
-  get kinds() {
-    const kinds = new Map();
-    for (const drawn of this.#drawn.values()) {
-      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) kinds.set(label, colour);
-      for (const line of drawn?.lines ?? []) {
-        const { label, colour } = this.#kinds.get(line.label) ?? { label: line.label, colour: "#ffffff" };
-        kinds.set(label, colour);
-      }
-    }
-    return kinds;
-  }
+  kinds = new Map();
 
   async load(number) {
     if (this.isReady(number)) return;
     let drawing = this.#drawing.get(number);
     if (!drawing) {
-      drawing = this.#make(number).finally(() => this.#drawing.delete(number));
+      drawing = this.#make(number).finally(() => {
+        this.#drawing.delete(number);
+        if (this.#ahead !== null && !this.#abort.signal.aborted) this.#makeAhead();
+      });
       this.#drawing.set(number, drawing);
     }
     await drawing;
   }
 
+  /** Make what comes after a frame, a little at a time, and fetch what comes after that. */
   prefetch(number) {
+    this.#ahead = number;
+    this.#makeAhead();
+    this.#page(this.#pageOf(this.#after(number, PAGE))).catch(() => {}); // told when one of its frames is wanted
+  }
+
+  #makeAhead() {
     const ahead = Math.min(AHEAD, this.count);
-    for (let step = 1; step < ahead; step += 1) this.load(((number - 1 + step) % this.count) + 1);
+    for (let step = 1; step < ahead && this.#drawing.size < AT_ONCE && this.problem === null; step += 1) {
+      const next = this.#after(this.#ahead, step);
+      if (!this.#drawn.has(next) && !this.#drawing.has(next)) this.load(next);
+    }
+  }
+
+  #after(number, step) {
+    return ((number - 1 + step) % this.count) + 1;
+  }
+
+  #pageOf(number) {
+    return Math.floor((number - 1) / PAGE);
   }
 
   close() {
@@ -72,21 +86,27 @@ export class Overlays {
 
   async #make(number) {
     try {
-      const told = (await this.#page(Math.floor((number - 1) / PAGE))).get(number);
+      const told = (await this.#page(this.#pageOf(number))).get(number);
       const drawn = told && { maps: [], lines: [], shown: null };
       for (const { grid, frame } of told ?? []) {
         if (frame.masks) drawn.maps.push(await drawnMaps(grid, frame.masks));
+        for (const line of frame.lines) this.#paths.set(line, pathOf(line));
         drawn.lines.push(...frame.lines);
         if (frame.shown) drawn.shown = { ...frame.shown, title: frame.title };
       }
       if (this.#abort.signal.aborted) return;
       this.#drawn.set(number, drawn ?? null);
+      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, colour);
+      for (const line of drawn?.lines ?? []) {
+        const { label, colour } = this.#kindOf(line);
+        this.kinds.set(label, colour);
+      }
       if (this.#drawn.size > DRAWN_KEPT) this.#drawn.delete(this.#drawn.keys().next().value);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.problem = error.message;
     }
-    this.learnt();
+    this.learnt(number);
   }
 
   #page(page) {
@@ -125,29 +145,35 @@ export class Overlays {
     return true;
   }
 
-  #drawMaps(context, { grid, parts }, unit) {
+  /** One picture of all tints: to scale one for each map would cost more than all else that is painted. */
+  #drawMaps(context, maps, unit) {
+    const { grid, parts } = maps;
+    const shown = parts.filter(({ label }) => !this.hidden.has(label));
+    if (shown.length !== maps.tinted.length || shown.some((part, place) => part !== maps.tinted[place])) {
+      Object.assign(maps, { tinted: shown, tint: tint(shown, grid) });
+    }
     context.save();
     context.translate(grid.x0, grid.y0);
     const across = (grid.x1 - grid.x0) / grid.width;
     const down = (grid.y1 - grid.y0) / grid.height;
     context.scale(across, down);
-    context.imageSmoothingQuality = "high";
-    for (const part of parts) {
-      if (this.hidden.has(part.label)) continue;
-      context.drawImage(part.tint, 0, 0);
-      context.strokeStyle = part.colour;
-      context.lineWidth = (1.3 * unit) / Math.sqrt(across * down);
-      context.stroke(part.outline);
+    context.drawImage(maps.tint, 0, 0);
+    context.lineWidth = (1.3 * unit) / Math.sqrt(across * down);
+    for (const { colour, outline } of shown) {
+      context.strokeStyle = colour;
+      context.stroke(outline);
     }
     context.restore();
   }
 
+  #kindOf(line) {
+    return this.#kinds.get(line.label) ?? { label: line.label, colour: "#ffffff" };
+  }
+
   #drawLine(context, line, unit) {
-    const { label, colour } = this.#kinds.get(line.label) ?? { label: line.label, colour: "#ffffff" };
+    const { label, colour } = this.#kindOf(line);
     if (this.hidden.has(label) || line.points.length < 2) return;
-    const path = new Path2D();
-    // Points count from the centre of the first pixel; a canvas counts from its corner.
-    line.points.forEach(([x, y], place) => (place ? path.lineTo(x + 0.5, y + 0.5) : path.moveTo(x + 0.5, y + 0.5)));
+    const path = this.#paths.get(line) ?? pathOf(line); // lines that are being dragged have none
     context.lineJoin = context.lineCap = "round";
     context.strokeStyle = "rgb(0 0 0 / .65)";
     context.lineWidth = 4.2 * unit;
@@ -158,7 +184,14 @@ export class Overlays {
   }
 }
 
-/** Packed bits -> for each segment that shows anything a tint and an outline; small ones come last, over large ones. */
+/** Points count from the centre of the first pixel; a canvas counts from its corner. */
+function pathOf({ points }) {
+  const path = new Path2D();
+  points.forEach(([x, y], place) => (place ? path.lineTo(x + 0.5, y + 0.5) : path.moveTo(x + 0.5, y + 0.5)));
+  return path;
+}
+
+/** Packed bits -> an outline of each segment that shows anything, and a tint of all; small ones come last, over large ones. */
 async function drawnMaps(grid, packed) {
   const bits = await inflated(packed);
   const size = grid.width * grid.height;
@@ -175,15 +208,8 @@ async function drawnMaps(grid, packed) {
     if (area) parts.push({ label, colour, area, map });
   });
   parts.sort((one, other) => other.area - one.area);
-  return {
-    grid,
-    parts: parts.map(({ label, colour, map }) => ({
-      label,
-      colour,
-      tint: tinted(map, grid, colour),
-      outline: outlined(map, grid.width, grid.height),
-    })),
-  };
+  for (const part of parts) part.outline = outlined(part.map, grid.width, grid.height);
+  return { grid, parts, tinted: parts, tint: tint(parts, grid) };
 }
 
 async function inflated(packed) {
@@ -192,40 +218,62 @@ async function inflated(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-function tinted(map, { width, height }, colour) {
+function tint(parts, { width, height }) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  const value = Number.parseInt(colour.slice(1), 16);
-  const [red, green, blue] = [value >> 16, (value >> 8) & 255, value & 255];
-  for (let index = 0; index < map.length; index += 1) {
-    if (map[index]) image.data.set([red, green, blue, TINT], 4 * index);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (const { colour, map } of parts) {
+    const value = Number.parseInt(colour.slice(1), 16);
+    const [pixel] = new Uint32Array(new Uint8Array([value >> 16, (value >> 8) & 255, value & 255, TINT]).buffer);
+    for (let index = 0; index < map.length; index += 1) if (map[index]) pixels[index] = pixel;
   }
   context.putImageData(image, 0, 0);
   return canvas;
 }
 
-/** Where a map ends, half way between its points (marching squares); the rim of the picture is no end. */
+/** Where a map ends, half way between its points (marching squares); the rim of the picture is no end.
+ *
+ * What goes straight on is one line: an aponeurosis of hundreds of pieces is slow to stroke. */
 function outlined(map, width, height) {
   const path = new Path2D();
-  for (let row = 0; row + 1 < height; row += 1) {
-    for (let column = 0; column + 1 < width; column += 1) {
-      const at = row * width + column;
-      const corners = map[at] | (map[at + 1] << 1) | (map[at + width + 1] << 2) | (map[at + width] << 3);
-      for (const [from, to] of SIDES[corners]) {
-        path.moveTo(column + from[0], row + from[1]);
-        path.lineTo(column + to[0], row + to[1]);
+  const begun = new Int32Array(width).fill(-1); // by column: the row in which an upright line begins
+  for (let row = 0; row < height; row += 1) {
+    let from = -1; // the column in which a level line begins
+    for (let column = 0; column < width; column += 1) {
+      const corners = row + 1 < height && column + 1 < width ? cornersAt(map, row * width + column, width) : 0;
+      if (corners === 3 || corners === 12) {
+        if (from < 0) from = column;
+      } else if (from >= 0) {
+        segment(path, from + 0.5, row + 1, column + 0.5, row + 1);
+        from = -1;
       }
+      if (corners === 6 || corners === 9) {
+        if (begun[column] < 0) begun[column] = row;
+      } else if (begun[column] >= 0) {
+        segment(path, column + 1, begun[column] + 0.5, column + 1, row + 0.5);
+        begun[column] = -1;
+      }
+      for (const [start, end] of BENDS[corners]) segment(path, column + start[0], row + start[1], column + end[0], row + end[1]);
     }
   }
   return path;
 }
 
+function cornersAt(map, at, width) {
+  return map[at] | (map[at + 1] << 1) | (map[at + width + 1] << 2) | (map[at + width] << 3);
+}
+
+function segment(path, fromX, fromY, toX, toY) {
+  path.moveTo(fromX, fromY);
+  path.lineTo(toX, toY);
+}
+
 /** Middles of a cell's sides; its corners are the centres of four points. */
 const [TOP, RIGHT, BOTTOM, LEFT] = [[1, 0.5], [1.5, 1], [1, 1.5], [0.5, 1]];
-const SIDES = [
-  [], [[LEFT, TOP]], [[TOP, RIGHT]], [[LEFT, RIGHT]],
-  [[RIGHT, BOTTOM]], [[LEFT, TOP], [RIGHT, BOTTOM]], [[TOP, BOTTOM]], [[LEFT, BOTTOM]],
-  [[BOTTOM, LEFT]], [[BOTTOM, TOP]], [[TOP, RIGHT], [BOTTOM, LEFT]], [[BOTTOM, RIGHT]],
-  [[RIGHT, LEFT]], [[RIGHT, TOP]], [[TOP, LEFT]], [],
+const BENDS = [
+  [], [[LEFT, TOP]], [[TOP, RIGHT]], [],
+  [[RIGHT, BOTTOM]], [[LEFT, TOP], [RIGHT, BOTTOM]], [], [[LEFT, BOTTOM]],
+  [[BOTTOM, LEFT]], [], [[TOP, RIGHT], [BOTTOM, LEFT]], [[BOTTOM, RIGHT]],
+  [], [[RIGHT, TOP]], [[TOP, LEFT]], [],
 ];

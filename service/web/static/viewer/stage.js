@@ -14,7 +14,7 @@ export class Stage {
     this.label = label;
     this.#frameContext = picture.getContext("2d", { alpha: false });
     this.#overContext = over.getContext("2d");
-    this.columns = this.rows = 1;
+    this.columns = this.rows = this.ratio = 1; // `ratio`: pixels of the upper canvas to one of the page
     this.frame = 0;
     this.scale = 1;
     this.x = this.y = 0;
@@ -44,7 +44,7 @@ export class Stage {
   /** Only what lies over the picture. */
   paint() {
     const context = this.#overContext;
-    const ratio = this.over.width / Math.max(this.view.clientWidth, 1);
+    const ratio = this.ratio; // asking the view for its width would lay the page out for each frame
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.over.width, this.over.height);
     if (!this.frame) return;
@@ -101,6 +101,7 @@ export class Stage {
     const ratio = window.devicePixelRatio || 1;
     this.over.width = Math.round(this.view.clientWidth * ratio);
     this.over.height = Math.round(this.view.clientHeight * ratio);
+    this.ratio = this.over.width / Math.max(this.view.clientWidth, 1);
     if (this.isFitted) this.fit();
     else this.#place();
   }
