@@ -6,7 +6,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from service.views import EventPosition, ServiceEvent
 
-#: Entries that change what a worklist or a viewer shows; the index `ix_audit_acts` has these and no others (migration 0021).
+#: Entries that change what a worklist or a viewer shows; the index `ix_audit_acts` has these and no others (migration 0018).
 ACTS = (
     "report_amended", "report_signed", "report_cancelled", "identity_acknowledged", "job_requeued", "delivery_requeued",
     "delivery_abandoned",

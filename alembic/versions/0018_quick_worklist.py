@@ -7,7 +7,7 @@ An analysis is of the study of its instance, for good; the database notes that i
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
+revision = "0018"
 down_revision = "0017"
 branch_labels = None
 depends_on = None
