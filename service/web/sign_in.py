@@ -1,11 +1,10 @@
 """The way in and out: by login and password, or by a one-time link; and the own account."""
 
 import math
-import re
 from datetime import UTC
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from service.access import BROWSER_LIFE, OpenedSession, Principal, SignedIn, TryLater
@@ -13,23 +12,34 @@ from service.api.dependencies import FailedSignIns, Parts, Services, Viewer
 from service.api.gate import SIGN_IN_PATH, session_cookie_name
 from service.api.limits import TokenBuckets, address_of
 from service.api.problems import Problem
+from service.api.way_back import WayBack
 from service.errors import InputRejected, Unavailable
 from service.web.pages import present
 
 _TOKEN = Path(pattern=r"^[A-Za-z0-9_-]{20,100}$")
 _UID = Path(pattern=r"^[0-9.]{1,64}$")
-#: A path of this site: two slashes, or a backslash that browsers read as one, would lead to another.
-_LOCAL = re.compile(r"/(?!/)[!-\[\]-~]{0,2000}")
 _WRONG = "Login or password is wrong, or the account is disabled."
 
 router = APIRouter(include_in_schema=False)
 
 
+def asked_for(page: str = "", study: str = "", report: str = "") -> WayBack:
+    """The ids of the address."""
+    return WayBack(page, study, report)
+
+
+def filled_in(
+    page: Annotated[str, Form()] = "", study: Annotated[str, Form()] = "", report: Annotated[str, Form()] = ""
+) -> WayBack:
+    """The ids that the form carries on."""
+    return WayBack(page, study, report)
+
+
 @router.get(SIGN_IN_PATH)
-def sign_in_page(request: Request, parts: Parts, wanted: Annotated[str, Query(alias="next")] = "/") -> Response:
+def sign_in_page(request: Request, parts: Parts, wanted: Annotated[WayBack, Depends(asked_for)]) -> Response:
     """The form; whoever is signed in goes on at once."""
     if isinstance(request.scope["state"].get("principal"), Principal):
-        return RedirectResponse(local_path(wanted), status_code=303)
+        return RedirectResponse(wanted.address, status_code=303)
     has_ended = session_cookie_name(secure=parts.secure_cookies) in request.cookies
     return _form(wanted, notice="The session has ended. Please sign in again." if has_ended else None)
 
@@ -39,9 +49,9 @@ def sign_in(
     request: Request,
     parts: Parts,
     failed: FailedSignIns,
+    wanted: Annotated[WayBack, Depends(filled_in)],
     login: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
-    wanted: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
     """Open a session for the right password. What is wrong is never said more closely, and costs as much time."""
     try:
@@ -53,7 +63,7 @@ def sign_in(
     if answer is None:
         return _form(wanted, status_code=401, login=login, problem=_WRONG)
     _close_session(request, parts)
-    response = RedirectResponse(local_path(wanted), status_code=303)
+    response = RedirectResponse(wanted.address, status_code=303)
     _set_cookie(response, answer, secure=parts.secure_cookies)
     _set_browser_cookie(response, answer, secure=parts.secure_cookies)
     return response
@@ -107,12 +117,7 @@ def change_password(
         return present("account.html", status_code=422, principal=principal, problem=str(error))
     if wait is not None:
         return _with_retry_after(present("account.html", status_code=429, principal=principal, problem=_said_of(wait)), wait)
-    return _without_session(parts, _form("/", notice="The password is changed. Please sign in with it."))
-
-
-def local_path(wanted: str) -> str:
-    """Where to go after signing in: a path of this site, or the worklist."""
-    return wanted if _LOCAL.fullmatch(wanted) else "/"
+    return _without_session(parts, _form(WayBack(), notice="The password is changed. Please sign in with it."))
 
 
 def _judge(request: Request, parts: Services, failed: TokenBuckets, login: str, password: str) -> SignedIn | TryLater | None:
@@ -128,11 +133,11 @@ def _judge(request: Request, parts: Services, failed: TokenBuckets, login: str, 
     return answer
 
 
-def _form(wanted: str, *, status_code: int = 200, **values: str | None) -> Response:
-    return present("sign_in.html", status_code=status_code, wanted=local_path(wanted), **values)
+def _form(wanted: WayBack, *, status_code: int = 200, **values: str | None) -> Response:
+    return present("sign_in.html", status_code=status_code, wanted=wanted.ids, **values)
 
 
-def _paused(pause: TryLater, wanted: str, login: str) -> Response:
+def _paused(pause: TryLater, wanted: WayBack, login: str) -> Response:
     return _with_retry_after(_form(wanted, status_code=429, login=login, problem=_said_of(pause)), pause)
 
 

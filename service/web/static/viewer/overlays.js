@@ -36,14 +36,14 @@ export class Overlays {
     return this.problem !== null || this.#drawn.has(number);
   }
 
-  /** Labels of what has been seen so far, each with its colour. */
+  /** Labels of what has been seen so far, each with its colour and whether it is a line; of a thing that is both, the area. */
   get kinds() {
     const kinds = new Map();
     for (const drawn of this.#drawn.values()) {
-      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) kinds.set(label, colour);
+      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) kinds.set(label, { colour, isLine: false });
       for (const line of drawn?.lines ?? []) {
         const { label, colour } = this.#kinds.get(line.label) ?? { label: line.label, colour: "#ffffff" };
-        kinds.set(label, colour);
+        if (!kinds.has(label)) kinds.set(label, { colour, isLine: true });
       }
     }
     return kinds;
