@@ -79,6 +79,7 @@ def pictured_service(folder: Path) -> Iterator[RunningService]:
         ]
         settings = {"stable_age_seconds": "3600", "destinations": json.dumps(destinations)}
         with running_service(folder / "service", ready_seconds=_PATIENCE_SECONDS, **settings) as service:
+            service.api.timeout = _PATIENCE_SECONDS
             be_refused(service)
             yield service
 
@@ -120,7 +121,7 @@ def session(service: RunningService, folder: Path, who: Who) -> tuple[str, str]:
             account = {"login": login, "full_name": full_name, "role": role, "password": kept.read_text()}
             service.api.post("/api/v1/users", json=account).raise_for_status()
     login = next(login for login, _, role in _PERSONS if role == who)
-    with httpx2.Client(base_url=service.api.base_url) as client:
+    with httpx2.Client(base_url=service.api.base_url, timeout=_PATIENCE_SECONDS) as client:
         client.post("/sign-in", data={"login": login, "password": kept.read_text()})
         return next((name, value) for name, value in client.cookies.items() if name.endswith("session"))
 

@@ -7,3 +7,10 @@ const WORDS = told ? JSON.parse(told) : {};
 export function say(english, values = {}) {
   return (WORDS[english] ?? english).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
+
+const SIGN = (1.5).toLocaleString(document.documentElement.lang || "en").charAt(1);
+
+/** A number that was written with a point, with the decimal sign of the page's language. */
+export function decimal(text) {
+  return text.replace(".", SIGN);
+}

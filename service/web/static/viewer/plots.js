@@ -1,6 +1,6 @@
 // One small plot a series; all share the cursor with the cine. uPlot is loaded only where there is something to plot.
 
-import { say } from "../words.js";
+import { decimal, say } from "../words.js";
 
 const LIBRARY = "/static/vendor/uplot/uPlot.esm.js";
 const HEIGHT = 128;
@@ -186,7 +186,7 @@ function summary({ name, series }, end) {
 function words(value, unit, digits = 4) {
   if (!isNumber(value)) return "–";
   const text = Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
-  return text.replace("-", "−") + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
+  return decimal(text.replace("-", "−")) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
 }
 
 export function label(name) {
