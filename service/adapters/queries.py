@@ -21,18 +21,9 @@ from service.core.instance import InstanceAttributes
 from service.core.overlays import Overlays
 from service.core.report import Report, ReportStatus
 from service.errors import NotFound
+from service.operation_views import DeliveryView
 from service.ports import RenderedObject
-from service.views import (
-    AnalysisView,
-    DeliveryView,
-    InstanceView,
-    ReportFilter,
-    ReportPage,
-    ReportSummary,
-    StudyDetail,
-    StudyFilter,
-    StudyPage,
-)
+from service.views import AnalysisView, InstanceView, ReportFilter, ReportPage, ReportSummary, StudyDetail, StudyFilter, StudyPage
 
 #: Each statement is planned for what is wanted: a rare name is found by its index, a frequent one by walking from the newest.
 _PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")

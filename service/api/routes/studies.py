@@ -17,8 +17,9 @@ from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
 from service.explanation import StudyExplanation
+from service.operation_views import JobView
 from service.ports import StoredInstance
-from service.views import JobView, StudyDetail, StudyFilter, StudyFlag, StudyPage, StudyStatus
+from service.views import StudyDetail, StudyFilter, StudyFlag, StudyPage, StudyStatus
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
 
