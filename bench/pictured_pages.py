@@ -30,30 +30,33 @@ class Picture:
 
 
 def pages(study: Callable[[str], str]) -> list[Picture]:
-    """Every picture, of studies by what they show. They are taken in this order: the one that signs comes after the drafts."""
+    """Every picture, of studies by what they show, in this order.
+
+    The one that signs comes after the drafts, and those that look alike follow each other, for they share a tab.
+    """
 
     def report(of: str) -> Callable[[], str]:
         return lambda: f"/studies/{study(of)}"
 
     return [
         Picture("viewer-calf-dark.png", report("calf"), at_a_peak),
-        Picture("viewer-calf-light.png", report("calf"), at_a_peak, theme="light"),
-        Picture("viewer-calf-1280.jpg", report("calf"), at_a_peak, width=1280, height=800),
-        Picture("viewer-calf-wide.jpg", report("calf"), at_a_peak, width=2560, height=1300),
         Picture("viewer-help.png", report("calf"), helped),
         Picture("review-amending.png", report("calf"), amending),
         Picture("viewer-wrist-dark.png", report("wrist"), drawn),
         Picture("viewer-trapezius-dark.png", report("trapezius"), plotted),
         Picture("comparison.png", report("later calf"), compared),
-        Picture("report-signed.png", report("later calf"), signed, theme="light"),
         Picture("live-dark.png", lambda: "/live"),
-        Picture("sign-in-light.png", lambda: "/sign-in", theme="light", who="nobody"),
         Picture("worklist-dark.png", lambda: "/", live),
-        Picture("worklist-light.png", lambda: "/", live, theme="light"),
         Picture("operations-dark.png", lambda: "/operations", who="administrator"),
         Picture("associations-dark.png", lambda: "/operations/associations", who="administrator"),
-        Picture("users-light.png", lambda: "/users", theme="light", who="administrator"),
         Picture("audit-dark.png", lambda: "/audit", who="administrator"),
+        Picture("viewer-calf-light.png", report("calf"), at_a_peak, theme="light"),
+        Picture("report-signed.png", report("later calf"), signed, theme="light"),
+        Picture("worklist-light.png", lambda: "/", live, theme="light"),
+        Picture("users-light.png", lambda: "/users", theme="light", who="administrator"),
+        Picture("sign-in-light.png", lambda: "/sign-in", theme="light", who="nobody"),
+        Picture("viewer-calf-1280.jpg", report("calf"), at_a_peak, width=1280, height=800),
+        Picture("viewer-calf-wide.jpg", report("calf"), at_a_peak, width=2560, height=1300),
     ]
 
 

@@ -9,9 +9,10 @@ import io
 import json
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import httpx2
@@ -62,11 +63,10 @@ def main() -> None:
     ):
         cookies = cache(lambda who: session(service, Path(folder), who))
         reported = cache(lambda name: study(service, Path(folder), name))
-        for name in STUDIES if not given.names else ():
-            reported(name)
-        for picture in pages(reported):
-            if not given.names or picture.name in given.names:
-                take(service, picture, given.output, cookies)
+        for name in () if given.names else STUDIES:
+            reported(name)  # all of them are in the worklist
+        wanted = [picture for picture in pages(reported) if not given.names or picture.name in given.names]
+        take(service, wanted, given.output, cookies)
 
 
 @contextmanager
@@ -126,17 +126,21 @@ def session(service: RunningService, folder: Path, who: Who) -> tuple[str, str]:
         return next((name, value) for name, value in client.cookies.items() if name.endswith("session"))
 
 
-def take(service: RunningService, picture: Picture, output: Path, cookies: Callable[[Who], tuple[str, str]]) -> None:
-    """One file."""
+def take(service: RunningService, pictures: Iterable[Picture], output: Path, cookies: Callable[[Who], tuple[str, str]]) -> None:
+    """Their files, from one tab after the other: pictures that follow each other and look alike share theirs."""
     address = f"http://127.0.0.1:{service.http_port}"
-    with tab(width=picture.width, height=picture.height, theme=picture.theme, is_still=True) as page:
-        if picture.who != "nobody":
-            page.carry(*cookies(picture.who), address)
-        page.page.set_default_timeout(1000 * _PATIENCE_SECONDS)
-        page.page.goto(address + picture.path())
-        picture.prepare(page)
-        page.page.wait_for_timeout(500)  # for what moves into its place
-        write(page, output / picture.name)
+    for (width, height, theme), alike in groupby(pictures, key=lambda one: (one.width, one.height, one.theme)):
+        with tab(width=width, height=height, theme=theme, is_still=True) as page:
+            page.page.set_default_timeout(1000 * _PATIENCE_SECONDS)
+            page.page.on("dialog", lambda dialog: dialog.accept())  # what is unsaved is left behind
+            for picture in alike:
+                page.page.context.clear_cookies()
+                if picture.who != "nobody":
+                    page.carry(*cookies(picture.who), address)
+                page.page.goto(address + picture.path())
+                picture.prepare(page)
+                page.page.wait_for_timeout(500)  # for what moves into its place
+                write(page, output / picture.name)
 
 
 def write(page: Tab, path: Path) -> None:
@@ -148,7 +152,8 @@ def write(page: Tab, path: Path) -> None:
     else:
         taken.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
-    print(path, f"{size / 1000:.0f} kB", "TOO LARGE" if size > _LARGEST_BYTES else "", *page.problems)
+    print(path, f"{size / 1000:.0f} kB", "TOO LARGE" if size > _LARGEST_BYTES else "", *page.problems, flush=True)
+    page.problems.clear()
 
 
 if __name__ == "__main__":
