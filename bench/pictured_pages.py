@@ -75,14 +75,14 @@ def plotted(page: Tab) -> None:
 def at_a_peak(page: Tab) -> None:
     """In the middle of what happens in the cine."""
     plotted(page)
-    page.page.locator("[data-view]").press("p")
+    page.page.keyboard.press("p")
     page.wait(_IS_DRAWN, timeout_seconds=_PATIENCE_SECONDS)
 
 
 def helped(page: Tab) -> None:
     """What every key does."""
     at_a_peak(page)
-    page.page.locator("[data-view]").press("?")
+    page.page.keyboard.press("?")
     page.wait("document.querySelector('[data-help]').open", timeout_seconds=_PATIENCE_SECONDS)
 
 
@@ -92,7 +92,7 @@ def amending(page: Tab) -> None:
     page.page.locator("[data-draw]").first.click()
     page.wait("!document.querySelector('[data-editing]').hidden", timeout_seconds=_PATIENCE_SECONDS)
     for key in (",", ",", ",", *["Shift+ArrowDown"] * 4):
-        page.page.locator("[data-view]").press(key)
+        page.page.keyboard.press(key)
     page.wait("/mm|°/.test(document.querySelector('[data-drawn]').textContent)", timeout_seconds=_PATIENCE_SECONDS)
     page.page.locator("form[data-form=lines] [name=why]").fill("The lower line lay in the muscle beneath")
 

@@ -19,7 +19,7 @@ import httpx2
 import pydicom
 from PIL import Image
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage, Verification
+from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]  # they are made at run time
 
 from bench.pictured_pages import Picture, Who, pages
 from simulator.write import simulate

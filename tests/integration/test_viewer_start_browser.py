@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Route
 from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
@@ -26,7 +27,7 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[
 def test_play_that_is_pressed_before_the_first_frame_is_there_plays_once_it_is(house: House) -> None:
     with house.served() as address, tab() as made:
         sign_in(house, made, address)
-        held = []
+        held: list[Route] = []
         made.page.route("**/frames/**", held.append)
         made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
         made.wait(f"{PLAY}?.disabled === false", timeout_seconds=60)
