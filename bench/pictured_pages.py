@@ -39,19 +39,19 @@ def pages(study: Callable[[str], str]) -> list[Picture]:
         return lambda: f"/studies/{study(of)}"
 
     return [
-        Picture("viewer-calf-dark.png", report("calf"), at_a_peak),
+        Picture("viewer-calf-dark.jpg", report("calf"), at_a_peak),
         Picture("viewer-help.png", report("calf"), helped),
-        Picture("review-amending.png", report("calf"), amending),
-        Picture("viewer-wrist-dark.png", report("wrist"), drawn),
-        Picture("viewer-trapezius-dark.png", report("trapezius"), plotted),
-        Picture("comparison.png", report("later calf"), compared),
+        Picture("review-amending.jpg", report("calf"), amending),
+        Picture("viewer-wrist-dark.jpg", report("wrist"), drawn),
+        Picture("viewer-trapezius-dark.jpg", report("trapezius"), plotted),
+        Picture("comparison.jpg", report("later calf"), compared),
         Picture("live-dark.png", lambda: "/live"),
         Picture("worklist-dark.png", lambda: "/", live),
         Picture("operations-dark.png", lambda: "/operations", who="administrator"),
-        Picture("associations-dark.png", lambda: "/operations/associations", who="administrator"),
+        Picture("associations-dark.png", lambda: "/operations/associations", refused, who="administrator"),
         Picture("audit-dark.png", lambda: "/audit", who="administrator"),
-        Picture("viewer-calf-light.png", report("calf"), at_a_peak, theme="light"),
-        Picture("report-signed.png", report("later calf"), signed, theme="light"),
+        Picture("viewer-calf-light.jpg", report("calf"), at_a_peak, theme="light"),
+        Picture("report-signed.jpg", report("later calf"), signed, theme="light"),
         Picture("worklist-light.png", lambda: "/", live, theme="light"),
         Picture("users-light.png", lambda: "/users", theme="light", who="administrator"),
         Picture("sign-in-light.png", lambda: "/sign-in", theme="light", who="nobody"),
@@ -115,3 +115,8 @@ def signed(page: Tab) -> None:
 def live(page: Tab) -> None:
     """It hears of news."""
     page.wait("document.getElementById('live').dataset.state === 'on'")
+
+
+def refused(page: Tab) -> None:
+    """What the oldest association offered, and why that is not taken."""
+    page.page.locator("details > summary").last.click()

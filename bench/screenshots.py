@@ -74,7 +74,14 @@ def pictured_service(folder: Path) -> Iterator[RunningService]:
     """With a destination that answers and one that does not, and a peer that was refused."""
     with running(Scp()) as pacs:
         destinations = [
-            {"protocol": "dicom", "name": name, "host": "127.0.0.1", "port": port, "ae_title": "PACS", "kinds": ["sr"]}
+            {
+                "protocol": "dicom",
+                "name": name,
+                "host": "127.0.0.1",
+                "port": port,
+                "ae_title": "PACS",
+                "kinds": ["comprehensive_sr"],
+            }
             for name, port in (("pacs", pacs.port), ("archive", 1))
         ]
         settings = {"stable_age_seconds": "3600", "destinations": json.dumps(destinations)}
@@ -148,7 +155,10 @@ def write(page: Tab, path: Path) -> None:
     # To hide the caret Playwright would put a style into the page, which its policy forbids.
     taken = Image.open(io.BytesIO(page.page.screenshot(caret="initial"))).convert("RGB")
     if path.suffix == ".jpg":
-        taken.save(path, quality=84, optimize=True, progressive=True)
+        for quality in (88, 80, 72, 64):
+            taken.save(path, quality=quality, subsampling=0, optimize=True, progressive=True)
+            if path.stat().st_size <= _LARGEST_BYTES:
+                break
     else:
         taken.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
