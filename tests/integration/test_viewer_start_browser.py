@@ -28,7 +28,11 @@ def test_play_that_is_pressed_before_the_first_frame_is_there_plays_once_it_is(h
     with house.served() as address, tab() as made:
         sign_in(house, made, address)
         held: list[Route] = []
-        made.page.route("**/frames/**", held.append)
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        made.page.route("**/frames/**", hold)
         made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
         made.wait(f"{PLAY}?.disabled === false", timeout_seconds=60)
         made.page.evaluate(f"{PLAY}.click()")
