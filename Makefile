@@ -46,7 +46,7 @@ e2e: ohif ## End to end with Orthanc, DCMTK and a browser, from Debian's package
 bench: setup ## Ingest against Orthanc and DCMTK, end to end against a bare loop, memory; ARGS=--quick for a look
 	$(BIN)/python -m bench.run $(ARGS)
 
-screenshots: setup ## Pictures of the pages for docs/pictures, and how the viewer plays; ARGS=NAME for some of them
+screenshots: setup ## Pictures of the pages for docs/pictures; ARGS=NAME.png for some of them
 	$(BIN)/python -m bench.screenshots $(ARGS)
 
 openapi: setup ## Write openapi/openapi.json anew

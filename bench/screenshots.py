@@ -1,61 +1,52 @@
 """Pictures of the pages for the documents: `make screenshots`, or `python -m bench.screenshots`.
 
-The whole service with its own models, on simulated cines; a page that has a picture adds a line to `pages`. With `--measure` it
-prints the time from asking for the viewer to its first frame, and how evenly a cine of 400 frames plays.
+The whole service with its own models, on simulated cines; `bench.pictured_pages` lists the pages. With `--keep FOLDER` the next
+run finds what was analysed.
 """
 
 import argparse
+import io
 import json
+import secrets
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
 
+import httpx2
+import pydicom
+from PIL import Image
+from pynetdicom import AE
+from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]  # they are made at run time
+
+from bench.pictured_pages import Picture, Who, pages
 from simulator.write import simulate
 from tests.browser import Tab, tab
 from tests.e2e.sending import send, study_of
+from tests.integration.store_parts import Scp, running
 from tests.running import RunningService, running_service
 
 SEED = 3
-FRAMES = 400
-_IS_SHOWN = "Number(document.querySelector('[data-view]').dataset.shownFrame) > 0"
-_IS_DRAWN = "Number(document.querySelector('[data-view]').dataset.drawnFrame) > 0"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One PNG: which page, in which theme, how large, and what is done there first."""
-
-    name: str
-    path: Callable[[], str]
-    theme: Literal["dark", "light"] = "dark"
-    width: int = 1440
-    height: int = 900
-    is_signed_in: bool = True
-    prepare: Callable[[Tab], None] = lambda _: None
-
-
-def drawn(page: Tab) -> None:
-    """A frame with its overlay, and the plots."""
-    page.wait(_IS_DRAWN, timeout_seconds=120)
-    page.wait("document.querySelectorAll('.plot .u-over').length > 0 || document.querySelector('[data-plots]').hidden")
-
-
-def pages(study_of_kind: Callable[[str], str]) -> list[Picture]:
-    """Every picture, of studies by the kind of their cine; the worklist last, when there is most in it."""
-    calf, wrist = (lambda: f"/studies/{study_of_kind('calf')}"), (lambda: f"/studies/{study_of_kind('wrist')}")
-    return [
-        Picture("viewer-calf-dark", calf, prepare=drawn),
-        Picture("viewer-calf-light", calf, theme="light", prepare=drawn),
-        Picture("viewer-calf-wide", calf, width=2560, height=1300, prepare=drawn),
-        Picture("viewer-wrist-dark", wrist, prepare=drawn),
-        Picture("live-dark", lambda: "/live"),
-        Picture("sign-in-light", lambda: "/sign-in", theme="light", is_signed_in=False),
-        Picture("worklist-dark", lambda: "/"),
-        Picture("worklist-light", lambda: "/", theme="light"),
-    ]
+_LARGEST_BYTES = 300_000
+#: On a machine that has other things to do.
+_PATIENCE_SECONDS = 1200
+#: Patient's own words of the pages' header would tell nothing: these are simulated, and say so.
+_ONE_PATIENT = {"PatientName": "Simulated^Calf^Two visits", "PatientID": "SIM-CALF-TWO-VISITS", "PatientBirthDate": "19800101"}
+#: What each study shows: kind of the simulator, seed, and what of its header is another.
+STUDIES = {
+    "earlier calf": ("calf", SEED + 1, {**_ONE_PATIENT, "StudyDate": "20251120", "AccessionNumber": "SIM-2025"}),
+    "later calf": ("calf", SEED + 2, {**_ONE_PATIENT, "AccessionNumber": "SIM-2026"}),
+    "calf": ("calf", SEED, {}),
+    "wrist": ("wrist", SEED, {}),
+    "trapezius": ("trapezius", SEED, {}),
+}
+_PERSONS = (
+    ("anna", "Dr Anna Example", "radiologist"),
+    ("otto", "Otto Example", "administrator"),
+    ("vera", "Vera Example", "viewer"),
+)
 
 
 def main() -> None:
@@ -63,75 +54,117 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="of pictures; all without")
     parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
-    parser.add_argument("--measure", action="store_true", help="how the viewer starts and plays, too")
+    parser.add_argument("--keep", type=Path, help="a folder for the service's data, for another run")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="sonomyo-pictures-") as folder,
-        running_service(Path(folder) / "service", stable_age_seconds="3600") as service,
+        nullcontext(given.keep) if given.keep else tempfile.TemporaryDirectory(prefix="sonomyo-pictures-") as folder,
+        pictured_service(Path(folder)) as service,
     ):
-        reported = cache(lambda kind, frames=None: study(service, Path(folder), kind, frames))
-        for picture in pages(reported):
-            if not given.names or picture.name in given.names:
-                take(service, picture, given.output)
-        if given.measure:
-            print(json.dumps(measured(service, reported("calf", FRAMES))))
+        cookies = cache(lambda who: session(service, Path(folder), who))
+        reported = cache(lambda name: study(service, Path(folder), name))
+        for name in () if given.names else STUDIES:
+            reported(name)  # all of them are in the worklist
+        wanted = [picture for picture in pages(reported) if not given.names or picture.name in given.names]
+        take(service, wanted, given.output, cookies)
 
 
-def study(service: RunningService, folder: Path, kind: str, frames: int | None) -> str:
+@contextmanager
+def pictured_service(folder: Path) -> Iterator[RunningService]:
+    """With a destination that answers and one that does not, and a peer that was refused."""
+    with running(Scp()) as pacs:
+        destinations = [
+            {
+                "protocol": "dicom",
+                "name": name,
+                "host": "127.0.0.1",
+                "port": port,
+                "ae_title": "PACS",
+                "kinds": ["comprehensive_sr"],
+            }
+            for name, port in (("pacs", pacs.port), ("archive", 1))
+        ]
+        settings = {"stable_age_seconds": "3600", "destinations": json.dumps(destinations)}
+        with running_service(folder / "service", ready_seconds=_PATIENCE_SECONDS, **settings) as service:
+            service.api.timeout = _PATIENCE_SECONDS
+            be_refused(service)
+            yield service
+
+
+def be_refused(service: RunningService) -> None:
+    """An association that offers what is not taken here."""
+    entity = AE("CT_SCANNER")
+    for offered in (CTImageStorage, Verification):
+        entity.add_requested_context(offered)
+    entity.associate("127.0.0.1", service.dicom_port, ae_title="SONOMYO").release()
+
+
+def study(service: RunningService, folder: Path, name: str) -> str:
     """A simulated cine that is sent, analysed and reported; gives its Study Instance UID."""
-    (path,) = simulate(
-        kind, folder / f"{kind}-{frames}", seed=SEED + (frames or 0), transfer_syntax="jpeg", number_of_frames=frames
-    )
-    send(service, path)
-    service.api.post(f"/api/v1/studies/{study_of(path)}/complete").raise_for_status()
-    service.report(study_of(path), timeout_seconds=1200)
-    return study_of(path)
+    kind, seed, header = STUDIES[name]
+    if name == "later calf":
+        study(service, folder, "earlier calf")
+    (path,) = simulate(kind, folder / name.replace(" ", "-"), seed=seed, transfer_syntax="jpeg")
+    if header:
+        cine = pydicom.dcmread(path)
+        for keyword, value in header.items():
+            setattr(cine, keyword, value)
+        cine.save_as(path)
+    uid = study_of(path)
+    if service.api.get(f"/api/v1/studies/{uid}/report").status_code != httpx2.codes.OK:
+        send(service, path)
+        service.complete(uid)
+        service.report(uid, timeout_seconds=_PATIENCE_SECONDS)
+    return uid
 
 
-def take(service: RunningService, picture: Picture, output: Path) -> None:
-    """One PNG."""
-    with tab(width=picture.width, height=picture.height, theme=picture.theme, is_still=True) as page:
-        if picture.is_signed_in:
-            sign_in(service, page)
-        page.page.goto(f"http://127.0.0.1:{service.http_port}{picture.path()}")
-        picture.prepare(page)
-        page.page.wait_for_timeout(500)  # for what moves into its place
-        page.page.screenshot(path=output / f"{picture.name}.png")
-    print(output / f"{picture.name}.png", *page.problems)
+def session(service: RunningService, folder: Path, who: Who) -> tuple[str, str]:
+    """Name and value of the cookie of somebody with an account, which is made when it is missing."""
+    kept = folder / "password"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(16))
+        for login, full_name, role in _PERSONS:
+            account = {"login": login, "full_name": full_name, "role": role, "password": kept.read_text()}
+            service.api.post("/api/v1/users", json=account).raise_for_status()
+    login = next(login for login, _, role in _PERSONS if role == who)
+    with httpx2.Client(base_url=service.api.base_url, timeout=_PATIENCE_SECONDS) as client:
+        client.post("/sign-in", data={"login": login, "password": kept.read_text()})
+        return next((name, value) for name, value in client.cookies.items() if name.endswith("session"))
 
 
-def measured(service: RunningService, study: str) -> dict[str, Any]:
-    """Milliseconds from asking for the page to the first frame, and between frames while a long cine plays."""
-    with tab(width=1440, height=900) as page:
-        sign_in(service, page)
-        page.page.goto(f"http://127.0.0.1:{service.http_port}/studies/{study}", wait_until="commit")
-        page.wait(_IS_SHOWN)
-        drawn(page)
-        found: dict[str, Any] = page.page.evaluate(_PLAY)
-    return {"frames": FRAMES, **found}
+def take(service: RunningService, pictures: Iterable[Picture], output: Path, cookies: Callable[[Who], tuple[str, str]]) -> None:
+    """Their files, from one tab after the other: pictures that follow each other and look alike share theirs."""
+    address = f"http://127.0.0.1:{service.http_port}"
+    for (width, height, theme), alike in groupby(pictures, key=lambda one: (one.width, one.height, one.theme)):
+        with tab(width=width, height=height, theme=theme, is_still=True) as page:
+            page.page.set_default_timeout(1000 * _PATIENCE_SECONDS)
+            page.page.on("dialog", lambda dialog: dialog.accept())  # what is unsaved is left behind
+            for picture in alike:
+                page.page.context.clear_cookies()
+                if picture.who != "nobody":
+                    page.carry(*cookies(picture.who), address)
+                page.page.goto(address + picture.path())
+                picture.prepare(page)
+                page.page.wait_for_timeout(500)  # for what moves into its place
+                write(page, output / picture.name)
 
 
-def sign_in(service: RunningService, page: Tab) -> None:
-    """By a one-time link."""
-    page.page.goto(service.api.post("/api/v1/sign-in-links", json={"role": "radiologist"}).json()["url"])
-    page.wait("document.querySelector('h1')?.textContent === 'Worklist'")
+def write(page: Tab, path: Path) -> None:
+    """As small as the documents want it."""
+    # To hide the caret Playwright would put a style into the page, which its policy forbids.
+    taken = Image.open(io.BytesIO(page.page.screenshot(caret="initial"))).convert("RGB")
+    if path.suffix == ".jpg":
+        for quality in (88, 80, 72, 64):
+            taken.save(path, quality=quality, subsampling=0, optimize=True, progressive=True)
+            if path.stat().st_size <= _LARGEST_BYTES:
+                break
+    else:
+        taken.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    size = path.stat().st_size
+    print(path, f"{size / 1000:.0f} kB", "TOO LARGE" if size > _LARGEST_BYTES else "", *page.problems, flush=True)
+    page.problems.clear()
 
-
-#: From the first frame on; each gap is compared with that of the cine's own time axis.
-_PLAY = """async () => {
-  const shown = [], start = performance.getEntriesByName("sonomyo-first-frame")[0]?.startTime ?? null;
-  document.dispatchEvent(new CustomEvent("sonomyo:seek", { detail: { frame: 1 } }));
-  while (document.querySelector("[data-view]").dataset.shownFrame !== "1") await new Promise(requestAnimationFrame);
-  document.addEventListener("sonomyo:frame", ({ detail }) => shown.push([performance.now(), detail.frame]));
-  document.querySelector("[data-play]").click();
-  const end = performance.now() + 60000;
-  while (performance.now() < end && (shown.length < 2 || shown.at(-1)[1] > 1)) await new Promise(requestAnimationFrame);
-  const gaps = shown.slice(1).map(([at], index) => at - shown[index][0]).sort((one, other) => one - other);
-  const seconds = (shown.at(-1)[0] - shown[0][0]) / 1000;
-  return { first_frame_ms: start, played: shown.length, seconds, median_gap_ms: gaps[gaps.length >> 1],
-    p99_gap_ms: gaps[Math.floor(gaps.length * 0.99)], longest_gap_ms: gaps.at(-1) };
-}"""
 
 if __name__ == "__main__":
     main()

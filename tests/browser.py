@@ -54,6 +54,7 @@ def tab(
     height: int = 900,
     theme: Literal["dark", "light"] = "dark",
     is_still: bool = False,
+    language: str = "en-GB",
     arguments: Sequence[str] = _ARGUMENTS,
 ) -> Iterator[Tab]:
     """Debian's Chromium without a profile; `theme` is what the system prefers, `is_still` that it asks for little motion."""
@@ -64,6 +65,7 @@ def tab(
             color_scheme=theme,
             reduced_motion="reduce" if is_still else "no-preference",
             accept_downloads=True,
+            locale=language,
         )
         made = Tab(context.new_page())
         made.page.on("console", lambda said: made.problems.append(said.text) if said.type == "error" else None)

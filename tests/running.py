@@ -69,7 +69,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]:
+def running_service(data_dir: Path, *, ready_seconds: float = 300, **settings: str) -> Iterator[RunningService]:
     """Start, wait for READY, and stop cleanly; `settings` are SONOMYO_* variables without the prefix."""
     key = secrets.token_urlsafe(16)
     dicom_port, http_port = free_port(), free_port()
@@ -88,7 +88,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[RunningService]
             [sys.executable, "-m", "service", "up"], cwd=ROOT, stdout=output, stderr=output, env=environment
         )
     try:
-        poll(lambda: _ready(process, log), timeout_seconds=300, what=f"READY in {log}")
+        poll(lambda: _ready(process, log), timeout_seconds=ready_seconds, what=f"READY in {log}")
         with httpx2.Client(
             base_url=f"http://127.0.0.1:{http_port}", headers={"Authorization": f"Bearer {key}"}, timeout=30
         ) as api:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, text
 
-from service.views import EventPosition, ServiceEvent
+from service.operation_views import EventPosition, ServiceEvent
 
 #: Entries that change what a worklist or a viewer shows; the index `ix_audit_acts` has these and no others (migration 0018).
 ACTS = (

@@ -20,7 +20,7 @@ from service.adapters.jobs import (
 )
 from service.adapters.postgres import vendor_errors_translated
 from service.errors import NotFound
-from service.views import EventPosition, JobPage, JobState, JobView, ServiceEvent
+from service.operation_views import EventPosition, JobPage, JobState, JobView, ServiceEvent
 
 _PREFIX = "sonomyo."
 

@@ -13,7 +13,7 @@ from service.adapters.tables import AssociationRow, AuditRow, CircuitRow, Delive
 from service.core.findings import Finding
 from service.core.shadow import ShadowComparison, ShadowPair, compare_shadow
 from service.errors import NotFound
-from service.views import (
+from service.operation_views import (
     AssociationPage,
     AssociationView,
     AuditPage,

@@ -25,8 +25,9 @@ from service.core.report_life import Changes
 from service.destination_settings import DestinationSettings
 from service.dicom_views import DicomViews
 from service.explanation import StudyExplanation
+from service.operation_views import DiskState, JobViews, OperationViews
 from service.ports import CineReader, InstanceStore
-from service.views import DiskState, JobViews, OperationViews, StudyViews, WorklistSearches
+from service.views import StudyViews, WorklistSearches
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"

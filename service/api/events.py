@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.problems import Problem
 from service.errors import SonomyoError
-from service.views import EventPosition, JobViews, ServiceEvent
+from service.operation_views import EventPosition, JobViews, ServiceEvent
 
 POLL_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 15.0

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access import Keys, Principal, Role, Sessions
 from service.api.limits import TokenBuckets, address_of, too_many
 from service.api.problems import Problem, problem_of, render, wants_page
+from service.api.way_back import WayBack
 from service.errors import SonomyoError
 
 SIGN_IN_PATH = "/sign-in"
@@ -142,11 +143,10 @@ def is_public_path(path: str) -> bool:
 
 def _sign_in_address(connection: HTTPConnection) -> str:
     """The sign-in page, which leads back; what was sent to another method is not asked for again."""
-    path, query = connection.scope["path"], connection.scope["query_string"].decode("latin-1")
-    wanted = f"{path}?{query}" if query else path
-    if wanted == "/" or connection.scope["method"] not in _SAFE_METHODS:
+    if connection.scope["method"] not in _SAFE_METHODS:
         return SIGN_IN_PATH
-    return f"{SIGN_IN_PATH}?{urlencode({'next': wanted})}"
+    ids = WayBack.of(connection.scope["path"], connection.scope["query_string"].decode("latin-1")).ids
+    return f"{SIGN_IN_PATH}?{urlencode(ids)}" if ids else SIGN_IN_PATH
 
 
 def _foreign_origin(connection: HTTPConnection, principal: Principal | None) -> Response | None:

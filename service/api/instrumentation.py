@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_of, render
 from service.errors import SonomyoError
-from service.views import Counters
+from service.operation_views import Counters
 
 _log = structlog.stdlib.get_logger("sonomyo.http")
 #: Routes that are asked every few seconds by machines; logged only when they fail.

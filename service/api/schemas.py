@@ -12,7 +12,7 @@ from service.core.amendment import Why
 from service.core.findings import Finding, Value
 from service.core.report import Comparison, Report
 from service.core.shadow import ShadowComparison
-from service.views import CircuitView
+from service.operation_views import CircuitView
 
 
 class ProblemDetails(Value):

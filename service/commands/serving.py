@@ -42,8 +42,8 @@ from service.core.dicom_syntaxes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from service.core.findings import ModelUsed
 from service.dicomweb.routes import router as dicomweb
 from service.errors import Unavailable
+from service.operation_views import DiskState
 from service.reaching import reach
-from service.views import DiskState
 from service.web.ohif import router as ohif
 from service.web.pages import problem_page
 from service.web.routes import router as pages

@@ -16,6 +16,12 @@ def label(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def flag_text(flag: str) -> str:
+    """`low_contrast` becomes `low contrast`, `grade_b` `grade B`: a grade is a name."""
+    word, _, grade = flag.partition("_")
+    return f"grade {grade.upper()}" if word == "grade" else label(flag).lower()
+
+
 def quantity(value: float, unit: str | None) -> str:
     """`18.2 mm`, `21.4°`, `104 px`."""
     return number(value, unit) + symbol(unit)

@@ -87,11 +87,13 @@ def shown_cines(parts: Services, study_instance_uid: str) -> Sequence[ShownCine]
 
 
 def start_frames(report: Report) -> Mapping[str, int]:
-    """By SOP Instance UID the frame that shows the first of the report's findings of it best."""
+    """By SOP Instance UID the frame that shows the first of the report's findings of it best, one with lines if any has."""
     shown = (finding.evidence for finding in report.findings if finding.evidence.frames and not finding.is_rejected)
     starts: dict[str, int] = {}
     for evidence in shown:
-        starts.setdefault(evidence.sop_instance_uid, evidence.frames[0])
+        drawn = {line.frame for line in evidence.lines}
+        best = next((frame for frame in evidence.frames if frame in drawn), evidence.frames[0])
+        starts.setdefault(evidence.sop_instance_uid, best)
     return starts
 
 

@@ -14,7 +14,7 @@ from service.api.routes.models import model_states
 from service.api.schemas import DestinationCheck
 from service.core.association import Outcome
 from service.errors import Conflict
-from service.views import DeliveryState, DeliveryView, DiskState, JobState
+from service.operation_views import DeliveryState, DeliveryView, DiskState, JobState
 from service.web.pages import present
 
 _PATH = "/operations"

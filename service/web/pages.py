@@ -11,6 +11,7 @@ from service.access import Role
 from service.core.wording import person_name
 from service.web.static_files import static_prefix
 from service.web.vendored import ohif_url
+from service.web.words import ENGLISH_WORDS, Words
 
 #: Of the header: what a page calls itself, where it is, how it is called, and the role that may see it.
 AREAS = (
@@ -22,9 +23,12 @@ AREAS = (
 )
 
 
-def present(template: str, *, status_code: int = 200, **values: object) -> HTMLResponse:
-    """A template with its values, escaped."""
-    return HTMLResponse(_templates().get_template(template).render(**values), status_code=status_code)
+def present(template: str, *, status_code: int = 200, words: Words = ENGLISH_WORDS, **values: object) -> HTMLResponse:
+    """A template with its values, escaped; in English where nobody asks for other words."""
+    said = {"lang": words.tag, "say": words.say, "told": words.told, "script_words": words.for_scripts()}
+    page = _templates().get_template(template).render(said | values)
+    headers = {"Content-Language": words.tag, "Vary": "Accept-Language"}
+    return HTMLResponse(page, status_code=status_code, headers=headers)
 
 
 def problem_page(*, title: str, detail: str, status: int, request_id: str | None) -> HTMLResponse:

@@ -10,9 +10,11 @@ from service.access import Role
 from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, version_headers, which_report
+from service.core.wording import label
 from service.errors import NotFound
 from service.web import cines, operations, review, sign_in, users, worklist
 from service.web.pages import present
+from service.web.words import Wording
 
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
@@ -22,7 +24,7 @@ for _pages in (sign_in, worklist, cines, review, operations, users):
 
 
 @router.get("/studies/{study_instance_uid}")
-def study_page(parts: Parts, principal: Viewer, study_instance_uid: Uid, version: Which = "official") -> Response:
+def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_uid: Uid, version: Which = "official") -> Response:
     """The viewer with the official report, or the draft that waits; where there is none yet, where the study stands."""
     try:
         report = which_report(parts, study_instance_uid, version)
@@ -31,11 +33,13 @@ def study_page(parts: Parts, principal: Viewer, study_instance_uid: Uid, version
             raise
         may_complete = principal.role.includes(Role.RADIOLOGIST)
         study = parts.studies.study(study_instance_uid)
-        return present("waiting.html", study=study, may_complete=may_complete, principal=principal)
+        return present("waiting.html", words=words, study=study, may_complete=may_complete, principal=principal)
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
     shown, starts = cines.shown_cines(parts, study_instance_uid), cines.start_frames(report)
     page = present(
         "viewer.html",
+        words=words,
+        script_words=words.for_scripts({*(label(one.name) for one in report.findings), *("left", "right")}),
         report=report,
         version=version,
         cines=shown,

@@ -1,11 +1,10 @@
 """The way in and out: by login and password, or by a one-time link; and the own account."""
 
 import math
-import re
 from datetime import UTC
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from service.access import BROWSER_LIFE, OpenedSession, Principal, SignedIn, TryLater
@@ -13,25 +12,37 @@ from service.api.dependencies import FailedSignIns, Parts, Services, Viewer
 from service.api.gate import SIGN_IN_PATH, session_cookie_name
 from service.api.limits import TokenBuckets, address_of
 from service.api.problems import Problem
+from service.api.way_back import WayBack
 from service.errors import InputRejected, Unavailable
 from service.web.pages import present
+from service.web.words import ENGLISH_WORDS, Wording, Words
 
 _TOKEN = Path(pattern=r"^[A-Za-z0-9_-]{20,100}$")
 _UID = Path(pattern=r"^[0-9.]{1,64}$")
-#: A path of this site: two slashes, or a backslash that browsers read as one, would lead to another.
-_LOCAL = re.compile(r"/(?!/)[!-\[\]-~]{0,2000}")
 _WRONG = "Login or password is wrong, or the account is disabled."
 
 router = APIRouter(include_in_schema=False)
 
 
+def asked_for(page: str = "", study: str = "", report: str = "") -> WayBack:
+    """The ids of the address."""
+    return WayBack(page, study, report)
+
+
+def filled_in(
+    page: Annotated[str, Form()] = "", study: Annotated[str, Form()] = "", report: Annotated[str, Form()] = ""
+) -> WayBack:
+    """The ids that the form carries on."""
+    return WayBack(page, study, report)
+
+
 @router.get(SIGN_IN_PATH)
-def sign_in_page(request: Request, parts: Parts, wanted: Annotated[str, Query(alias="next")] = "/") -> Response:
+def sign_in_page(request: Request, parts: Parts, words: Wording, wanted: Annotated[WayBack, Depends(asked_for)]) -> Response:
     """The form; whoever is signed in goes on at once."""
     if isinstance(request.scope["state"].get("principal"), Principal):
-        return RedirectResponse(local_path(wanted), status_code=303)
+        return RedirectResponse(wanted.address, status_code=303)
     has_ended = session_cookie_name(secure=parts.secure_cookies) in request.cookies
-    return _form(wanted, notice="The session has ended. Please sign in again." if has_ended else None)
+    return _form(words, wanted, notice="The session has ended. Please sign in again." if has_ended else None)
 
 
 @router.post(SIGN_IN_PATH)
@@ -39,21 +50,22 @@ def sign_in(
     request: Request,
     parts: Parts,
     failed: FailedSignIns,
+    words: Wording,
+    wanted: Annotated[WayBack, Depends(filled_in)],
     login: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
-    wanted: Annotated[str, Form(alias="next")] = "/",
 ) -> Response:
     """Open a session for the right password. What is wrong is never said more closely, and costs as much time."""
     try:
         answer = _judge(request, parts, failed, login, password)
     except Unavailable as error:
-        return _form(wanted, status_code=503, login=login, problem=str(error))
+        return _form(words, wanted, status_code=503, login=login, problem=str(error))
     if isinstance(answer, TryLater):
-        return _paused(answer, wanted, login)
+        return _paused(words, answer, wanted, login)
     if answer is None:
-        return _form(wanted, status_code=401, login=login, problem=_WRONG)
+        return _form(words, wanted, status_code=401, login=login, problem=_WRONG)
     _close_session(request, parts)
-    response = RedirectResponse(local_path(wanted), status_code=303)
+    response = RedirectResponse(wanted.address, status_code=303)
     _set_cookie(response, answer, secure=parts.secure_cookies)
     _set_browser_cookie(response, answer, secure=parts.secure_cookies)
     return response
@@ -72,11 +84,11 @@ def use_link_to_study(request: Request, parts: Parts, token: str = _TOKEN, study
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, parts: Parts, principal: Viewer) -> Response:
+def sign_out(request: Request, parts: Parts, principal: Viewer, words: Wording) -> Response:
     """End the session."""
     if _close_session(request, parts):
         parts.audit.append(actor=principal.name, action="signed_out", subject=principal.name)
-    response = _without_session(parts, present("signed_out.html"))
+    response = _without_session(parts, present("signed_out.html", words=words))
     # Frames that the viewer let the browser keep; whoever comes next at this screen is somebody else.
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
@@ -92,6 +104,7 @@ def account_page(principal: Viewer) -> Response:
 def change_password(
     parts: Parts,
     principal: Viewer,
+    words: Wording,
     current: Annotated[str, Form()] = "",
     new: Annotated[str, Form()] = "",
     repeated: Annotated[str, Form()] = "",
@@ -106,13 +119,9 @@ def change_password(
     except InputRejected as error:
         return present("account.html", status_code=422, principal=principal, problem=str(error))
     if wait is not None:
-        return _with_retry_after(present("account.html", status_code=429, principal=principal, problem=_said_of(wait)), wait)
-    return _without_session(parts, _form("/", notice="The password is changed. Please sign in with it."))
-
-
-def local_path(wanted: str) -> str:
-    """Where to go after signing in: a path of this site, or the worklist."""
-    return wanted if _LOCAL.fullmatch(wanted) else "/"
+        problem = _said_of(ENGLISH_WORDS, wait)
+        return _with_retry_after(present("account.html", status_code=429, principal=principal, problem=problem), wait)
+    return _without_session(parts, _form(words, WayBack(), notice="The password is changed. Please sign in with it."))
 
 
 def _judge(request: Request, parts: Services, failed: TokenBuckets, login: str, password: str) -> SignedIn | TryLater | None:
@@ -128,16 +137,16 @@ def _judge(request: Request, parts: Services, failed: TokenBuckets, login: str, 
     return answer
 
 
-def _form(wanted: str, *, status_code: int = 200, **values: str | None) -> Response:
-    return present("sign_in.html", status_code=status_code, wanted=local_path(wanted), **values)
+def _form(words: Words, wanted: WayBack, *, status_code: int = 200, **values: str | None) -> Response:
+    return present("sign_in.html", words=words, status_code=status_code, wanted=wanted.ids, **values)
 
 
-def _paused(pause: TryLater, wanted: str, login: str) -> Response:
-    return _with_retry_after(_form(wanted, status_code=429, login=login, problem=_said_of(pause)), pause)
+def _paused(words: Words, pause: TryLater, wanted: WayBack, login: str) -> Response:
+    return _with_retry_after(_form(words, wanted, status_code=429, login=login, problem=_said_of(words, pause)), pause)
 
 
-def _said_of(pause: TryLater) -> str:
-    return f"Too many failed attempts. Please try again in {_seconds(pause)} s."
+def _said_of(words: Words, pause: TryLater) -> str:
+    return words.say("Too many failed attempts. Please try again in {number} s.", number=_seconds(pause))
 
 
 def _with_retry_after(response: Response, pause: TryLater) -> Response:

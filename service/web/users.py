@@ -13,6 +13,7 @@ from service.api.routes.admin import new_sign_in_link
 from service.api.routes.users import refuse_own_account
 from service.errors import Conflict, InputRejected, NotFound
 from service.web.pages import present
+from service.web.words import ENGLISH_WORDS
 
 _AUDIT_PAGE = 100
 #: 128 bits: a password that nobody needs to remember, for it is changed at once.
@@ -105,6 +106,7 @@ def _page(
     users = parts.users.list()
     return present(
         "users.html",
+        words=ENGLISH_WORDS,
         status_code=status_code,
         principal=principal,
         users=users,

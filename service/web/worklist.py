@@ -13,6 +13,7 @@ from service.api.dependencies import Cursor, Parts, Services, Viewer
 from service.core.findings import Value
 from service.views import StudyFilter, StudyFlag, StudyStatus, WorklistSearch
 from service.web.pages import present
+from service.web.words import Wording
 
 _PAGE_SIZE = 50
 
@@ -72,13 +73,18 @@ async def read_narrowing(
 
 @router.get("/")
 def worklist(
-    parts: Parts, principal: Viewer, narrowing: Annotated[Narrowing, Depends(read_narrowing)], cursor: Cursor = None
+    parts: Parts,
+    principal: Viewer,
+    words: Wording,
+    narrowing: Annotated[Narrowing, Depends(read_narrowing)],
+    cursor: Cursor = None,
 ) -> Response:
     """Newest first."""
     search = None if narrowing.search is None else parts.searches.find(narrowing.search, principal=principal.name)
     page = parts.studies.worklist(_filter(narrowing, search), limit=_PAGE_SIZE, cursor=cursor)
     return present(
         "worklist.html",
+        words=words,
         principal=principal,
         page=page,
         narrowing=narrowing,

@@ -63,11 +63,11 @@ from service.errors import Unavailable
 from service.explanation import Explainer
 from service.flow import Flow
 from service.logs import configure_logging
+from service.operation_views import DiskState
 from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.publication import Renderer
 from service.reaching import reach
 from service.review import Review
-from service.views import DiskState
 from service.web.ohif import router as ohif
 from service.web.pages import problem_page
 from service.web.routes import router as pages

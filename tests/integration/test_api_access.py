@@ -80,8 +80,12 @@ def test_credential_in_the_query_is_no_credential(house: House) -> None:
     ("method", "path", "location"),
     [
         ("GET", "/", "/sign-in"),
-        ("GET", f"/studies/{STUDY}", f"/sign-in?next=%2Fstudies%2F{STUDY}"),
-        ("GET", "/?status=reported&cursor=a", "/sign-in?next=%2F%3Fstatus%3Dreported%26cursor%3Da"),
+        ("GET", f"/studies/{STUDY}", f"/sign-in?page=study&study={STUDY}"),
+        ("GET", f"/studies/{STUDY}?version=draft", f"/sign-in?page=draft&study={STUDY}"),
+        ("GET", f"/studies/{STUDY}?version=//elsewhere.example", f"/sign-in?page=study&study={STUDY}"),
+        ("GET", "/ohif/viewer?StudyInstanceUIDs=1.2", "/sign-in?page=ohif&study=1.2"),
+        ("GET", "/?status=reported&cursor=a", "/sign-in"),
+        ("GET", "//elsewhere.example/", "/sign-in"),
         ("POST", f"/studies/{STUDY}/complete", "/sign-in"),
     ],
 )
@@ -248,6 +252,8 @@ def test_every_answer_carries_the_security_headers(house: House) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "script-src 'self';" in headers["content-security-policy"]
+        assert "style-src 'self';" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
         assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == ("public, no-cache" if path.startswith("/static/") else "no-store")
         assert "server" not in headers

@@ -15,9 +15,9 @@ from service.core.findings import Finding, Polyline
 from service.core.masks import MaskKeeper
 from service.core.report import Report
 from service.errors import InputRejected
+from service.operation_views import JobState
 from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
 from service.settings import Settings
-from service.views import JobState
 from tests.fakes import FakeAnalysis, FakeDestination
 from tests.integration.flow_parts import STUDY, House, received
 from tests.integration.test_worker import jobs, stop_when, work

@@ -13,8 +13,8 @@ from service.adapters.deliveries import Deliveries
 from service.adapters.job_queries import PostgresJobViews
 from service.adapters.operation_queries import PostgresOperationViews
 from service.errors import Conflict, InputRejected
+from service.operation_views import DeliveryState, EventPosition
 from service.ports import UnitOfWorkFactory
-from service.views import DeliveryState, EventPosition
 from tests.integration.commitment_parts import CommittingHouse, Peer
 from tests.integration.flow_parts import STUDY, received
 from tests.integration.listener_parts import wait_until

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 from service.adapters.operation_queries import PostgresOperationViews
 from service.core.circuit import FAILURES_BEFORE_A_PAUSE, FIRST_PAUSE_SECONDS
 from service.errors import InputRejected, Paused, Unavailable
+from service.operation_views import CircuitView
 from service.ports import UnitOfWorkFactory
-from service.views import CircuitView
 from tests.integration import api_parts
 from tests.integration.flow_parts import STUDY, House, pacs_away, received
 from tests.integration.test_worker import jobs, stop_when, work

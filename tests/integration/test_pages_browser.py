@@ -175,17 +175,18 @@ def test_hostile_name_of_a_patient_stays_text_on_every_page(house: House) -> Non
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_pages_in_either_theme_have_no_fault_that_axe_finds(house: House, theme: Literal["dark", "light"]) -> None:
+@pytest.mark.parametrize("width", [1280, 2560])
+def test_pages_in_either_theme_and_width_have_no_fault_that_axe_finds(
+    house: House, theme: Literal["dark", "light"], width: int
+) -> None:
     add(house, 0)
     house.kill_job("analyse_instance")
     axe, faults = Axe(), list[object]()
-    with signed_in(house, theme=theme) as (made, url):
+    with signed_in(house, theme=theme, width=width) as (made, url):
         for path in (*PAGES, "/?flag=failed"):
             made.page.goto(url + path)
             made.page.wait_for_load_state()
-            found = axe.run(
-                made.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-            )
+            found = axe.run(made.page, options={"runOnly": RULES})
             faults += [
                 (path, fault["id"], [node["target"] for node in fault["nodes"]][:3]) for fault in found.response["violations"]
             ]

@@ -41,7 +41,7 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[
 def signed_in(house: House, theme: Literal["dark", "light"] = "dark", width: int = 1440) -> Iterator[tuple[Tab, str]]:
     """The worklist, just after Anna has typed her password."""
     with house.served() as address, tab(theme=theme, width=width, is_still=True) as made:
-        made.page.goto(f"{address}/sign-in?next=/")
+        made.page.goto(f"{address}/sign-in")
         made.page.fill("#login", "anna")
         made.page.fill("#password", PASSWORD)
         made.page.press("#password", "Enter")

@@ -55,7 +55,7 @@ class Desk:
 
     def sign_in(self, opened: Tab, login: str) -> None:
         page = opened.page
-        page.goto(f"{self.address}/sign-in?next=/studies/{STUDY}/review")
+        page.goto(f"{self.address}/sign-in?page=review&study={STUDY}")
         page.fill("#login", login)
         page.fill("#password", PASSWORD)
         page.press("#password", "Enter")

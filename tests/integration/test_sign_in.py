@@ -134,25 +134,27 @@ def test_sign_in_from_another_site_is_refused(house: House, headers: dict[str, s
 
 
 @pytest.mark.parametrize(
-    ("wanted", "location"),
+    ("ids", "location"),
     [
-        (f"/studies/{STUDY}", f"/studies/{STUDY}"),
-        ("/?status=reported&cursor=a", "/?status=reported&cursor=a"),
-        ("https://elsewhere.example/", "/"),
-        ("//elsewhere.example", "/"),
-        ("/\\elsewhere.example", "/"),
-        ("/a\\b", "/"),
-        ("/\t/elsewhere.example", "/"),
-        ("/a\r\nSet-Cookie: a=b", "/"),
-        ("javascript:alert(1)", "/"),
-        ("", "/"),
+        ({"page": "study", "study": STUDY}, f"/studies/{STUDY}"),
+        ({"page": "draft", "study": STUDY}, f"/studies/{STUDY}?version=draft"),
+        ({"page": "report", "report": "0f-9"}, "/api/v1/reports/0f-9"),
+        ({"page": "operations"}, "/operations"),
+        ({"page": "study"}, "/"),
+        ({"page": "study", "study": "../elsewhere"}, "/"),
+        ({"page": "study", "study": "1.2?a=elsewhere"}, "/"),
+        ({"page": "study", "study": "1.2\r\nSet-Cookie: a=elsewhere"}, "/"),
+        ({"page": "https://elsewhere.example/"}, "/"),
+        ({"page": "javascript:alert(1)"}, "/"),
+        ({"next": "//elsewhere.example"}, "/"),
+        ({}, "/"),
     ],
 )
-def test_sign_in_leads_to_pages_of_this_site_only(house: House, wanted: str, location: str) -> None:
+def test_sign_in_leads_to_the_page_of_an_id_or_to_the_worklist(house: House, ids: dict[str, str], location: str) -> None:
     browser = house.person(Role.VIEWER)
-    assert browser.get("/sign-in", params={"next": wanted}).headers["location"] == location
-    assert submit(house.client(None), next=wanted).headers["location"] == location
-    shown = house.client(None).get("/sign-in", params={"next": wanted}).text
+    assert browser.get("/sign-in", params=ids).headers["location"] == location
+    assert submit(house.client(None), **ids).headers["location"] == location
+    shown = house.client(None).get("/sign-in", params=ids).text
     assert "elsewhere" not in shown
     assert "javascript:" not in shown
 

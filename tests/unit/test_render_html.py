@@ -54,6 +54,11 @@ def test_page_shows_identity_impression_values_and_provenance() -> None:
     assert calf_report().impression in page.text
 
 
+def test_page_writes_a_grade_as_a_name_and_other_flags_in_words() -> None:
+    graded = cine_findings()[0].model_copy(update={"flags": ("grade_b", "mostly_extrapolated")})
+    assert "grade B, mostly extrapolated" in Page(calf_report(findings=[graded])).cells
+
+
 def test_page_stands_alone_without_script_or_second_request() -> None:
     page = Page(calf_report(), {"2.25.1": PICTURE})
     assert not {"script", "link", "iframe", "object"} & set(page.tags)

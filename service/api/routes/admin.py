@@ -17,7 +17,7 @@ from service.api.schemas import (
 )
 from service.destination_settings import DestinationSettings, DicomDestinationSettings, MllpDestinationSettings
 from service.errors import NotFound, SonomyoError
-from service.views import AssociationPage, AuditPage, CircuitView
+from service.operation_views import AssociationPage, AuditPage, CircuitView
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from service.api.dependencies import Administrator, Cursor, DeliveryId, Limit, Parts
 from service.api.schemas import AbandonRequest, problem_responses
-from service.views import DeliveryPage, DeliveryState, DeliveryView, JobView
+from service.operation_views import DeliveryPage, DeliveryState, DeliveryView, JobView
 
 router = APIRouter(prefix="/api/v1/deliveries", tags=["operations"], responses=problem_responses(401, 403, 422, 429, 503))
 

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from service.api.dependencies import Administrator, Cursor, JobId, Limit, Parts, Viewer
 from service.api.schemas import problem_responses
-from service.views import EventPosition, JobPage, JobState, JobView
+from service.operation_views import EventPosition, JobPage, JobState, JobView
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=problem_responses(401, 403, 422, 429, 503))
 

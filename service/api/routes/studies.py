@@ -10,14 +10,16 @@ from starlette.concurrency import run_in_threadpool
 from service.access import Principal
 from service.api import fhir_answers, uploads
 from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, services_of
+from service.api.headers import policy_of_document
 from service.api.negotiation import choose, choose_language
 from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
 from service.explanation import StudyExplanation
+from service.operation_views import JobView
 from service.ports import StoredInstance
-from service.views import JobView, StudyDetail, StudyFilter, StudyFlag, StudyPage, StudyStatus
+from service.views import StudyDetail, StudyFilter, StudyFlag, StudyPage, StudyStatus
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
 
@@ -159,7 +161,8 @@ def present_report(request: Request, principal: Principal, report: Report, media
     if media_type in _IN_A_LANGUAGE:
         headers |= {"Content-Language": language, "Vary": "Accept, Accept-Language"}
     if media_type == "text/html":
-        content: str | bytes = parts.render_page(report, parts.studies.pictures(report.report_id), language)
+        content: str | bytes = (page := parts.render_page(report, parts.studies.pictures(report.report_id), language))
+        headers["Content-Security-Policy"] = policy_of_document(page)
     elif media_type == "application/pdf":
         content = parts.render_pdf(report, parts.studies.pictures(report.report_id), language)
         headers["Content-Disposition"] = 'inline; filename="report.pdf"'  # no name or number of the patient

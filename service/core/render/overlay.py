@@ -23,7 +23,7 @@ LINE_COLOURS = {
 STRUCTURE_COLOURS = {
     **dict.fromkeys(sorted(BONES), (86, 180, 233)),
     **dict.fromkeys(sorted(TENDONS), (230, 159, 0)),
-    "aponeurosis": (86, 180, 233),
+    "aponeurosis": (204, 121, 167),  # as an area; its inner edges are lines with colours of their own
     "muscle_belly": (0, 158, 115),
     "median_nerve": (240, 228, 66),
     "ulnar_nerve": (240, 228, 66),

@@ -5,7 +5,7 @@ Typst sets it: no server, no browser, one wheel, tagged output, and the same byt
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from importlib.resources import files
@@ -23,6 +23,8 @@ _TEMPLATES = files("service.core.render") / "templates"
 #: The first is in the wheel of Typst, the others where the machine has them: for names in scripts that the first lacks.
 _FONTS = ("Libertinus Serif", "Noto Serif", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "DejaVu Serif")
 TITLE = "Musculoskeletal ultrasound report"
+#: Characters; what is longer than a range of numbers with its unit is words.
+_LONGEST_NUMBER = 24
 
 Say = Callable[[str], str]
 
@@ -111,7 +113,7 @@ def _words(view: ReportView) -> dict[str, object]:
 
 
 def _cine(cine: CineView, say: Say, *, is_numbered: bool) -> dict[str, Any]:
-    head = [say(heading) for heading in _head(cine)]
+    names = _head(cine)
     return {
         "heading": f"{say(f'Cine {cine.number}')}: {cine.title}" if is_numbered else cine.title,
         "picture": cine.picture and _as_svg(cine.picture),
@@ -120,11 +122,17 @@ def _cine(cine: CineView, say: Say, *, is_numbered: bool) -> dict[str, Any]:
         "plot": cine.plot and _styled(str(cine.plot)),
         "plot_key": cine.plot_key,
         "is_wide": cine.is_wide,
-        "head": head,
-        "ends-in-words": cine.has_remarks,
+        "head": [say(name) for name in names],
+        "in-words": [place for place, name in enumerate(names) if name in _in_words(cine)],
         "rows": [_cells(row, cine) for row in cine.rows],
         "statements": cine.statements,
     }
+
+
+def _in_words(cine: CineView) -> Collection[str]:
+    """The columns that share what room is left, for their words can break: a short reference stands as a number does."""
+    is_long = any(len(row.reference) > _LONGEST_NUMBER for row in cine.rows)
+    return {"Remarks", "Reference"} if is_long else {"Remarks"}
 
 
 def _head(cine: CineView) -> list[str]:

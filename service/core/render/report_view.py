@@ -19,6 +19,7 @@ from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
 from service.core.review_words import moment, remarks, status_words
 from service.core.wording import (
     date,
+    flag_text,
     frames_measured,
     label,
     number,
@@ -250,7 +251,7 @@ def _plane_row(tick: Tick, numbers: Mapping[str, int], rejected: frozenset[str],
         title=tick.plane.title,
         grade=str(tick.grade),
         shown_by=f"{where}frame {evidence.frames[0]}",
-        remarks=", ".join(label(flag).lower() for flag in tick.best.flags[1:]),
+        remarks=", ".join(flag_text(flag) for flag in tick.best.flags[1:]),
     )
 
 
@@ -272,7 +273,7 @@ def _row(finding: Finding) -> Row:
 
 def words_of_flags(finding: Finding) -> tuple[str, ...]:
     """What limits a number, in words, but for what stands beside it."""
-    return tuple(label(flag).lower() for flag in finding.flags if flag not in _SAID_ELSEWHERE)
+    return tuple(flag_text(flag) for flag in finding.flags if flag not in _SAID_ELSEWHERE)
 
 
 def _value(finding: Finding) -> str:

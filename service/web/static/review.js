@@ -7,7 +7,8 @@ import { listen } from "./review/keys.js";
 import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
-import { say, showUnsaved } from "./review/unsaved.js";
+import { put, showUnsaved } from "./review/unsaved.js";
+import { say } from "./words.js";
 
 const panel = document.getElementById("review-panel");
 const service = new Service(panel.dataset.csrf);
@@ -61,13 +62,13 @@ async function propose(apply) {
   if (number !== proposals) return;
   [pending, preview] = [trial, answer];
   show();
-  announce(pending.count ? `${pending.count} unsaved ${pending.count === 1 ? "change" : "changes"}.` : "Nothing is unsaved.");
+  announce(pending.count ? content.querySelector("[data-unsaved]").textContent : say("Nothing is unsaved."));
 }
 
 async function discard() {
   [pending, preview] = [new Pending(), { findings: [] }];
   show();
-  announce("All unsaved changes are discarded.");
+  announce(say("All unsaved changes are discarded."));
   focusTitle();
 }
 
@@ -77,7 +78,7 @@ async function save() {
   if (!pending.count) return;
   await act(find("[data-save-problem]"), async () => {
     const made = await service.amend(panel.dataset.report, pending.body());
-    await settled(made, `Saved as version ${made.version}.`);
+    await settled(made, say("Saved as version {version}.", made));
   });
 }
 
@@ -107,13 +108,13 @@ function act(place, deed) {
 
 async function done(place, deed) {
   panel.ariaBusy = "true";
-  say(place, "");
+  put(place, "");
   try {
     await deed();
     return true;
   } catch (error) {
     if (error.status === 412 && error.problem.current) await meet(error.problem.current);
-    else say(place, error.message);
+    else put(place, error.message);
     return false;
   } finally {
     panel.ariaBusy = "false";
@@ -125,7 +126,7 @@ async function meet(current) {
   const mine = content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])");
   const told = [...mine].map((place) => `${place.closest(".finding")?.dataset.name ?? "Lines"}: ${place.textContent.replace("Unsaved: ", "")}`);
   if (pending.words) told.push("The impression or comment that you wrote.");
-  announce("Somebody else saved this report meanwhile. Nothing of yours is lost.");
+  announce(say("Somebody else saved this report meanwhile. Nothing of yours is lost."));
   showConflict(find("[data-conflict]"), { theirs, seen, mine: told, reapply: () => reapply(theirs) });
 }
 
@@ -160,7 +161,7 @@ function open(form, opener) {
 function close(form, isFocused = true) {
   form.hidden = true;
   form.opener?.setAttribute("aria-expanded", "false");
-  say(form.querySelector("[data-problem]"), "");
+  put(form.querySelector("[data-problem]"), "");
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
   if (form.dataset.form === "lines") stopDrawing();
   if (isFocused) form.opener?.focus();
@@ -175,7 +176,7 @@ const SUBMIT = {
   reject: (form, id) => propose((trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) })),
   lines: (form) =>
     propose((trial) => {
-      if (!drawing?.detail) throw new Error("No line was moved yet: drag one in the picture.");
+      if (!drawing?.detail) throw new Error(say("No line was moved yet: drag one in the picture."));
       trial.lines.set(form.dataset.uid, { ...drawing.detail, why: reason(form) });
     }),
   words: (form) =>
@@ -187,8 +188,8 @@ const SUBMIT = {
       }
       if (Object.keys(written).length > 1) trial.words = written;
     }),
-  sign: async () => settled(await service.sign(panel.dataset.report), "The report is signed."),
-  cancel: async (form) => settled(await service.cancel(panel.dataset.report, reason(form)), "Done."),
+  sign: async () => settled(await service.sign(panel.dataset.report), say("The report is signed.")),
+  cancel: async (form) => settled(await service.cancel(panel.dataset.report, reason(form)), say("Done.")),
 };
 
 function reason(form) {
@@ -196,7 +197,7 @@ function reason(form) {
   if (words.length >= 3) return words;
   form.elements.why.setAttribute("aria-invalid", "true");
   form.elements.why.focus();
-  throw new Error("Give a reason of at least three characters; it stands in the report. Name no patient.");
+  throw new Error(say("Give a reason of at least three characters; it stands in the report. Name no patient."));
 }
 
 async function submit(form) {
@@ -236,16 +237,17 @@ document.addEventListener("sonomyo:lines", async ({ detail }) => {
     const shown = await service.preview(panel.dataset.report, { why: "preview", lines: [detail] });
     if (drawing?.detail !== asked) return;
     const numbers = shown.findings.filter((one) => one.value !== null && one.amended).map(named);
-    form.querySelector("[data-drawn]").textContent = `Frame ${detail.frame}: ${numbers.join("; ")}.`;
-    say(form.querySelector("[data-problem]"), "");
+    form.querySelector("[data-drawn]").textContent = say("Frame {frame}: {numbers}.", { frame: detail.frame, numbers: numbers.join("; ") });
+    put(form.querySelector("[data-problem]"), "");
   } catch (error) {
-    say(form.querySelector("[data-problem]"), error.message);
+    put(form.querySelector("[data-problem]"), error.message);
   }
 });
 
 function named(finding) {
   const row = rowOf(finding.finding_id);
-  return `${row.dataset.name.toLowerCase()} ${written(finding.value, row.dataset)}`;
+  const name = row.dataset.shownName; // German nouns keep their capital
+  return `${document.documentElement.lang === "en" ? name.toLowerCase() : name} ${written(finding.value, row.dataset)}`;
 }
 
 document.addEventListener("sonomyo:frame", ({ detail }) => {
@@ -313,6 +315,6 @@ hear({
 });
 addEventListener("beforeunload", (event) => pending.count && event.preventDefault());
 
-if (find("[data-loading]")) load(panel.dataset.version).catch((error) => say(find("[data-loading]"), error.message));
+if (find("[data-loading]")) load(panel.dataset.version).catch((error) => put(find("[data-loading]"), error.message));
 else show();
 panel.dataset.ready = "true";

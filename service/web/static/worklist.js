@@ -1,5 +1,7 @@
 // Keeps the worklist current without losing the reader's place: rows change where they stand, new ones wait to be shown.
 
+import { say } from "./words.js";
+
 const QUIET_MILLISECONDS = 800; // events come in bursts
 const MINUTE_MILLISECONDS = 60_000;
 const EVENTS = ["instance_stored", "analysis_done", "analysis_failed", "report_ready", "report_failed", "delivered", "delivery_refused",
@@ -34,7 +36,7 @@ async function read() {
     fresh = page.getElementById("studies");
     compare();
   } catch {
-    tell("Not current: reload the page", false);
+    tell(say("Not current: reload the page"), false);
   } finally {
     isReading = false;
   }
@@ -47,7 +49,7 @@ function compare() {
   const added = [...found.keys()].filter((uid) => !known.has(uid)).length;
   if (isFirst && known.size === 0 && added > 0) return showAll();
   news.hidden = !(isFirst && added > 0);
-  if (!news.hidden) show.querySelector("span").textContent = added === 1 ? "Show 1 new study" : `Show ${added} new studies`;
+  if (!news.hidden) show.querySelector("span").textContent = added === 1 ? say("Show 1 new study") : say("Show {count} new studies", { count: added });
 }
 
 // Cell by cell, so that what has the focus keeps it.
@@ -80,11 +82,11 @@ function soon() {
 function listen() {
   const events = new EventSource("/api/v1/events");
   events.addEventListener("open", () => {
-    tell("Live", true);
+    tell(say("Live"), true);
     soon(); // what happened before anybody listened
   });
   events.addEventListener("error", () => {
-    tell(events.readyState === EventSource.CLOSED ? "Not live: reload the page" : "Connecting again …", false);
+    tell(events.readyState === EventSource.CLOSED ? say("Not live: reload the page") : say("Connecting again …"), false);
   });
   for (const name of EVENTS) events.addEventListener(name, soon);
 }

@@ -1,5 +1,7 @@
 // What a person has changed and not saved yet. It belongs to the person, not to a version: it outlives a conflict.
 
+import { decimal } from "../words.js";
+
 const LONGEST_REASON = 500;
 
 export class Pending {
@@ -55,7 +57,7 @@ export class Pending {
 export function written(value, { digits = "", symbol = "" } = {}) {
   if (typeof value !== "number") return String(value ?? "");
   const text = digits === "" ? String(Number(value.toPrecision(3))) : value.toFixed(Number(digits));
-  return (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212")) + symbol;
+  return decimal(Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212")) + symbol;
 }
 
 /** What a field holds: a number where one is wanted and it is one; else the text, of which the service says what is wrong. */

@@ -1,5 +1,6 @@
 // What is unsaved, told beside each finding that it changes or that follows from it. Text only; nothing is markup.
 
+import { say } from "../words.js";
 import { written } from "./pending.js";
 
 /** Everything that tells of what is unsaved. */
@@ -9,34 +10,41 @@ export function showUnsaved(content, pending, preview) {
   for (const row of content.querySelectorAll(".finding")) {
     const change = pending.changes.get(row.dataset.finding);
     const told = toldOf(row, change, now.get(row.dataset.finding));
-    say(row.querySelector("[data-pending]"), told);
+    put(row.querySelector("[data-pending]"), told);
     row.classList.toggle("unsaved", Boolean(told));
     const undo = row.querySelector("[data-undo]");
     if (undo) undo.hidden = !change;
   }
   for (const place of content.querySelectorAll("[data-pending-lines]")) {
     const lines = pending.lines.get(place.dataset.pendingLines);
-    say(place, lines ? `Unsaved: lines drawn in frame ${lines.frame} (${lines.why}).` : "");
+    put(place, lines ? say("Unsaved: lines drawn in frame {frame} ({why}).", lines) : "");
     hide(place.nextElementSibling, !lines);
   }
   const impression = pending.count ? preview.impression : "";
-  say(find("[data-pending-words]"), impression && impression !== shownImpression(content) ? `Unsaved, the impression becomes: ${impression}` : "");
+  put(find("[data-pending-words]"), impression && impression !== shownImpression(content) ? say("Unsaved, the impression becomes: {impression}", { impression }) : "");
   hide(find("[data-undo-words]"), !pending.words);
   const count = pending.count;
-  say(find("[data-unsaved]"), count ? `${count} unsaved ${count === 1 ? "change" : "changes"}. Save before you sign.` : "");
+  put(find("[data-unsaved]"), toldCount(count));
   hide(find("[data-unsaved-actions]"), count === 0);
   hide(find("[data-saved-actions]"), count > 0);
 }
 
 function toldOf(row, change, after) {
   const value = after && after.value !== null ? written(after.value, row.dataset) : "";
-  if (change?.action === "accept") return "Unsaved: accepted as it is.";
-  if (change?.action === "reject") return `Unsaved: rejected (${change.why}).`;
-  if (change?.action === "restore") return `Unsaved: restored${value ? ` to ${value}` : ""}.`;
-  if (change) return `Unsaved: ${value || written(change.value, row.dataset)} (${change.why}).`;
+  if (change?.action === "accept") return say("Unsaved: accepted as it is.");
+  if (change?.action === "reject") return say("Unsaved: rejected ({why}).", change);
+  if (change?.action === "restore") return value ? say("Unsaved: restored to {value}.", { value }) : say("Unsaved: restored.");
+  if (change) return say("Unsaved: {value} ({why}).", { value: value || written(change.value, row.dataset), why: change.why });
   if (!after) return "";
-  if (after.amended) return `Unsaved: ${value}, which follows.`;
-  return after.flags.includes("rests_on_amended") ? "Unsaved: rests on what is amended, and stays the software's." : `Unsaved: ${value} again.`;
+  if (after.amended) return say("Unsaved: {value}, which follows.", { value });
+  return after.flags.includes("rests_on_amended")
+    ? say("Unsaved: rests on what is amended, and stays the software's.")
+    : say("Unsaved: {value} again.", { value });
+}
+
+function toldCount(count) {
+  if (!count) return "";
+  return count === 1 ? say("1 unsaved change. Save before you sign.") : say("{count} unsaved changes. Save before you sign.", { count });
 }
 
 function shownImpression(content) {
@@ -44,7 +52,7 @@ function shownImpression(content) {
 }
 
 /** Words at a place, which is hidden without any. */
-export function say(place, words) {
+export function put(place, words) {
   if (!place) return;
   place.textContent = words;
   place.hidden = !words;

@@ -1,5 +1,7 @@
 // Lengths and angles in real units where the region is calibrated; where it is not, that is said.
 
+import { say } from "../words.js";
+
 export class Scale {
   constructor({ x0, y0, x1, y1, mm_per_pixel_x: across, mm_per_pixel_y: down, reason }) {
     Object.assign(this, { x0, y0, x1, y1, across, down, reason });
@@ -16,7 +18,7 @@ export class Scale {
   length(from, to) {
     const [right, down] = [to[0] - from[0], to[1] - from[1]];
     if (this.holds(from, to)) return `${Math.hypot(right * this.across, down * this.down).toFixed(1)} mm`;
-    const why = this.isKnown ? "outside the calibrated region" : "not calibrated";
+    const why = this.isKnown ? say("outside the calibrated region") : say("not calibrated");
     return `${Math.hypot(right, down).toFixed(0)} px (${why})`;
   }
 
@@ -27,12 +29,11 @@ export class Scale {
     const arm = (point) => Math.atan2((point[1] - corner[1]) * down, (point[0] - corner[0]) * across);
     const turn = Math.abs(arm(one) - arm(other));
     const degrees = (Math.min(turn, 2 * Math.PI - turn) * 180) / Math.PI;
-    return `${degrees.toFixed(1)}°${isReal ? "" : " (square pixels assumed)"}`;
+    return `${degrees.toFixed(1)}°${isReal ? "" : ` (${say("square pixels assumed")})`}`;
   }
 }
 
 const POINTS = { ruler: 2, angle: 3 };
-const REACH = 12; // pixels of the screen around a handle
 
 /** Rulers and angles, by pointer or by keys: each belongs to the frame that it was made on. */
 export class Measures {
@@ -66,7 +67,11 @@ export class Measures {
     this.#open = null;
     this.#cursor = null;
     this.#stage.view.dataset.tool = this.tool ?? "";
-    if (this.tool) this.#said(`${tool === "ruler" ? "Ruler: two points" : "Angle: arm, corner, arm"}. Click, or move with the arrow keys and press Enter.`);
+    if (this.tool) this.#said(
+        tool === "ruler"
+          ? say("Ruler: two points. Click, or move with the arrow keys and press Enter.")
+          : say("Angle: arm, corner, arm. Click, or move with the arrow keys and press Enter."),
+      );
     this.#stage.paint();
     return this.tool;
   }
@@ -74,7 +79,7 @@ export class Measures {
   removeLast() {
     const last = this.#made.findLastIndex((one) => one.frame === this.#stage.frame);
     if (last >= 0) this.#made.splice(last, 1);
-    this.#said(last >= 0 ? "Measurement removed." : "No measurement on this frame.");
+    this.#said(last >= 0 ? say("Measurement removed.") : say("No measurement on this frame."));
     this.#stage.paint();
   }
 
@@ -137,108 +142,8 @@ export class Measures {
   }
 }
 
-/** The aponeurosis lines of a frame with handles: a handle that is dragged takes its neighbours along. */
-export class LineEditor {
-  #stage;
-  #changed;
-  #said;
-  #held = null; // [line, place]
-  #chosen = [0, 0];
-
-  constructor(stage, { changed, said }) {
-    this.#stage = stage;
-    this.#changed = changed;
-    this.#said = said;
-    this.isOn = false;
-    this.frame = 0;
-    this.lines = null; // of the frame: [{label, points}]
-    stage.addPainter((context, frame, unit) => this.#paint(context, frame, unit));
-  }
-
-  begin(frame, lines) {
-    const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines.find((line) => line.label === label));
-    this.isOn = wanted.every(Boolean);
-    this.frame = frame;
-    this.lines = this.isOn ? wanted.map(({ label, points }) => ({ label, points: points.map((point) => [...point]) })) : null;
-    this.#said(
-      this.isOn
-        ? "Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys."
-        : "Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses.",
-    );
-    this.#stage.view.dataset.edits = this.isOn ? "lines" : "";
-    this.#stage.paint();
-    return this.isOn;
-  }
-
-  end() {
-    this.isOn = false;
-    this.#held = this.lines = null;
-    this.#stage.view.dataset.edits = "";
-    this.#stage.paint();
-  }
-
-  grab(point, unit) {
-    if (!this.isOn) return false;
-    let nearest = REACH * unit;
-    this.lines.forEach((line, which) =>
-      line.points.forEach((handle, place) => {
-        const away = Math.hypot(handle[0] - point[0], handle[1] - point[1]);
-        if (away <= nearest) {
-          nearest = away;
-          this.#held = this.#chosen = [which, place];
-        }
-      }),
-    );
-    return this.#held !== null;
-  }
-
-  drag([x, y]) {
-    if (!this.#held) return;
-    const [which, place] = this.#held;
-    const [from, to] = this.lines[which].points[place];
-    this.#move(x - from, y - to);
-  }
-
-  drop() {
-    if (this.#held) this.#changed(this.lines);
-    this.#held = null;
-  }
-
-  choose(by) {
-    const places = this.lines.flatMap((line, which) => line.points.map((_, place) => [which, place]));
-    const here = places.findIndex(([which, place]) => which === this.#chosen[0] && place === this.#chosen[1]);
-    this.#chosen = places[(here + by + places.length) % places.length];
-    this.#said(`${this.#chosen[0] ? "Deep" : "Superficial"} aponeurosis, handle ${this.#chosen[1] + 1}.`);
-    this.#stage.paint();
-  }
-
-  nudge(right, down) {
-    this.#move(right, down);
-    this.#changed(this.lines);
-  }
-
-  #move(right, down) {
-    const [which, place] = this.#chosen;
-    this.lines[which].points.forEach((point, other) => {
-      const share = Math.exp(-((other - place) ** 2) / 2);
-      point[0] += other === place ? right : 0;
-      point[1] += down * share;
-    });
-    this.#stage.paint();
-  }
-
-  #paint(context, frame, unit) {
-    if (!this.isOn || frame !== this.frame) return;
-    this.lines.forEach((line, which) =>
-      line.points.forEach((point, place) => {
-        const isChosen = which === this.#chosen[0] && place === this.#chosen[1];
-        drawDot(context, point, isChosen ? 1.6 * unit : unit, isChosen ? "#ffd479" : "#ffffff", 5);
-      }),
-    );
-  }
-}
-
-function drawDot(context, [x, y], unit, colour, radius = 3) {
+/** A filled point; `unit` is a pixel of the screen. */
+export function drawDot(context, [x, y], unit, colour, radius = 3) {
   context.beginPath();
   context.arc(x + 0.5, y + 0.5, radius * unit, 0, 2 * Math.PI);
   context.fillStyle = colour;

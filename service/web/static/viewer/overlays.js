@@ -39,7 +39,7 @@ export class Overlays {
     return this.problem !== null || this.#drawn.has(number);
   }
 
-  /** Labels of what has been seen so far, each with its colour. */
+  /** Labels of what has been seen so far, each with its colour and whether it is a line; of a thing that is both, the area. */
   kinds = new Map();
 
   async load(number) {
@@ -96,10 +96,10 @@ export class Overlays {
       }
       if (this.#abort.signal.aborted) return;
       this.#drawn.set(number, drawn ?? null);
-      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, colour);
+      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, { colour, isLine: false });
       for (const line of drawn?.lines ?? []) {
         const { label, colour } = this.#kindOf(line);
-        this.kinds.set(label, colour);
+        if (!this.kinds.has(label)) this.kinds.set(label, { colour, isLine: true });
       }
       if (this.#drawn.size > DRAWN_KEPT) this.#drawn.delete(this.#drawn.keys().next().value);
     } catch (error) {

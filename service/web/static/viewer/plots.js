@@ -1,5 +1,7 @@
 // One small plot a series; all share the cursor with the cine. uPlot is loaded only where there is something to plot.
 
+import { decimal, say } from "../words.js";
+
 const LIBRARY = "/static/vendor/uplot/uPlot.esm.js";
 const HEIGHT = 128;
 const FIRST = ["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity", "joint_angle", "joint_moment"];
@@ -39,7 +41,7 @@ export class Plots {
       this.#plots.push(this.#make(UPlot, into, finding, x, seconds !== null, events));
     });
     this.more.hidden = series.length <= SHOWN_AT_ONCE;
-    this.more.querySelector("summary").textContent = `${series.length - SHOWN_AT_ONCE} more series`;
+    this.more.querySelector("summary").textContent = say("{count} more series", { count: series.length - SHOWN_AT_ONCE });
     this.#fit();
     this.show(this.#frame);
   }
@@ -175,23 +177,25 @@ function gaps(values, leftOut = []) {
 
 function summary({ name, series }, end) {
   const values = gaps(series.values, series.left_out).filter(isNumber);
-  const told = `${words(Math.min(...values), series.unit)} to ${words(Math.max(...values), series.unit)}`;
-  return `${label(name)} over ${series.values.length} frames${end === null ? "" : `, ${end.toFixed(1)} s`}: ${told}`;
+  const told = { name: label(name), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
+  return end === null
+    ? say("{name} over {count} frames: {low} to {high}", told)
+    : say("{name} over {count} frames, {seconds} s: {low} to {high}", { ...told, seconds: end.toFixed(1) });
 }
 
 function words(value, unit, digits = 4) {
   if (!isNumber(value)) return "–";
   const text = Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
-  return text.replace("-", "−") + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
+  return decimal(text.replace("-", "−")) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
 }
 
 export function label(name) {
   const text = name.replaceAll("_", " ").replace(" percent", " %");
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return say(text.charAt(0).toUpperCase() + text.slice(1));
 }
 
 function side({ site }) {
-  return site?.laterality ? `, ${site.laterality}` : "";
+  return site?.laterality ? `, ${say(site.laterality)}` : "";
 }
 
 function isNumber(value) {

@@ -1,0 +1,110 @@
+// The aponeurosis lines of a frame, moved by hand.
+
+import { say } from "../words.js";
+import { drawDot } from "./measure.js";
+
+const REACH = 12; // pixels of the screen around a handle
+
+/** The aponeurosis lines of a frame with handles: a handle that is dragged takes its neighbours along. */
+export class LineEditor {
+  #stage;
+  #changed;
+  #said;
+  #held = null; // [line, place]
+  #chosen = [0, 0];
+
+  constructor(stage, { changed, said }) {
+    this.#stage = stage;
+    this.#changed = changed;
+    this.#said = said;
+    this.isOn = false;
+    this.frame = 0;
+    this.lines = null; // of the frame: [{label, points}]
+    stage.addPainter((context, frame, unit) => this.#paint(context, frame, unit));
+  }
+
+  begin(frame, lines) {
+    const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines.find((line) => line.label === label));
+    this.isOn = wanted.every(Boolean);
+    this.frame = frame;
+    this.lines = this.isOn ? wanted.map(({ label, points }) => ({ label, points: points.map((point) => [...point]) })) : null;
+    this.#said(
+      this.isOn
+        ? say("Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys.")
+        : say("Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses."),
+    );
+    this.#stage.view.dataset.edits = this.isOn ? "lines" : "";
+    this.#stage.paint();
+    return this.isOn;
+  }
+
+  end() {
+    this.isOn = false;
+    this.#held = this.lines = null;
+    this.#stage.view.dataset.edits = "";
+    this.#stage.paint();
+  }
+
+  grab(point, unit) {
+    if (!this.isOn) return false;
+    let nearest = REACH * unit;
+    this.lines.forEach((line, which) =>
+      line.points.forEach((handle, place) => {
+        const away = Math.hypot(handle[0] - point[0], handle[1] - point[1]);
+        if (away <= nearest) {
+          nearest = away;
+          this.#held = this.#chosen = [which, place];
+        }
+      }),
+    );
+    return this.#held !== null;
+  }
+
+  drag([x, y]) {
+    if (!this.#held) return;
+    const [which, place] = this.#held;
+    const [from, to] = this.lines[which].points[place];
+    this.#move(x - from, y - to);
+  }
+
+  drop() {
+    if (this.#held) this.#changed(this.lines);
+    this.#held = null;
+  }
+
+  choose(by) {
+    const places = this.lines.flatMap((line, which) => line.points.map((_, place) => [which, place]));
+    const here = places.findIndex(([which, place]) => which === this.#chosen[0] && place === this.#chosen[1]);
+    this.#chosen = places[(here + by + places.length) % places.length];
+    const number = this.#chosen[1] + 1;
+    this.#said(
+      this.#chosen[0] ? say("Deep aponeurosis, handle {number}.", { number }) : say("Superficial aponeurosis, handle {number}.", { number }),
+    );
+    this.#stage.paint();
+  }
+
+  nudge(right, down) {
+    this.#move(right, down);
+    this.#changed(this.lines);
+  }
+
+  #move(right, down) {
+    const [which, place] = this.#chosen;
+    this.lines[which].points.forEach((point, other) => {
+      const share = Math.exp(-((other - place) ** 2) / 2);
+      point[0] += other === place ? right : 0;
+      point[1] += down * share;
+    });
+    this.#stage.paint();
+  }
+
+  #paint(context, frame, unit) {
+    if (!this.isOn || frame !== this.frame) return;
+    this.lines.forEach((line, which) =>
+      line.points.forEach((point, place) => {
+        const isChosen = which === this.#chosen[0] && place === this.#chosen[1];
+        drawDot(context, point, isChosen ? 1.6 * unit : unit, isChosen ? "#ffd479" : "#ffffff", 5);
+      }),
+    );
+  }
+}

@@ -1,0 +1,154 @@
+// What the page says beside the picture: where the cine stands, what is drawn, what a frame of a wrist shows, its contractions.
+
+import { say } from "../words.js";
+import { label } from "./plots.js";
+
+export class Readout {
+  #root;
+  #at;
+  #stage;
+  #go;
+
+  /** `at(name)` finds the element of a name in `root`, `stage` paints, `go(frame)` goes to a frame. */
+  constructor(root, at, { stage, go }) {
+    this.#root = root;
+    this.#at = at;
+    this.#stage = stage;
+    this.#go = go;
+  }
+
+  /** What is wrong, over the picture; nothing hides it. */
+  complain(words) {
+    this.#at("problem").textContent = words;
+    this.#at("problem").hidden = !words;
+  }
+
+  /** The flag beside the patient: what the version that is shown is. */
+  version({ version, status }) {
+    for (const one of this.#root.querySelectorAll("[data-when]")) {
+      one.hidden = !one.dataset.when.split(" ").includes(status);
+      one.querySelector(".flag").lastChild.data = say("{status}, version {version}", { status: say(status), version });
+    }
+  }
+
+  window(level, width, isPlain) {
+    this.#at("level").value = level;
+    this.#at("width").value = width;
+    this.#at("window-told").textContent = isPlain ? "" : `L ${Math.round(level)} W ${Math.round(width)}`;
+  }
+
+  /** What holds for all frames of a cine that was opened. */
+  cine({ time, region }, player, scale) {
+    const slider = this.#at("slider");
+    [slider.max, slider.value, slider.disabled] = [player.count, 1, player.count < 2];
+    this.#at("kinds").replaceChildren();
+    this.#at("time-note").textContent = !player.isTimed
+      ? [say("No time axis: played at 25 frames a second."), time.reason].filter(Boolean).join(" ")
+      : time.is_nominal
+        ? say("Nominal time: only a display rate is known.")
+        : "";
+    this.#at("scale-note").textContent = scale.isKnown
+      ? ""
+      : say("Not calibrated: {reason}. Lengths are in pixels.", { reason: region.reason ?? say("no region") });
+  }
+
+  frame(frame, count, seconds) {
+    this.#at("slider").value = frame;
+    this.#at("slider").setAttribute("aria-valuetext", told(frame, count, seconds));
+    this.#at("frame").textContent = frame;
+    this.#at("count").textContent = count;
+    this.#at("seconds").textContent = seconds === null ? "" : `${seconds.toFixed(2)} s`;
+  }
+
+  /** `isWanted`: play was asked for before there is anything to play. */
+  transport(player, isWanted) {
+    const play = this.#at("play");
+    const isPlaying = isWanted || player?.isPlaying;
+    play.setAttribute("aria-label", isPlaying ? say("Pause") : say("Play"));
+    play.dataset.state = isPlaying ? "playing" : "paused";
+    if (!player) return;
+    this.#at("view").dataset.playing = String(player.isPlaying);
+    this.#at("loop").setAttribute("aria-pressed", String(player.isLooping));
+    this.#at("speed").value = String(player.speed);
+    const [first, last] = player.range ?? [1, player.count];
+    const span = Math.max(player.count - 1, 1);
+    this.#at("range").style.left = `${(100 * (first - 1)) / span}%`;
+    this.#at("range").style.right = `${(100 * (player.count - last)) / span}%`;
+    this.#at("range").hidden = !player.range;
+    this.#at("loop-told").textContent = player.range ? say("Loop {first} to {last}", { first, last }) : "";
+  }
+
+  /** What a frame of a wrist shows: plane, grade, and why it is no better. */
+  wrist(shown) {
+    this.#at("shown").hidden = !shown;
+    if (!shown) return;
+    this.#at("plane").textContent = shown.plane ? `${shown.plane} ${shown.title ?? ""}` : say("No standard plane");
+    this.#at("grade").textContent = shown.grade ?? "–";
+    this.#at("grade").dataset.grade = shown.grade ?? "";
+    this.#at("why").textContent = (shown.reasons ?? []).map(label).join(", ");
+  }
+
+  /** A button for each kind of thing that is drawn: lines have a stroke beside their name, areas a square. */
+  kinds(overlays) {
+    const place = this.#at("kinds");
+    const { kinds } = overlays;
+    for (const [kind, { colour, isLine }] of kinds) {
+      if ([...place.children].some((child) => child.dataset.kind === kind)) continue;
+      place.append(this.#kind(kind, colour, isLine, overlays));
+    }
+    this.#at("overlay-note").textContent = overlays.problem
+      ? say("No overlay: {why}", { why: overlays.problem })
+      : overlays.isSuperseded
+        ? say("The cine was analysed anew since this version: its masks are not those of this report and are not shown.")
+        : kinds.size
+          ? ""
+          : say("Nothing was drawn in this frame.");
+  }
+
+  #kind(kind, colour, isLine, overlays) {
+    const swatch = document.createElement("span");
+    swatch.className = isLine ? "swatch stroke" : "swatch";
+    swatch.style.background = colour;
+    const button = this.#button("kind", kind, () => {
+      const isShown = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(isShown));
+      overlays.hidden[isShown ? "delete" : "add"](kind);
+      this.#stage.paint();
+    });
+    button.dataset.kind = kind;
+    button.setAttribute("aria-pressed", "true");
+    button.prepend(swatch);
+    return button;
+  }
+
+  /** Rest and peak of each contraction, as buttons beside the slider. */
+  events(events) {
+    const place = this.#at("events");
+    place.hidden = events.length === 0;
+    place.replaceChildren(
+      ...events.flatMap(({ rest_frame: rest, peak_frame: peak }, index) => {
+        const number = events.length > 1 ? ` ${index + 1}` : "";
+        return [[`┆ ${say("Rest")}${number}`, rest], [`▲ ${say("Peak")}${number}`, peak]].map(([words, frame]) => {
+          const button = this.#button("small", words, () => this.#go(frame));
+          button.title = say("Frame {frame}", { frame });
+          return button;
+        });
+      }),
+    );
+  }
+
+  #button(className, words, pressed) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = className;
+    button.textContent = words;
+    button.addEventListener("click", pressed);
+    return button;
+  }
+}
+
+export function told(frame, count, seconds) {
+  return seconds === null
+    ? say("Frame {frame} of {count}", { frame, count })
+    : say("Frame {frame} of {count}, {seconds} seconds", { frame, count, seconds: seconds.toFixed(2) });
+}
