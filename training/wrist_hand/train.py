@@ -46,7 +46,7 @@ class Schedule:
     nameless: float = 0.4
     #: A structure that half of the annotated pictures of a batch show, and whose Dice counts as much as all others' together.
     favour: str = ""
-    #: The splits, with spaces between, of further volunteers whose pictures of that structure are shown as often as its other ones.
+    #: Splits, with spaces between, of further volunteers whose pictures of that structure are shown as often as its other ones.
     more: str = ""
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.998
