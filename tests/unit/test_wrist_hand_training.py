@@ -12,6 +12,8 @@ import torch
 
 from service.core.wrist_planes import STRUCTURES, structure_number
 from training.wrist_hand.model import CLASSES, NETWORKS, SERVED_NETWORK, ServedWristHand, giga_multiply_accumulates
+from training.wrist_hand.scores import calibration_error
+from training.wrist_hand.temperature import fitted_temperature, probabilities
 from training.wrist_hand.train import Schedule, draw, load_network, structure_loss, train
 from training.wrist_hand.volunteers import NAMES, SIZE, SPLITS, Pictures, Split, pictures_of
 
@@ -115,6 +117,18 @@ def test_pictures_for_training_show_no_plane_in_a_fifth_of_them_or_more() -> Non
         kind for name in ("train", "train-nerve", "train-nerve-2") for kind, _ in SPLITS[name].wanted * len(SPLITS[name].seeds)
     ]
     assert sum(kind in {"between", "elsewhere"} for kind in kinds) >= 0.2 * len(kinds)
+
+
+def test_logits_that_are_too_sure_are_as_sure_as_right_after_their_temperature() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0.0, 1.5, (4000, len(NAMES)))
+    sure = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    plane = np.array([random.choice(len(NAMES), p=one) for one in sure], np.uint8)
+    told = (3 * logits).astype(np.float32)
+    temperature = fitted_temperature(told, plane)
+    assert temperature == pytest.approx(3, rel=0.1)
+    assert calibration_error(plane, probabilities(told)) > 0.1
+    assert calibration_error(plane, probabilities(told, temperature)) < 0.03
 
 
 def test_splits_share_no_volunteer() -> None:

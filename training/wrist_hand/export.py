@@ -9,27 +9,25 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.optimize import minimize_scalar
-from torch.nn import functional
 
 from service.core.analyses.wrist_hand import MODEL
 from simulator.wrist import WRIST_VERSION
 from training.exporting import configuration, differences, digests_in, export
-from training.wrist_hand.evaluate import plane_logits
+from training.wrist_hand.evaluate import predict
 from training.wrist_hand.examinations import examine
 from training.wrist_hand.model import NETWORKS, ServedWristHand, giga_multiply_accumulates
 from training.wrist_hand.results import RESULTS, keep
+from training.wrist_hand.temperature import fitted_temperature
 from training.wrist_hand.train import Schedule, load_network
-from training.wrist_hand.volunteers import NAMES, SPLITS, Pictures, load
+from training.wrist_hand.volunteers import NAMES, SPLITS, load
 
 _LARGEST_DIFFERENCE = 1e-4
 #: Share of pixels: where two structures are as probable, rounding decides.
 _LARGEST_SHARE = 1e-3
 _COMPARED = 25
-_EXAMINED = {"test": 12, "held-out-device": 12}
+#: So many volunteers of each split.
+_EXAMINED = {"test": 20, "held-out-device": 20, "fresh-test": 20, "fresh-device": 20}
 _HERE = Path(__file__).parent
 
 
@@ -45,7 +43,10 @@ def main() -> None:
     arguments = parser.parse_args()
     validation = load(SPLITS["validation"], arguments.data)
     network, stages = load_network(arguments.run)
-    temperature = fitted_temperature(plane_logits(network, validation.image), validation)
+    logits, _ = predict(network, validation.image)
+    if logits is None:
+        raise SystemExit("The network of this run tells no planes: it cannot be served.")
+    temperature = fitted_temperature(logits, validation.plane)
     served = ServedWristHand(network, temperature).eval()
     path = arguments.to / MODEL.model_name / str(arguments.version) / "model.onnx"
     some = validation.image[:: len(validation.image) // _COMPARED, None]
@@ -56,8 +57,9 @@ def main() -> None:
     if off > _LARGEST_DIFFERENCE or share > _LARGEST_SHARE:
         raise SystemExit(f"ONNX Runtime differs from torch by {off:.1e} in probability and in {share:.2%} of the pixels")
     results = keep(arguments.results)
-    if not arguments.without_examinations:
-        examined = {name: _examined(path, name, count) for name, count in _EXAMINED.items()}
+    examined: dict[str, Any] = {}
+    for name, count in {} if arguments.without_examinations else _EXAMINED.items():
+        examined[name] = _examined(path, name, count)
         results = keep(arguments.results, examinations=examined)
     facts = {
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
@@ -67,16 +69,6 @@ def main() -> None:
         "temperature": f"{temperature:.3f}",
     }
     _write_folder(path.parent.parent, arguments.version, facts, stages, results)
-
-
-def fitted_temperature(logits: npt.NDArray[np.float32], shown: Pictures) -> float:
-    """What logits (N, 16) are divided by so that probabilities say how often they are right (Guo 2017)."""
-    given, plane = torch.from_numpy(logits), torch.from_numpy(shown.plane.astype(np.int64))
-
-    def surprise(log_temperature: float) -> float:
-        return float(functional.cross_entropy(given / float(np.exp(log_temperature)), plane))
-
-    return float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 2.0), method="bounded").x))
 
 
 def _examined(path: Path, name: str, count: int) -> dict[str, Any]:

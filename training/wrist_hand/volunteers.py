@@ -55,7 +55,8 @@ class Split:
         """How each picture of a volunteer is held, and near which plane."""
         times: tuple[tuple[Kind, int], ...] = (("well", _WELL), ("badly", _BADLY), ("between", self.between))
         of_planes = [(kind, name) for name in self.planes or NAMES[1:] for kind, count in times for _ in range(count)]
-        return [*of_planes, *([("elsewhere", NAMES[1])] * self.elsewhere)]
+        elsewhere: tuple[Kind, str] = ("elsewhere", NAMES[1])
+        return [*of_planes, *[elsewhere] * self.elsewhere]
 
 
 NAMES = (NO_PLANE, *(plane.name for plane in PLANES))
