@@ -28,6 +28,17 @@ _LARGEST_SHARE = 1e-3
 _COMPARED = 25
 #: So many volunteers of each split.
 _EXAMINED = {"test": 20, "held-out-device": 20, "fresh-test": 20, "fresh-device": 20}
+_COLUMNS = {
+    "shared-trunk": "trunk, as served",
+    "shared-trunk-1500": "trunk, as few steps",
+    "resnet-50": "ResNet-50",
+    "hrnet-w18": "HRNet-W18",
+}
+_ROWS = (
+    ("macro-F1", "planes", "macro_f1"),
+    ("mean Dice", "structures", "mean_dice"),
+    ("median nerve Dice", "structures", "median_nerve_dice"),
+)
 _HERE = Path(__file__).parent
 
 
@@ -92,6 +103,7 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Seq
         last=len(stages),
         baseline=_baseline(results),
         table=results["table"],
+        beside=_side_by_side(results),
         untrained=_untrained(results),
         examinations=_examinations(results["examinations"]),
         nerve=_nerve(results),
@@ -110,6 +122,22 @@ def _command(number: int, stage: Schedule) -> str:
     favour += f" --more {stage.more}" if stage.more else ""
     precision = " --bfloat16" if stage.in_bfloat16 else ""
     return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{favour}{precision}{start}"
+
+
+def _side_by_side(results: dict[str, Any]) -> str:
+    """Cost and scores on `test` of the served network, of the same one after as many steps as the references, and of these."""
+    found = [(name, results["networks"][name]) for name in _COLUMNS if name in results.get("networks", {})]
+    own = found[0][1]["giga_multiply_accumulates"]
+    rows = {
+        "steps": [str(one["steps"]) for _, one in found],
+        "GMAC a picture": [f"{one['giga_multiply_accumulates']:.2f}" for _, one in found],
+        "the trunk's, of it": [f"1/{one['giga_multiply_accumulates'] / own:.1f}" for _, one in found],
+    }
+    for title, part, score in _ROWS:
+        scores = [one["splits"]["test"].get(part, {}).get(score) for _, one in found]
+        rows[title] = ["" if one is None else f"{one['value']:.3f}" for one in scores]
+    lines = ["|test, 40 volunteers|" + "|".join(_COLUMNS[name] for name, _ in found) + "|", "|---" * (len(found) + 1) + "|"]
+    return "\n".join([*lines, *(f"|{title}|" + "|".join(cells) + "|" for title, cells in rows.items())])
 
 
 def _untrained(results: dict[str, Any]) -> str:
