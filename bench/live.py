@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def run(folder: Path, picture: Path | None) -> dict[str, Any]:
-    """Alone, then beside one study that is analysed over and over."""
+    """Alone, then beside one study that is analysed over and over: of calves, and of a wrist, which the same network draws."""
     (examination,) = simulate("wrist", folder / "wrist", seed=SEED, transfer_syntax="jpeg")
     calves = list(simulate("calf", folder / "calf", n=1, seed=1, transfer_syntax="jpeg", number_of_frames=200))
     with running_service(folder / "service", stable_age_seconds="3600") as service, browser(folder / "browser") as page:
@@ -52,9 +52,12 @@ def run(folder: Path, picture: Path | None) -> dict[str, Any]:
         page.wait("document.querySelector('h1')?.textContent === 'Worklist'")
         wait_for_analyses(service, [study_of(path) for path in (examination, *calves)])
         alone = replayed(page, service, examination, picture)
-        with analysing(service, [study_of(path) for path in calves]) as done:
-            beside = replayed(page, service, examination, None)
-        return {"alone": alone, "beside_analyses": {**beside, "cines_analysed_meanwhile": done[0]}, "load": os.getloadavg()}
+        beside = {}
+        for name, paths in (("analyses", calves), ("wrist_analyses", [examination])):
+            with analysing(service, [study_of(path) for path in paths]) as done:
+                found = replayed(page, service, examination, None)
+            beside[f"beside_{name}"] = {**found, "cines_analysed_meanwhile": done[0]}
+        return {"alone": alone, **beside, "load": os.getloadavg()}
 
 
 def replayed(page: Page, service: RunningService, examination: Path, picture: Path | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from service.core.findings import Finding, ModelUsed
 from service.core.masks import MaskKeeper, Masks
 from service.core.measure.plane import scale_of
 from service.core.measure.wrist_frames import FrameGrader
-from service.core.measure.wrist_second_look import round_nerve
+from service.core.measure.wrist_second_look import cut, enlarged, round_nerve
 from service.core.preprocess import Placement, find_sector, model_input, model_numbers, place
 from service.core.wrist_planes import PLANES
 from simulator.wrist import Kind, Volunteer, WristFrame, wrist_frame
@@ -60,8 +60,9 @@ def knowing(
         answers[image.tobytes()] = one.plane, numbers
         closer = looked_at_again(one.plane, image, numbers, placement)
         if closer is not None:
-            drawn = at_second_look(model_numbers(one.labels, closer))
-            answers[model_input(one.sector, closer).tobytes()] = one.plane, drawn
+            whole = enlarged(placement)
+            drawn = at_second_look(cut(model_numbers(one.labels, whole), closer))
+            answers[cut(model_input(one.sector, whole), closer).tobytes()] = one.plane, drawn
 
     def infer(model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
         assert model is MODEL

@@ -1,23 +1,25 @@
 """The analysis through its public door: simulated pictures and the answers of a network that knows them, findings out."""
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from service.core.analyses.wrist_hand import SIZE
-from service.core.cine import Box
-from service.core.findings import Finding, FindingKind
+from service.core.analyses.analysis import ModelSpec, Tensors
+from service.core.analyses.wrist_hand import SIZE, WristHand
+from service.core.cine import Box, Frame
+from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.measure.wrist_frames import GradedFrame, Nerve
-from service.core.measure.wrist_second_look import round_nerve
+from service.core.measure.wrist_second_look import cut, round_nerve
 from service.core.measure.wrist_structures import structures_in
 from service.core.measure.wrist_study import Tick, examinations, study_findings
 from service.core.preprocess import place
 from service.core.quality import Grade
 from service.core.wrist_planes import PLANES, STRUCTURES, structure_number
 from simulator.wrist import Volunteer, draw_volunteer, median_nerve_mm2
-from tests.wrist_parts import Numbers, analyse, pictures, well
+from tests.wrist_parts import Numbers, analyse, cine_of, knowing, pictures, well
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +140,34 @@ def test_second_look_stays_inside_the_sector(left: int, wanted: tuple[int, int])
     frame = GradedFrame(1, PLANES[10], 0.9, Grade.B, (), found, Nerve(8.0, 2.0))
     closer = round_nerve(frame, placement)
     assert closer is not None
-    assert (closer.box.x0, closer.box.x1) == pytest.approx(wanted, abs=2)
-    assert (closer.box.y0, closer.box.y1, closer.size) == (10, 160, SIZE)
+    looked_at = np.argwhere(cut(np.ones((320, 320), np.uint8), closer))[:, ::-1]
+    first, last = closer.to_region(np.stack([looked_at.min(0) - 0.5, looked_at.max(0) + 0.5])) + 0.5
+    assert (first[0], last[0]) == pytest.approx(wanted, abs=2)
+    assert (first[1], last[1]) == pytest.approx((10, 160), abs=0.5)
     assert round_nerve(replace(frame, grade=Grade.C), placement) is None
+
+
+def test_frames_that_wait_for_their_answer_are_not_kept_whole(volunteer: Volunteer) -> None:
+    shown = pictures(volunteer, *well("S11", 9))
+    alive: list[weakref.ref[Numbers]] = []
+    waiting: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for number, one in enumerate(shown, start=1):
+            pixels = one.sector.copy()
+            alive.append(weakref.ref(pixels))
+            yield Frame(number, pixels)
+
+    def infer(model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
+        ahead = list(batches)
+        waiting.append(sum(one() is not None for one in alive))
+        return knowing(shown)(model, ahead)
+
+    model = ModelUsed(name="wrist_hand", version="1", sha256="cd" * 32, evidence="simulated")
+    found = WristHand(frames_per_batch=3).analyse(replace(cine_of(shown), frames=frames), infer, lambda _: model)
+    assert named(found, "median_nerve_area")
+    # The first four, in which the sector is found, wait together.
+    assert waiting[0] <= 4
 
 
 def without_its_upper_edge(numbers: Numbers) -> Numbers:

@@ -12,8 +12,10 @@ import torch
 
 from service.core.wrist_planes import STRUCTURES, structure_number
 from training.wrist_hand.model import CLASSES, NETWORKS, SERVED_NETWORK, ServedWristHand, giga_multiply_accumulates
+from training.wrist_hand.scores import calibration_error
+from training.wrist_hand.temperature import fitted_temperature, probabilities
 from training.wrist_hand.train import Schedule, draw, load_network, structure_loss, train
-from training.wrist_hand.volunteers import NAMES, SIZE, Pictures, pictures_of
+from training.wrist_hand.volunteers import NAMES, SIZE, SPLITS, Pictures, Split, pictures_of
 
 SCHEDULE = Schedule(steps=4, batch=2, warm_up=1, save_every=2)
 
@@ -105,9 +107,33 @@ def test_further_pictures_are_shown_where_a_structure_is_favoured_and_only_there
 
 
 def test_volunteers_of_some_planes_are_examined_in_those_alone() -> None:
-    shown = pictures_of(2_001, planes=("S11",))
+    shown = pictures_of(2_001, Split("some", range(2_001, 2_002), planes=("S11",), elsewhere=0))
     assert len(shown.plane) == 6
     assert {NAMES[plane] for plane in shown.plane} <= {"none", "S11"}
+
+
+def test_pictures_for_training_show_no_plane_in_a_fifth_of_them_or_more() -> None:
+    kinds = [
+        kind for name in ("train", "train-nerve", "train-nerve-2") for kind, _ in SPLITS[name].wanted * len(SPLITS[name].seeds)
+    ]
+    assert sum(kind in {"between", "elsewhere"} for kind in kinds) >= 0.2 * len(kinds)
+
+
+def test_logits_that_are_too_sure_are_as_sure_as_right_after_their_temperature() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0.0, 1.5, (4000, len(NAMES)))
+    sure = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    plane = np.array([random.choice(len(NAMES), p=one) for one in sure], np.uint8)
+    told = (3 * logits).astype(np.float32)
+    temperature = fitted_temperature(told, plane)
+    assert temperature == pytest.approx(3, rel=0.1)
+    assert calibration_error(plane, probabilities(told)) > 0.1
+    assert calibration_error(plane, probabilities(told, temperature)) < 0.03
+
+
+def test_splits_share_no_volunteer() -> None:
+    seeds = [seed for split in SPLITS.values() for seed in split.seeds]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_structure_loss_looks_at_the_pixels_of_the_drawing() -> None:

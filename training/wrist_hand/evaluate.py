@@ -16,7 +16,8 @@ from torch import nn
 
 from training.wrist_hand.model import giga_multiply_accumulates
 from training.wrist_hand.results import RESULTS, keep
-from training.wrist_hand.scores import plane_scores, structure_scores
+from training.wrist_hand.scores import calibration_error, plane_scores, structure_scores
+from training.wrist_hand.temperature import fitted_temperature, probabilities
 from training.wrist_hand.train import load_network
 from training.wrist_hand.volunteers import SIZE, SPLITS, Bytes, Pictures, load
 
@@ -24,6 +25,7 @@ _AT_ONCE = 16
 _TIMED = 30
 #: Of all pictures, also those half way to another plane; and of those alone that show a plane, well or badly.
 _DRAWN = ("structures", "structures_of_planes")
+_CALIBRATION = ("expected_calibration_error", "calibration_error_after_temperature")
 
 
 def main() -> None:
@@ -35,7 +37,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help="a JSON file; the tables have its name, in Markdown")
     arguments = parser.parse_args()
     pictures = {name: load(SPLITS[name], arguments.data) for name in arguments.splits}
-    scored = {run.name: evaluate(run, pictures) for run in arguments.runs}
+    validation = pictures.get("validation") or load(SPLITS["validation"], arguments.data)
+    scored = {run.name: evaluate(run, pictures, validation) for run in arguments.runs}
     found = {**keep(arguments.output).get("networks", {}), **scored}
     side_by_side = table(found)
     keep(arguments.output, networks=found, table=side_by_side)
@@ -44,41 +47,34 @@ def main() -> None:
     print(side_by_side)
 
 
-def evaluate(run: Path, pictures: dict[str, Pictures]) -> dict[str, Any]:
-    """Size, cost and time of a network, and its scores on each split."""
+def evaluate(run: Path, pictures: dict[str, Pictures], validation: Pictures) -> dict[str, Any]:
+    """Size, cost and time of a network, and its scores on each split; the temperature is fitted on `validation`."""
     network, stages = load_network(run)
+    fitting, _ = predict(network, validation.image)
+    temperature = None if fitting is None else fitted_temperature(fitting, validation.plane)
     return {
         "network": stages[-1].network,
         "steps": sum(stage.steps for stage in stages),
         "parameters": sum(p.numel() for p in network.parameters()),
         "giga_multiply_accumulates": giga_multiply_accumulates(network),
         "milliseconds": milliseconds(network),
-        "splits": {name: _scores(network, shown) for name, shown in pictures.items()},
+        "temperature": temperature,
+        "splits": {name: _scores(network, shown, temperature or 1.0) for name, shown in pictures.items()},
     }
 
 
 def predict(network: nn.Module, images: Bytes) -> tuple[npt.NDArray[np.float32] | None, Bytes | None]:
-    """Of pictures (N, S, S): probabilities (N, 16) and class maps (N, S, S), where the network gives them."""
+    """Of pictures (N, S, S): plane logits (N, 16) and class maps (N, S, S), where the network gives them."""
     planes, structures = [], []
     with torch.inference_mode():
         for start in range(0, len(images), _AT_ONCE):
             image = torch.from_numpy(images[start : start + _AT_ONCE])[:, None].float()
             plane, drawn = network(image.contiguous(memory_format=torch.channels_last))
             if plane is not None:
-                planes.append(torch.softmax(plane, 1).numpy())
+                planes.append(plane.numpy())
             if drawn is not None:
                 structures.append((drawn.argmax(1) * (image[:, 0] > 0.5)).to(torch.uint8).numpy())
     return np.concatenate(planes) if planes else None, np.concatenate(structures) if structures else None
-
-
-def plane_logits(network: nn.Module, images: Bytes) -> npt.NDArray[np.float32]:
-    """(N, 16) of pictures (N, S, S)."""
-    with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(images[start : start + _AT_ONCE])[:, None].float())[0].numpy()
-            for start in range(0, len(images), _AT_ONCE)
-        ]
-    return np.concatenate(parts)
 
 
 def milliseconds(network: nn.Module) -> float:
@@ -96,7 +92,8 @@ def milliseconds(network: nn.Module) -> float:
 
 def table(found: dict[str, Any]) -> str:
     """A line a run and split."""
-    heads = ["run", "network", "steps", "parameters, M", "GMAC", "ms, one core", "volunteers", "macro-F1", "calibration error"]
+    heads = ["run", "network", "steps", "parameters, M", "GMAC", "ms, one core", "volunteers", "macro-F1"]
+    heads += ["calibration error", "calibration error after temperature"]
     heads += [f"{of} Dice{which}" for which in ("", ", pictures of a plane") for of in ("mean", "median nerve")]
     lines = ["|" + "|".join(heads) + "|", "|---" * len(heads) + "|"]
     for name, one in found.items():
@@ -112,7 +109,7 @@ def table(found: dict[str, Any]) -> str:
                 f"{one['milliseconds']:.0f}",
                 f"{split}, {scores['volunteers']}",
                 _interval(planes["macro_f1"]) if planes else "",
-                f"{planes['expected_calibration_error']:.3f}" if planes else "",
+                *(_cell((planes or {}).get(key)) for key in _CALIBRATION),
                 *(_interval(part[dice]) for part in drawn for dice in ("mean_dice", "median_nerve_dice")),
             ]
             lines.append("|" + "|".join(cells + [""] * (len(heads) - len(cells))) + "|")
@@ -142,11 +139,13 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _scores(network: nn.Module, shown: Pictures) -> dict[str, Any]:
-    probability, drawn = predict(network, shown.image)
+def _scores(network: nn.Module, shown: Pictures, temperature: float) -> dict[str, Any]:
+    logits, drawn = predict(network, shown.image)
     found: dict[str, Any] = {"volunteers": len(np.unique(shown.volunteer)), "pictures": len(shown.plane)}
-    if probability is not None:
-        found["planes"] = plane_scores(shown.plane, probability, shown.volunteer)
+    if logits is not None:
+        found["planes"] = plane_scores(shown.plane, probabilities(logits), shown.volunteer)
+        after = calibration_error(shown.plane, probabilities(logits, temperature))
+        found["planes"]["calibration_error_after_temperature"] = after
     if drawn is not None:
         for part, asked in zip(_DRAWN, (np.arange(len(drawn)), np.flatnonzero(shown.plane)), strict=True):
             maps = (shown.structures[asked], drawn[asked])

@@ -60,19 +60,23 @@ def compared(findings: tuple[Finding, ...], truth: WristTruth) -> dict[str, Any]
     """One examination against its truth."""
     planes = {str(finding.value): finding for finding in findings if finding.name == "standard_plane"}
     shown = {name: truth.plane[finding.evidence.frames[0] - 1] for name, finding in planes.items()}
-    area = next((float(str(finding.value)) for finding in findings if finding.name == "median_nerve_area"), None)
+    area, flattening = (_number(findings, name) for name in ("median_nerve_area", "median_nerve_flattening"))
     return {
         "found": len(planes),
         "wrong": sorted(name for name, truly in shown.items() if truly != name),
         "grade_a": sum(finding.flags[0] == "grade_a" for finding in planes.values()),
         "grade_c": sum(finding.flags[0] == "grade_c" for finding in planes.values()),
         "area_error": None if area is None else area / truth.median_nerve_area_mm2 - 1,
+        "flattening_error": None if flattening is None else flattening / truth.median_nerve_flattening - 1,
     }
+
+
+def _number(findings: tuple[Finding, ...], name: str) -> float | None:
+    return next((float(str(finding.value)) for finding in findings if finding.name == name), None)
 
 
 def summary(examinations: list[dict[str, Any]]) -> dict[str, Any]:
     """Over volunteers."""
-    errors = np.array([one["area_error"] for one in examinations if one["area_error"] is not None])
     return {
         "volunteers": len(examinations),
         "planes": len(PLANES) * len(examinations),
@@ -80,10 +84,21 @@ def summary(examinations: list[dict[str, Any]]) -> dict[str, Any]:
         "best_frames_of_another_plane": sum(len(one["wrong"]) for one in examinations),
         "best_frames_graded_a": sum(one["grade_a"] for one in examinations),
         "best_frames_graded_c": sum(one["grade_c"] for one in examinations),
-        "nerve_area_measured": len(errors),
-        "nerve_area_within_10_percent": int((np.abs(errors) <= _WITHIN).sum()),
-        "nerve_area_median_absolute_error_percent": round(100 * float(np.median(np.abs(errors))), 1) if len(errors) else None,
-        "nerve_area_mean_error_percent": round(100 * float(errors.mean()), 1) if len(errors) else None,
+        **_errors("nerve_area", [one["area_error"] for one in examinations]),
+        **_errors("nerve_flattening", [one["flattening_error"] for one in examinations]),
+    }
+
+
+def _errors(of: str, all_errors: list[float | None]) -> dict[str, Any]:
+    """How many were measured, how many are within a tenth, and how far off they are, per cent of the truth."""
+    errors = np.array([error for error in all_errors if error is not None])
+    size = np.abs(errors)
+    return {
+        f"{of}_measured": len(errors),
+        f"{of}_within_10_percent": int((size <= _WITHIN).sum()),
+        f"{of}_median_absolute_error_percent": round(100 * float(np.median(size)), 1) if len(errors) else None,
+        f"{of}_largest_absolute_error_percent": round(100 * float(size.max()), 1) if len(errors) else None,
+        f"{of}_mean_error_percent": round(100 * float(errors.mean()), 1) if len(errors) else None,
     }
 
 

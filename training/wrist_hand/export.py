@@ -9,27 +9,36 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.optimize import minimize_scalar
-from torch.nn import functional
 
 from service.core.analyses.wrist_hand import MODEL
 from simulator.wrist import WRIST_VERSION
 from training.exporting import configuration, differences, digests_in, export
-from training.wrist_hand.evaluate import plane_logits
+from training.wrist_hand.evaluate import predict
 from training.wrist_hand.examinations import examine
 from training.wrist_hand.model import NETWORKS, ServedWristHand, giga_multiply_accumulates
 from training.wrist_hand.results import RESULTS, keep
+from training.wrist_hand.temperature import fitted_temperature
 from training.wrist_hand.train import Schedule, load_network
-from training.wrist_hand.volunteers import NAMES, SPLITS, Pictures, load
+from training.wrist_hand.volunteers import NAMES, SPLITS, load
 
 _LARGEST_DIFFERENCE = 1e-4
 #: Share of pixels: where two structures are as probable, rounding decides.
 _LARGEST_SHARE = 1e-3
 _COMPARED = 25
-_EXAMINED = {"test": 12, "held-out-device": 12}
+#: So many volunteers of each split.
+_EXAMINED = {"test": 20, "held-out-device": 20, "fresh-test": 20, "fresh-device": 20}
+_COLUMNS = {
+    "shared-trunk": "trunk, as served",
+    "shared-trunk-1500": "trunk, as few steps",
+    "resnet-50": "ResNet-50",
+    "hrnet-w18": "HRNet-W18",
+}
+_ROWS = (
+    ("macro-F1", "planes", "macro_f1"),
+    ("mean Dice", "structures", "mean_dice"),
+    ("median nerve Dice", "structures", "median_nerve_dice"),
+)
 _HERE = Path(__file__).parent
 
 
@@ -45,7 +54,10 @@ def main() -> None:
     arguments = parser.parse_args()
     validation = load(SPLITS["validation"], arguments.data)
     network, stages = load_network(arguments.run)
-    temperature = fitted_temperature(plane_logits(network, validation.image), validation)
+    logits, _ = predict(network, validation.image)
+    if logits is None:
+        raise SystemExit("The network of this run tells no planes: it cannot be served.")
+    temperature = fitted_temperature(logits, validation.plane)
     served = ServedWristHand(network, temperature).eval()
     path = arguments.to / MODEL.model_name / str(arguments.version) / "model.onnx"
     some = validation.image[:: len(validation.image) // _COMPARED, None]
@@ -56,8 +68,9 @@ def main() -> None:
     if off > _LARGEST_DIFFERENCE or share > _LARGEST_SHARE:
         raise SystemExit(f"ONNX Runtime differs from torch by {off:.1e} in probability and in {share:.2%} of the pixels")
     results = keep(arguments.results)
-    if not arguments.without_examinations:
-        examined = {name: _examined(path, name, count) for name, count in _EXAMINED.items()}
+    examined: dict[str, Any] = {}
+    for name, count in {} if arguments.without_examinations else _EXAMINED.items():
+        examined[name] = _examined(path, name, count)
         results = keep(arguments.results, examinations=examined)
     facts = {
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
@@ -67,16 +80,6 @@ def main() -> None:
         "temperature": f"{temperature:.3f}",
     }
     _write_folder(path.parent.parent, arguments.version, facts, stages, results)
-
-
-def fitted_temperature(logits: npt.NDArray[np.float32], shown: Pictures) -> float:
-    """What logits (N, 16) are divided by so that probabilities say how often they are right (Guo 2017)."""
-    given, plane = torch.from_numpy(logits), torch.from_numpy(shown.plane.astype(np.int64))
-
-    def surprise(log_temperature: float) -> float:
-        return float(functional.cross_entropy(given / float(np.exp(log_temperature)), plane))
-
-    return float(np.exp(minimize_scalar(surprise, bounds=(-2.0, 2.0), method="bounded").x))
 
 
 def _examined(path: Path, name: str, count: int) -> dict[str, Any]:
@@ -100,6 +103,7 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Seq
         last=len(stages),
         baseline=_baseline(results),
         table=results["table"],
+        beside=_side_by_side(results),
         untrained=_untrained(results),
         examinations=_examinations(results["examinations"]),
         nerve=_nerve(results),
@@ -118,6 +122,22 @@ def _command(number: int, stage: Schedule) -> str:
     favour += f" --more {stage.more}" if stage.more else ""
     precision = " --bfloat16" if stage.in_bfloat16 else ""
     return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{favour}{precision}{start}"
+
+
+def _side_by_side(results: dict[str, Any]) -> str:
+    """Cost and scores on `test` of the served network, of the same one after as many steps as the references, and of these."""
+    found = [(name, results["networks"][name]) for name in _COLUMNS if name in results.get("networks", {})]
+    own = found[0][1]["giga_multiply_accumulates"]
+    rows = {
+        "steps": [str(one["steps"]) for _, one in found],
+        "GMAC a picture": [f"{one['giga_multiply_accumulates']:.2f}" for _, one in found],
+        "the trunk's, of it": [f"1/{one['giga_multiply_accumulates'] / own:.1f}" for _, one in found],
+    }
+    for title, part, score in _ROWS:
+        scores = [one["splits"]["test"].get(part, {}).get(score) for _, one in found]
+        rows[title] = ["" if one is None else f"{one['value']:.3f}" for one in scores]
+    lines = ["|test, 40 volunteers|" + "|".join(_COLUMNS[name] for name, _ in found) + "|", "|---" * (len(found) + 1) + "|"]
+    return "\n".join([*lines, *(f"|{title}|" + "|".join(cells) + "|" for title, cells in rows.items())])
 
 
 def _untrained(results: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ class Schedule:
     nameless: float = 0.4
     #: A structure that half of the annotated pictures of a batch show, and whose Dice counts as much as all others' together.
     favour: str = ""
-    #: The split of further volunteers whose pictures of that structure are shown as often as its other ones.
+    #: Splits, with spaces between, of further volunteers whose pictures of that structure are shown as often as its other ones.
     more: str = ""
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.998
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument(
         "--favour", choices=("", *STRUCTURES), default=usual.favour, help="structure that is shown and weighed more"
     )
-    parser.add_argument("--more", choices=("", *SPLITS), default=usual.more, help="further volunteers that show it")
+    parser.add_argument("--more", nargs="+", choices=tuple(SPLITS), default=[], help="further volunteers that show it")
     parser.add_argument("--start-from", type=Path, help="run whose averaged weights a new schedule begins with")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in fp32")
     arguments = parser.parse_args()
@@ -85,12 +85,12 @@ def main() -> None:
         warm_up=arguments.warm_up,
         nameless=arguments.nameless,
         favour=arguments.favour,
-        more=arguments.more,
+        more=" ".join(arguments.more),
         seed=arguments.seed,
         in_bfloat16=arguments.bfloat16,
     )
     pictures = load(SPLITS["train"], arguments.data)
-    more = load(SPLITS[schedule.more], arguments.data) if schedule.more else None
+    more = joined([load(SPLITS[name], arguments.data) for name in arguments.more]) if arguments.more else None
     train(pictures, schedule, arguments.out, more=more, stop_at=arguments.stop_at, start_from=arguments.start_from)
 
 

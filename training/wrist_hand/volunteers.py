@@ -23,9 +23,8 @@ Bytes = npt.NDArray[np.uint8]
 
 #: Side of the square that the networks take, pixels.
 SIZE = 192
-#: Pictures of each plane: held well, held badly, half way to another plane; and of no wrist at all, of each volunteer.
-_OF_A_PLANE: tuple[tuple[Kind, int], ...] = (("well", 3), ("badly", 2), ("between", 1))
-_ELSEWHERE = 5
+#: Pictures of each plane, of each volunteer.
+_WELL, _BADLY = 3, 2
 #: Share of the pictures whose structures are drawn, as in the paper.
 _ANNOTATED = 0.4
 #: The examiner's settings of width and depth leave out up to so much of the picture on each side and below.
@@ -39,27 +38,45 @@ class Split:
     name: str
     seeds: range
     device_group: DeviceGroup = "common"
-    #: Which planes they are examined in; without the whole hand nobody looks elsewhere either.
+    #: Which planes they are examined in; all without any.
     planes: tuple[str, ...] = ()
+    #: Pictures half way from each plane to another one, and of no wrist at all, of each volunteer: these show no plane.
+    between: int = 1
+    elsewhere: int = 5
 
     @property
     def folder(self) -> str:
         """Where their pictures are kept."""
-        return "-".join((self.device_group, *self.planes))
+        often = (f"between{self.between}",) if self.between > 1 else ()
+        return "-".join((self.device_group, *self.planes, *often))
+
+    @property
+    def wanted(self) -> list[tuple[Kind, str]]:
+        """How each picture of a volunteer is held, and near which plane."""
+        times: tuple[tuple[Kind, int], ...] = (("well", _WELL), ("badly", _BADLY), ("between", self.between))
+        of_planes = [(kind, name) for name in self.planes or NAMES[1:] for kind, count in times for _ in range(count)]
+        elsewhere: tuple[Kind, str] = ("elsewhere", NAMES[1])
+        return [*of_planes, *[elsewhere] * self.elsewhere]
 
 
+NAMES = (NO_PLANE, *(plane.name for plane in PLANES))
+_NERVE = ("S10", "S11", "S12")
 SPLITS = {
     split.name: split
     for split in (
         Split("train", range(1_001, 1_141)),
         # A nerve differs from hand to hand more than 140 show: more hands, in the planes that show it.
-        Split("train-nerve", range(2_001, 2_421), planes=("S10", "S11", "S12")),
+        Split("train-nerve", range(2_001, 2_421), planes=_NERVE, elsewhere=0),
+        # Of those fewer pictures than a fifth showed no plane; and half a nerve on the way to another plane is drawn worst.
+        Split("train-nerve-2", range(2_501, 2_781), planes=_NERVE, between=2, elsewhere=2),
         Split("validation", range(1_201, 1_221)),
         Split("test", range(1_301, 1_341)),
         Split("held-out-device", range(1_401, 1_441), "held-out"),
+        # The two above were looked at after each of five stages. These were drawn then, to be looked at once.
+        Split("fresh-test", range(1_501, 1_521)),
+        Split("fresh-device", range(1_601, 1_621), "held-out"),
     )
 }
-NAMES = (NO_PLANE, *(plane.name for plane in PLANES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +119,11 @@ def load(split: Split, folder: Path, processes: int = 2) -> Pictures:
     return joined([_read(kept / f"{seed}.npz") for seed in split.seeds])
 
 
-def pictures_of(seed: int, device_group: DeviceGroup = "common", planes: tuple[str, ...] = ()) -> Pictures:
-    """Of one volunteer: every plane held well and badly, between planes, elsewhere; a fifth and more shows no plane.
-
-    With `planes` those alone, and nothing of elsewhere.
-    """
-    volunteer = draw_volunteer(seed, device_group)
-    wanted = [(kind, name) for name in planes or NAMES[1:] for kind, count in _OF_A_PLANE for _ in range(count)]
-    wanted += [] if planes else [("elsewhere", NAMES[1])] * _ELSEWHERE
+def pictures_of(seed: int, split: Split) -> Pictures:
+    """Of one volunteer of a split: every plane held well and badly, between planes, elsewhere."""
+    volunteer = draw_volunteer(seed, split.device_group)
     random = np.random.default_rng([seed, 30])
-    shown = [_shown(volunteer, number, kind, name, random) for number, (kind, name) in enumerate(wanted)]
+    shown = [_shown(volunteer, number, kind, name, random) for number, (kind, name) in enumerate(split.wanted)]
     return Pictures(
         image=np.stack([image for image, *_ in shown]),
         structures=np.stack([structures for _, structures, *_ in shown]),
@@ -147,7 +159,7 @@ def _crop(shape: tuple[int, ...], random: np.random.Generator) -> Box:
 
 def _keep(seed: int, folder: Path, split: Split) -> None:
     """Written aside and renamed, so that a reader never sees half a file."""
-    made, path = pictures_of(seed, split.device_group, split.planes), folder / f"{seed}.npz"
+    made, path = pictures_of(seed, split), folder / f"{seed}.npz"
     aside = path.with_suffix(".writing.npz")
     np.savez_compressed(aside, **{field.name: getattr(made, field.name) for field in fields(Pictures)})
     aside.replace(path)

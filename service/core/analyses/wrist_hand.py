@@ -13,7 +13,7 @@ from service.core.masks import MaskKeeper
 from service.core.measure.colour import refuse_colour
 from service.core.measure.wrist_findings import Moment, WristFindings
 from service.core.measure.wrist_frames import BestFrames, FrameGrader, GradedFrame
-from service.core.measure.wrist_second_look import looked_again, round_nerve
+from service.core.measure.wrist_second_look import cut, enlarged, looked_again, round_nerve
 from service.core.measure.wrist_sizes import USUAL_AREAS_MM2
 from service.core.preprocess import Placement, model_input
 from service.core.wrist_planes import PLANES, STRUCTURES
@@ -40,7 +40,7 @@ class WristHand:
 
     frames_per_batch: int = MODEL.max_batch_size
     name: str = "wrist_hand"
-    version: str = "1.1.0"
+    version: str = "1.1.1"
     models: tuple[ModelSpec, ...] = (MODEL,)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
@@ -49,7 +49,7 @@ class WristHand:
         Raises NotMeasurable: `no_frames`, `colour_overlay`.
         """
         prepared = prepare(cine, SIZE)
-        recent = _Recent()
+        recent = _Recent(enlarged(prepared.placement))
         prepared = replace(prepared, frames=recent.remembered(prepared.frames))
         answers = infer(MODEL, prepared.inputs(self.frames_per_batch))
         if keep is not None:
@@ -87,14 +87,15 @@ class WristHand:
 
 @dataclass(frozen=True, slots=True)
 class _Recent:
-    """Pixels of the frames that were sent and are not graded yet, by number."""
+    """The sectors of the frames that were sent and are not graded yet, by number: bounded, however large the frames are."""
 
+    placement: Placement
     pixels: dict[int, Pixels] = field(default_factory=dict)
 
     def remembered(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The frames as they come."""
         for frame in frames:
-            self.pixels[frame.number] = frame.pixels
+            self.pixels[frame.number] = model_input(frame.pixels, self.placement)
             yield frame
 
 
@@ -113,7 +114,7 @@ class _SecondLook:
         places = {frame.number: place for frame in graded if (place := round_nerve(frame, self.placement)) is not None}
         if not places:
             return list(graded)
-        images = np.stack([model_input(pixels[number], place) for number, place in places.items()])
+        images = np.stack([cut(pixels[number], place) for number, place in places.items()])
         (answer,) = self.infer(MODEL, [{"image": images[:, None]}])
         rows = {number: row for row, number in enumerate(places)}
         return [

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from service.core.cine import Box, Calibration, Pixels
+from service.core.cine import Calibration, Pixels
 from service.core.measure.plane import scale_of
 from service.core.measure.wrist_frames import Drawn, GradedFrame, measure_nerve
 from service.core.measure.wrist_structures import Points, Structure, structures_in
-from service.core.preprocess import Placement, place
+from service.core.preprocess import Placement
 from service.core.quality import Grade
 
 NERVE = "median_nerve"
@@ -22,16 +22,40 @@ _SHARE = 0.6
 _AGREES = 1.25
 
 
+def enlarged(placement: Placement) -> Placement:
+    """The whole sector at the scale of the second look: what is kept of a frame until it is known where its nerve lies.
+
+    At most S / 0.6 pixels wide and high, however large the frames of the cine are.
+    """
+    box = placement.box
+    scale = placement.size / max(_SHARE * box.width, box.height)
+    width, height = (max(1, round(side * scale)) for side in (box.width, box.height))
+    return Placement(box, max(width, height), left=0, top=0, width=width, height=height)
+
+
 def round_nerve(frame: GradedFrame, placement: Placement) -> Placement | None:
-    """Where to look again, if the frame is good enough to be measured: as deep as the sector, narrower, round the nerve."""
+    """Where to look again, if the frame is good enough to be measured: as deep as the sector, narrower, round the nerve.
+
+    The enlarged sector, moved so that what is looked at is in the middle of the model's square; the rest is left out by `cut`.
+    """
     nerve = frame.structures.get(NERVE)
     if nerve is None or frame.nerve is None or frame.grade not in {Grade.A, Grade.B}:
         return None
-    sector = placement.box
-    width = round(_SHARE * sector.width)
-    middle = float(placement.to_region(_points(nerve))[:, 0].mean())
-    left = min(max(round(middle - width / 2), sector.x0), sector.x1 - width)
-    return place(Box(left, sector.y0, left + width, sector.y1), placement.size)
+    whole, size = enlarged(placement), placement.size
+    width = _width(whole, size)
+    middle = float(whole.to_model(placement.to_region(_points(nerve)))[:, 0].mean())
+    start = min(max(round(middle + 0.5 - width / 2), 0), whole.width - width)
+    return replace(whole, size=size, left=(size - width) // 2 - start, top=max(0, size - whole.height) // 2)
+
+
+def cut(kept: Pixels, closer: Placement) -> Pixels:
+    """What `closer` looks at in a frame that was kept under `enlarged`, pixels or numbers: (S, S), 0 in the padding."""
+    width = _width(closer, closer.size)
+    pad = (closer.size - width) // 2
+    part = kept[: min(closer.height, closer.size), pad - closer.left : pad - closer.left + width]
+    square = np.zeros((closer.size, closer.size), np.uint8)
+    square[closer.top : closer.top + len(part), pad : pad + width] = part
+    return square
 
 
 def looked_again(
@@ -48,6 +72,11 @@ def looked_again(
     if not 1 / _AGREES <= larger <= _AGREES:
         return frame
     return replace(frame, nerve=measure_nerve(second, scale_of(calibration, closer)), closer=Drawn(second, closer))
+
+
+def _width(whole: Placement, size: int) -> int:
+    """Of the part that is looked at, in pixels of the model."""
+    return min(size, round(_SHARE * whole.width))
 
 
 def _meet(second: Structure, first: Points, closer: Placement) -> bool:
