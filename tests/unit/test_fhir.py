@@ -14,7 +14,6 @@ from service.api.outcomes import outcome
 from service.core.comparison import compare
 from service.core.findings import Finding
 from service.core.render import fhir
-from service.core.render.fhir_values import human_names
 from service.core.render.published import Published
 from service.core.report import RESEARCH_USE, ReportStatus
 from service.errors import InputRejected
@@ -179,14 +178,6 @@ def test_patient_without_an_identifier_is_one_a_study() -> None:
         only(calf_report(study=header(patient_id=None, study_instance_uid=uid)), "Patient")["id"] for uid in ("2.25.8", "2.25.9")
     }
     assert len(ids) == 2
-
-
-def test_name_of_three_groups_is_three_names_that_say_their_writing() -> None:
-    names = human_names("Yamada^Tarou^^Dr.=山田^太郎=やまだ^たろう")
-    assert [name["family"] for name in names] == ["Yamada", "山田", "やまだ"]
-    assert [name["extension"][0]["valueCode"] for name in names] == ["ABC", "IDE", "SYL"]
-    assert names[0]["prefix"] == ["Dr."]
-    read({"resourceType": "Patient", "name": names})
 
 
 def test_accession_number_becomes_an_order_that_all_are_based_on() -> None:
