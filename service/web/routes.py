@@ -20,7 +20,10 @@ from service.web.words import Wording
 
 #: What may be drawn in a frame, and what a frame of a wrist may show.
 _DRAWN = frozenset(
-    {*map(kind_of, (*LINE_COLOURS, *STRUCTURE_COLOURS, *STRUCTURES, "drives_the_score")), *(plane.title for plane in PLANES)}
+    {
+        *map(kind_of, (*LINE_COLOURS, *STRUCTURE_COLOURS, *STRUCTURES, "drives_the_score")),
+        *(plane.title for plane in PLANES),
+    }
 )
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
