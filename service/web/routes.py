@@ -10,12 +10,21 @@ from service.access import Role
 from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, version_headers, which_report
+from service.core.render.overlay import LINE_COLOURS, STRUCTURE_COLOURS, kind_of
 from service.core.wording import label
+from service.core.wrist_planes import PLANES, STRUCTURES
 from service.errors import NotFound
 from service.web import cines, operations, review, sign_in, users, worklist
 from service.web.pages import present
 from service.web.words import Wording
 
+#: What may be drawn in a frame, and what a frame of a wrist may show.
+_DRAWN = frozenset(
+    {
+        *map(kind_of, (*LINE_COLOURS, *STRUCTURE_COLOURS, *STRUCTURES, "drives_the_score")),
+        *(plane.title for plane in PLANES),
+    }
+)
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +48,7 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
     page = present(
         "viewer.html",
         words=words,
-        script_words=words.for_scripts({*(label(one.name) for one in report.findings), *("left", "right")}),
+        script_words=words.for_scripts({*(label(one.name) for one in report.findings), *_DRAWN, "left", "right"}),
         report=report,
         version=version,
         cines=shown,

@@ -90,7 +90,7 @@ export class Plots {
         cursor: { drag: { x: false, y: false }, points: { size: 7 }, sync: { key: "cine" } },
         scales: { x: { time: false, range: (_, low, high) => [low, high > low ? high : low + 1] } },
         axes: [
-          axis(ink, { size: 26, values: (_, ticks) => ticks.map((tick) => (isTimed ? `${tick} s` : `${tick}`)) }),
+          axis(ink, { size: 26, values: (_, ticks) => ticks.map((tick) => (isTimed ? `${decimal(String(tick))} s` : `${tick}`)) }),
           axis(ink, { size: 46, space: 20, values: (_, ticks) => inSteps(ticks) }),
         ],
         series: [
@@ -206,5 +206,5 @@ function isNumber(value) {
 function inSteps(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
   const told = [0, 1, 2, 3, 4].find((decimals) => Math.abs(step - Number(step.toFixed(decimals))) < step / 100);
-  return ticks.map((tick) => (isNumber(tick) ? tick.toFixed(told ?? 4) : ""));
+  return ticks.map((tick) => (isNumber(tick) ? decimal(tick.toFixed(told ?? 4)) : ""));
 }

@@ -1,6 +1,6 @@
 // What the page says beside the picture: where the cine stands, what is drawn, what a frame of a wrist shows, its contractions.
 
-import { say } from "../words.js";
+import { decimal, say } from "../words.js";
 import { label } from "./plots.js";
 
 export class Readout {
@@ -57,7 +57,7 @@ export class Readout {
     this.#at("slider").setAttribute("aria-valuetext", told(frame, count, seconds));
     this.#at("frame").textContent = frame;
     this.#at("count").textContent = count;
-    this.#at("seconds").textContent = seconds === null ? "" : `${seconds.toFixed(2)} s`;
+    this.#at("seconds").textContent = seconds === null ? "" : `${decimal(seconds.toFixed(2))} s`;
   }
 
   /** `isWanted`: play was asked for before there is anything to play. */
@@ -82,7 +82,7 @@ export class Readout {
   wrist(shown) {
     this.#at("shown").hidden = !shown;
     if (!shown) return;
-    this.#at("plane").textContent = shown.plane ? `${shown.plane} ${shown.title ?? ""}` : say("No standard plane");
+    this.#at("plane").textContent = shown.plane ? `${shown.plane} ${say(shown.title ?? "")}` : say("No standard plane");
     this.#at("grade").textContent = shown.grade ?? "–";
     this.#at("grade").dataset.grade = shown.grade ?? "";
     this.#at("why").textContent = (shown.reasons ?? []).map(label).join(", ");
@@ -109,7 +109,7 @@ export class Readout {
     const swatch = document.createElement("span");
     swatch.className = isLine ? "swatch stroke" : "swatch";
     swatch.style.background = colour;
-    const button = this.#button("kind", kind, () => {
+    const button = this.#button("kind", say(kind), () => {
       const isShown = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(isShown));
       overlays.hidden[isShown ? "delete" : "add"](kind);
@@ -150,5 +150,5 @@ export class Readout {
 export function told(frame, count, seconds) {
   return seconds === null
     ? say("Frame {frame} of {count}", { frame, count })
-    : say("Frame {frame} of {count}, {seconds} seconds", { frame, count, seconds: seconds.toFixed(2) });
+    : say("Frame {frame} of {count}, {seconds} seconds", { frame, count, seconds: decimal(seconds.toFixed(2)) });
 }
