@@ -46,7 +46,7 @@ def _shift(window: deque[Floats], size: int) -> Floats:
     """(size, size): pixels a frame towards greater depth."""
     first, second, middle, fourth, fifth = window
     change = (2 * (fifth - first) + fourth - second) / 10  # slope of the straight line that fits best
-    gradient = np.gradient((first + second + middle + fourth + fifth) / WINDOW, axis=0)
+    gradient = np.asarray(np.gradient((first + second + middle + fourth + fifth) / WINDOW, axis=0), np.float32)
     return np.asarray(-_near(gradient * change, size) / (_near(gradient * gradient, size) + _LEAST_GRADIENT), np.float32)
 
 
