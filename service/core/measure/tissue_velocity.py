@@ -50,7 +50,7 @@ def _shift(window: deque[Floats], size: int) -> Floats:
     return np.asarray(-_near(gradient * change, size) / (_near(gradient * gradient, size) + _LEAST_GRADIENT), np.float32)
 
 
-def _near(products: Floats, size: int) -> Floats:
+def _near(products: npt.NDArray[np.floating], size: int) -> Floats:
     """Mean over each velocity pixel and, with less weight, over those round it."""
     means = cv2.resize(products, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(ndimage.gaussian_filter(means, _NEIGHBOURHOOD, mode="nearest", truncate=3.0), np.float32)
