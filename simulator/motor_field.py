@@ -87,7 +87,7 @@ def disturbances(moments_s: Doubles, scale: float, random: np.random.Generator) 
     place_x, place_y, width = random.uniform(0, SIDE_MM), random.uniform(0, SIDE_MM), random.uniform(1.5, 4)
     artery = np.exp(-((x - place_x) ** 2 + (y - place_y) ** 2) / (2 * width**2))
     phase = 2 * np.pi * (_PULSE_HZ * moments_s + random.random())
-    pulse = sum(np.cos(order * phase) / order for order in (1, 2, 3))
+    pulse = np.sum([np.cos(order * phase) / order for order in (1, 2, 3)], axis=0)
     slow = np.sin(2 * np.pi * (random.uniform(0.1, 0.5) * moments_s + random.random()))
     tilt = 1 + random.uniform(-0.5, 0.5) * (x / SIDE_MM - 0.5) + random.uniform(-0.5, 0.5) * (y / SIDE_MM - 0.5)
     moved = scale * random.uniform(0.3, 2) * pulse[:, None, None] * artery

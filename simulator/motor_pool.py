@@ -58,12 +58,12 @@ class MotorUnit:
     @property
     def contraction_s(self) -> float:
         """From the start of a twitch to its peak."""
-        return _CONTRACTION_S * self.force**-_SPEED_EXPONENT
+        return float(_CONTRACTION_S * self.force**-_SPEED_EXPONENT)
 
     @property
     def half_relaxation_s(self) -> float:
         """From the start of a twitch until it has fallen to half."""
-        return _HALF_RELAXATION_S * self.force**-_SPEED_EXPONENT
+        return float(_HALF_RELAXATION_S * self.force**-_SPEED_EXPONENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def test_matching_prefers_the_best_whole_to_the_best_pair() -> None:
 
 
 def test_precision_recall_and_f1_of_counts() -> None:
-    assert precision_recall_f1(true=4, found=8, common=2) == (0.25, 0.5, pytest.approx(1 / 3))
+    assert precision_recall_f1(true=4, found=8, common=2) == pytest.approx((0.25, 0.5, 1 / 3))
     assert precision_recall_f1(true=4, found=0, common=0) == (0.0, 0.0, 0.0)
 
 
@@ -53,7 +53,7 @@ def test_dice_of_halves_is_a_half() -> None:
 
 def test_twitch_agreement_ignores_scale_and_offset_but_not_sign() -> None:
     wave = np.sin(np.linspace(0, 20, 512))
-    assert twitch_agreement(wave, 3 * wave + 7) == (pytest.approx(1.0), pytest.approx(0.0, abs=1e-9))
+    assert twitch_agreement(wave, 3 * wave + 7) == pytest.approx((1.0, 0.0), abs=1e-9)
     assert twitch_agreement(wave, -wave)[0] == pytest.approx(-1.0)
     assert np.isnan(twitch_agreement(wave, np.ones(512))).all()
 

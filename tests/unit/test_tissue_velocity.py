@@ -47,7 +47,7 @@ def test_velocity_is_found_where_the_tissue_moves() -> None:
 
 
 def test_velocity_where_nothing_is_seen_is_none() -> None:
-    flat = [np.full((SIDE, SIDE), 30, np.uint8)] * 8
+    flat: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = [np.full((SIDE, SIDE), 30, np.uint8)] * 8
     assert np.array_equal(measured(flat), np.zeros((8, 16, 16), np.float32))
 
 

@@ -6,6 +6,7 @@ How high a candidate must score is chosen for each baseline on validation muscle
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,10 @@ def summary(scores: Sequence[Score]) -> dict[str, Any]:
     sequence = np.arange(len(scores))
     found: dict[str, Any] = {"sequences": len(scores)}
     for place, name in enumerate(("precision", "recall", "F1")):
-        found[name] = with_interval(lambda chosen, place=place: _ratio(counts[chosen], place), sequence)
+        found[name] = with_interval(partial(_ratio, counts, place), sequence)
     for name, field in _PAIRED.items():
         sums = np.array([_sum_and_count([getattr(pair, field) for pair in one.pairs]) for one in scores])
-        found[name] = with_interval(lambda chosen, sums=sums: _mean(sums[chosen]), sequence)
+        found[name] = with_interval(partial(_mean, sums), sequence)
     return found
 
 
@@ -113,8 +114,8 @@ def _of_oracle(truth: list[UnitTrace], known: list[UnitTrace]) -> Score:
     return Score(len(truth), len(known), tuple(pair for some in pairs for pair in some))
 
 
-def _ratio(counts: npt.NDArray[np.int64], place: int) -> float:
-    true, found, common = (int(total) for total in counts.sum(0))
+def _ratio(counts: npt.NDArray[np.int64], place: int, chosen: npt.NDArray[np.integer]) -> float:
+    true, found, common = (int(total) for total in counts[chosen].sum(0))
     return precision_recall_f1(true, found, common)[place]
 
 
@@ -123,8 +124,8 @@ def _sum_and_count(values: list[float]) -> tuple[float, int]:
     return sum(known), len(known)
 
 
-def _mean(sums: npt.NDArray[np.float64]) -> float:
-    total, count = sums.sum(0)
+def _mean(sums: npt.NDArray[np.float64], chosen: npt.NDArray[np.integer]) -> float:
+    total, count = sums[chosen].sum(0)
     return float(total / count) if count else float("nan")
 
 

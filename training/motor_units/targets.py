@@ -43,7 +43,7 @@ def map_targets(units: tuple[ActiveUnit, ...]) -> MapTargets:
     masks = np.stack([unit.mask for unit in units])
     return MapTargets(
         heat=heat.astype(np.float32),
-        territory=masks.any(0).astype(np.float32),
+        territory=np.asarray(masks.any(axis=0), np.float32),
         pixels=pixels,
         extent=np.log(np.array([_half_extent(unit) for unit in units])).astype(np.float32),
         offset=(centres - pixels[:, ::-1] - 0.5).astype(np.float32),

@@ -110,8 +110,8 @@ def trains_losses(network: nn.Module, muscles: list[MotorSequence], random: np.r
             given.append(traces(filtered, jittered(unit.mask, random)))
             wanted.append(twitch)
             spikes.append(discharges)
-    said = network(torch.from_numpy(np.stack(given)))
-    return train_loss(*said, torch.from_numpy(np.stack(wanted)), torch.from_numpy(np.stack(spikes)))
+    twitch, discharge = network(torch.from_numpy(np.stack(given)))
+    return train_loss(twitch, discharge, torch.from_numpy(np.stack(wanted)), torch.from_numpy(np.stack(spikes)))
 
 
 def load_network(run: Path) -> tuple[nn.Module, Schedule]:

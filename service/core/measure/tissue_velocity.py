@@ -46,11 +46,11 @@ def _shift(window: deque[Floats], size: int) -> Floats:
     """(size, size): pixels a frame towards greater depth."""
     first, second, middle, fourth, fifth = window
     change = (2 * (fifth - first) + fourth - second) / 10  # slope of the straight line that fits best
-    gradient = np.gradient((first + second + middle + fourth + fifth) / WINDOW, axis=0)
+    gradient = np.asarray(np.gradient((first + second + middle + fourth + fifth) / WINDOW, axis=0), np.float32)
     return np.asarray(-_near(gradient * change, size) / (_near(gradient * gradient, size) + _LEAST_GRADIENT), np.float32)
 
 
-def _near(products: Floats, size: int) -> Floats:
+def _near(products: npt.NDArray[np.floating], size: int) -> Floats:
     """Mean over each velocity pixel and, with less weight, over those round it."""
     means = cv2.resize(products, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(ndimage.gaussian_filter(means, _NEIGHBOURHOOD, mode="nearest", truncate=3.0), np.float32)
