@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from service.core.finding_identity import OF_ALL_CINES
 from service.core.findings import Finding, Polyline, ShownFrame, Value
 from service.core.masks import MaskIndex, MaskLayout, unpack_lines
 from service.core.render.overlay import colour_of, kind_of
@@ -108,8 +109,12 @@ def overlay_of(
 
 
 def is_of(stored: Sequence[Finding], reported: Sequence[Finding]) -> bool:
-    """Whether a report rests on what is stored of an analysis: the same pixels, the same analysis, the same weights."""
-    return {_grounds(finding) for finding in stored} >= {_grounds(finding) for finding in reported}
+    """Whether a report rests on what is stored of an analysis: the same pixels, the same analysis, the same weights.
+
+    What several cines say together is the report's own, and stored with none of them.
+    """
+    of_cine = {_grounds(finding) for finding in reported if finding.name not in OF_ALL_CINES}
+    return {_grounds(finding) for finding in stored} >= of_cine
 
 
 def _grounds(finding: Finding) -> tuple[object, ...]:

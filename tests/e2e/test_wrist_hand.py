@@ -69,6 +69,16 @@ def test_median_nerve_of_the_examination_is_measured_where_the_inlet_is_shown(re
     assert area["model"]["evidence"] == "simulated"
 
 
+def test_structures_are_drawn_in_the_frame_that_shows_their_plane(service: RunningService, report: Any) -> None:
+    shown = findings(report, "standard_plane")[0]["evidence"]
+    (frame,) = shown["frames"]
+    where = f"/api/v1/reports/{report['report_id']}/overlays/{shown['sop_instance_uid']}"
+    (drawn,) = service.api.get(where, params={"frames": f"{frame}-{frame}"}).json()["analyses"]
+    assert not drawn["is_superseded"]
+    assert drawn["grid"]["segments"]
+    assert drawn["frames"][0]["masks"]
+
+
 def test_key_images_of_the_examination_lie_in_the_pacs(report: Any, examination: Path) -> None:
     document = pydicom.dcmread(io.BytesIO(report["key_objects"]))
     images = [item.ReferencedSOPSequence[0] for item in document.ContentSequence if item.ValueType == "IMAGE"]
