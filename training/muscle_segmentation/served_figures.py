@@ -81,8 +81,10 @@ def _gate(accuracy: Mapping[str, Any]) -> str:
 
 def _coverage(intervals: Mapping[str, Any], sets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     lines = [
-        "|truth inside the interval (90 %; of contractions 95 %)|answers (groups)|share (95 %)"
-        + "|half-width, median|a constant's|a structure tensor's|",
+        (
+            "|truth inside the interval (90 %; of contractions 95 %)|answers (groups)|share (95 %)"
+            "|half-width, median|a constant's|a structure tensor's|"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for title, kinds in intervals["coverage"].items():
