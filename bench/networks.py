@@ -1,4 +1,4 @@
-"""Geometry per millisecond as served: which segmentation network is served rests on this table (ADR 0018).
+"""Geometry per millisecond as served: which segmentation network is served rests on this table (ADRs 0018, 0048).
 
 `python -m bench.networks --data DLTRACK --networks NAME=FILE.onnx|RUN ...` quantises each network as the served one is, times it
 in OpenVINO on one core, taking turns, and scores the same int8 file on the validation images of the served fold and on simulated
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with DL_Track's images, masks and manifest.csv")
     parser.add_argument(
-        "--networks", nargs="+", type=_contender, default=[], help="NAME=exported fp32 network, or folder with last.pt"
+        "--networks", nargs="+", type=contender, default=[], help="NAME=exported fp32 network, or folder with last.pt"
     )
     parser.add_argument("--graphs", nargs="*", choices=sorted(NETWORKS), default=[], help="timed only")
     parser.add_argument("--runtime-from", type=Path, default=TRITON_PACKAGES)
@@ -158,6 +158,14 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def contender(argument: str) -> tuple[str, Path]:
+    """An argument of the command line."""
+    name, _, path = argument.partition("=")
+    if not name or not Path(path).exists():
+        raise argparse.ArgumentTypeError(f"{argument}: a name, =, an exported network or a folder with last.pt")
+    return name, Path(path)
+
+
 def _in_int8(networks: Mapping[str, Path], graphs: Sequence[str], folder: Path) -> dict[str, Path]:
     """The files to be served, by name."""
     sources: dict[str, Path] = {}
@@ -180,13 +188,6 @@ def _of_tensors(network: Network) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(network(image.numpy()))
 
     return called
-
-
-def _contender(argument: str) -> tuple[str, Path]:
-    name, _, path = argument.partition("=")
-    if not name or not Path(path).exists():
-        raise argparse.ArgumentTypeError(f"{argument}: a name, =, an exported network or a folder with last.pt")
-    return name, Path(path)
 
 
 def _cell(value: Mapping[str, Any] | float | None, digits: int = 2) -> str:

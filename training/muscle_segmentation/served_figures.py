@@ -1,6 +1,7 @@
 """What the benchmarks measured of the served weights, as Markdown for the model card: errors, gate, intervals."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ _GATES = (
     ("not_measured_with_muscle", "muscle, not measured"),
 )
 
+_KNOWN, _OTHERS = "simulated, known devices", "simulated, held-out devices"
+#: By title of `bench.intervals`: the sets of `bench.accuracy` whose subjects are drawn alike.
+_SAME_SUBJECTS = {"simulated, all": (_KNOWN, _OTHERS), "simulated, other devices": (_OTHERS,)}
+
 
 def served_figures(digest: str, results: Path) -> str:
-    """Three tables from bench/results, or the sentence that says how to get them when they are of other weights."""
+    """Four tables from bench/results, or the sentence that says how to get them when they are of other weights."""
     read = [_of_weights(results / name, digest) for name in ("accuracy.json", "intervals.json")]
     if None in read:
         return _NOT_YET
     accuracy, intervals = (one or {} for one in read)
-    return "\n\n".join([_errors(accuracy["errors"]), _by_group(accuracy["errors"]), _gate(accuracy), _coverage(intervals)])
+    errors = accuracy["errors"]
+    return "\n\n".join([_errors(errors), _by_group(errors), _gate(accuracy), _coverage(intervals, errors)])
 
 
 def _of_weights(path: Path, digest: str) -> dict[str, Any] | None:
@@ -73,19 +79,33 @@ def _gate(accuracy: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _coverage(intervals: Mapping[str, Any]) -> str:
+def _coverage(intervals: Mapping[str, Any], sets: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     lines = [
-        "|truth inside the interval (90 %; of contractions 95 %)|answers (groups)|share (95 %)|half-width, median|",
-        "|---|---|---|---|",
+        (
+            "|truth inside the interval (90 %; of contractions 95 %)|answers (groups)|share (95 %)"
+            "|half-width, median|a constant's|a structure tensor's|"
+        ),
+        "|---|---|---|---|---|---|",
     ]
     for title, kinds in intervals["coverage"].items():
         for kind, row in kinds.items():
             low, high = row["interval"]
             lines.append(
                 f"|{title}: {kind.replace('_', ' ')}|{row['answers']} ({row['groups']})"
-                f"|{row['share_held']:.0%} ({low:.0%} to {high:.0%})|{row['median_half_width']:.2f}|"
+                f"|{row['share_held']:.0%} ({low:.0%} to {high:.0%})|{row['median_half_width']:.2f}"
+                f"|{_half_width(sets, title, kind, 'constant')}|{_half_width(sets, title, kind, 'structure_tensor')}|"
             )
     return "\n".join(lines)
+
+
+def _half_width(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str, kind: str, baseline: str) -> str:
+    """Around answers of a baseline: what holds 90 % of the groups of `bench.accuracy`, each by its mean error over frames."""
+    measurement = "fascicle_to_superficial" if title.startswith("TimTrack") else kind.split(", ", maxsplit=1)[0]
+    rows = [sets[name][measurement] for name in _SAME_SUBJECTS.get(title, (title,)) if measurement in sets.get(name, {})]
+    errors = sorted(group[baseline] for row in rows for group in row["by_group"].values() if group[baseline] is not None)
+    if len(errors) < _FEW_GROUPS:
+        return ""
+    return f"{errors[min(len(errors), math.ceil((len(errors) + 1) * 0.9)) - 1]:.2f} {rows[0]['unit']}"
 
 
 def _answered(row: Mapping[str, Any]) -> str:
