@@ -126,6 +126,7 @@ async function meet(current) {
   const mine = content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])");
   const told = [...mine].map((place) => `${place.closest(".finding")?.dataset.shownName ?? say("Lines")}: ${place.textContent.replace(`${say("Unsaved")}: `, "")}`);
   if (pending.words) told.push(say("The impression or comment that you wrote."));
+  news.hidden = true; // it is told below, with what is to be done
   announce(say("Somebody else saved this report meanwhile. Nothing of yours is lost."));
   showConflict(find("[data-conflict]"), { theirs, seen, mine: told, nameOf, reapply: () => reapply(theirs) });
 }
@@ -142,7 +143,10 @@ async function reapply(theirs) {
     await load(versionOf(theirs));
     const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
     await propose(() => {});
-    const told = say("Version {version} is loaded, with your {count} unsaved changes.", { version: theirs.version, count: pending.count });
+    const count = pending.count;
+    const told = count === 1
+      ? say("Version {version} is loaded, with your unsaved change.", theirs)
+      : say("Version {version} is loaded, with your {count} unsaved changes.", { version: theirs.version, count });
     announce(lost.length ? `${told} ${say("{count} no longer fit.", { count: lost.length })}` : told);
     focusTitle();
   });
