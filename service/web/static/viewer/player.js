@@ -112,6 +112,7 @@ export class Player {
   #tick(now) {
     if (!this.isPlaying) return;
     this.#at ??= now; // however late the first one comes, the cine starts where it is
+    if (this.isWaiting) this.#at = now; // for the frame at this moment, and no other
     const passed = (Math.max(now - this.#at, 0) / 1000) * this.speed;
     let media = this.#media + passed;
     const end = this.last === this.count ? this.duration : this.seconds[this.last];
@@ -128,7 +129,7 @@ export class Player {
       if (!this.isWaiting) this.want(frame).catch(() => this.pause());
       this.isWaiting = true;
       this.#at = now;
-      this.#media = Math.max(this.#media, media - 0.001);
+      this.#media = this.seconds[frame - 1];
     } else {
       this.isWaiting = false;
       this.#media = media;
