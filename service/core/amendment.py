@@ -111,9 +111,9 @@ def amendment_of(finding: Finding, *, by: Author, at: datetime, why: str) -> Ame
 
 
 def as_said(finding: Finding) -> Finding:
-    """The finding as the software had it."""
+    """The finding as the software had it, which nobody has accepted yet."""
     if finding.amended is None:
-        return finding
+        return finding if finding.accepted is None else finding.model_copy(update={"accepted": None})
     original = {name: getattr(finding.amended.original, name) for name in Said.model_fields}
     evidence = finding.amended.original.evidence or finding.evidence
     return finding.model_copy(update={**original, "evidence": evidence, **_NOBODYS})

@@ -13,11 +13,13 @@ from service.web.pages import present
 from service.web.vendored import OHIF, OHIF_PREFIX, ohif_bundle
 
 #: Of its one document and of its workers: scripts are files from here and none stands in the page. Its decoders and its reader of
-#: masks make functions of text (unsafe-eval); its parts style themselves.
+#: masks make functions of text (unsafe-eval); its parts style themselves. A PDF's place names no address until the PDF is there,
+#: which browsers take for this page's ('self'); where that is refused, the PDF is not shown afterwards either.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; worker-src 'self' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' blob: data:; font-src 'self'; "
-    "media-src 'self' blob:; object-src blob:; frame-src blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "media-src 'self' blob:; object-src 'self' blob:; frame-src blob:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -1,7 +1,7 @@
 """Accounts and the audit trail, for administrators."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, TypedDict, Unpack
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -13,7 +13,6 @@ from service.api.routes.admin import new_sign_in_link
 from service.api.routes.users import refuse_own_account
 from service.errors import Conflict, InputRejected, NotFound
 from service.web.pages import present
-from service.web.words import ENGLISH_WORDS
 
 _AUDIT_PAGE = 100
 #: 128 bits: a password that nobody needs to remember, for it is changed at once.
@@ -21,6 +20,16 @@ _PASSWORD_BYTES = 16
 _Text = Annotated[str, Form(max_length=200, pattern=r"^[^\x00]*$")]
 
 router = APIRouter(include_in_schema=False)
+
+
+class _Values(TypedDict, total=False):
+    """What the page says once: of what was asked for, and what came of it."""
+
+    password: str
+    link: str
+    problem: str
+    login: str
+    full_name: str
 
 
 @router.get("/users")
@@ -101,12 +110,11 @@ def _page(
     *,
     status_code: int = 200,
     handed_over: UserDetails | None = None,
-    **values: str | None,
+    **values: Unpack[_Values],
 ) -> Response:
     users = parts.users.list()
     return present(
         "users.html",
-        words=ENGLISH_WORDS,
         status_code=status_code,
         principal=principal,
         users=users,

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -18,7 +19,7 @@ from tests.browser import WEBGL, Tab, tab
 from tests.e2e.sending import send, study_of
 from tests.running import RunningService, poll
 
-SEGMENTATION, REPORT = "Sonomyo segmentation 1", "Sonomyo report, research use only"
+SEGMENTATION, REPORT, DOCUMENT = "Sonomyo segmentation 1", "Sonomyo report, research use only", "Sonomyo report, PDF"
 #: OHIF gives its parts to the page by these names.
 VIEWPORT = "services.cornerstoneViewportService.getCornerstoneViewport(services.viewportGridService.getActiveViewportId())"
 CINE = "services.cineService.getState().cines[services.viewportGridService.getActiveViewportId()]"
@@ -77,7 +78,8 @@ def study(service: RunningService, tmp_path_factory: pytest.TempPathFactory) -> 
     send(service, path)
     service.complete(study_of(path))
     service.report(study_of(path))
-    poll(lambda: object_of(service, study_of(path), "SEG"), timeout_seconds=60, what="the segmentation")
+    for modality in ("SEG", "DOC"):
+        poll(partial(object_of, service, study_of(path), modality), timeout_seconds=60, what=modality)
     return study_of(path)
 
 
@@ -96,7 +98,8 @@ def opened(service: RunningService, study: str) -> Iterator[Opened]:
 
 
 def is_own(url: str, origin: str) -> bool:
-    return url.startswith((f"{origin}/", f"blob:{origin}/", "data:"))
+    """Of ours, or of the browser itself, as its viewer of PDF is."""
+    return url.startswith((f"{origin}/", f"blob:{origin}/", "data:", "chrome:", "chrome-extension:"))
 
 
 def object_of(service: RunningService, study: str, modality: str) -> Mapping[str, Any] | None:
@@ -176,6 +179,19 @@ def test_measurements_of_the_report_are_shown_on_their_frames(service: RunningSe
     assert float(first["value"].split()[0]) == pytest.approx(thickness["value"], abs=0.01)
     frame = measurements[0]["frame"]
     opened.wait(f"{VIEWPORT}.getCurrentImageIdIndex() === {frame - 1}")
+
+
+@pytest.mark.timeout(300)
+def test_pdf_of_the_report_is_shown(opened: Opened) -> None:
+    opened.open_series(DOCUMENT)
+    opened.wait("document.querySelector('object[type=\"application/pdf\"]').data.startsWith('blob:')")
+    page = opened.tab.page
+
+    def shown() -> bool:
+        page.wait_for_timeout(200)  # frames are heard of meanwhile
+        return any(frame.url.startswith("blob:") for frame in page.frames)
+
+    poll(shown, timeout_seconds=60, what="the PDF")
 
 
 def test_nothing_was_asked_of_another_host_and_no_policy_was_broken(opened: Opened) -> None:

@@ -322,3 +322,42 @@ def test_reader_hears_that_somebody_else_made_a_version_and_sees_it_at_a_press(d
         anna.page.click("[data-news] button")
         anna.wait("document.getElementById('review-panel').dataset.number === '2'")
         assert anna.page.evaluate("document.querySelector('[data-news]').hidden")
+
+
+def test_reader_without_events_sees_within_a_minute_that_somebody_else_made_a_version(desk: Desk) -> None:
+    with tab() as anna:
+        anna.page.route("**/api/v1/events", lambda route: route.abort())
+        anna.page.clock.install()
+        desk.sign_in(anna, "anna")
+        anna.wait("document.querySelector('[data-newest]') !== null")
+        anna.page.clock.run_for(61_000)
+        seen = desk.newest()
+        change = {"action": "accept", "finding_id": desk.value("thickness")["finding_id"]}
+        headers = {"If-Match": f'"{seen["report_id"]}"'}
+        body = {"why": WHY, "findings": [change]}
+        assert anna.page.evaluate("document.querySelector('[data-news]').hidden")
+        desk.house.reviewer().patch(f"/api/v1/reports/{seen['report_id']}", json=body, headers=headers).raise_for_status()
+        anna.page.clock.run_for(61_000)
+        anna.wait("!document.querySelector('[data-news]').hidden")
+        anna.page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+
+
+def test_conflict_is_told_in_german_where_the_page_is_german(desk: Desk) -> None:
+    with tab(language="de-DE") as opened:
+        desk.sign_in(opened, "anna")
+        amend(opened, "19", "the second one's reason", row=".finding[data-name='Pennation angle']")
+        opened.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 ungespeicherte')")
+        seen = desk.newest()
+        change = {"action": "set", "finding_id": desk.value("thickness")["finding_id"], "value": 18.8}
+        headers = {"If-Match": f'"{seen["report_id"]}"'}
+        body = {"why": WHY, "findings": [change]}
+        desk.house.reviewer().patch(f"/api/v1/reports/{seen['report_id']}", json=body, headers=headers).raise_for_status()
+        opened.page.click("[data-save]")
+        opened.wait("!document.querySelector('[data-conflict]').hidden")
+        told = text(opened, "[data-conflict]")
+        assert "Version 2 (vorläufig) ist aktuell." in told
+        assert "Muskeldicke: aus 17,5 mm wurde 18,8 mm" in told
+        assert "Fiederungswinkel: 19,0°" in told
+        assert "Version 2 laden und Eigenes wieder anwenden" in told
+        assert "ersion 2 is" not in told

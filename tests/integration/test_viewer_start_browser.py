@@ -15,6 +15,37 @@ from tests.integration.viewer_parts import analysed, cine_file, contraction, sig
 pytestmark = pytest.mark.timeout(600)
 VIEW = "document.querySelector('[data-view]')"
 PLAY = "document.querySelector('[data-play]')"
+#: What a player shows of five frames while the second is waited for: it goes on there, and the others follow.
+WAITING = """async (source) => {
+  const { Player } = await import(source);
+  const shown = [], due = [], ready = new Set([1]), wanted = [];
+  window.requestAnimationFrame = (tick) => due.push(tick);
+  const player = new Player({ count: 5, seconds: [0, 0.04, 0.08, 0.12, 0.16], isReady: (frame) => ready.has(frame),
+    want: async (frame) => wanted.push(frame), show: (frame) => shown.push(frame), changed: () => {} });
+  await player.seek(1);
+  player.play();
+  const begun = performance.now();
+  for (let at = 0; at < 1000; at += 16) {
+    if (at === 800) [2, 3, 4, 5].forEach((frame) => ready.add(frame));
+    due.shift()(begun + at);
+  }
+  return [shown.slice(0, 5), wanted];
+}"""
+#: What a player shows of three frames, once and not in a loop, when the screen is late: a minute late at first, then for the
+#: whole cine, whose last frame is not there yet.
+LATE = """async (source) => {
+  const { Player } = await import(source);
+  const shown = [], due = [], ready = new Set([1, 2]);
+  window.requestAnimationFrame = (tick) => due.push(tick);
+  const player = new Player({ count: 3, seconds: [0, 0.04, 0.08], isReady: (frame) => ready.has(frame),
+    want: async (frame) => ready.add(frame), show: (frame) => shown.push(frame), changed: () => {} });
+  player.setLooping(false);
+  await player.seek(1);
+  player.play();
+  const late = performance.now() + 60_000;
+  for (const after of [0, 50, 9000, 9001, 9200]) due.shift()?.(late + after);
+  return [shown, player.isPlaying];
+}"""
 
 
 @pytest.fixture
@@ -46,6 +77,24 @@ def test_play_that_is_pressed_before_the_first_frame_is_there_plays_once_it_is(h
         for route in held:
             route.continue_()
         made.wait(f"{VIEW}.dataset.playing === 'true' && Number({VIEW}.dataset.shownFrame) > 1", timeout_seconds=60)
+
+
+def test_cine_that_is_played_once_on_a_late_screen_starts_at_its_first_frame_and_ends_on_its_last(house: House) -> None:
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        made.wait(f"{PLAY} !== null", timeout_seconds=60)
+        source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'player.js')"
+        assert made.page.evaluate(LATE, made.page.evaluate(source)) == [[1, 2, 3], False]
+
+
+def test_cine_that_waits_for_a_frame_goes_on_at_that_frame(house: House) -> None:
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        made.wait(f"{PLAY} !== null", timeout_seconds=60)
+        source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'player.js')"
+        assert made.page.evaluate(WAITING, made.page.evaluate(source)) == [[1, 2, 3, 4, 5], [2]]
 
 
 def test_printable_report_has_its_own_styles_and_no_other(house: House) -> None:

@@ -124,10 +124,17 @@ async function done(place, deed) {
 async function meet(current) {
   const [theirs, seen] = await Promise.all([service.report(current.report_id), service.report(panel.dataset.report)]);
   const mine = content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])");
-  const told = [...mine].map((place) => `${place.closest(".finding")?.dataset.name ?? "Lines"}: ${place.textContent.replace("Unsaved: ", "")}`);
-  if (pending.words) told.push("The impression or comment that you wrote.");
+  const told = [...mine].map((place) => `${place.closest(".finding")?.dataset.shownName ?? say("Lines")}: ${place.textContent.replace(`${say("Unsaved")}: `, "")}`);
+  if (pending.words) told.push(say("The impression or comment that you wrote."));
+  news.hidden = true; // it is told below, with what is to be done
   announce(say("Somebody else saved this report meanwhile. Nothing of yours is lost."));
-  showConflict(find("[data-conflict]"), { theirs, seen, mine: told, reapply: () => reapply(theirs) });
+  showConflict(find("[data-conflict]"), { theirs, seen, mine: told, nameOf, reapply: () => reapply(theirs) });
+}
+
+/** As the row is called; one without a row, which is new, by the words of its name. */
+function nameOf(finding) {
+  const words = finding.name.replaceAll("_", " ");
+  return rowOf(finding.finding_id)?.dataset.shownName ?? say(words.charAt(0).toUpperCase() + words.slice(1));
 }
 
 async function reapply(theirs) {
@@ -136,7 +143,11 @@ async function reapply(theirs) {
     await load(versionOf(theirs));
     const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
     await propose(() => {});
-    announce(`Version ${theirs.version} is loaded, with your ${pending.count} unsaved changes.${lost.length ? ` ${lost.length} no longer fit.` : ""}`);
+    const count = pending.count;
+    const told = count === 1
+      ? say("Version {version} is loaded, with your unsaved change.", theirs)
+      : say("Version {version} is loaded, with your {count} unsaved changes.", { version: theirs.version, count });
+    announce(lost.length ? `${told} ${say("{count} no longer fit.", { count: lost.length })}` : told);
     focusTitle();
   });
 }
@@ -311,6 +322,7 @@ hear({
   place: news,
   idle: () => running,
   isShown: (id) => id === panel.dataset.report,
+  newest: () => Number(find("[data-newest]")?.dataset.newest ?? Infinity), // nothing is news before there is a list
   show: async (id) => reapply(await service.report(id)),
 });
 addEventListener("beforeunload", (event) => pending.count && event.preventDefault());

@@ -1,23 +1,25 @@
 // Somebody else saved meanwhile: what they did, what of one's own is unsaved, and the way on. Text only; nothing is markup.
 
+import { say } from "../words.js";
 import { written } from "./pending.js";
 
-/** Fill `place` in. `theirs` and `seen` are reports, `mine` sentences; `reapply` is called by the button. */
-export function showConflict(place, { theirs, seen, mine, reapply }) {
-  const act = theirs.act;
-  const who = act ? `${act.by} ${act.kind} it on ${moment(act.at)}` : "The service composed it from a new analysis";
-  const title = element("h3", "Somebody else saved this report meanwhile");
+/**
+ * Fill `place` in. `theirs` and `seen` are reports, `mine` sentences; `nameOf(finding)` is what the page calls a finding;
+ * `reapply` is called by the button.
+ */
+export function showConflict(place, { theirs, seen, mine, nameOf, reapply }) {
+  const title = element("h3", say("Somebody else saved this report meanwhile"));
   title.tabIndex = -1;
-  const button = element("button", mine.length ? `Load version ${theirs.version} and re-apply mine` : `Load version ${theirs.version}`);
+  const button = element("button", mine.length ? say("Load version {version} and re-apply mine", theirs) : say("Load version {version}", theirs));
   button.type = "button";
   button.className = "primary";
   button.addEventListener("click", reapply);
   place.replaceChildren(
     title,
-    element("p", `You read version ${seen.version}. Version ${theirs.version} (${theirs.status}) is current. ${who}${act?.why ? `: ${act.why}` : "."}`),
-    element("p", "What differs from the version that you read:"),
-    list(differences(seen, theirs), "No finding differs."),
-    element("p", mine.length ? "What of yours is not saved:" : "Nothing of yours is unsaved."),
+    element("p", `${toldVersions(seen, theirs)} ${toldAct(theirs.act)}`),
+    element("p", say("What differs from the version that you read:")),
+    list(differences(seen, theirs, nameOf), say("No finding differs.")),
+    element("p", mine.length ? say("What of yours is not saved:") : say("Nothing of yours is unsaved.")),
     ...(mine.length ? [list(mine)] : []),
     button,
   );
@@ -25,34 +27,48 @@ export function showConflict(place, { theirs, seen, mine, reapply }) {
   title.focus();
 }
 
-function differences(seen, theirs) {
+function toldVersions(seen, theirs) {
+  const values = { seen: seen.version, version: theirs.version, status: say(theirs.status) };
+  return say("You read version {seen}. Version {version} ({status}) is current.", values);
+}
+
+function toldAct(act) {
+  if (!act) return say("The service composed it from a new analysis.");
+  const values = { by: act.by, at: moment(act.at) };
+  const done = {
+    amended: say("{by} amended it on {at}", values),
+    signed: say("{by} signed it on {at}", values),
+    cancelled: say("{by} withdrew it on {at}", values),
+  }[act.kind];
+  return act.why ? `${done}: ${act.why}` : `${done}.`;
+}
+
+function differences(seen, theirs, nameOf) {
   const before = new Map(seen.findings.map((finding) => [finding.finding_id, finding]));
   const told = theirs.findings
     .filter((finding) => JSON.stringify(before.get(finding.finding_id)) !== JSON.stringify(finding))
-    .map((finding) => changed(before.get(finding.finding_id), finding));
-  if (seen.status !== theirs.status) told.unshift(`The report is ${theirs.status}; it was ${seen.status}.`);
-  if (JSON.stringify(seen.written_impression) !== JSON.stringify(theirs.written_impression)) told.push("The impression was written anew.");
-  if (JSON.stringify(seen.comment) !== JSON.stringify(theirs.comment)) told.push("The comment is another one.");
+    .map((finding) => changed(before.get(finding.finding_id), finding, nameOf(finding)));
+  if (seen.status !== theirs.status) told.unshift(say("The report is {now}; it was {before}.", { now: say(theirs.status), before: say(seen.status) }));
+  if (JSON.stringify(seen.written_impression) !== JSON.stringify(theirs.written_impression)) told.push(say("The impression was written anew."));
+  if (JSON.stringify(seen.comment) !== JSON.stringify(theirs.comment)) told.push(say("The comment is another one."));
   return told;
 }
 
-function changed(before, now) {
-  const name = words(now.name);
-  if (!before) return `${name} is new: ${value(now)}`;
-  if (now.amended?.is_rejected) return `${name} was rejected by ${now.amended.by}: ${now.amended.why}`;
-  if (value(before) !== value(now)) return `${name}: ${value(before)} became ${value(now)}${now.amended ? `, by ${now.amended.by}: ${now.amended.why}` : ""}`;
-  if (now.accepted && !before.accepted) return `${name} was accepted by ${now.accepted.by}.`;
-  return `${name}: its remarks are others.`;
+function changed(before, now, name) {
+  const values = { name, now: value(now), by: now.amended?.by, why: now.amended?.why };
+  if (!before) return say("{name} is new: {now}", values);
+  values.before = value(before);
+  if (now.amended?.is_rejected) return say("{name} was rejected by {by}: {why}", values);
+  if (values.before !== values.now) {
+    return now.amended ? say("{name}: {before} became {now}, by {by}: {why}", values) : say("{name}: {before} became {now}", values);
+  }
+  if (now.accepted && !before.accepted) return say("{name} was accepted by {by}.", { name, by: now.accepted.by });
+  return say("{name}: its remarks are others.", values);
 }
 
 function value(finding) {
   const symbol = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px" }[finding.unit] ?? ` ${finding.unit ?? ""}`;
-  return finding.value === null ? "no value" : written(finding.value, { digits: finding.unit === "1" ? "0" : "1", symbol });
-}
-
-function words(name) {
-  const text = name.replaceAll("_", " ");
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return finding.value === null ? say("no value") : written(finding.value, { digits: finding.unit === "1" ? "0" : "1", symbol });
 }
 
 function moment(at) {

@@ -1,19 +1,37 @@
 // Hears when somebody else makes another version of the report that is shown, and offers to show that one.
 
 const NAMES = ["report_amended", "report_signed", "report_cancelled"];
+const MINUTE_MILLISECONDS = 60_000;
 
-/** `isShown(id)` is asked once nothing of ours is under way; `show(id)` shows that version. */
-export function hear({ study, place, idle, isShown, show }) {
+/**
+ * `isShown(id)` and `newest()`, the highest number that the panel knows of, are asked once nothing of ours is under way;
+ * `show(id)` shows that version.
+ */
+export function hear({ study, place, idle, isShown, newest, show }) {
   const events = new EventSource("/api/v1/events");
+  const offer = (id) => {
+    place.dataset.made = id;
+    place.hidden = false;
+  };
   const tell = async ({ data }) => {
     const told = JSON.parse(data);
     if (told.study_instance_uid !== study) return;
     await idle();
-    if (isShown(told.report_id)) return;
-    place.dataset.made = told.report_id;
-    place.hidden = false;
+    if (!isShown(told.report_id)) offer(told.report_id);
+  };
+  // Should an event be lost, or none come through.
+  const look = async () => {
+    if (document.hidden) return;
+    const answer = await fetch(`/api/v1/studies/${study}`, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (!answer?.ok) return;
+    const { reports } = await answer.json();
+    const last = reports.reduce((one, other) => (other.version > one.version ? other : one));
+    await idle();
+    if (last.version > newest()) offer(last.report_id);
   };
   events.addEventListener("open", () => (place.dataset.listens = "true"));
   for (const name of NAMES) events.addEventListener(name, tell);
+  setInterval(look, MINUTE_MILLISECONDS);
+  document.addEventListener("visibilitychange", look);
   place.querySelector("button").addEventListener("click", () => show(place.dataset.made));
 }

@@ -1,10 +1,12 @@
 // What the panel asks of the service. Whatever is refused becomes an error with the sentence that the service gave.
 
+import { say } from "../words.js";
+
 /** An answer that is no answer: RFC 9457's fields as they came. */
 export class Refused extends Error {
   constructor(status, problem) {
     const wrong = (problem.errors ?? []).map(({ location, message }) => `${location.slice(1).join(".")}: ${message}`);
-    super([problem.detail ?? "The service did not answer as expected.", ...wrong].join(" "));
+    super([problem.detail ?? say("The service did not answer as expected."), ...wrong].join(" "));
     this.status = status;
     this.problem = problem;
   }
@@ -60,10 +62,10 @@ export class Service {
     try {
       answer = await fetch(path, { credentials: "same-origin", ...options });
     } catch {
-      throw new Refused(0, { detail: "The service could not be reached. What you entered is still here; try again." });
+      throw new Refused(0, { detail: say("The service could not be reached. What you entered is still here; try again.") });
     }
     if (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in")) {
-      throw new Refused(401, { detail: "The session has ended. Sign in again in another tab, and go on here." });
+      throw new Refused(401, { detail: say("The session has ended. Sign in again in another tab, and go on here.") });
     }
     if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
     return answer;

@@ -27,7 +27,7 @@ export class Player {
   #wanted;
   #request = 0;
   #media = 0; // seconds on the cine's axis
-  #at = 0; // milliseconds of the screen's clock that belong to it
+  #at = null; // milliseconds of the screen's clock that belong to it; null until a picture of the screen is due
 
   /** Seconds from the first frame to after the last one. */
   get duration() {
@@ -100,7 +100,7 @@ export class Player {
 
   #begin(frame) {
     this.#media = this.seconds[frame - 1];
-    this.#at = performance.now();
+    this.#at = null;
   }
 
   #put(frame) {
@@ -111,15 +111,15 @@ export class Player {
 
   #tick(now) {
     if (!this.isPlaying) return;
+    this.#at ??= now; // however late the first one comes, the cine starts where it is
+    if (this.isWaiting) this.#at = now; // for the frame at this moment, and no other
     const passed = (Math.max(now - this.#at, 0) / 1000) * this.speed;
     let media = this.#media + passed;
     const end = this.last === this.count ? this.duration : this.seconds[this.last];
-    if (media >= end) {
-      if (!this.isLooping) {
-        this.#put(this.isReady(this.last) ? this.last : this.frame);
-        this.pause();
-        return;
-      }
+    const isOver = media >= end && !this.isLooping;
+    if (isOver) {
+      media = this.seconds[this.last - 1];
+    } else if (media >= end) {
       const start = this.seconds[this.first - 1];
       media = start + ((media - start) % Math.max(end - start, 1e-6));
     }
@@ -129,12 +129,13 @@ export class Player {
       if (!this.isWaiting) this.want(frame).catch(() => this.pause());
       this.isWaiting = true;
       this.#at = now;
-      this.#media = Math.max(this.#media, media - 0.001);
+      this.#media = this.seconds[frame - 1];
     } else {
       this.isWaiting = false;
       this.#media = media;
       this.#at = now;
       if (frame !== this.frame) this.#put(frame);
+      if (isOver) return this.pause();
     }
     this.#request = requestAnimationFrame((later) => this.#tick(later));
   }
