@@ -56,7 +56,7 @@ training: setup ## The environment that models are trained in: torch beside the 
 	@[ -x .cache/train/bin/python ] || $(BIN)/python -m venv .cache/train
 	.cache/train/bin/python -m pip install --quiet -c constraints.txt -e . -r training/requirements.txt
 
-model: training ## Train and export a model like the served one, in one stage (its card has all four): DATA=folder of labelled frames; hours
+model: training ## Train and export a model like the served one, in one stage (its card has all six, and the mean of two): DATA=folder of labelled frames; hours
 	@[ -n "$(DATA)" ] || { echo 'model: set DATA to the folder of labelled frames (training/muscle_segmentation says which)' >&2; exit 2; }
 	.cache/train/bin/python -m training.muscle_segmentation.train --data "$(DATA)" --out training/runs/muscle_segmentation $(ARGS)
 	.cache/train/bin/python -m training.muscle_segmentation.evaluate --data "$(DATA)" --run training/runs/muscle_segmentation

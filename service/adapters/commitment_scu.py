@@ -41,6 +41,8 @@ _CONTEXTS: tuple[Context, ...] = (
 _REFUSALS = frozenset({0x0112, 0x0113, 0x0114, 0x0115, 0x0117, 0x0118, 0x0119, 0x0122, 0x0123, 0x0124, 0x0211, 0x0212})
 #: An association that ended, and a report that came by another way, are seen within this time.
 _LOOK_SECONDS = 0.25
+#: A report is kept in the database before our response to it leaves.
+_RESPONSE_SECONDS = 30.0
 
 
 class CommitmentScu:
@@ -164,11 +166,14 @@ class _Reports:
             self._changed.set()
 
     def wait(self, association: Association, seconds: float, is_answered: Callable[[], bool]) -> None:
-        """Until the report is there, be it by another way, the association has ended or the time is over; then what we owe."""
+        """Until the report is there, be it by another way, the association has ended or the time is over.
+
+        A response that we owe then has some seconds more to leave.
+        """
         # The waiting is bounded here: pynetdicom's own look at idleness would release beneath us.
         association.network_timeout = None
         ends = time.monotonic() + seconds
-        while association.is_established and (self._owes_response or time.monotonic() < ends):
+        while association.is_established and time.monotonic() < ends + (_RESPONSE_SECONDS if self._owes_response else 0.0):
             self._changed.wait(_LOOK_SECONDS)
             self._changed.clear()
             if not self._owes_response and (self._is_there or is_answered()):

@@ -162,5 +162,10 @@ def test_report_to_a_faulty_pacs_waits_visibly_and_arrives_once_by_itself(tmp_pa
         assert (delivered["last_error"], delivered["next_attempt_at"]) == (None, None)
         assert delivered["attempts"] >= away["attempts"] + sum(pacs.met.values())
         assert outbox.delivery("seg")["state"] == "refused"
-        jobs = service.api.get("/api/v1/jobs", params={"task": "deliver_report"}).json()["jobs"]
-        assert {job["state"] for job in jobs} == {"succeeded"}
+        # A job is closed after what it did is committed.
+        poll(lambda: _states(service) == {"succeeded"}, timeout_seconds=PATIENCE_SECONDS, what="the end of every delivery's job")
+
+
+def _states(service: RunningService) -> set[str]:
+    jobs = service.api.get("/api/v1/jobs", params={"task": "deliver_report"}).json()["jobs"]
+    return {job["state"] for job in jobs}

@@ -19,6 +19,7 @@ from standardwebhooks import Webhook
 
 from service.core import codes
 from service.core.findings import Finding
+from service.core.wrist_planes import PLANES
 from simulator.write import simulate
 from tests.e2e.orthanc import dicom_web_orthanc, running_orthanc
 from tests.e2e.sending import send, study_of
@@ -160,6 +161,26 @@ def test_structured_report_read_from_an_archive_says_every_number_of_the_json_on
     assert Counter(_numbers_by_highdicom(content)) == Counter((code, value, unit) for _, code, _, value, unit in told.elements())
 
 
+@pytest.mark.parametrize(("archive", "kind"), STRUCTURED)
+def test_structured_report_read_from_an_archive_says_every_class_and_reason_of_the_json(
+    sent: Sent, archive: str, kind: str
+) -> None:
+    (sr,) = sent.objects(archive, kind)
+    findings = [Finding.model_validate(one) for one in sent.report["findings"]]
+    told = Counter((codes.concept_of(one).value, one.text) for one in findings if not isinstance(one.value, float))
+    assert {finding.name for finding in findings} >= {"standard_plane"}
+    assert told.total() >= len(PLANES)
+    assert told <= Counter(_texts(sr))
+
+
+def _texts(node: pydicom.Dataset) -> Iterator[tuple[str, str]]:
+    """Concept and words of every text beneath."""
+    if node.get("ValueType") == "TEXT":
+        yield _concept(node), str(node.TextValue)
+    for child in node.get("ContentSequence", []):
+        yield from _texts(child)
+
+
 def _numbers_of(told: dict[str, Any]) -> Iterator[Number]:
     """What a structured report says of a finding of the JSON: its value, its extremes, the limits of its interval."""
     finding = Finding.model_validate(told)
@@ -184,6 +205,8 @@ def _numbers(node: pydicom.Dataset, analysis: str = "") -> Iterator[Number]:
         measured = node.MeasuredValueSequence[0]
         derivation = next((one.ConceptCodeSequence[0].CodeValue for one in children if _concept(one) == DERIVATION), None)
         value = float(measured.get("FloatingPointValue", measured.NumericValue))
+        # A decimal string has 16 characters (PS3.5 6.2).
+        assert float(measured.NumericValue) == pytest.approx(value, rel=1e-9)
         yield analysis, _concept(node), derivation, value, measured.MeasurementUnitsCodeSequence[0].CodeValue
     for child in children:
         yield from _numbers(child, analysis)
@@ -252,6 +275,7 @@ def test_bundle_passes_its_models_and_every_reference_leads_somewhere(sent: Sent
         read_fhir(entry["resource"])
     known = {entry["fullUrl"] for entry in sent.bundle["entry"]}
     literal = {reference for reference in references(sent.bundle) if not reference.startswith("#")}
+    assert literal
     assert literal <= known
 
 
