@@ -111,7 +111,7 @@ def amendment_of(finding: Finding, *, by: Author, at: datetime, why: str) -> Ame
 
 
 def as_said(finding: Finding) -> Finding:
-    """The finding as the software had it, which nobody has accepted yet."""
+    """The finding as the software had it, without what a person set or accepted."""
     if finding.amended is None:
         return finding if finding.accepted is None else finding.model_copy(update={"accepted": None})
     original = {name: getattr(finding.amended.original, name) for name in Said.model_fields}

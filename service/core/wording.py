@@ -7,6 +7,8 @@ from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
 _DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0, "{ratio}": 2}
+#: Such a number has its three significant digits before the point.
+_WHOLE_FROM = 100
 _SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %"}
 
 
@@ -35,7 +37,8 @@ def quantity_range(low: float, high: float, unit: str | None) -> str:
 def number(value: float, unit: str | None) -> str:
     """The value with as many digits as its unit deserves, and a true minus sign."""
     digits = decimals(unit)
-    text = f"{value:.{digits}f}" if digits is not None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"  # noqa: PLR2004
+    is_short = digits is None and abs(value) < _WHOLE_FROM
+    text = f"{value:.3g}" if is_short else f"{value:.{digits or 0}f}"
     negative_zero = text.startswith("-") and not text.strip("-0.")
     return text.lstrip("-") if negative_zero else text.replace("-", "\N{MINUS SIGN}")
 

@@ -1,5 +1,6 @@
 """What tests do with a cine reader, and how much memory its decoder took."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,18 @@ from service.errors import InputRejected
 
 MEGABYTE = 1 << 20
 FRAMES, ROWS, COLUMNS = 5, 40, 56
+
+
+def warm_reader() -> Iterator[FileCineReader]:
+    """For a fixture: decoders are started once."""
+    opened = FileCineReader(timeout_seconds=20).warm()
+    yield opened
+    opened.close()
+
+
+def cine_path(tmp_path: Path) -> Path:
+    """For a fixture: where a test writes its cine."""
+    return tmp_path / "cine.dcm"
 
 
 def read(reader: FileCineReader, path: Path) -> npt.NDArray[np.uint8]:

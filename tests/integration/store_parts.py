@@ -18,7 +18,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at run time
 
 from service.adapters.store_association import Peer
 from service.adapters.store_scu import StoreScuDestination, echo

@@ -2,7 +2,6 @@
 
 import os
 import struct
-from collections.abc import Iterator
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -35,20 +34,11 @@ from tests.cine_files import (
     write_encapsulated,
     write_native,
 )
-from tests.integration.cine_reader_parts import COLUMNS, FRAMES, ROWS, read, refusal
+from tests.integration.cine_reader_parts import COLUMNS, FRAMES, ROWS, cine_path, read, refusal, warm_reader
 from tests.running import decoders
 
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[FileCineReader]:
-    opened = FileCineReader(timeout_seconds=20).warm()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cine.dcm"
+reader = pytest.fixture(scope="module")(warm_reader)
+path = pytest.fixture(cine_path)
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG_ENDIAN])

@@ -2,7 +2,6 @@
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,11 @@ from tests.cine_files import (
     write_encapsulated,
     write_native,
 )
-from tests.integration.cine_reader_parts import COLUMNS, FRAMES, MEGABYTE, ROWS, peak_rss, read, refusal
+from tests.integration.cine_reader_parts import COLUMNS, FRAMES, MEGABYTE, ROWS, cine_path, peak_rss, read, refusal, warm_reader
 from tests.running import decoders
 
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[FileCineReader]:
-    opened = FileCineReader(timeout_seconds=20).warm()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cine.dcm"
+reader = pytest.fixture(scope="module")(warm_reader)
+path = pytest.fixture(cine_path)
 
 
 def test_native_data_of_another_length_is_rejected(reader: FileCineReader, path: Path) -> None:

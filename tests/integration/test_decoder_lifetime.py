@@ -3,7 +3,6 @@
 import signal
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +22,11 @@ from tests.cine_files import (
     write_encapsulated,
     write_native,
 )
-from tests.integration.cine_reader_parts import MEGABYTE, open_and_count, peak_rss, read
+from tests.integration.cine_reader_parts import MEGABYTE, cine_path, open_and_count, peak_rss, read, warm_reader
 from tests.running import decoders
 
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[FileCineReader]:
-    opened = FileCineReader(timeout_seconds=20).warm()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cine.dcm"
+reader = pytest.fixture(scope="module")(warm_reader)
+path = pytest.fixture(cine_path)
 
 
 def test_decoder_killed_between_and_within_passes_is_replaced(reader: FileCineReader, path: Path) -> None:
