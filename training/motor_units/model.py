@@ -45,7 +45,7 @@ class MotorUnitMaps(nn.Module):
         x = self.down[2](functional.max_pool2d(half, 2))  # (B, 128, 8, 8)
         x = self.up[0](torch.cat([_doubled(x), half], 1))
         x = self.up[1](torch.cat([_doubled(x), full], 1))
-        maps: Tensor = self.maps(self.whole(_doubled(x)))
+        maps: Tensor = self.maps(self.whole(_doubled(x))).float()
         return maps
 
 
@@ -64,7 +64,7 @@ class TwitchTrains(nn.Module):
         x = self.first(traces / (traces.square().mean((1, 2), keepdim=True).sqrt() + 1e-6))
         for block in self.blocks:
             x = block(x)
-        twitch, discharge = self.last(x).unbind(1)
+        twitch, discharge = self.last(x).float().unbind(1)
         return twitch, discharge
 
 

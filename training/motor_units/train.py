@@ -39,6 +39,7 @@ class Schedule:
     keep: float = 0.998
     seed: int = 20261122
     save_every: int = 50
+    in_bfloat16: bool = False
 
 
 #: Of a network, muscles and random numbers: the parts of the loss.
@@ -53,8 +54,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Schedule("maps").steps)
     parser.add_argument("--batch", type=int, default=Schedule("maps").batch, help="muscles a step")
     parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
+    parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in float32")
     arguments = parser.parse_args()
-    train(Schedule(arguments.network, arguments.steps, arguments.batch), arguments.out, stop_at=arguments.stop_at)
+    schedule = Schedule(arguments.network, arguments.steps, arguments.batch, in_bfloat16=arguments.bfloat16)
+    train(schedule, arguments.out, stop_at=arguments.stop_at)
 
 
 def train(schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Module:
@@ -72,7 +75,9 @@ def train(schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Mo
         random = np.random.default_rng([schedule.seed, step])
         muscles = [training_sequence(int(seed)) for seed in random.choice(TRAIN, schedule.batch, replace=False)]
         set_rate(optimiser, cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01))
-        recent.append(train_step(network, optimiser, losses_of(network, muscles, random)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.in_bfloat16):
+            losses = losses_of(network, muscles, random)
+        recent.append(train_step(network, optimiser, losses))
         follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
         if (step + 1) % schedule.save_every == 0 or step + 1 == last:
             save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule), simulator=MOTOR_UNITS_VERSION)
