@@ -126,4 +126,23 @@ def _block(inputs: int, width: int, stride: int = 1) -> list[nn.Module]:
     return [convolve, nn.GroupNorm(_GROUPS, width), nn.SiLU(inplace=True)]
 
 
+class ServedStates(nn.Module):
+    """What Triton serves: bytes in, states in their units out, the deviations widened for people that nobody has seen."""
+
+    widening: Tensor
+
+    def __init__(self, network: StateNetwork | ResNet18, widening: Tensor) -> None:
+        """`widening` (S,), one factor a state."""
+        super().__init__()
+        self.network = network
+        self.register_buffer("widening", widening)
+
+    def forward(self, roi: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 2, 64, 128) uint8 and (B, 5), where an unknown length is NaN: means and log variances (B, S) in their units."""
+        head = self.network.head
+        lengths = torch.where(torch.isnan(scalars), head.scalar_mean, scalars)
+        mean, log_variance = self.network(roi.float(), lengths)
+        return mean * head.state_deviation + head.state_mean, log_variance + 2 * (head.state_deviation * self.widening).log()
+
+
 NETWORKS: dict[str, Callable[[], StateNetwork | ResNet18]] = {"states": StateNetwork, "resnet-18": ResNet18}

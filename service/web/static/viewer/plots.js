@@ -4,9 +4,14 @@ import { decimal, say } from "../words.js";
 
 const LIBRARY = "/static/vendor/uplot/uPlot.esm.js";
 const HEIGHT = 128;
-const FIRST = ["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity", "joint_angle", "joint_moment"];
+const STATES = ["joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment"];
+const FIRST = [
+  ...STATES,
+  ...STATES.map((name) => `${name}_change`),
+  ...["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity"],
+];
 const SHOWN_AT_ONCE = 4;
-const SYMBOLS = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px", mm2: " mm²", "%": " %" };
+const SYMBOLS = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px", mm2: " mm²", "%": " %", "N.m": " N m" };
 
 export class Plots {
   #plots = [];
