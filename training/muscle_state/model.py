@@ -77,7 +77,7 @@ class StateNetwork(nn.Module):
     def forward(self, patches: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 2, 64, 128) float, 0 to 255, and (B, 5): means and log variances, standardised."""
         grey = standardised_patches(patches)
-        where = self.places.to(grey.dtype).expand(len(grey), -1, -1, -1)
+        where = self.places.to(grey.dtype).expand(grey.shape[0], -1, -1, -1)
         answer: tuple[Tensor, Tensor] = self.head(self.trunk(torch.cat([grey, where], 1)).mean((2, 3)), scalars)
         return answer
 

@@ -45,7 +45,10 @@ def agreement_of(frames: Sequence[FrameStates]) -> Agreement | None:
 
 
 def _ranks(one: Floats, other: Floats) -> float:
-    return float(np.nan_to_num(stats.spearmanr(one, other).statistic))
+    """Spearman's; 0 where one does not move."""
+    first, second = (ranks - ranks.mean() for ranks in map(stats.rankdata, (one, other)))
+    size = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / size if size else 0.0
 
 
 def _multiple(first: float, second: float, between: float) -> float:

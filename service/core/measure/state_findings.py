@@ -182,6 +182,7 @@ class StateFindings:
 
     def _image_quality(self, read: int, faults: Sequence[Fault]) -> Finding:
         reasons = self._reasons()
+        counted = f"Of {len(self.frames)} frames, both muscles were read in {read}."
         why = "".join(f" In {count}, {SENTENCES[reason]}." for reason, count in reasons)
         return Finding(
             **self._common("image_quality", codes.MUSCLE_OF_LOWER_LIMB),
@@ -189,7 +190,7 @@ class StateFindings:
             value=100 * read / len(self.frames),
             unit="%",
             flags=(grade_of(faults).flag, *(str(reason) for reason, _ in reasons)),
-            text=f"Of {len(self.frames)} frames, both muscles were read in {read}.{why}{stated(faults)}",
+            text=counted + why + stated(faults),
             evidence=self._evidence(),
         )
 
