@@ -121,7 +121,7 @@ def maps_of(one: CalfStatesFrame, placement: Placement, *, sees: bool = True) ->
     lines = (np.abs(rows - one.lines[:, None]) <= _HALF).any(0)
     belly = (rows > one.lines[0]) & (rows < one.lines[1])
     fascicles = belly & ~lines & (one.sector > np.quantile(one.sector[belly], 0.85))
-    return np.stack([model_labels(mask & sees, placement) for mask in (lines, fascicles, belly)])
+    return np.stack([model_labels(np.asarray(mask & sees, np.bool_), placement) for mask in (lines, fascicles, belly)])
 
 
 def described(model: ModelSpec) -> ModelUsed:

@@ -38,7 +38,9 @@ def test_states_of_a_calf_sent_by_c_store_are_reported_against_time_with_a_band(
         (state,) = findings(report, name)
         series = state["series"]
         assert len(series["values"]) == len(series["time_seconds"]) == FRAMES
-        assert all(low <= course <= high for low, course, high in zip(series["low"], series["smoothed"], series["high"], strict=True))
+        assert all(
+            low <= course <= high for low, course, high in zip(series["low"], series["smoothed"], series["high"], strict=True)
+        )
         assert series["level"] == state["interval"]["level"] == 0.9
         assert "simulated_people" in state["flags"]
         assert (state["model"]["name"], state["model"]["evidence"]) == ("muscle_state", "simulated")
