@@ -72,9 +72,8 @@ def test_agreement_with_pennation_is_high_where_the_states_are_true() -> None:
 
 def test_states_that_contradict_the_pennation_are_doubted() -> None:
     of = scanned()
-    turned = replace(of, states=of.states * np.array([-1, 1, 1, 1]) + np.array([0, 0, 0, 0]))
-    turned = replace(turned, states=np.column_stack([turned.states[:, 0], 1 - of.states[:, 1], turned.states[:, 2:]]))
-    found = analyse(turned)
+    angle, activity = -of.states[:, 0], 1 - of.states[:, 1]
+    found = analyse(replace(of, states=np.column_stack([angle, activity, of.states[:, 2:]])))
     assert "low_agreement" in found["agreement_with_pennation"].flags
     assert "grade_b" in found["image_quality"].flags
 

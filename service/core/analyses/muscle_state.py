@@ -62,18 +62,14 @@ class MuscleState:
             frames.answer(answer)
         # After the frames have streamed: while they do, a picture would need a decoder of its own.
         refuse_colour(cine, prepared.placement.box)
-        findings = StateFindings(
+        return StateFindings(
             cine=cine,
             placement=prepared.placement,
             scale=prepared.scale,
             analysis=AnalysisUsed(name=self.name, version=self.version),
             frames=tuple(frames.read),
             model=describe(MODEL),
-        )
-        if keep is not None:
-            for frame in frames.read:
-                keep.draw(frame.number, findings.lines_of(frame))
-        return findings.all()
+        ).all()
 
 
 @dataclass(slots=True)
