@@ -96,10 +96,11 @@ class Service:
     def analyses(self) -> Mapping[str, Analysis]:
         """Every analysis that this version knows, by name."""
         from service.core.analyses.muscle_architecture import MuscleArchitecture
+        from service.core.analyses.muscle_state import MuscleState
         from service.core.analyses.myofascial_pain import MyofascialPain
         from service.core.analyses.wrist_hand import WristHand
 
-        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain(), WristHand())
+        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain(), MuscleState(), WristHand())
         return {analysis.name: analysis for analysis in known}
 
     @cached_property

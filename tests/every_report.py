@@ -21,7 +21,7 @@ from service.core.report import Report, ReportStatus
 from service.core.wording import comparisons_in_short
 from service.errors import InputRejected, NotMeasurable, SonomyoError
 from simulator.wrist import Kind, draw_volunteer
-from tests import reviewed_report, trapezius_parts, wrist_parts
+from tests import calf_parts, reviewed_report, trapezius_parts, wrist_parts
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import CREATED_AT, MODEL, calf_report, cine_findings, header
 from tests.compared_findings import earlier_report, measured
@@ -104,6 +104,21 @@ def _partly_unlike_pain() -> Report:
     findings = [trapezius_parts.analyse(one, trapezius_parts.networks()) for one in (lifted, gone)]
     unlike = trapezius_parts.analyse(trapezius_parts.spot_cine("2.25.3"), trapezius_parts.networks(distance=3.0))
     return calf_report(findings=[_moved(one, f"2.25.{n}") for n, each in enumerate((*findings, unlike)) for one in each.values()])
+
+
+def _states() -> Report:
+    whole = calf_parts.analyse(calf_parts.scanned(), uid="2.25.1")
+    some = calf_parts.analyse(calf_parts.scanned(), uid="2.25.2", blind=range(1, 11))
+    relative = calf_parts.analyse(calf_parts.scanned(), uid="2.25.3", is_calibrated=False, has_time=False)
+    return calf_report(findings=[*whole.values(), *some.values(), *relative.values()])
+
+
+def _no_states() -> Report:
+    of = calf_parts.scanned()
+    shallow = calf_parts.analyse(calf_parts.without_soleus(of), uid="2.25.1")
+    hardly = calf_parts.analyse(of, uid="2.25.2", blind=range(1, 28))
+    larger = replace(of, mm_per_pixel=2.5 * of.mm_per_pixel)
+    return calf_report(findings=[*shallow.values(), *hardly.values(), *calf_parts.analyse(larger, uid="2.25.3").values()])
 
 
 def _refused() -> Report:
@@ -252,7 +267,19 @@ def _moved(finding: Finding, uid: str) -> Finding:
 EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
     make.__name__.strip("_"): cache(make)
     for make in (
-        *(_calf, _contraction, _without_scale_or_time, _poor_muscle, _no_muscle, _wrist, _no_wrist, _pain, _partly_unlike_pain),
+        *(
+            _calf,
+            _contraction,
+            _without_scale_or_time,
+            _poor_muscle,
+            _no_muscle,
+            _wrist,
+            _no_wrist,
+            _pain,
+            _partly_unlike_pain,
+            _states,
+            _no_states,
+        ),
         *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
         *(
             _amended_draft,

@@ -16,14 +16,21 @@ from torch import nn
 _OPSET = 18
 
 
-def export(network: nn.Module, example: torch.Tensor, path: Path, *, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+def export(
+    network: nn.Module,
+    example: torch.Tensor | tuple[torch.Tensor, ...],
+    path: Path,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> None:
     """One file, the batch free; written aside and renamed, so that a server never loads half a network."""
     network.eval()
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".writing.onnx")
     torch.onnx.export(
         network,
-        (example,),
+        example if isinstance(example, tuple) else (example,),
         str(aside),
         input_names=list(inputs),
         output_names=list(outputs),
@@ -35,15 +42,20 @@ def export(network: nn.Module, example: torch.Tensor, path: Path, *, inputs: Seq
     aside.replace(path)
 
 
-def differences(network: nn.Module, path: Path, examples: npt.NDArray[np.generic]) -> list[npt.NDArray[np.float64]]:
-    """Of each output, ONNX Runtime less torch, absolute; the examples are asked for alone first, then three at a time."""
+def differences(network: nn.Module, path: Path, *examples: npt.NDArray[np.generic]) -> list[npt.NDArray[np.float64]]:
+    """Of each output, ONNX Runtime less torch, absolute; `examples` are one array an input.
+
+    The first of them is asked for alone, the others three at a time.
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (taken,) = session.get_inputs()
+    names = [taken.name for taken in session.get_inputs()]
     apart: list[list[npt.NDArray[np.float64]]] = []
-    for batch in (examples[:1], *(examples[start : start + 3] for start in range(1, len(examples), 3))):
+    for some in (slice(1), *(slice(start, start + 3) for start in range(1, len(examples[0]), 3))):
+        batch = [one[some] for one in examples]
         with torch.inference_mode():
-            wanted = network(torch.from_numpy(batch))
-        pairs = zip(session.run(None, {taken.name: batch}), wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
+            wanted = network(*map(torch.from_numpy, batch))
+        given = dict(zip(names, batch, strict=True))
+        pairs = zip(session.run(None, given), wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
         apart.append([np.abs(one.astype(np.float64) - other.numpy()) for one, other in pairs])
     return [np.concatenate(parts) for parts in zip(*apart, strict=True)]
 

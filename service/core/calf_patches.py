@@ -16,8 +16,8 @@ ROWS, COLUMNS = 64, 128
 SCALARS = ("gastrocnemius_thickness", "soleus_thickness", "fat", "pixels_per_mm", "width")
 #: Share of a muscle's height that is left out at each aponeurosis: the aponeurosis itself.
 _MARGIN = 0.04
-#: The least height of a muscle that is worth straightening, mm.
-_LEAST_MM = 3.0
+#: The least height of a muscle that is worth straightening: in mm, and in pixels where there is no scale.
+_LEAST_MM, _LEAST_PIXELS = 3.0, 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,14 @@ class CalfPatches:
 
     #: Gastrocnemius and soleus (2, ROWS, COLUMNS) uint8, 1 to 255; row 0 is nearest to the skin.
     pixels: Pixels
-    #: (5,) float32, in the order of SCALARS.
+    #: (5,) float32, in the order of SCALARS; all are NaN where there is no scale.
     scalars: npt.NDArray[np.float32]
 
 
-def calf_patches(frame: Pixels, sector: Box, lines: npt.NDArray[np.floating], mm_per_pixel: float) -> CalfPatches:
-    """Of a region's frame (H, W) uint8, in whose sector three aponeuroses were found.
+def calf_patches(
+    frame: Pixels, sector: Box, lines: npt.NDArray[np.floating], mm_per_pixel: tuple[float, float] | None
+) -> CalfPatches:
+    """Of a region's frame (H, W) uint8, in whose sector three aponeuroses were found; the scale is along x and along y.
 
     `lines` (3, sector's width) are rows of the region at the sector's columns, from the skin down, pixel centres at whole
     numbers. Raises ValueError where the lines do not fit the sector, cross, leave it, or where a muscle is under 3 mm.
@@ -41,13 +43,27 @@ def calf_patches(frame: Pixels, sector: Box, lines: npt.NDArray[np.floating], mm
     rows = np.asarray(lines, np.float64) + 0.5 - sector.y0  # edges of pixels are whole numbers here
     if rows[0].min() < 0 or rows[2].max() > sector.height:
         raise ValueError("an aponeurosis leaves the sector; a frame that shows all three over its whole width is needed")
-    heights = np.diff(rows, axis=0) * mm_per_pixel
-    if heights.min() < _LEAST_MM:
-        raise ValueError(f"the aponeuroses cross, or lie nearer than {_LEAST_MM:g} mm: {heights.min():.1f} mm")
+    _refuse_thin(np.diff(rows, axis=0), mm_per_pixel)
     strips = (_strip(rows[0], rows[1], sector), _strip(rows[1], rows[2], sector))
-    thick, thin = heights.mean(1)
-    scalars = (thick, thin, rows[0].mean() * mm_per_pixel, 1 / mm_per_pixel, sector.width * mm_per_pixel)
-    return CalfPatches(np.stack([strip.straighten(frame, ROWS) for strip in strips]), np.array(scalars, np.float32))
+    return CalfPatches(np.stack([strip.straighten(frame, ROWS) for strip in strips]), _scalars(rows, sector, mm_per_pixel))
+
+
+def _refuse_thin(heights: npt.NDArray[np.float64], mm_per_pixel: tuple[float, float] | None) -> None:
+    """Heights (2, columns) of the muscles in pixels."""
+    least = float(heights.min())
+    if mm_per_pixel is not None and least * mm_per_pixel[1] < _LEAST_MM:
+        thinnest = least * mm_per_pixel[1]
+        raise ValueError(f"the aponeuroses cross, or lie nearer than {_LEAST_MM:g} mm: {thinnest:.1f} mm")
+    if mm_per_pixel is None and least < _LEAST_PIXELS:
+        raise ValueError(f"the aponeuroses cross, or lie nearer than {_LEAST_PIXELS:g} pixels: {least:.1f}")
+
+
+def _scalars(rows: npt.NDArray[np.float64], sector: Box, mm_per_pixel: tuple[float, float] | None) -> npt.NDArray[np.float32]:
+    if mm_per_pixel is None:
+        return np.full(len(SCALARS), np.nan, np.float32)
+    along, down = mm_per_pixel
+    thick, thin = np.diff(rows, axis=0).mean(1) * down
+    return np.array((thick, thin, rows[0].mean() * down, 1 / down, sector.width * along), np.float32)
 
 
 def _strip(upper: npt.NDArray[np.float64], lower: npt.NDArray[np.float64], sector: Box) -> Strip:

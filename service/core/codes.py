@@ -92,13 +92,15 @@ SKELETAL_MUSCLE = _sct("127954009", "Skeletal muscle")
 MUSCLE_OF_LOWER_LIMB = _sct("102292000", "Muscle of lower limb")
 MUSCLE_OF_UPPER_LIMB = _sct("30608006", "Muscle of upper limb")
 TRAPEZIUS_MUSCLE = _sct("31764008", "Trapezius muscle")
+ANKLE_JOINT = _sct("70258002", "Ankle joint")
+CALF_OF_LEG = _sct("53840002", "Structure of calf of leg (body structure)")
 WRIST_JOINT = _sct("74670003", "Wrist joint")
 HAND = _sct("85562004", "Hand")
 FINGER = _sct("7569003", "Finger")
 THUMB = _sct("76505004", "Thumb")
 WRIST_AND_HAND = (WRIST_JOINT, HAND, FINGER, THUMB)
 #: What a value of Body Part Examined means (PS3.16 Annex L), where a rule asks for it.
-BODY_PARTS = {"WRIST": WRIST_JOINT, "HAND": HAND, "FINGER": FINGER, "THUMB": THUMB}
+BODY_PARTS = {"CALF": CALF_OF_LEG, "WRIST": WRIST_JOINT, "HAND": HAND, "FINGER": FINGER, "THUMB": THUMB}
 GASTROCNEMIUS = _mdc("7:920", "Musculus gastrocnemius")
 GASTROCNEMIUS_LATERAL_HEAD = _mdc("7:924", "Musculus gastrocnemius Caput laterale")
 GASTROCNEMIUS_MEDIAL_HEAD = _mdc("7:928", "Musculus gastrocnemius Caput mediale")
@@ -137,6 +139,7 @@ UNITS = {
         ("1", "no units"),
         ("{ratio}", "ratio"),
         ("{pixels}", "pixels"),
+        ("N.m", "newton meter"),
     )
 }
 
@@ -173,6 +176,19 @@ STANDARD_PLANES_OF_STUDY = _private("STANDARD-PLANES", "Of all cines: share of t
 MEDIAN_NERVE_AREA = _private("NERVE-AREA", "Cross-sectional area of the median nerve")
 MEDIAN_NERVE_FLATTENING = _private("NERVE-FLATTENING", "Flattening of the median nerve, long over short axis")
 MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
+# Muscle state: the meanings say what such a number is worth
+JOINT_ANGLE = _private("JOINT-ANGLE", "Ankle angle, simulation-trained, not validated in people")
+ACTIVITY = _private("ACTIVITY", "Activity of both muscles, simulation-trained, not validated")
+ACTIVITY_GASTROCNEMIUS = _private("ACTIVITY-GASTROC", "Gastrocnemius activity, simulation-trained, not validated")
+ACTIVITY_SOLEUS = _private("ACTIVITY-SOLEUS", "Soleus activity, simulation-trained, not validated in people")
+JOINT_MOMENT = _private("JOINT-MOMENT", "Ankle moment, simulation-trained, not validated in people")
+JOINT_ANGLE_CHANGE = _private("ANGLE-CHANGE", "Change of the ankle angle within the cine, relative only")
+ACTIVITY_CHANGE = _private("ACTIVITY-CHANGE", "Change of both muscles' activity within the cine, relative only")
+ACTIVITY_GASTROCNEMIUS_CHANGE = _private("GASTROC-CHANGE", "Change of gastrocnemius activity in the cine, relative only")
+ACTIVITY_SOLEUS_CHANGE = _private("SOLEUS-CHANGE", "Change of soleus activity within the cine, relative only")
+JOINT_MOMENT_CHANGE = _private("MOMENT-CHANGE", "Change of the ankle moment within the cine, relative only")
+AGREEMENT_WITH_PENNATION = _private("AGREES-PENNATION", "Rank correlation of the muscle states with pennation")
+MIDDLE_APONEUROSIS = _private("MIDDLE-LINE", "Aponeurosis between gastrocnemius and soleus")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
@@ -206,6 +222,17 @@ FINDING_CODES = {
     "standard_planes_of_study": STANDARD_PLANES_OF_STUDY,
     "median_nerve_area": MEDIAN_NERVE_AREA,
     "median_nerve_flattening": MEDIAN_NERVE_FLATTENING,
+    "joint_angle": JOINT_ANGLE,
+    "activity": ACTIVITY,
+    "activity_gastrocnemius": ACTIVITY_GASTROCNEMIUS,
+    "activity_soleus": ACTIVITY_SOLEUS,
+    "joint_moment": JOINT_MOMENT,
+    "joint_angle_change": JOINT_ANGLE_CHANGE,
+    "activity_change": ACTIVITY_CHANGE,
+    "activity_gastrocnemius_change": ACTIVITY_GASTROCNEMIUS_CHANGE,
+    "activity_soleus_change": ACTIVITY_SOLEUS_CHANGE,
+    "joint_moment_change": JOINT_MOMENT_CHANGE,
+    "agreement_with_pennation": AGREEMENT_WITH_PENNATION,
     "image_quality": IMAGE_QUALITY,
     "not_measured": NOT_MEASURED,
 }
@@ -227,6 +254,14 @@ STANDARD_PARENTS = {
     STANDARD_PLANES_OF_STUDY.value: RATIO,
     MEDIAN_NERVE_AREA.value: AREA,
     MEDIAN_NERVE_FLATTENING.value: RATIO,
+    JOINT_ANGLE.value: ANGLE,
+    JOINT_ANGLE_CHANGE.value: ANGLE,
+    ACTIVITY.value: RATIO,
+    ACTIVITY_GASTROCNEMIUS.value: RATIO,
+    ACTIVITY_SOLEUS.value: RATIO,
+    ACTIVITY_CHANGE.value: RATIO,
+    ACTIVITY_GASTROCNEMIUS_CHANGE.value: RATIO,
+    ACTIVITY_SOLEUS_CHANGE.value: RATIO,
     MYOFASCIAL_PAIN.value: PROBABILITY,
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }
@@ -237,6 +272,9 @@ STRUCTURE_CODES = {
     "muscle_belly": SKELETAL_MUSCLE,
     "superficial_aponeurosis": SUPERFICIAL_APONEUROSIS,
     "deep_aponeurosis": DEEP_APONEUROSIS,
+    "middle_aponeurosis": MIDDLE_APONEUROSIS,
+    "gastrocnemius": GASTROCNEMIUS,
+    "soleus": SOLEUS,
     "fascicle": FASCICLE,
     "drives_the_score": DRIVES_THE_SCORE,
     "median_nerve": MEDIAN_NERVE,

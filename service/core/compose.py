@@ -13,19 +13,29 @@ from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
+from service.core.measure.state_findings import RELATIVE_ONLY, SIMULATED_PEOPLE
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
 from service.core.quality import Grade, grade_in
 from service.core.report import Comparison, Provenance, Report, ReportStatus, StudyHeader
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
-_HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
+_HEADLINES = {
+    "muscle_architecture": ("thickness", "pennation_angle", "fascicle_length"),
+    "muscle_state": tuple(
+        name + change
+        for change in ("", "_change")
+        for name in ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
+    ),
+}
 
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
     "square_pixels_assumed": "Angles assume square pixels, for the image carries no scale.",
     "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
     SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
+    SIMULATED_PEOPLE: f"Angle, activity and moment are {NOT_VALIDATED}: they say nothing about this patient.",
+    RELATIVE_ONLY: "Muscle states are changes within the cine only, for the image carries no scale: no absolute value is known.",
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",

@@ -50,7 +50,8 @@ class Series(Value):
     """A value against time, one entry a frame; null where the frame could not be measured.
 
     `smoothed` is the course through the values and `low` to `high` its 95 % band, as far as the values' own noise tells; empty
-    where nothing was smoothed, null where no measured frame is near.
+    where nothing was smoothed, null where no measured frame is near. With `level` the band holds each frame's true value with
+    that probability instead.
     """
 
     time_seconds: tuple[float | None, ...]
@@ -61,6 +62,7 @@ class Series(Value):
     high: tuple[float | None, ...] = ()
     #: DICOM frame numbers whose value is impossible: it stands in `values` as it was read, and takes part in nothing.
     left_out: tuple[int, ...] = ()
+    level: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class Change(Value):

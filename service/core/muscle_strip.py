@@ -90,10 +90,10 @@ def find_strips(frames: Sequence[Pixels], sector: Box, size: int, *, closely: in
     """
     inside = np.stack([frame[sector.y0 : sector.y1, sector.x0 : sector.x1] for frame in frames])
     mean = np.asarray(inside.mean(0, dtype=np.float32))
-    response = _ridges(np.asarray(cv2.resize(mean, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32))
-    first = _best_path(response)
+    response = ridges(np.asarray(cv2.resize(mean, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32))
+    first = best_path(response)
     near = np.abs(np.arange(_ROWS)[:, None] - first) < _LEAST_GAP
-    second = _best_path(np.where(near, -_STRONGEST, response))
+    second = best_path(np.where(near, -_STRONGEST, response))
     if min(_along(response, first), _along(response, second)) < _LEAST_RESPONSE:
         return ()
     upper, lower = sorted((_smooth(line, sector) for line in (first, second)), key=lambda line: float(line.mean()))
@@ -123,7 +123,7 @@ def _strip(part: Box, sector: Box, edges: tuple[Floats, Floats], size: int) -> S
     return Strip(part, upper, lower)
 
 
-def _ridges(picture: Floats) -> Floats:
+def ridges(picture: Floats) -> Floats:
     """How much brighter each pixel is than what lies above and below it."""
     thick, around = (cv2.GaussianBlur(picture, (0, 0), sigmaX=_ALONG, sigmaY=sigma) for sigma in (_THICK, _AROUND))
     difference = thick - around
@@ -132,7 +132,7 @@ def _ridges(picture: Floats) -> Floats:
     return np.asarray(response, np.float32)
 
 
-def _best_path(response: Floats) -> npt.NDArray[np.int64]:
+def best_path(response: Floats) -> npt.NDArray[np.int64]:
     """One row a column, from the left side to the right, with the largest sum of responses less the cost of bending."""
     cost = _BEND * np.abs(np.arange(-_STEEPEST, _STEEPEST + 1))
     total, steps = response[:, 0], []

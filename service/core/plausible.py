@@ -28,6 +28,12 @@ _BY_NAME: Mapping[tuple[str, str], tuple[float, float]] = {
     ("echo_intensity", "1"): (0.0, 255.0),
     ("contraction_count", "1"): (0.0, 10_000.0),
     ("myofascial_pain_probability", "{ratio}"): (0.0, 1.0),
+    ("joint_angle", "deg"): (-90.0, 90.0),
+    #: More than the strongest contraction is possible: that of the day of calibration was not the strongest.
+    ("activity", "%"): (0.0, 200.0),
+    ("activity_gastrocnemius", "%"): (0.0, 200.0),
+    ("activity_soleus", "%"): (0.0, 200.0),
+    ("joint_moment", "N.m"): (-500.0, 500.0),
     ("median_nerve_area", "mm2"): (0.0, 200.0),
     ("median_nerve_flattening", "{ratio}"): (1.0, 20.0),
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from service.core.codes import TRAPEZIUS_MUSCLE, WRIST_AND_HAND
+from service.core.codes import CALF_OF_LEG, TRAPEZIUS_MUSCLE, WRIST_AND_HAND
 from service.core.conditions import Arrival, InstanceConditions, RuleName, frames_of
 from service.core.findings import Value
 from service.core.instance import InstanceAttributes
@@ -31,6 +31,7 @@ _OTHER_CLASSES = {
 }
 #: Regions whose cines go to another analysis than all others.
 _TRAPEZIUS = (TRAPEZIUS_MUSCLE.value,)
+_CALF = (CALF_OF_LEG.value,)
 _WRIST_AND_HAND = tuple(code.value for code in WRIST_AND_HAND)
 _TISSUE = 1
 #: Bits of Image Type value 4 (PS3.3 C.8.5.6.1.1).
@@ -63,6 +64,7 @@ class RoutingRules(Value):
     rules: tuple[RoutingRule, ...] = (
         RoutingRule(analysis="muscle_architecture", none_of_anatomic_region_codes=(*_TRAPEZIUS, *_WRIST_AND_HAND)),
         RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=_TRAPEZIUS),
+        RoutingRule(analysis="muscle_state", minimum_frames=2, anatomic_region_codes=_CALF),
         RoutingRule(analysis="wrist_hand", anatomic_region_codes=_WRIST_AND_HAND),
     )
     analysis_ae_titles: dict[str, str] = Field(default_factory=dict)

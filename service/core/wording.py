@@ -6,10 +6,10 @@ from service.core.findings import Finding, FindingSite, ModelUsed
 from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
-_DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0, "{ratio}": 2}
+_DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0, "{ratio}": 2, "N.m": 1}
 #: Such a number has its three significant digits before the point.
 _WHOLE_FROM = 100
-_SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %"}
+_SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %", "N.m": " N m"}
 
 
 def label(name: str) -> str:

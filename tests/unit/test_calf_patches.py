@@ -26,7 +26,7 @@ def _layered(lines: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("slope", [0.0, 0.1, -0.08])
 def test_patches_hold_their_own_muscle_alone_whatever_the_slope(slope: float) -> None:
     lines = _lines(60, 150, 230, slope=slope)
-    patches = calf_patches(_layered(lines), SECTOR, lines, MM)
+    patches = calf_patches(_layered(lines), SECTOR, lines, (MM, MM))
     assert patches.pixels.shape == (2, ROWS, COLUMNS)
     assert patches.pixels.dtype == np.uint8
     assert [np.unique(patch).tolist() for patch in patches.pixels] == [[90], [170]]
@@ -34,7 +34,7 @@ def test_patches_hold_their_own_muscle_alone_whatever_the_slope(slope: float) ->
 
 def test_scalars_are_lengths_in_millimetres() -> None:
     lines = _lines(60, 150, 230)
-    scalars = dict(zip(SCALARS, calf_patches(_layered(lines), SECTOR, lines, MM).scalars.tolist(), strict=True))
+    scalars = dict(zip(SCALARS, calf_patches(_layered(lines), SECTOR, lines, (MM, MM)).scalars.tolist(), strict=True))
     assert scalars == pytest.approx(
         {
             "gastrocnemius_thickness": 90 * MM,
@@ -47,12 +47,22 @@ def test_scalars_are_lengths_in_millimetres() -> None:
     )
 
 
+def test_scalars_of_a_picture_without_a_scale_are_unknown() -> None:
+    lines = _lines(60, 150, 230)
+    frame = _layered(lines)
+    without, with_scale = (calf_patches(frame, SECTOR, lines, scale) for scale in (None, (MM, MM)))
+    assert np.isnan(without.scalars).all()
+    assert (without.pixels == with_scale.pixels).all()
+    with pytest.raises(ValueError, match="nearer than 16 pixels"):
+        calf_patches(frame, SECTOR, _lines(60, 70, 230), None)
+
+
 def test_patch_of_a_finer_picture_of_the_same_calf_is_the_same() -> None:
     lines = _lines(60, 150, 230)
     frame = np.tile(np.linspace(20, 220, HEIGHT).astype(np.uint8)[:, None], (1, WIDTH))
-    coarse = calf_patches(frame, SECTOR, lines, MM)
+    coarse = calf_patches(frame, SECTOR, lines, (MM, MM))
     finer = Box(SECTOR.x0 * 2, SECTOR.y0 * 2, SECTOR.x1 * 2, SECTOR.y1 * 2)
-    fine = calf_patches(np.repeat(np.repeat(frame, 2, 0), 2, 1), finer, np.repeat(2 * lines + 0.5, 2, 1), MM / 2)
+    fine = calf_patches(np.repeat(np.repeat(frame, 2, 0), 2, 1), finer, np.repeat(2 * lines + 0.5, 2, 1), (MM / 2, MM / 2))
     assert np.abs(fine.pixels.astype(int) - coarse.pixels.astype(int)).max() <= 1
     assert fine.scalars[:3] == pytest.approx(coarse.scalars[:3], rel=1e-5)
 
@@ -71,4 +81,4 @@ def test_patch_of_a_finer_picture_of_the_same_calf_is_the_same() -> None:
 )
 def test_lines_that_fit_no_two_muscles_are_refused_with_what_is_wrong(lines: np.ndarray, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        calf_patches(np.full((HEIGHT, WIDTH), 80, np.uint8), SECTOR, lines, MM)
+        calf_patches(np.full((HEIGHT, WIDTH), 80, np.uint8), SECTOR, lines, (MM, MM))

@@ -27,7 +27,9 @@ def _meanings(code: Code) -> set[str]:
 
 
 ALL = sorted(set(_all_codes()), key=lambda code: (code.scheme, code.value))
-STANDARD = [code for code in ALL if not codes.is_private(code) and "{pixels}" not in code.value]
+#: UCUM knows more units than CID 7181 lists.
+NOT_IN_PS3_16 = {"{pixels}", "N.m"}
+STANDARD = [code for code in ALL if not codes.is_private(code) and code.value not in NOT_IN_PS3_16]
 PRIVATE = [code for code in ALL if codes.is_private(code)]
 
 
@@ -59,6 +61,9 @@ def test_private_measurement_has_a_standard_parent_where_there_is_one() -> None:
         "fascicle_extrapolated_share",
         "nearest_training_cases",
         "standard_plane",
+        "joint_moment",
+        "joint_moment_change",
+        "agreement_with_pennation",
     }
     measured = {name: code for name, code in codes.FINDING_CODES.items() if name not in without}
     private = {code.value for code in measured.values() if codes.is_private(code)}

@@ -18,7 +18,10 @@ from tests.running import ROOT
 WORDED = (
     *(f"core/{name}.py" for name in ("compose", "evidence", "quality", "regions", "review_words", "time_axis", "wording")),
     *(f"core/measure/{name}.py" for name in ("architecture_findings", "architecture_quality", "colour", "contraction_findings")),
-    *(f"core/measure/{name}.py" for name in ("pain_findings", "wrist_findings", "wrist_grading", "wrist_study")),
+    *(
+        f"core/measure/{name}.py"
+        for name in ("pain_findings", "state_findings", "wrist_findings", "wrist_grading", "wrist_study")
+    ),
     *(f"core/analyses/{name}.py" for name in ("muscle_architecture", "myofascial_pain", "prepared", "wrist_hand")),
     *(f"core/render/{name}.py" for name in ("comparison_view", "report_view")),
     *(f"core/{name}.py" for name in ("cine_header", "clips", "codestreams", "frame_codecs", "pixel_format", "pixels")),
@@ -41,6 +44,7 @@ PIECES = frozenset(
         "speak most for it",
         "speak most against it",
         "Probability of myofascial pain {}, {}; frames {} to {} {}",
+        "gastrocnemius and soleus could not be read {}; mostly, {}",
         "{} {}{}, {}shown best by frame {}{}",
         "{} {}{}{}, at the tunnel's inlet, {}",
         "Of the {} standard planes {} were found, {}.{}",
@@ -125,7 +129,14 @@ def names() -> Iterator[str]:
     yield from (f"missing {label(name).lower()}" for name in STRUCTURES)
     yield from codes.LATERALITIES
     yield from codes.STATISTICS
-    muscles = (codes.SKELETAL_MUSCLE, codes.TRAPEZIUS_MUSCLE, codes.GASTROCNEMIUS, codes.GASTROCNEMIUS_LATERAL_HEAD)
+    muscles = (
+        codes.MUSCLE_OF_LOWER_LIMB,
+        codes.ANKLE_JOINT,
+        codes.SKELETAL_MUSCLE,
+        codes.TRAPEZIUS_MUSCLE,
+        codes.GASTROCNEMIUS,
+        codes.GASTROCNEMIUS_LATERAL_HEAD,
+    )
     heads = (codes.GASTROCNEMIUS_MEDIAL_HEAD, codes.SOLEUS, codes.VASTUS_LATERALIS, *codes.WRIST_AND_HAND)
     yield from (code.meaning for code in (*muscles, *heads))
 

@@ -77,7 +77,7 @@ def load(split: Split, folder: Path, processes: int = 1, people: tuple[int, ...]
     elif missing:
         with ProcessPoolExecutor(processes) as pool:
             list(pool.map(partial(_keep, folder=kept, split=split), missing))
-    return joined([_read(kept / f"{seed}.npz") for seed in seeds])
+    return joined([read(kept / f"{seed}.npz") for seed in seeds])
 
 
 def folder_of(split: Split, folder: Path) -> Path:
@@ -90,6 +90,12 @@ def write(made: Frames, path: Path) -> None:
     aside = path.with_suffix(".writing.npz")
     np.savez_compressed(aside, **{field.name: getattr(made, field.name) for field in fields(Frames)})
     aside.replace(path)
+
+
+def read(path: Path) -> Frames:
+    """What `write` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        return Frames(*(stored[field.name] for field in fields(Frames)))
 
 
 def frames_of(seed: int, device_group: DeviceGroup = "common", count: int = MOMENTS) -> Frames:
@@ -120,16 +126,11 @@ def _patches(frame: CalfStatesFrame, mm_per_pixel: float, random: np.random.Gene
     away, turned = (random.standard_normal((3, 1)) * size / mm_per_pixel for size in (_OFF_MM, _TURNED_MM))
     lines = frame.lines[:, left : width - right]
     lines = lines + away + turned * np.linspace(-0.5, 0.5, box.width)
-    return calf_patches(frame.sector, box, np.clip(lines, -0.5, height - 0.5), mm_per_pixel)
+    return calf_patches(frame.sector, box, np.clip(lines, -0.5, height - 0.5), (mm_per_pixel, mm_per_pixel))
 
 
 def _keep(seed: int, folder: Path, split: Split) -> None:
     write(frames_of(seed, split.device_group, split.moments), folder / f"{seed}.npz")
-
-
-def _read(path: Path) -> Frames:
-    with np.load(path, allow_pickle=False) as stored:
-        return Frames(*(stored[field.name] for field in fields(Frames)))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class StateNetwork(nn.Module):
     def forward(self, patches: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 2, 64, 128) float, 0 to 255, and (B, 5): means and log variances, standardised."""
         grey = standardised_patches(patches)
-        where = self.places.to(grey.dtype).expand(len(grey), -1, -1, -1)
+        where = self.places.to(grey.dtype).expand(grey.shape[0], -1, -1, -1)
         answer: tuple[Tensor, Tensor] = self.head(self.trunk(torch.cat([grey, where], 1)).mean((2, 3)), scalars)
         return answer
 
@@ -124,6 +124,25 @@ def standardised_patches(patches: Tensor) -> Tensor:
 def _block(inputs: int, width: int, stride: int = 1) -> list[nn.Module]:
     convolve = nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False)
     return [convolve, nn.GroupNorm(_GROUPS, width), nn.SiLU(inplace=True)]
+
+
+class ServedStates(nn.Module):
+    """What Triton serves: bytes in, states in their units out, the deviations widened for people that nobody has seen."""
+
+    widening: Tensor
+
+    def __init__(self, network: StateNetwork | ResNet18, widening: Tensor) -> None:
+        """`widening` (S,), one factor a state."""
+        super().__init__()
+        self.network = network
+        self.register_buffer("widening", widening)
+
+    def forward(self, roi: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 2, 64, 128) uint8 and (B, 5), where an unknown length is NaN: means and log variances (B, S) in their units."""
+        head = self.network.head
+        lengths = torch.where(torch.isnan(scalars), head.scalar_mean, scalars)
+        mean, log_variance = self.network(roi.float(), lengths)
+        return mean * head.state_deviation + head.state_mean, log_variance + 2 * (head.state_deviation * self.widening).log()
 
 
 NETWORKS: dict[str, Callable[[], StateNetwork | ResNet18]] = {"states": StateNetwork, "resnet-18": ResNet18}

@@ -22,7 +22,7 @@ from service.core.languages import LanguageTag
 _DOMAIN = "sonomyo"
 _NUMBER = r"[+\u2212-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 #: A number with its unit, in symbols that are the same in every language.
-QUANTITY = rf"{_NUMBER}(?:°| (?:mm/s|mm²|mm|cm|px|Hz|s|%))?"
+QUANTITY = rf"{_NUMBER}(?:°| (?:mm/s|mm²|mm|cm|px|Hz|s|%|N m))?"
 DATE = r"\d{4}-\d{2}-\d{2}"
 #: Characters of private use, each in the place of what a person typed (`typed_words.py`).
 FIRST_MARK = 0xF0000
@@ -47,7 +47,7 @@ _PATTERNS: Mapping[str, str] = {
     "muscle": r"[^\d()]+",
     "persons": rf"{MARK}(?:, {MARK})*",
     "plane": r"S\d{1,2}",
-    "range": rf"{_NUMBER} to {QUANTITY}",
+    **dict.fromkeys(("range", "interval"), rf"{_NUMBER} to {QUANTITY}"),
     "side": "left|right|bilateral",
 }
 #: Names, which no language changes.

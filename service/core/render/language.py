@@ -14,7 +14,7 @@ from service.core.render.catalogue import DATE, OPEN, QUANTITY, VERBATIM, Entrie
 from service.core.report import RESEARCH_USE
 
 _QUANTITY = re.compile(QUANTITY)
-_UNIT = re.compile(r"mm/s|mm²|mm|cm|px|Hz|s|%|°")
+_UNIT = re.compile(r"mm/s|mm²|mm|cm|px|Hz|s|N m|%|°")
 _DATE = re.compile(DATE)
 #: Neither words nor numbers with a decimal sign: frame numbers, a plane's name, a dash.
 _SIGNS = re.compile(r"[\W\d_]*|S\d{1,2}")

@@ -25,6 +25,8 @@ STRUCTURE_COLOURS = {
     **dict.fromkeys(sorted(TENDONS), (230, 159, 0)),
     "aponeurosis": (204, 121, 167),  # as an area; its inner edges are lines with colours of their own
     "muscle_belly": (0, 158, 115),
+    "gastrocnemius": (86, 180, 233),
+    "soleus": (230, 159, 0),
     "median_nerve": (240, 228, 66),
     "ulnar_nerve": (240, 228, 66),
     "ulnar_artery": (213, 94, 0),

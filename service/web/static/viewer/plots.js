@@ -4,9 +4,15 @@ import { decimal, say } from "../words.js";
 
 const LIBRARY = "/static/vendor/uplot/uPlot.esm.js";
 const HEIGHT = 128;
-const FIRST = ["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity", "joint_angle", "joint_moment"];
+const STATES = ["joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment"];
+const FIRST = [
+  ...STATES,
+  ...STATES.map((name) => `${name}_change`),
+  ...["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity"],
+];
 const SHOWN_AT_ONCE = 4;
-const SYMBOLS = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px", mm2: " mm²", "%": " %" };
+const SHOWN_WITH_STATES = 6; // two rows of three, the last two what was measured beside them
+const SYMBOLS = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px", mm2: " mm²", "%": " %", "N.m": " N m" };
 
 export class Plots {
   #plots = [];
@@ -35,13 +41,14 @@ export class Plots {
     const { default: UPlot } = await import(LIBRARY);
     if (drawing !== this.#drawing) return; // another cine or version was asked for meanwhile
     const x = seconds ?? Array.from({ length: count }, (_, index) => index + 1);
+    const shown = series.some(({ name }) => STATES.includes(name)) ? SHOWN_WITH_STATES : SHOWN_AT_ONCE;
     const events = findings.flatMap(({ contractions }) => contractions ?? []);
     series.forEach((finding, place) => {
-      const into = place < SHOWN_AT_ONCE ? this.place.querySelector("[data-first]") : this.more.querySelector("[data-rest]");
+      const into = place < shown ? this.place.querySelector("[data-first]") : this.more.querySelector("[data-rest]");
       this.#plots.push(this.#make(UPlot, into, finding, x, seconds !== null, events));
     });
-    this.more.hidden = series.length <= SHOWN_AT_ONCE;
-    this.more.querySelector("summary").textContent = say("{count} more series", { count: series.length - SHOWN_AT_ONCE });
+    this.more.hidden = series.length <= shown;
+    this.more.querySelector("summary").textContent = say("{count} more series", { count: series.length - shown });
     this.#fit();
     this.show(this.#frame);
   }
@@ -70,6 +77,7 @@ export class Plots {
     const caption = document.createElement("figcaption");
     const name = document.createElement("span");
     name.textContent = `${label(finding.name)}${side(finding)}`;
+    if (series.level) name.append(band(series.level));
     const value = document.createElement("output");
     value.setAttribute("aria-hidden", "true"); // the number of the frame is told; every value would be noise
     caption.append(name, value);
@@ -175,6 +183,13 @@ function gaps(values, leftOut = []) {
   return values.map((value, index) => (isNumber(value) && !leftOut.includes(index + 1) ? value : null));
 }
 
+/** Which share of the frames the band holds. */
+function band(level) {
+  const told = document.createElement("small");
+  told.textContent = say("{percent} % band", { percent: Math.round(100 * level) });
+  return told;
+}
+
 function summary({ name, series }, end) {
   const values = gaps(series.values, series.left_out).filter(isNumber);
   const told = { name: label(name), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
@@ -185,7 +200,7 @@ function summary({ name, series }, end) {
 
 function words(value, unit, digits = 4) {
   if (!isNumber(value)) return "–";
-  const text = Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
+  const text = Math.abs(value) >= 100 || unit === "%" ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
   return decimal(text.replace("-", "−")) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
 }
 

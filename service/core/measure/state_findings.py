@@ -1,0 +1,286 @@
+"""The states of a calf's frames become the findings of `muscle_state`: each state against time, and what speaks for them.
+
+Without a scale the network does not know the muscles' lengths, and nothing is told but how the states change within the cine.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.core import codes, wording
+from service.core.calf_lines import NoLines
+from service.core.cine import Cine
+from service.core.findings import AnalysisUsed, Code, Evidence, Finding, FindingKind, Interval, ModelUsed, Polyline, Series
+from service.core.measure.calf_states import BAND, BAND_DEVIATIONS, FrameStates, Unread, activity_percent
+from service.core.measure.grounds import evidence_of, said_by
+from service.core.measure.plane import Floats, Scale
+from service.core.measure.series import summarise
+from service.core.measure.smoothing import smooth
+from service.core.measure.state_agreement import Agreement, agreement_of
+from service.core.preprocess import Placement
+from service.core.quality import Fault, Grade, grade_of, stated, told
+
+#: Stands with every such number, in code and text.
+SIMULATED_PEOPLE = "simulated_people"
+RELATIVE_ONLY = "relative_only"
+
+#: A cine shows both muscles when at least this share of its frames does; below the second share it is a fault.
+_SMALLEST_SHARE, _GOOD_SHARE = 0.2, 0.8
+#: Without a scale, of the values within a cine these quantiles tell how far a state moves.
+_LOW, _HIGH = 0.05, 0.95
+_LINES = ("superficial_aponeurosis", "middle_aponeurosis", "deep_aponeurosis")
+
+SENTENCES = {
+    NoLines.NO_GASTROCNEMIUS: "two aponeuroses that bound a gastrocnemius were not found",
+    NoLines.NO_BELLY: "what lies between the first two lines does not look like a muscle belly",
+    NoLines.NO_SOLEUS: "the deep edge of the soleus was not found",
+    NoLines.CROSSED: "the lines that were found do not bound two muscles",
+    Unread.DO_NOT_FIT: "a line leaves the picture",
+    Unread.UNLIKE_TRAINING: "thickness, depth, width or scale are unlike those that the network was trained on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One state of the report: its unit, where in the body, and its number from the network's means (4,)."""
+
+    name: str
+    unit: str
+    site: Code
+    read: Callable[[Floats], float]
+
+
+def _mean_activity(states: Floats) -> float:
+    return (activity_percent(float(states[1])) + activity_percent(float(states[2]))) / 2
+
+
+SHOWN = (
+    Shown("joint_angle", "deg", codes.ANKLE_JOINT, lambda states: float(states[0])),
+    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity),
+    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1]))),
+    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2]))),
+    Shown("joint_moment", "N.m", codes.ANKLE_JOINT, lambda states: float(states[3])),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateFindings:
+    """One cine, read frame by frame."""
+
+    cine: Cine
+    placement: Placement
+    scale: Scale
+    analysis: AnalysisUsed
+    frames: tuple[FrameStates, ...]
+    model: ModelUsed
+
+    def all(self) -> tuple[Finding, ...]:
+        """The states, their agreement with the pennation, image quality; `not_measured` alone where it shows too little."""
+        read = sum(frame.mean is not None for frame in self.frames)
+        if read == 0 or read < _SMALLEST_SHARE * len(self.frames):
+            return (self._not_measured(read),)
+        faults = self._faults(read)
+        if grade_of(faults) is Grade.C:
+            return (self._too_poor(faults),)
+        state = self._state if self._is_absolute() else self._change
+        return (*map(state, SHOWN), *self._agreement(), self._image_quality(read, faults))
+
+    def lines_of(self, frame: FrameStates) -> tuple[Polyline, ...]:
+        """The three aponeuroses of a frame, in pixels of the stored frame; none where they were not found."""
+        if frame.lines is None:
+            return ()
+        sector, region = self.placement.box, self.cine.region.box
+        columns = np.linspace(sector.x0, sector.x1 - 1, frame.lines.shape[1]) + region.x0
+        return tuple(
+            Polyline(
+                label=name,
+                frame=frame.number,
+                points=tuple((round(float(x), 2), round(float(y) + region.y0, 2)) for x, y in zip(columns, line, strict=True)),
+            )
+            for name, line in zip(_LINES, frame.lines, strict=True)
+        )
+
+    def _state(self, shown: Shown) -> Finding:
+        """Median and range over the frames, with a band of 90 % against time."""
+        values, low, high = (self._values(shown, deviations) for deviations in (0.0, -BAND_DEVIATIONS, BAND_DEVIATIONS))
+        known = np.array([value for value in values if value is not None])
+        lows, highs = (np.array([value for value in edge if value is not None]) for edge in (low, high))
+        middle = float(np.median(known))
+        interval = Interval(low=min(float(np.median(lows)), middle), high=max(float(np.median(highs)), middle), level=BAND)
+        spread = wording.quantity_range(float(known.min()), float(known.max()), shown.unit)
+        off = wording.quantity_range(interval.low, interval.high, shown.unit)
+        counted = f"median of {len(known)} of {len(values)} frames"
+        value = wording.quantity(middle, shown.unit)
+        return Finding(
+            **self._common(shown.name, shown.site),
+            kind=FindingKind.MEASUREMENT,
+            value=middle,
+            unit=shown.unit,
+            statistic="median",
+            range=(float(known.min()), float(known.max())),
+            interval=interval,
+            flags=(SIMULATED_PEOPLE, "interval_from_simulation", *self._missing()),
+            text=f"{wording.label(shown.name)} {value} ({spread}), {counted}; 90 % interval {off}.",
+            evidence=self._evidence(self._best(values)),
+            series=self._series(values, shown.unit, low, high),
+        )
+
+    def _change(self, shown: Shown) -> Finding:
+        """Without a scale: how far the state moves within the cine, and its course from the median on."""
+        values = self._values(shown)
+        known = np.array([value for value in values if value is not None])
+        middle, low, high = (float(np.quantile(known, share)) for share in (0.5, _LOW, _HIGH))
+        away = tuple(None if value is None else value - middle for value in values)
+        moved = wording.quantity(high - low, shown.unit)
+        name = f"{shown.name}_change"
+        return Finding(
+            **self._common(name, shown.site),
+            kind=FindingKind.MEASUREMENT,
+            value=high - low,
+            unit=shown.unit,
+            flags=(SIMULATED_PEOPLE, RELATIVE_ONLY, *self._missing()),
+            text=f"{wording.label(name)} {moved} within the cine, relative only: without a scale no absolute value is known.",
+            evidence=self._evidence(self._best(values)),
+            series=self._series(away, shown.unit),
+        )
+
+    def _series(
+        self, values: Sequence[float | None], unit: str, low: Sequence[float | None] = (), high: Sequence[float | None] = ()
+    ) -> Series:
+        """The network's numbers, their smoothed course, and the band moved with that."""
+        curve = smooth(values, [1.0] * len(values), self._seconds())
+        course = tuple(values) if curve is None else curve.values
+        times = tuple(self.cine.time_axis.at(frame.number) for frame in self.frames)
+        return Series(
+            time_seconds=times,
+            values=_rounded(values),
+            unit=unit,
+            smoothed=_rounded(course),
+            low=_moved(course, values, low),
+            high=_moved(course, values, high),
+            level=BAND if low else None,
+        )
+
+    def _agreement(self) -> tuple[Finding, ...]:
+        """Whether what the network says rises and falls with the pennation of the gastrocnemius in the same frames."""
+        found = agreement_of(self.frames)
+        if found is None:
+            return ()
+        return (
+            Finding(
+                **self._common("agreement_with_pennation", codes.GASTROCNEMIUS),
+                kind=FindingKind.QUALITY,
+                value=found.together,
+                unit="{ratio}",
+                flags=("low_agreement",) if found.is_low else (),
+                text=_agreement_text(found),
+                evidence=self._evidence(),
+            ),
+        )
+
+    def _image_quality(self, read: int, faults: Sequence[Fault]) -> Finding:
+        reasons = self._reasons()
+        counted = f"Of {len(self.frames)} frames, both muscles were read in {read}."
+        why = "".join(f" In {count}, {SENTENCES[reason]}." for reason, count in reasons)
+        return Finding(
+            **self._common("image_quality", codes.MUSCLE_OF_LOWER_LIMB),
+            kind=FindingKind.QUALITY,
+            value=100 * read / len(self.frames),
+            unit="%",
+            flags=(grade_of(faults).flag, *(str(reason) for reason, _ in reasons)),
+            text=counted + why + stated(faults),
+            evidence=self._evidence(),
+        )
+
+    def _faults(self, read: int) -> tuple[Fault, ...]:
+        """What is wrong with a cine whose states are told; all are light."""
+        share = read / len(self.frames)
+        found = {
+            "some_frames_not_measured": (
+                f"both muscles were read in {share:.0%} of the frames: hold the probe along them, with full contact",
+                share < _GOOD_SHARE,
+            ),
+            RELATIVE_ONLY: ("the picture carries no scale, so that changes alone are told", not self._is_absolute()),
+            "low_agreement": (
+                "what the network says does not follow the pennation of the gastrocnemius",
+                (found := agreement_of(self.frames)) is not None and found.is_low,
+            ),
+        }
+        return tuple(Fault(reason=reason, text=text) for reason, (text, applies) in found.items() if applies)
+
+    def _not_measured(self, read: int) -> Finding:
+        reasons = self._reasons()
+        reason = reasons[0][0] if reasons else NoLines.NO_GASTROCNEMIUS
+        where = "in any frame" if not read else f"in more than {read} of {len(self.frames)} frames"
+        return Finding(
+            **self._common("not_measured", codes.MUSCLE_OF_LOWER_LIMB),
+            kind=FindingKind.NOT_MEASURED,
+            flags=(str(reason), Grade.C.flag),
+            text=f"Not measured: gastrocnemius and soleus could not be read {where}; mostly, {SENTENCES[reason]}.",
+            evidence=self._evidence(),
+        )
+
+    def _too_poor(self, faults: Sequence[Fault]) -> Finding:
+        return Finding(
+            **self._common("not_measured", codes.MUSCLE_OF_LOWER_LIMB),
+            kind=FindingKind.NOT_MEASURED,
+            flags=(*(fault.reason for fault in faults), Grade.C.flag),
+            text=f"Not measured: the cine is graded C: {told(faults)}.",
+            evidence=self._evidence(),
+        )
+
+    def _values(self, shown: Shown, deviations: float = 0.0) -> tuple[float | None, ...]:
+        """Of each frame, so many standard deviations away; None where it was not read."""
+        return tuple(
+            None if frame.mean is None or frame.deviation is None else shown.read(frame.mean + deviations * frame.deviation)
+            for frame in self.frames
+        )
+
+    def _reasons(self) -> list[tuple[NoLines | Unread, int]]:
+        return Counter(frame.reason for frame in self.frames if frame.reason is not None).most_common()
+
+    def _is_absolute(self) -> bool:
+        return self.scale.unit == "mm"
+
+    def _missing(self) -> tuple[str, ...]:
+        return ("some_frames_not_measured",) if any(frame.mean is None for frame in self.frames) else ()
+
+    def _seconds(self) -> tuple[float, ...] | None:
+        times = [self.cine.time_axis.at(frame.number) for frame in self.frames]
+        known = tuple(time for time in times if time is not None)
+        return known if len(known) == len(times) else None
+
+    def _best(self, values: Sequence[float | None]) -> FrameStates:
+        """The frame nearest to the median."""
+        summary = summarise(values, [1.0] * len(values))
+        return self.frames[summary.best if summary else 0]
+
+    def _common(self, name: str, site: Code) -> dict[str, object]:
+        return said_by(name, cine=self.cine, analysis=self.analysis, model=self.model, site=site)
+
+    def _evidence(self, *shown: FrameStates) -> Evidence:
+        lines = self.lines_of(shown[0]) if shown else ()
+        return evidence_of(self.cine, tuple(frame.number for frame in shown), scale=self.scale, lines=lines)
+
+
+def _agreement_text(found: Agreement) -> str:
+    angle, activity = (wording.number(one, "{ratio}") for one in (found.angle, found.activity))
+    together = wording.number(found.together, "{ratio}")
+    return (
+        f"Angle and activity together follow the pennation of the gastrocnemius with a rank correlation of {together}"
+        f" over {found.frames} frames; the angle alone with {angle}, the activity alone with {activity}."
+    )
+
+
+def _moved(
+    course: Sequence[float | None], values: Sequence[float | None], edge: Sequence[float | None]
+) -> tuple[float | None, ...]:
+    """The edge of the band, as far from the course as it was from the value of its frame."""
+    moved = zip(course, values, edge, strict=True) if edge else ()
+    return _rounded([None if at is None or value is None or one is None else at + one - value for at, value, one in moved])
+
+
+def _rounded(values: Sequence[float | None]) -> tuple[float | None, ...]:
+    return tuple(None if value is None else round(value, 4) for value in values)
