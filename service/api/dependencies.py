@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Path, Query, Request
+from starlette.requests import HTTPConnection
 
 from service.access import AuditLog, Person, Principal, Role, SignIns, Users, UserSessions
 from service.api.events import EventFeed
@@ -166,9 +167,9 @@ async def get_services(request: Request) -> Services:
     return services_of(request)
 
 
-def services_of(request: Request) -> Services:
+def services_of(connection: HTTPConnection) -> Services:
     """The same, outside of dependencies."""
-    return cast("Services", request.app.state.services)
+    return cast("Services", connection.app.state.services)
 
 
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:

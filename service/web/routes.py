@@ -72,10 +72,14 @@ def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid
 
 
 @router.get("/live")
-def live_page(principal: Viewer, study: Wanted = None, series: Wanted = None, instance: Wanted = None) -> Response:
+def live_page(
+    principal: Viewer, words: Wording, study: Wanted = None, series: Wanted = None, instance: Wanted = None
+) -> Response:
     """Guidance while somebody examines; with the names of an instance, from that cine."""
     may_keep = principal.role.includes(Role.RADIOLOGIST)
-    page = present("live.html", study=study, series=series, instance=instance, may_keep=may_keep, principal=principal)
+    page = present(
+        "live.html", words=words, study=study, series=series, instance=instance, may_keep=may_keep, principal=principal
+    )
     # The one page that may use a camera, and shows frames that lie in the browser's own memory.
     page.headers["content-security-policy"] = f"{CONTENT_SECURITY_POLICY}; media-src 'self' blob:"
     page.headers["permissions-policy"] = "camera=(self), display-capture=(self), microphone=(), geolocation=()"
@@ -83,9 +87,9 @@ def live_page(principal: Viewer, study: Wanted = None, series: Wanted = None, in
 
 
 @router.get("/docs")
-def describe_interface(request: Request, principal: Viewer) -> Response:
+def describe_interface(request: Request, principal: Viewer, words: Wording) -> Response:
     """The OpenAPI document as a page; the usual viewers of it load scripts from elsewhere."""
-    return present("docs.html", document=request.app.openapi(), principal=principal)
+    return present("docs.html", words=words, document=request.app.openapi(), principal=principal)
 
 
 def _has(name: str) -> bool:

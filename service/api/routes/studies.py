@@ -11,8 +11,9 @@ from service.access import Principal
 from service.api import fhir_answers, uploads
 from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, services_of
 from service.api.headers import policy_of_document
-from service.api.negotiation import choose, choose_language
+from service.api.negotiation import choose
 from service.api.outcomes import MEDIA_TYPE as FHIR
+from service.api.preferences import choose_language
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
