@@ -1,19 +1,15 @@
 """The audit trail: append-only rows, each holding the hash of the one before it, so that a change or a gap shows."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, select
 
 from service.access import AuditEntry
+from service.adapters.audit_rows import append_entry, chain_sha256
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import AuditRow
 
-#: Writers take turns, so that the chain never forks; held until the transaction ends.
-_LOCK = 7_305_301_923
 _BATCH = 1000
 
 
@@ -46,19 +42,6 @@ def _read_all(connection: Connection) -> Iterator[AuditEntry]:
         last = entries[-1].id
 
 
-def append_entry(connection: Connection, *, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
-    """Add one entry on an open transaction, so that it commits with what it records; `subject` is a UID or id, never a name."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    last = select(AuditRow.sha256).order_by(AuditRow.id.desc()).limit(1).scalar_subquery()
-    previous, at = connection.execute(select(last, func.clock_timestamp())).one()
-    digest = chain_sha256(previous=previous, at=at, actor=actor, action=action, subject=subject, detail=detail)
-    connection.execute(
-        insert(AuditRow).values(
-            at=at, actor=actor, action=action, subject=subject, detail=dict(detail), previous_sha256=previous, sha256=digest
-        )
-    )
-
-
 def find_broken(entries: Iterable[AuditEntry]) -> int | None:
     """The id of the first entry, oldest first, that does not follow from the one before it."""
     previous: str | None = None
@@ -75,9 +58,3 @@ def find_broken(entries: Iterable[AuditEntry]) -> int | None:
             return entry.id
         previous = entry.sha256
     return None
-
-
-def chain_sha256(*, previous: str | None, at: datetime, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> str:
-    """SHA-256 over canonical JSON of everything that an entry says."""
-    said = [previous, at.astimezone(UTC).isoformat(), actor, action, subject, detail]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()

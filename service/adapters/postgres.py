@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from service.adapters.analysis_rows import PostgresAnalysisRows
+from service.adapters.audit_rows import PostgresAuditRows
 from service.adapters.circuit_rows import PostgresCircuitRows
 from service.adapters.commitment_rows import PostgresCommitmentRows
 from service.adapters.instance_rows import PostgresInstanceRows
@@ -27,6 +28,7 @@ from service.commitment_ports import CommitmentRows
 from service.errors import SonomyoError, Unavailable
 from service.ports import (
     AnalysisRows,
+    AuditRows,
     CircuitRows,
     InstanceRows,
     JobQueue,
@@ -120,6 +122,7 @@ class PostgresUnitOfWork:
         self.outbox: OutboxRows = PostgresOutboxRows(session=self._session)
         self.circuits: CircuitRows = PostgresCircuitRows(session=self._session)
         self.commitments: CommitmentRows = PostgresCommitmentRows(session=self._session)
+        self.audit: AuditRows = PostgresAuditRows(session=self._session)
         self.jobs: JobQueue = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
         return self
 

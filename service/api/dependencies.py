@@ -38,20 +38,20 @@ _TOLD_CINES = 256
 
 
 class Steps(Protocol):
-    """The steps of `service.flow.Flow` that a person or program may ask for."""
+    """The steps of `service.flow.Flow` that a person or program may ask for, who is `actor` in the audit trail."""
 
-    def request_report(self, study_instance_uid: str) -> None:
+    def request_report(self, study_instance_uid: str, *, actor: str) -> None:
         """Raises NotFound."""
 
-    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> None:
+    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None, *, actor: str) -> None:
         """Raises NotFound, InputRejected for a pinned model that is not served, Unavailable."""
 
-    def acknowledge_identity(self, study_instance_uid: str) -> None:
+    def acknowledge_identity(self, study_instance_uid: str, *, actor: str) -> None:
         """Raises NotFound."""
 
 
 class ReviewSteps(Protocol):
-    """The steps of `service.review.Review`; each gives the version that it made."""
+    """The steps of `service.review.Review`; each gives the version that it made, which is in the audit trail with it."""
 
     def amend(self, report_id: str, changes: Changes, *, by: Person) -> Report:
         """Raises NotFound, Outdated, Conflict, InputRejected."""

@@ -44,12 +44,14 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
         study = parts.studies.study(study_instance_uid)
         return present("waiting.html", words=words, study=study, may_complete=may_complete, principal=principal)
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
+    unsaid, typed = words.unsaid(report)
     shown, starts = cines.shown_cines(parts, study_instance_uid), cines.start_frames(report)
     page = present(
         "viewer.html",
         words=words,
         script_words=words.for_scripts({*(label(one.name) for one in report.findings), *_DRAWN, "left", "right"}),
         report=report,
+        findings=[typed.put_back(words.told(finding.text)) for finding in unsaid.findings],
         version=version,
         cines=shown,
         starts=starts,
@@ -66,8 +68,7 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
 @router.post("/studies/{study_instance_uid}/complete")
 def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Response:
     """The button of the waiting page."""
-    parts.steps.request_report(study_instance_uid)
-    parts.audit.append(actor=principal.name, action="completion_requested", subject=study_instance_uid)
+    parts.steps.request_report(study_instance_uid, actor=principal.name)
     return RedirectResponse(f"/studies/{study_instance_uid}", status_code=303)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import SecretStr
 
-from service.access import Principal, Role, UserChange, UserDetails
+from service.access import Principal, Role, UserChange, UserDetails, account_named
 from service.api.dependencies import Administrator, Cursor, Parts, Services, UserId
 from service.api.routes.admin import new_sign_in_link
 from service.api.routes.users import refuse_own_account
@@ -102,7 +102,7 @@ def make_link(
 def audit_page(parts: Parts, principal: Administrator, words: Wording, cursor: Cursor = None) -> Response:
     """Who did what to which object, newest first."""
     page = parts.operations.audit(limit=_AUDIT_PAGE, cursor=cursor)
-    names = {f"user:{user.user_id}": user.full_name for user in parts.users.list()}
+    names = {account_named(user.user_id): user.full_name for user in parts.users.list()}
     return present("audit.html", words=words, principal=principal, page=page, names=names, cursor=cursor)
 
 

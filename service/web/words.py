@@ -21,6 +21,8 @@ from service.api.dependencies import services_of
 from service.api.preferences import choose_language
 from service.core.languages import LanguageTag
 from service.core.render.language import ENGLISH, Language, language_of
+from service.core.render.typed_words import TypedWords, without_typed_words
+from service.core.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Words:
             return "{}"
         shown = {english: self.catalogue[english] for english in sorted(self.of_scripts)}
         return json.dumps(shown | {name: self.told(name) for name in names}, ensure_ascii=False)
+
+    def unsaid(self, report: Report) -> tuple[Report, TypedWords]:
+        """A report with marks for what persons typed, to be kept from the catalogue and put back; in English as it is."""
+        return (report, TypedWords()) if self.tag == ENGLISH.tag else without_typed_words(report)
 
 
 ENGLISH_WORDS = Words()
