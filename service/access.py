@@ -42,6 +42,16 @@ class Person(Value):
     #: As a signature shows it, in the order in which it is read.
     full_name: str
 
+    @property
+    def account(self) -> str:
+        """As the audit trail and the log name them."""
+        return account_named(self.user_id)
+
+
+def account_named(user_id: str) -> str:
+    """How the audit trail and the log name an account."""
+    return f"user:{user_id}"
+
 
 class Principal(Value):
     """Whoever makes a request."""

@@ -160,13 +160,14 @@ class Flow:
                 )
             )
 
-    def request_report(self, study_instance_uid: str) -> None:
-        """The report is wanted as soon as the analyses are done. Raises NotFound."""
+    def request_report(self, study_instance_uid: str, *, actor: str | None = None) -> None:
+        """The report is wanted as soon as the analyses are done; `actor` stands in the audit trail. Raises NotFound."""
         with self.units() as unit:
             if unit.studies.lock(study_instance_uid).last_selected_at is None:
                 unit.studies.touch(study_instance_uid)  # nothing in it is analysed: whoever asks for the report is told so
             unit.studies.request_completion(study_instance_uid)
             unit.jobs.complete_study(study_instance_uid, after_seconds=0)
+            _record(unit, actor, "completion_requested", study_instance_uid)
 
     def complete_study(self, study_instance_uid: str) -> None:
         """Judge whether the study is complete now; if not, look again when it could be."""
@@ -216,14 +217,17 @@ class Flow:
         with self.units() as unit:
             unit.reports.save_failure(report_id, kind, reason)
 
-    def acknowledge_identity(self, study_instance_uid: str) -> None:
+    def acknowledge_identity(self, study_instance_uid: str, *, actor: str | None = None) -> None:
         """A person confirms a changed identity: the deliveries that waited for it go. Raises NotFound."""
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
             for report_id, destination, kind in unit.studies.release_hold(study_instance_uid):
                 unit.jobs.deliver_report(report_id, destination, kind)
+            _record(unit, actor, "identity_acknowledged", study_instance_uid)
 
-    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> None:
+    def reanalyse(
+        self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None, *, actor: str | None = None
+    ) -> None:
         """Run every analysis of a study again; a new report version follows.
 
         `model_versions` pins versions by model name, for this run. Raises NotFound, InputRejected for a model or a version that
@@ -240,6 +244,7 @@ class Flow:
             unit.studies.request_completion(study_instance_uid)
             if not reopened:
                 unit.jobs.complete_study(study_instance_uid, after_seconds=0)  # no analysis will end and ask for it
+            _record(unit, actor, "reanalysis_requested", study_instance_uid, **({"models": pinned} if pinned else {}))
 
     def deliver_report(self, report_id: str, destination: str, kind: str) -> None:
         """Send the kept bytes of one object to one destination, if it still may go; then ask until it is known to be held.
@@ -446,3 +451,9 @@ def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: st
 def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
     """The model in the version that was asked for, else as the analysis names it."""
     return replace(model, model_version=model_versions.get(model.model_name, model.model_version))
+
+
+def _record(unit: UnitOfWork, actor: str | None, action: str, study_instance_uid: str, **detail: object) -> None:
+    """Last in its transaction, for whoever writes an entry makes others wait; nothing where no person or program asked."""
+    if actor is not None:
+        unit.audit.append(actor=actor, action=action, subject=study_instance_uid, detail=detail)

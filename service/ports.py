@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from service.commitment_ports import CommitmentRows
 from service.core.analyses.analysis import ModelSpec, Tensors
@@ -383,6 +383,13 @@ class CircuitRows(Protocol):
         """It did not answer to what began at `began_at`; after some failures in a row it is paused."""
 
 
+class AuditRows(Protocol):
+    """What people did, beside what they did it to: committed together, or neither is."""
+
+    def append(self, *, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> None:
+        """One entry; `actor` and `subject` are UIDs or ids, never names. Writers wait for each other until they commit."""
+
+
 class UnitOfWork(Protocol):
     """One transaction: commits on a clean exit together with the jobs deferred in it, rolls back otherwise."""
 
@@ -394,6 +401,7 @@ class UnitOfWork(Protocol):
     outbox: OutboxRows
     circuits: CircuitRows
     commitments: CommitmentRows
+    audit: AuditRows
     jobs: JobQueue
 
     def now(self) -> datetime:

@@ -5,7 +5,7 @@ That is rendered while nothing is locked; a second transaction looks again, and 
 Who the person is, the edge has found out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.access import Person
@@ -39,7 +39,8 @@ class Review:
         def step(unit: UnitOfWork, study: StudyState, report: Report, making: Making) -> Report:
             return self._amended(unit, study, report, changes, making)
 
-        return self._make(report_id, "amended", changes.model_dump_json(exclude_unset=True), by, step)
+        asked = changes.model_dump_json(exclude_unset=True)
+        return self._make(report_id, "amended", asked, by, step, findings=len(changes.findings))
 
     def preview(self, report_id: str, changes: Changes, *, by: Person) -> Report:
         """The draft that `amend` would make, which is stored nowhere. Raises as that does, but for Outdated."""
@@ -72,8 +73,8 @@ class Review:
 
     # -- parts of the steps above, in the order of use --
 
-    def _make(self, report_id: str, kind: Deed, asked: str, by: Person, step: _Step) -> Report:
-        """The next version; the one that is there already when the same request comes again."""
+    def _make(self, report_id: str, kind: Deed, asked: str, by: Person, step: _Step, **detail: int) -> Report:
+        """The next version with its audit entry; the one that is there already when the same request comes again."""
         author = _author(by)
         while True:  # again when somebody was quicker: what they did mostly refuses this step
             with self.units() as unit:
@@ -92,6 +93,7 @@ class Review:
                     unit.outbox.supersede_before(made)
                 held = ground.study.identity_hold and made.status is not ReportStatus.CANCELLED
                 self.publication.publish(unit, made, rendered, instances, analyses, held=held)
+                _record(unit, by, kind, made, detail)
                 return unit.reports.get(made.report_id)
 
     def _making(self, unit: UnitOfWork, ground: "_Ground", author: Author) -> Making:
@@ -144,6 +146,12 @@ def _check_current(unit: UnitOfWork, report_id: str, current: Report) -> None:
     if current.report_id != report_id:
         said = _outdated(unit.reports.get(report_id), current)
         raise Outdated(said, report_id=current.report_id, version=current.version)
+
+
+def _record(unit: UnitOfWork, by: Person, kind: Deed, made: Report, detail: Mapping[str, int]) -> None:
+    """Last, for whoever writes an entry makes others wait."""
+    told = {"version": made.version, "status": made.status.value, "of": made.act.report_id if made.act else None, **detail}
+    unit.audit.append(actor=by.account, action=f"report_{kind}", subject=made.report_id, detail=told)
 
 
 def _author(person: Person) -> Author:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Engine, func, insert, or_, select, update
 
 from service.access import KeyDetails, OpenedSession, Principal, Role, role_named
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.postgres import reading, vendor_errors_translated
 from service.adapters.tables import ApiKeyRow, SignInRow
 from service.errors import InputRejected, NotFound

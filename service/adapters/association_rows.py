@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, or_, update
 
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import AssociationRow
 from service.core.association import AssociationRecord

@@ -19,7 +19,7 @@ from typing import IO
 
 from sqlalchemy import Connection, Engine, text
 
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.backup_archive import (
     DUMP,
     ArchiveWriter,

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.deliveries import ENDED, lock_delivery, send_again
 from service.adapters.jobs import ANALYSE_INSTANCE, DELIVER_REPORT
 from service.adapters.postgres import vendor_errors_translated

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.jobs import PostgresJobQueue, delivery_lock, make_deferring_app
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import DeliveryRow

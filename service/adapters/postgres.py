@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.adapters.analysis_rows import PostgresAnalysisRows
+from service.adapters.audit_rows import PostgresAuditRows
 from service.adapters.circuit_rows import PostgresCircuitRows
 from service.adapters.commitment_rows import PostgresCommitmentRows
 from service.adapters.instance_rows import PostgresInstanceRows
@@ -31,6 +32,7 @@ from service.commitment_ports import CommitmentRows
 from service.errors import SonomyoError, Unavailable
 from service.ports import (
     AnalysisRows,
+    AuditRows,
     CircuitRows,
     InstanceRows,
     JobQueue,
@@ -150,6 +152,7 @@ class PostgresUnitOfWork:
         self.outbox: OutboxRows = PostgresOutboxRows(session=self._session)
         self.circuits: CircuitRows = PostgresCircuitRows(session=self._session)
         self.commitments: CommitmentRows = PostgresCommitmentRows(session=self._session)
+        self.audit: AuditRows = PostgresAuditRows(session=self._session)
         self.jobs: JobQueue = PostgresJobQueue(session=self._session, procrastinate=self._procrastinate)
         return self
 

@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import structlog
 from sqlalchemy import Connection, Engine, func, select, text, update
 
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.instance_store import FileInstanceStore
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import InstanceRow, StudyRow

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from service.access import BROWSER_LIFE, Person, Principal, Role, SignedIn, TryLater
+from service.access import BROWSER_LIFE, Person, Principal, Role, SignedIn, TryLater, account_named
 from service.adapters.access import csrf_token_of, hashed
 from service.adapters.account_tables import UserRow, UserSessionRow
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.passwords import Passwords
 from service.adapters.postgres import reading, vendor_errors_translated
 from service.adapters.sign_in_pauses import SignInPauses, forgive, of_login
-from service.adapters.users import login_as_kept, subject_of
+from service.adapters.users import login_as_kept
 
 IDLE_LIFE, LIFE = timedelta(minutes=30), timedelta(hours=12)
 #: By it a session of an account is told from one that a link opened, without a look-up.
@@ -80,7 +80,7 @@ class LocalSessions:
             if found.is_due:
                 connection.execute(update(row).where(row.session_sha256 == digest).values(last_used_at=func.now()))
         return Principal(
-            name=subject_of(found.user_id),
+            name=account_named(found.user_id),
             role=Role(found.role),
             kind="session",
             person=Person(user_id=found.user_id, full_name=found.full_name),
@@ -127,7 +127,7 @@ class LocalSessions:
                 return None
             signed_in = self._insert(connection, account)
             failed = forgive(connection, attempts) - 1
-            actor = subject_of(account.user_id)
+            actor = account_named(account.user_id)
             detail = {"failed_attempts_before": failed} if failed > 0 else {}
             append_entry(connection, actor=actor, action="signed_in", subject=actor, detail=detail)
         return signed_in

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from service.access import Role, TryLater, UserChange, UserDetails
+from service.access import Role, TryLater, UserChange, UserDetails, account_named
 from service.adapters.account_tables import UserRow, UserSessionRow
-from service.adapters.audit import append_entry
+from service.adapters.audit_rows import append_entry
 from service.adapters.passwords import Passwords
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.sign_in_pauses import SignInPauses, forgive, of_login
@@ -44,7 +44,9 @@ class LocalUsers:
             row = added.one_or_none()
             if row is None:
                 raise Conflict("There is an account with this login; choose another one.", reason="login_taken")
-            append_entry(connection, actor=actor, action="user_added", subject=subject_of(user_id), detail={"role": role.value})
+            append_entry(
+                connection, actor=actor, action="user_added", subject=account_named(user_id), detail={"role": role.value}
+            )
             return UserDetails.model_validate(dict(row))
 
     def list(self) -> Sequence[UserDetails]:
@@ -76,7 +78,7 @@ class LocalUsers:
             if change.password is not None:
                 forgive(connection, of_login(changed.login))
             for action, detail in _entries(change):
-                append_entry(connection, actor=actor, action=action, subject=subject_of(user_id), detail=detail)
+                append_entry(connection, actor=actor, action=action, subject=account_named(user_id), detail=detail)
         return changed
 
     def change_password(self, user_id: str, *, current: str, new: str) -> TryLater | None:
@@ -91,7 +93,7 @@ class LocalUsers:
             raise InputRejected("The current password is another one.", reason="current_password")
         with vendor_errors_translated(), self._engine.begin() as connection:
             forgive(connection, attempts)
-        self.change(user_id, UserChange(password=SecretStr(new)), actor=subject_of(user_id))
+        self.change(user_id, UserChange(password=SecretStr(new)), actor=account_named(user_id))
         return None
 
     def _values(self, user: UserDetails, change: UserChange) -> dict[str, Any]:
@@ -116,11 +118,6 @@ class LocalUsers:
         if row is None:
             raise _unknown()
         return UserDetails.model_validate(dict(row))
-
-
-def subject_of(user_id: str) -> str:
-    """How the audit trail and the log name an account."""
-    return f"user:{user_id}"
 
 
 def login_as_kept(login: str) -> str:

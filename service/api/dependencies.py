@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Path, Query, Request
+from starlette.requests import HTTPConnection
 
 from service.access import AuditLog, Person, Principal, Role, SignIns, Users, UserSessions
 from service.api.events import EventFeed
@@ -37,20 +38,20 @@ _TOLD_CINES = 256
 
 
 class Steps(Protocol):
-    """The steps of `service.flow.Flow` that a person or program may ask for."""
+    """The steps of `service.flow.Flow` that a person or program may ask for, who is `actor` in the audit trail."""
 
-    def request_report(self, study_instance_uid: str) -> None:
+    def request_report(self, study_instance_uid: str, *, actor: str) -> None:
         """Raises NotFound."""
 
-    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None) -> None:
+    def reanalyse(self, study_instance_uid: str, model_versions: Mapping[str, str] | None = None, *, actor: str) -> None:
         """Raises NotFound, InputRejected for a pinned model that is not served, Unavailable."""
 
-    def acknowledge_identity(self, study_instance_uid: str) -> None:
+    def acknowledge_identity(self, study_instance_uid: str, *, actor: str) -> None:
         """Raises NotFound."""
 
 
 class ReviewSteps(Protocol):
-    """The steps of `service.review.Review`; each gives the version that it made."""
+    """The steps of `service.review.Review`; each gives the version that it made, which is in the audit trail with it."""
 
     def amend(self, report_id: str, changes: Changes, *, by: Person) -> Report:
         """Raises NotFound, Outdated, Conflict, InputRejected."""
@@ -166,9 +167,9 @@ async def get_services(request: Request) -> Services:
     return services_of(request)
 
 
-def services_of(request: Request) -> Services:
+def services_of(connection: HTTPConnection) -> Services:
     """The same, outside of dependencies."""
-    return cast("Services", request.app.state.services)
+    return cast("Services", connection.app.state.services)
 
 
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from service.access import AuditLog, Principal, Role
 from service.api.instrumentation import Metrics
 from service.api.limits import address_of, client_of
+from service.api.live_words import language_of_socket, worded
 from service.api.uploads import Intake
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Box, Calibration, Pixels
@@ -29,7 +30,7 @@ from service.core.live import Ask, LiveExamination
 from service.core.live_frames import LARGEST_SIDE, FrameFormat, decode_frame
 from service.core.render.still import LiveStudy, render_still
 from service.core.wrist_planes import PLANES
-from service.errors import InputRejected, SonomyoError
+from service.errors import InputRejected, SonomyoError, Unavailable
 
 MOST_SESSIONS, MOST_SESSIONS_OF_ONE = 4, 2
 #: After this a client connects anew, so that a key or a session that has ended does not go on.
@@ -113,7 +114,8 @@ class LiveRoom:
             await _refuse(websocket, "role", f"To keep frames needs the role {Role.RADIOLOGIST.value}.", _POLICY_VIOLATION)
             return
         session = _Session(self, websocket, start, "unknown" if principal is None else principal.name)
-        await websocket.send_json({"type": "ready", "planes": [{"plane": p.name, "title": p.title} for p in PLANES]})
+        say = language_of_socket(websocket).text
+        await websocket.send_json({"type": "ready", "planes": [{"plane": p.name, "title": say(p.title)} for p in PLANES]})
         began = time.monotonic()
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
@@ -208,7 +210,7 @@ class _Session:
             try:
                 told, still = await asyncio.shield(self._looking)
             except SonomyoError as error:
-                await self.websocket.send_json({"type": "problem", "number": waiting.number, **_told(error)})
+                await self.websocket.send_json({"type": "problem", "number": waiting.number, **self._told(error)})
                 continue
             if still is not None:
                 self._keep(examination, *still)
@@ -254,7 +256,7 @@ class _Session:
             "dropped": self.dropped,
             "milliseconds": {name: round(1000 * seconds, 1) for name, seconds in milliseconds.items()},
         }
-        return _joined(head, guidance.model_dump_json()), still
+        return _joined(head, worded(guidance, language_of_socket(self.websocket)).model_dump_json()), still
 
     def _keep(self, examination: LiveExamination, plane: str, content: bytes) -> None:
         """Stored while the next frames are answered; the client is told when it is durable."""
@@ -268,10 +270,14 @@ class _Session:
         except (SonomyoError, OSError) as error:
             examination.release(plane)
             _log.warning("live_frame_not_kept", exc_info=error)
-            told = _told(error) if isinstance(error, SonomyoError) else {"reason": "store", "detail": "There is no room for it."}
+            ours = error if isinstance(error, SonomyoError) else Unavailable("There is no room for it.", reason="store")
+            told = self._told(ours)
             await self.websocket.send_json({"type": "problem", "plane": plane, **told})
             return
         await self.websocket.send_json({"type": "stored", "plane": plane, **stored})
+
+    def _told(self, error: SonomyoError) -> dict[str, str]:
+        return {"reason": error.reason, "detail": language_of_socket(self.websocket).text(str(error))}
 
     def _stored(self, content: bytes) -> dict[str, str]:
         with self.room.intake.begin() as file:
@@ -297,7 +303,8 @@ async def _started(websocket: WebSocket) -> LiveStart | None:
 
 
 async def _refuse(websocket: WebSocket, reason: str, detail: str, code: int) -> None:
-    await websocket.send_json({"type": "problem", "reason": reason, "detail": detail})
+    said = language_of_socket(websocket).text(detail)
+    await websocket.send_json({"type": "problem", "reason": reason, "detail": said})
     await websocket.close(code, reason)
 
 
@@ -330,10 +337,6 @@ def _study(start: LiveStart) -> LiveStudy:
         is_lossy=start.format == "jpeg",
         began_at=datetime.now(UTC),
     )
-
-
-def _told(error: SonomyoError) -> dict[str, str]:
-    return {"reason": error.reason, "detail": str(error)}
 
 
 def _joined(head: dict[str, Any], guidance: str) -> str:

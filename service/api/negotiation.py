@@ -1,43 +1,24 @@
-"""Accept and Accept-Language (RFC 9110 12.5.1 and 12.5.4): what of that which exists a client likes best."""
+"""Accept (RFC 9110 12.5.1): what of that which exists a client likes best."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+from service.api.preferences import LONGEST, MediaRange, all_ranges
 from service.api.problems import Problem
-from service.core.languages import LANGUAGES, LanguageTag
-
-_LONGEST = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class MediaRange:
-    """One entry of an Accept header, names in lower case, parameters unquoted."""
-
-    kind: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    quality: float = 1.0
-
-    def covers(self, media_type: str) -> bool:
-        """True when the range's type takes in `media_type`; parameters are the caller's concern."""
-        if self.kind in ("*/*", media_type):
-            return True
-        return self.kind.endswith("/*") and media_type.startswith(self.kind[:-1])
 
 
 def read_accept(header: str | None) -> Sequence[MediaRange]:
     """The ranges of a header, best first; none asks for anything. Raises Problem (406) when it is unreadable."""
     if header is None or not header.strip():
         return [MediaRange("*/*")]
-    if len(header) > _LONGEST:
+    if len(header) > LONGEST:
         raise Problem(406, "The Accept header is longer than any sensible one.")
-    ranges = [_read_range(entry) for entry in _split(header, ",") if entry.strip()]
-    wanted = [entry for entry in ranges if entry.quality > 0]
+    wanted = [entry for entry in all_ranges(header) if entry.quality > 0]
     return sorted(wanted, key=lambda entry: -entry.quality)
 
 
 def choose(header: str | None, offered: Sequence[str]) -> str:
     """The offered type that is wanted most, the first of equals. Raises Problem (406) naming what there is."""
-    refused = {entry.kind for entry in _all_ranges(header) if entry.quality == 0}
+    refused = {entry.kind for entry in all_ranges(header) if entry.quality == 0}
     best: tuple[float, int, str] | None = None
     for position, media_type in enumerate(offered):
         quality = _quality(read_accept(header), media_type)
@@ -49,59 +30,9 @@ def choose(header: str | None, offered: Sequence[str]) -> str:
     return best[2]
 
 
-def choose_language(header: str, default: LanguageTag) -> LanguageTag:
-    """The language that is wanted most, the first of equals, by lookup (RFC 4647 3.4): `de-AT` finds `de`.
-
-    Who wants none that there is gets the default: a report that can be read in part is better than a refusal.
-    """
-    ranges = _all_ranges(header) if len(header) <= _LONGEST else []
-    refused = {entry.kind for entry in ranges if entry.quality == 0}
-    offered = [tag for tag in (default, *LANGUAGES) if tag not in refused]
-    for entry in sorted(ranges, key=lambda entry: -entry.quality):
-        found = next((tag for tag in offered if entry.kind in ("*", tag) or entry.kind.startswith(f"{tag}-")), None)
-        if entry.quality > 0 and found is not None:
-            return found
-    return default
-
-
 def _quality(ranges: Sequence[MediaRange], media_type: str) -> float:
     """The quality of the most specific range that covers the type."""
     covering = [entry for entry in ranges if entry.covers(media_type)]
     if not covering:
         return 0.0
     return max(covering, key=lambda entry: entry.kind.count("*") * -1).quality
-
-
-def _all_ranges(header: str | None) -> Sequence[MediaRange]:
-    return [_read_range(entry) for entry in _split(header or "", ",") if entry.strip()]
-
-
-def _read_range(entry: str) -> MediaRange:
-    kind, *rest = _split(entry, ";")
-    parameters: dict[str, str] = {}
-    for part in rest:
-        name, _, value = part.partition("=")
-        parameters[name.strip().lower()] = value.strip().strip('"')
-    quality = _read_quality(parameters.pop("q", "1"))
-    return MediaRange(kind.strip().lower(), parameters, quality)
-
-
-def _read_quality(text: str) -> float:
-    try:
-        quality = float(text)
-    except ValueError:
-        return 0.0
-    return min(quality, 1.0) if quality >= 0 else 0.0
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Split outside of quotes."""
-    parts, quoted = [""], False
-    for character in text:
-        if character == '"':
-            quoted = not quoted
-        if character == separator and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts

@@ -8,12 +8,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from service.api.answers import answers_in
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.api.outcomes import is_fhir_path, outcome
+from service.api.preferences import choose_language
+from service.core.languages import LanguageTag
 from service.errors import (
     Conflict,
     InputRejected,
@@ -79,9 +83,9 @@ class Problem(HTTPException):
 
 
 class ProblemPage(Protocol):
-    """Tells a person of a problem."""
+    """Tells a person of a problem, in the language that the request asks for."""
 
-    def __call__(self, *, title: str, detail: str, status: int, request_id: str | None) -> Response:
+    def __call__(self, connection: HTTPConnection, *, title: str, detail: str, status: int, request_id: str | None) -> Response:
         """A page with this status."""
 
 
@@ -129,21 +133,28 @@ def render(problem: Problem, scope: Scope) -> Response:
         )
         return JSONResponse(told, status_code=problem.status_code, headers=headers, media_type=FHIR_MEDIA_TYPE)
     page: ProblemPage | None = getattr(scope["app"].state, "problem_page", None) if "app" in scope else None
-    if page is not None and wants_page(HTTPConnection(scope)):
-        told_page = page(
-            title=_title(problem.status_code), detail=problem.detail, status=problem.status_code, request_id=request_id
-        )
+    connection = HTTPConnection(scope)
+    if page is not None and wants_page(connection):
+        status = problem.status_code
+        told_page = page(connection, title=_title(status), detail=problem.detail, status=status, request_id=request_id)
         told_page.headers.update(headers)
         return told_page
+    language = _asked_language(scope)
     body = {
         **problem.extensions,
         "type": f"urn:sonomyo:problem:{problem.reason}",
         "title": _title(problem.status_code),
         "status": problem.status_code,
-        "detail": problem.detail,
+        "detail": answers_in(language).text(problem.detail),
         "request_id": request_id,
     }
+    headers["Content-Language"] = language
     return JSONResponse(body, status_code=problem.status_code, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _asked_language(scope: Scope) -> LanguageTag:
+    """Of the sentence for people; English for a program that asks for none."""
+    return choose_language(", ".join(Headers(raw=scope.get("headers", [])).getlist("accept-language")), "en")
 
 
 def _answer_http(request: Request, error: Exception) -> Response:

@@ -14,6 +14,8 @@ _UNNAMED = {
     ReportStatus.CANCELLED: "Cancelled: withdrawn",
 }
 
+#: What the panel says where nobody has to give a reason (`static/review/pending.js`): not typed, so they have a translation.
+OWN_REASONS = frozenset({"findings reviewed", "what the software had said was restored"})
 #: How the sentence about an amendment that was lost ends, behind what a person typed.
 NOT_CARRIED_OVER = "; this was not carried over, for the finding is not there any more or rests on other frames or another scale."
 
@@ -42,6 +44,11 @@ def remarks(report: Report) -> list[str]:
     if report.act is not None and report.status is not ReportStatus.CANCELLED and report.act.why is not None:
         told.append(_why(report.act))
     return told
+
+
+def is_own_reason(act: Act) -> bool:
+    """Whether nobody typed why a report was amended: findings were accepted or restored as they were."""
+    return act.kind == "amended" and act.why in OWN_REASONS
 
 
 def finding_text(finding: Finding) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.api.negotiation import MediaRange, read_accept
+from service.api.negotiation import read_accept
+from service.api.preferences import MediaRange
 from service.api.problems import Problem
 
 

@@ -11,7 +11,8 @@ from fastapi.responses import StreamingResponse
 from service.adapters.stored_frames import StoredFrames, open_frames
 from service.adapters.stored_metadata import read_bulk_value
 from service.api.dependencies import Parts, Services, Viewer
-from service.api.negotiation import MediaRange, choose, read_accept
+from service.api.negotiation import choose, read_accept
+from service.api.preferences import MediaRange
 from service.api.problems import Problem
 from service.api.schemas import problem_responses
 from service.core.cine import Pixels

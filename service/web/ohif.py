@@ -11,6 +11,7 @@ from service.api.dependencies import Viewer
 from service.api.problems import Problem
 from service.web.pages import present
 from service.web.vendored import OHIF, OHIF_PREFIX, ohif_bundle
+from service.web.words import Wording
 
 #: Of its one document and of its workers: scripts are files from here and none stands in the page. Its decoders and its reader of
 #: masks make functions of text (unsafe-eval); its parts style themselves. A PDF's place names no address until the PDF is there,
@@ -41,7 +42,7 @@ def ohif_without_slash(principal: Viewer) -> Response:
 
 
 @router.get("/{path:path}")
-def ohif(principal: Viewer, path: str) -> Response:
+def ohif(principal: Viewer, words: Wording, path: str) -> Response:
     """A file of it; every other path is one of its own pages, all of which are one document."""
     del principal
     bundle = ohif_bundle()
@@ -51,7 +52,7 @@ def ohif(principal: Viewer, path: str) -> Response:
         return _send(file)
     if "." in path.rpartition("/")[2]:
         raise Problem(404, "OHIF has no such file.", reason="no_such_file")
-    page = present("ohif.html", prefix=OHIF_PREFIX, bundle=bundle)
+    page = present("ohif.html", words=words, prefix=OHIF_PREFIX, bundle=bundle)
     page.headers.update(_HEADERS)
     return page
 

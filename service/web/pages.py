@@ -6,12 +6,13 @@ from functools import cache
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
 from pydicom.uid import UID
+from starlette.requests import HTTPConnection
 
 from service.access import Role
 from service.core.wording import person_name
 from service.web.static_files import static_prefix
 from service.web.vendored import ohif_url
-from service.web.words import ENGLISH_WORDS, Words
+from service.web.words import Words, words_for
 
 #: Of the header: what a page calls itself, where it is, how it is called, and the role that may see it.
 AREAS = (
@@ -23,17 +24,26 @@ AREAS = (
 )
 
 
-def present(template: str, *, status_code: int = 200, words: Words = ENGLISH_WORDS, **values: object) -> HTMLResponse:
-    """A template with its values, escaped; in English where nobody asks for other words."""
-    said = {"lang": words.tag, "say": words.say, "told": words.told, "script_words": words.for_scripts()}
+def present(template: str, *, words: Words, status_code: int = 200, **values: object) -> HTMLResponse:
+    """A template with its values, escaped, in the words of its reader."""
+    said = {
+        "lang": words.tag,
+        "say": words.say,
+        "told": words.told,
+        "answered": words.answered,
+        "counted": words.counted,
+        "script_words": words.for_scripts(),
+    }
     page = _templates().get_template(template).render(said | values)
     headers = {"Content-Language": words.tag, "Vary": "Accept-Language"}
     return HTMLResponse(page, status_code=status_code, headers=headers)
 
 
-def problem_page(*, title: str, detail: str, status: int, request_id: str | None) -> HTMLResponse:
+def problem_page(connection: HTTPConnection, *, title: str, detail: str, status: int, request_id: str | None) -> HTMLResponse:
     """Implements api.problems.ProblemPage."""
-    return present("problem.html", status_code=status, title=title, detail=detail, request_id=request_id)
+    words = words_for(connection)
+    shown = {"title": words.say(title), "detail": words.answered(detail), "request_id": request_id}
+    return present("problem.html", words=words, status_code=status, **shown)
 
 
 def shown_date(value: str | None) -> str:

@@ -5,10 +5,9 @@ from fastapi.responses import Response
 
 from service.api.dependencies import Parts, Uid, Viewer
 from service.api.routes.studies import Which, version_headers, which_report
-from service.core.render.typed_words import TypedWords, without_typed_words
 from service.web.pages import present
 from service.web.review_panel import panel_of
-from service.web.words import ENGLISH_WORDS, Wording
+from service.web.words import Wording
 
 router = APIRouter(include_in_schema=False)
 
@@ -21,7 +20,7 @@ def review_page(
     report = which_report(parts, study_instance_uid, version)
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
     # What persons typed is kept from the catalogue, and stands in its place again afterwards.
-    unsaid, typed = (report, TypedWords()) if words is ENGLISH_WORDS else without_typed_words(report)
+    unsaid, typed = words.unsaid(report)
     panel = panel_of(unsaid, parts.studies.versions(report.report_id), principal)
     page = present(
         "review.html",

@@ -12,8 +12,8 @@ from service.core.findings import Finding, FindingKind
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.render.comparison_view import ComparisonView, comparison_views
 from service.core.render.report_view import words_of_flags
-from service.core.report import RESEARCH_USE, Report, ReportStatus
-from service.core.review_words import moment, remarks, status_words
+from service.core.report import RESEARCH_USE, Act, Report, ReportStatus
+from service.core.review_words import is_own_reason, moment, remarks, status_words
 from service.core.wording import decimals, label, model_trace, quantity, quantity_range, site_text, symbol
 from service.core.wrist_planes import PLANES
 
@@ -52,7 +52,9 @@ class FindingView:
     state: State
     #: What a person made of it and what the software had said, or what is told in place of a number.
     told: str
-    accepted: str
+    #: Who accepted it, and when; empty where nobody did.
+    accepted_by: str
+    accepted_at: str
     may_accept: bool
     may_reject: bool
     may_restore: bool
@@ -76,7 +78,11 @@ class VersionView:
     report_id: str
     version: int
     status: str
-    told: str
+    at: str
+    #: How it came about; None for what the service composed.
+    act: Act | None
+    #: Whether the reason is one of ours, which has a translation.
+    is_own_reason: bool
     is_shown: bool
 
 
@@ -186,7 +192,8 @@ def _view(finding: Finding, *, start: str | None, may_reject: bool) -> FindingVi
         frames=finding.evidence.frames[:3],
         state=_state(finding),
         told=_told(finding),
-        accepted=f"Reviewed by {finding.accepted.by}, {moment(finding.accepted.at)}" if finding.accepted else "",
+        accepted_by=finding.accepted.by if finding.accepted else "",
+        accepted_at=moment(finding.accepted.at) if finding.accepted else "",
         may_accept=not finding.is_rejected,
         may_reject=may_reject,
         may_restore=finding.amended is not None and not finding.is_computed,
@@ -229,13 +236,12 @@ def _told(finding: Finding) -> str:
 
 
 def _version(one: Report, shown: Report) -> VersionView:
-    act = one.act
-    made = "composed by the service" if act is None else f"{act.kind} by {act.by}"
-    why = f": {act.why}" if act is not None and act.why else ""
     return VersionView(
         report_id=one.report_id,
         version=one.version,
         status=one.status.value,
-        told=f"{moment(one.created_at)}, {made}{why}",
+        at=moment(one.created_at),
+        act=one.act,
+        is_own_reason=one.act is not None and is_own_reason(one.act),
         is_shown=one.report_id == shown.report_id,
     )

@@ -44,12 +44,14 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
         study = parts.studies.study(study_instance_uid)
         return present("waiting.html", words=words, study=study, may_complete=may_complete, principal=principal)
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
+    unsaid, typed = words.unsaid(report)
     shown, starts = cines.shown_cines(parts, study_instance_uid), cines.start_frames(report)
     page = present(
         "viewer.html",
         words=words,
         script_words=words.for_scripts({*(label(one.name) for one in report.findings), *_DRAWN, "left", "right"}),
         report=report,
+        findings=[typed.put_back(words.told(finding.text)) for finding in unsaid.findings],
         version=version,
         cines=shown,
         starts=starts,
@@ -66,16 +68,19 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
 @router.post("/studies/{study_instance_uid}/complete")
 def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Response:
     """The button of the waiting page."""
-    parts.steps.request_report(study_instance_uid)
-    parts.audit.append(actor=principal.name, action="completion_requested", subject=study_instance_uid)
+    parts.steps.request_report(study_instance_uid, actor=principal.name)
     return RedirectResponse(f"/studies/{study_instance_uid}", status_code=303)
 
 
 @router.get("/live")
-def live_page(principal: Viewer, study: Wanted = None, series: Wanted = None, instance: Wanted = None) -> Response:
+def live_page(
+    principal: Viewer, words: Wording, study: Wanted = None, series: Wanted = None, instance: Wanted = None
+) -> Response:
     """Guidance while somebody examines; with the names of an instance, from that cine."""
     may_keep = principal.role.includes(Role.RADIOLOGIST)
-    page = present("live.html", study=study, series=series, instance=instance, may_keep=may_keep, principal=principal)
+    page = present(
+        "live.html", words=words, study=study, series=series, instance=instance, may_keep=may_keep, principal=principal
+    )
     # The one page that may use a camera, and shows frames that lie in the browser's own memory.
     page.headers["content-security-policy"] = f"{CONTENT_SECURITY_POLICY}; media-src 'self' blob:"
     page.headers["permissions-policy"] = "camera=(self), display-capture=(self), microphone=(), geolocation=()"
@@ -83,9 +88,9 @@ def live_page(principal: Viewer, study: Wanted = None, series: Wanted = None, in
 
 
 @router.get("/docs")
-def describe_interface(request: Request, principal: Viewer) -> Response:
+def describe_interface(request: Request, principal: Viewer, words: Wording) -> Response:
     """The OpenAPI document as a page; the usual viewers of it load scripts from elsewhere."""
-    return present("docs.html", document=request.app.openapi(), principal=principal)
+    return present("docs.html", words=words, document=request.app.openapi(), principal=principal)
 
 
 def _has(name: str) -> bool:

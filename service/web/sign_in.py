@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Request
@@ -15,7 +16,7 @@ from service.api.problems import Problem
 from service.api.way_back import WayBack
 from service.errors import InputRejected, Unavailable
 from service.web.pages import present
-from service.web.words import ENGLISH_WORDS, Wording, Words
+from service.web.words import Wording, Words
 
 _TOKEN = Path(pattern=r"^[A-Za-z0-9_-]{20,100}$")
 _UID = Path(pattern=r"^[0-9.]{1,64}$")
@@ -42,7 +43,7 @@ def sign_in_page(request: Request, parts: Parts, words: Wording, wanted: Annotat
     if isinstance(request.scope["state"].get("principal"), Principal):
         return RedirectResponse(wanted.address, status_code=303)
     has_ended = session_cookie_name(secure=parts.secure_cookies) in request.cookies
-    return _form(words, wanted, notice="The session has ended. Please sign in again." if has_ended else None)
+    return _form(words, wanted, notice=words.say("The session has ended. Please sign in again.") if has_ended else None)
 
 
 @router.post(SIGN_IN_PATH)
@@ -59,11 +60,11 @@ def sign_in(
     try:
         answer = _judge(request, parts, failed, login, password)
     except Unavailable as error:
-        return _form(words, wanted, status_code=503, login=login, problem=str(error))
+        return _form(words, wanted, status_code=503, login=login, problem=words.answered(str(error)))
     if isinstance(answer, TryLater):
         return _paused(words, answer, wanted, login)
     if answer is None:
-        return _form(words, wanted, status_code=401, login=login, problem=_WRONG)
+        return _form(words, wanted, status_code=401, login=login, problem=words.say(_WRONG))
     _close_session(request, parts)
     response = RedirectResponse(wanted.address, status_code=303)
     _set_cookie(response, answer, secure=parts.secure_cookies)
@@ -72,15 +73,17 @@ def sign_in(
 
 
 @router.get(SIGN_IN_PATH + "/{token}")
-def use_link(request: Request, parts: Parts, token: str = _TOKEN) -> Response:
+def use_link(request: Request, parts: Parts, words: Wording, token: str = _TOKEN) -> Response:
     """Use a one-time link up and go to the worklist."""
-    return _use_link(request, parts, token, "/")
+    return _use_link(request, parts, words, token, "/")
 
 
 @router.get(SIGN_IN_PATH + "/{token}/studies/{study_instance_uid}")
-def use_link_to_study(request: Request, parts: Parts, token: str = _TOKEN, study_instance_uid: str = _UID) -> Response:
+def use_link_to_study(
+    request: Request, parts: Parts, words: Wording, token: str = _TOKEN, study_instance_uid: str = _UID
+) -> Response:
     """Use a one-time link up and go to a report."""
-    return _use_link(request, parts, token, f"/studies/{study_instance_uid}")
+    return _use_link(request, parts, words, token, f"/studies/{study_instance_uid}")
 
 
 @router.post("/sign-out")
@@ -95,9 +98,9 @@ def sign_out(request: Request, parts: Parts, principal: Viewer, words: Wording) 
 
 
 @router.get("/account")
-def account_page(principal: Viewer) -> Response:
+def account_page(principal: Viewer, words: Wording) -> Response:
     """Who is signed in, and the form for another password."""
-    return present("account.html", principal=principal)
+    return present("account.html", words=words, principal=principal)
 
 
 @router.post("/account/password")
@@ -112,16 +115,17 @@ def change_password(
     """Put another password in the place of one's own, and sign in with it."""
     if principal.person is None:
         raise Problem(403, "This needs the session of a local account.", reason="person")
+    refused = partial(present, "account.html", words=words, principal=principal)
     if new != repeated:
-        return present("account.html", status_code=422, principal=principal, problem="The two new passwords differ.")
+        return refused(status_code=422, problem=words.say("The two new passwords differ."))
     try:
         wait = parts.users.change_password(principal.person.user_id, current=current, new=new)
     except InputRejected as error:
-        return present("account.html", status_code=422, principal=principal, problem=str(error))
+        return refused(status_code=422, problem=words.answered(str(error)))
     if wait is not None:
-        problem = _said_of(ENGLISH_WORDS, wait)
-        return _with_retry_after(present("account.html", status_code=429, principal=principal, problem=problem), wait)
-    return _without_session(parts, _form(words, WayBack(), notice="The password is changed. Please sign in with it."))
+        return _with_retry_after(refused(status_code=429, problem=_said_of(words, wait)), wait)
+    said = words.say("The password is changed. Please sign in with it.")
+    return _without_session(parts, _form(words, WayBack(), notice=said))
 
 
 def _judge(request: Request, parts: Services, failed: TokenBuckets, login: str, password: str) -> SignedIn | TryLater | None:
@@ -158,12 +162,12 @@ def _seconds(pause: TryLater) -> int:
     return max(1, math.ceil(pause.seconds))
 
 
-def _use_link(request: Request, parts: Services, token: str, to: str) -> Response:
+def _use_link(request: Request, parts: Services, words: Words, token: str, to: str) -> Response:
     if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
         raise Problem(403, "A link that opens once is not opened ahead of time.", reason="prefetch")
     session = parts.sign_ins.open_session(token)
     if session is None:
-        return present("link_used.html", status_code=401)
+        return present("link_used.html", words=words, status_code=401)
     response = RedirectResponse(to, status_code=303)
     _set_cookie(response, session, secure=parts.secure_cookies)
     return response

@@ -12,12 +12,17 @@ from importlib.resources import files
 from typing import Annotated
 
 from babel.messages.pofile import read_po
-from fastapi import Depends, Request
+from babel.numbers import format_decimal
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
-from service.api.dependencies import Parts
-from service.api.negotiation import choose_language
+from service.api.answers import answers_in
+from service.api.dependencies import services_of
+from service.api.preferences import choose_language
 from service.core.languages import LanguageTag
 from service.core.render.language import ENGLISH, Language, language_of
+from service.core.render.typed_words import TypedWords, without_typed_words
+from service.core.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,20 @@ class Words:
 
     def say(self, english: str, **values: object) -> str:
         """Words of a page; what has no translation stays English. Who shows it escapes it, as any text."""
-        return self.catalogue.get(english, english).format(**values)
+        text = self.catalogue.get(english, english)
+        return text.format(**values) if values else text
 
     def told(self, english: str) -> str:
         """What software said of a study; a person's own words are kept from it."""
         return self.language.text(english)
+
+    def answered(self, english: str) -> str:
+        """What the service answers: why something cannot be done, what a destination said. What others wrote stays as it is."""
+        return answers_in(self.tag).text(english)
+
+    def counted(self, number: int) -> str:
+        """`1,234`, or `1.234` in German."""
+        return format_decimal(number, locale=self.tag)
 
     def for_scripts(self, names: Iterable[str] = ()) -> str:
         """JSON by the English: all that scripts say, and `names` of what they show; nothing in English."""
@@ -49,6 +63,10 @@ class Words:
             return "{}"
         shown = {english: self.catalogue[english] for english in sorted(self.of_scripts)}
         return json.dumps(shown | {name: self.told(name) for name in names}, ensure_ascii=False)
+
+    def unsaid(self, report: Report) -> tuple[Report, TypedWords]:
+        """A report with marks for what persons typed, to be kept from the catalogue and put back; in English as it is."""
+        return (report, TypedWords()) if self.tag == ENGLISH.tag else without_typed_words(report)
 
 
 ENGLISH_WORDS = Words()
@@ -68,10 +86,11 @@ def words_of(tag: LanguageTag) -> Words:
     )
 
 
-def wanted_words(request: Request, parts: Parts) -> Words:
+def words_for(connection: HTTPConnection) -> Words:
     """As `Accept-Language` prefers, else in the language of the service: the rule of the printable report."""
-    return words_of(choose_language(", ".join(request.headers.getlist("accept-language")), parts.language))
+    asked = ", ".join(connection.headers.getlist("accept-language"))
+    return words_of(choose_language(asked, services_of(connection).language))
 
 
-Wording = Annotated[Words, Depends(wanted_words)]
+Wording = Annotated[Words, Depends(words_for)]
 Told = Callable[[str], str]

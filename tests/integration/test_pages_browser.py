@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import Engine
 
 from service.access import Role
@@ -16,11 +15,11 @@ from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House, dicom_file, reported, upload
 from tests.integration.store_parts import Scp, running
+from tests.page_checks import faults_in, scrolls_sideways_by
 
 #: They open many pages, each in a browser of its own.
 pytestmark = pytest.mark.timeout(300)
 HOSTILE = "<script>alert(1)</script><h6>^\"'}}{{7*7}}"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = ("/", "/live", "/operations", "/operations/associations", "/users", "/audit", "/account", "/docs", "/studies/1.8.0")
 
 
@@ -44,12 +43,16 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, pacs: tuple[
 
 @contextmanager
 def signed_in(
-    house: House, role: Role = Role.ADMINISTRATOR, theme: Literal["dark", "light"] = "dark", width: int = 1280
+    house: House,
+    role: Role = Role.ADMINISTRATOR,
+    theme: Literal["dark", "light"] = "dark",
+    width: int = 1280,
+    language: str = "en-GB",
 ) -> Iterator[tuple[Tab, str]]:
     """A tab of somebody with a role, and the service's address."""
     client = house.person(role, f"{role.value}-{theme}-{width}")
     name = session_cookie_name(secure=False)
-    with house.served() as url, tab(theme=theme, width=width) as made:
+    with house.served() as url, tab(theme=theme, width=width, language=language) as made:
         made.carry(name, client.cookies[name], url)
         yield made, url
 
@@ -102,6 +105,25 @@ def test_worklist_changes_rows_in_place_and_announces_new_ones(house: House) -> 
         made.page.get_by_role("button", name="Show 1 new study").click()
         assert rows(made) == ["1.8.1", "1.8.0", STUDY]
         assert made.problems == []
+
+
+def test_two_open_worklists_both_follow_what_happens(house: House) -> None:
+    add(house, 0)
+    with signed_in(house, Role.VIEWER) as (first, url):
+        second = Tab(first.page.context.new_page(), first.problems)
+        for made in (first, second):
+            made.page.goto(url)
+            made.wait("document.getElementById('live').dataset.state === 'on'")
+        house.client().post("/api/v1/studies/1.8.0/complete").raise_for_status()
+        house.work()
+        add(house, 1)
+        for made in (first, second):
+            made.wait("document.querySelector(`[data-study='1.8.0']`).textContent.includes('Needs review')")
+            made.wait("!document.getElementById('news').hidden")
+            assert rows(made) == ["1.8.0", STUDY]
+        second.page.get_by_role("button", name="Show 1 new study").click()
+        assert (rows(first), rows(second)) == (["1.8.0", STUDY], ["1.8.1", "1.8.0", STUDY])
+        assert first.problems == []
 
 
 def test_page_of_a_study_without_a_report_shows_it_when_it_is_made(house: House) -> None:
@@ -181,18 +203,15 @@ def test_pages_in_either_theme_and_width_have_no_fault_that_axe_finds(
 ) -> None:
     add(house, 0)
     house.kill_job("analyse_instance")
-    axe, faults = Axe(), list[object]()
+    faults = list[object]()
     with signed_in(house, theme=theme, width=width) as (made, url):
         for path in (*PAGES, "/?flag=failed"):
             made.page.goto(url + path)
             made.page.wait_for_load_state()
-            found = axe.run(made.page, options={"runOnly": RULES})
-            faults += [
-                (path, fault["id"], [node["target"] for node in fault["nodes"]][:3]) for fault in found.response["violations"]
-            ]
+            faults += [(path, fault) for fault in faults_in(made)]
         made.page.context.clear_cookies()
         made.page.goto(f"{url}/sign-in")
-        faults += [("/sign-in", fault["id"]) for fault in axe.run(made.page).response["violations"]]
+        faults += [("/sign-in", fault) for fault in faults_in(made)]
     assert faults == []
     assert made.problems == []
 
@@ -212,8 +231,7 @@ def test_pages_at_usual_and_great_width_need_no_sideways_scrolling(house: House,
     with signed_in(house, width=width) as (made, url):
         for path in PAGES:
             made.page.goto(url + path)
-            too_wide = made.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert too_wide <= 0, path
+            assert scrolls_sideways_by(made) <= 0, path
 
 
 def test_header_shows_the_areas_that_a_role_may_enter(house: House) -> None:

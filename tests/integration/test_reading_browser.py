@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import Engine
 
 from service.access import Role
@@ -14,6 +13,7 @@ from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House, dicom_file, upload
 from tests.integration.viewer_parts import FRAMES, analysed, cine_file, contraction, viewer_house
+from tests.page_checks import faults_in, scrolls_sideways_by
 from tests.peers import PLOTS
 
 pytestmark = [
@@ -24,7 +24,6 @@ pytestmark = [
 WHY = "measured again by hand"
 VIEW = "document.querySelector('[data-view]')"
 THICKNESS, LENGTH = ".finding[data-name=Thickness]", ".finding[data-name='Fascicle length']"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture
@@ -164,20 +163,14 @@ def test_viewer_with_its_panel_in_either_theme_has_no_fault_that_axe_finds(
         made.page.goto(f"{address}/studies/{STUDY}")
         is_read(made)
         made.page.locator(f"{THICKNESS} [data-amend]").click()
-        faults = _faults(made)
+        faults = faults_in(made)
         made.page.keyboard.press("Escape")
         made.page.locator("[data-open=sign-form]").click()
         for one in made.page.locator("#review-panel details > summary").all():
             one.click()
-        faults += _faults(made)
+        faults += faults_in(made)
         made.page.keyboard.press("Escape")
         made.page.locator("[data-do=help]").click()
-        faults += _faults(made)
+        faults += faults_in(made)
         assert faults == []
-        too_wide = made.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert too_wide <= 0
-
-
-def _faults(made: Tab) -> list[tuple[str, Any]]:
-    found = Axe().run(made.page, options={"runOnly": RULES}).response["violations"]
-    return [(fault["id"], [node["target"] for node in fault["nodes"]][:3]) for fault in found]
+        assert scrolls_sideways_by(made) <= 0

@@ -10,7 +10,8 @@ from starlette.types import Message
 
 from service.access import Role
 from service.api.limits import BodyLimit, Limits, TokenBuckets, refusal_by_headers
-from service.api.negotiation import choose, choose_language, read_accept
+from service.api.negotiation import choose, read_accept
+from service.api.preferences import choose_language
 from service.api.problems import Problem, problem_of, render
 from service.core.languages import LanguageTag
 from service.errors import Conflict, InputRejected, ModelContractError, NotFound, NotMeasurable, SonomyoError, Unavailable

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from service.api.dependencies import Accept, ByPerson, IfMatch, Parts, ReportId, Services, Signatory, Uid, Viewer
+from service.api.dependencies import Accept, ByPerson, IfMatch, Parts, ReportId, Services, Uid, Viewer
 from service.api.negotiation import choose
 from service.api.outcomes import MEDIA_TYPE as FHIR
 from service.api.problems import Problem
@@ -87,7 +87,7 @@ def amend_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMa
     Of a signed version it is a draft beside it, which takes its place once it is signed. The same request again makes nothing.
     """
     made = parts.review.amend(_unchanged(parts, report_id, if_match), changes, by=by.person)
-    return _made(parts, by, "report_amended", made, findings=len(changes.findings))
+    return _made(made)
 
 
 @router.post("/{report_id}/preview", responses=problem_responses(409))
@@ -106,14 +106,13 @@ def preview_amendment(parts: Parts, by: ByPerson, report_id: ReportId, changes: 
 @router.post("/{report_id}/sign", **_MAKES_A_VERSION)
 def sign_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMatch) -> Response:
     """Stand for the draft: it becomes final, or amended where a signed version came before."""
-    return _made(parts, by, "report_signed", parts.review.sign(_unchanged(parts, report_id, if_match), by=by.person))
+    return _made(parts.review.sign(_unchanged(parts, report_id, if_match), by=by.person))
 
 
 @router.post("/{report_id}/cancel", **_MAKES_A_VERSION)
 def cancel_report(parts: Parts, by: ByPerson, report_id: ReportId, if_match: IfMatch, wanted: Cancellation) -> Response:
     """Withdraw the report, so that its receivers hear of it; a draft beside a signed version is given up, and that one stays."""
-    made = parts.review.cancel(_unchanged(parts, report_id, if_match), why=wanted.why, by=by.person)
-    return _made(parts, by, "report_cancelled", made)
+    return _made(parts.review.cancel(_unchanged(parts, report_id, if_match), why=wanted.why, by=by.person))
 
 
 def frame_range(text: str) -> range:
@@ -133,8 +132,6 @@ def _unchanged(parts: Services, report_id: str, if_match: str) -> str:
     return named
 
 
-def _made(parts: Services, by: Signatory, action: str, made: Report, **detail: object) -> Response:
-    told = {"version": made.version, "status": made.status.value, "of": made.act.report_id if made.act else None, **detail}
-    parts.audit.append(actor=by.principal.name, action=action, subject=made.report_id, detail=told)
+def _made(made: Report) -> Response:
     headers = {**version_headers(made), "Content-Location": f"/api/v1/reports/{made.report_id}"}
     return Response(made.model_dump_json(), media_type="application/json", headers=headers)

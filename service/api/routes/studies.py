@@ -11,8 +11,9 @@ from service.access import Principal
 from service.api import fhir_answers, uploads
 from service.api.dependencies import Accept, Cursor, Limit, Parts, Radiologist, Services, Uid, Viewer, services_of
 from service.api.headers import policy_of_document
-from service.api.negotiation import choose, choose_language
+from service.api.negotiation import choose
 from service.api.outcomes import MEDIA_TYPE as FHIR
+from service.api.preferences import choose_language
 from service.api.problems import Problem
 from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, UploadStatus, problem_responses
 from service.core.report import Report
@@ -106,23 +107,23 @@ def explain_study(parts: Parts, principal: Viewer, study_instance_uid: Uid) -> S
 @router.post("/{study_instance_uid}/complete", status_code=202, responses=problem_responses(404))
 def complete_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Accepted:
     """Do not wait for the study to be stable: report as soon as its analyses are done."""
-    parts.steps.request_report(study_instance_uid)
-    return _accepted(parts, principal, "completion_requested", study_instance_uid)
+    parts.steps.request_report(study_instance_uid, actor=principal.name)
+    return _accepted(study_instance_uid)
 
 
 @router.post("/{study_instance_uid}/reanalyse", status_code=202, responses=problem_responses(404))
 def reanalyse_study(parts: Parts, principal: Radiologist, study_instance_uid: Uid, wanted: Reanalysis | None = None) -> Accepted:
     """Run every analysis again, optionally with pinned model versions; a new report version follows."""
     models = dict(wanted.models) if wanted is not None else {}
-    parts.steps.reanalyse(study_instance_uid, models)
-    return _accepted(parts, principal, "reanalysis_requested", study_instance_uid, **({"models": models} if models else {}))
+    parts.steps.reanalyse(study_instance_uid, models, actor=principal.name)
+    return _accepted(study_instance_uid)
 
 
 @router.post("/{study_instance_uid}/acknowledge-identity", status_code=202, responses=problem_responses(404))
 def acknowledge_identity(parts: Parts, principal: Radiologist, study_instance_uid: Uid) -> Accepted:
     """A person confirms that a changed patient or order is right: deliveries that waited for this go."""
-    parts.steps.acknowledge_identity(study_instance_uid)
-    return _accepted(parts, principal, "identity_acknowledged", study_instance_uid)
+    parts.steps.acknowledge_identity(study_instance_uid, actor=principal.name)
+    return _accepted(study_instance_uid)
 
 
 @router.get(
@@ -183,8 +184,7 @@ def version_headers(report: Report) -> dict[str, str]:
     return {"ETag": f'"{report.report_id}"', **({"Link": ", ".join(told)} if told else {})}
 
 
-def _accepted(parts: Services, principal: Principal, action: str, study_instance_uid: str, **detail: object) -> Accepted:
-    parts.audit.append(actor=principal.name, action=action, subject=study_instance_uid, detail=detail)
+def _accepted(study_instance_uid: str) -> Accepted:
     return Accepted(study_instance_uid=study_instance_uid, links=_links(study_instance_uid))
 
 

@@ -8,7 +8,7 @@ from service.core.findings import Amendment, Finding
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.render.catalogue import FIRST_MARK, MARK, QUANTITY
 from service.core.report import Act, Remark, Report
-from service.core.review_words import NOT_CARRIED_OVER, finding_text, withdrawn_text, written_before
+from service.core.review_words import NOT_CARRIED_OVER, finding_text, is_own_reason, withdrawn_text, written_before
 
 _MARK = re.compile(MARK)
 #: What was not carried over is told of findings that are not in the report, so it is read from the sentence.
@@ -86,7 +86,9 @@ def _amendment(amendment: Amendment, words: TypedWords) -> Amendment:
 def _act(act: Act, words: TypedWords) -> Act:
     why = act.why and (act.why.rstrip(".") if act.kind == "cancelled" else act.why)
     organization = act.organization and words.mark(act.organization)
-    return act.model_copy(update={"by": words.mark(act.by), "organization": organization, "why": why and words.mark(why)})
+    if why and not is_own_reason(act):
+        why = words.mark(why)
+    return act.model_copy(update={"by": words.mark(act.by), "organization": organization, "why": why})
 
 
 def _remark(remark: Remark, words: TypedWords) -> Remark:

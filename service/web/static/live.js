@@ -1,4 +1,7 @@
 // Live guidance: frames of a source go to the service, its answers onto the page. docs/live.md has the protocol.
+
+import { say } from "./words.js";
+
 const SIDE = 640; // Frames are made no wider: the network sees 192 pixels.
 const KEPT = 600; // Latencies that the figures are of.
 const IN_FLIGHT = 3; // Frames on their way without an answer; more would only queue.
@@ -93,7 +96,7 @@ class CineSource {
   async load(tell) {
     for (let number = 1; number <= this.count; number += 1) {
       this.frames.push((await this.fetched(number)).bytes);
-      if (number % 10 === 0) tell(`Loading frame ${number} of ${this.count}.`);
+      if (number % 10 === 0) tell(say("Loading frame {frame} of {count}.", { frame: number, count: this.count }));
     }
   }
 
@@ -122,7 +125,7 @@ class CineSource {
 
 async function asked(address, kind) {
   const answer = await fetch(address, { headers: { Accept: kind } });
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? `The service answered ${answer.status}.`);
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? say("The service answered {status}.", { status: answer.status }));
   return answer;
 }
 
@@ -132,11 +135,11 @@ async function chosen(values) {
   const video = document.createElement("video");
   video.muted = true;
   if (kind === "file") {
-    if (!values.get("file")?.size) throw new Error("Choose a video file.");
+    if (!values.get("file")?.size) throw new Error(say("Choose a video file."));
     video.src = URL.createObjectURL(values.get("file"));
   } else {
     const devices = navigator.mediaDevices;
-    if (!devices) throw new Error("The browser gives a camera or the screen to pages over HTTPS or on this machine only.");
+    if (!devices) throw new Error(say("The browser gives a camera or the screen to pages over HTTPS or on this machine only."));
     video.srcObject = kind === "camera" ? await devices.getUserMedia({ video: { width: 1280 } }) : await devices.getDisplayMedia({ video: true });
   }
   return new VideoSource(video);
@@ -157,15 +160,15 @@ class Examination {
 
   async run(start) {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    this.socket = new WebSocket(`${scheme}//${location.host}/api/v1/live`);
+    this.socket = new WebSocket(`${scheme}//${location.host}/api/v1/live?language=${document.documentElement.lang}`);
     this.socket.binaryType = "arraybuffer";
     await new Promise((done, fail) => {
       this.socket.onopen = done;
-      this.socket.onerror = () => fail(new Error("The service does not take live frames now."));
+      this.socket.onerror = () => fail(new Error(say("The service does not take live frames now.")));
     });
     this.socket.send(JSON.stringify(start));
     this.ended = new Promise((done) => { this.socket.onclose = done; }).then(({ wasClean }) => {
-      if (!wasClean) tellProblem("The connection to the service was lost.");
+      if (!wasClean) tellProblem(say("The connection to the service was lost."));
     });
     await new Promise((ready) => {
       this.socket.onmessage = ({ data }) => { this.take(JSON.parse(data)); ready(); };
@@ -206,7 +209,7 @@ class Examination {
       byId("kept").innerHTML = "";
       const link = document.createElement("a");
       link.href = `/studies/${told.study_instance_uid}`;
-      link.textContent = "Study of the kept frames";
+      link.textContent = say("Study of the kept frames");
       byId("kept").append(link);
     } else if (told.type === "problem") {
       this.sent.delete(told.number);
@@ -226,9 +229,14 @@ class Examination {
     const seconds = (performance.now() - this.began) / 1000;
     const figures = { answers: this.frames, dropped: this.dropped, p50: at(0.5), p95: at(0.95), rate: this.frames / seconds };
     Object.assign(document.body.dataset, Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Number(value).toFixed(1)])));
-    byId("latency").textContent =
-      `Answer in ${this.latencies.at(-1).toFixed(0)} ms (95 % within ${figures.p95.toFixed(0)} ms; network ${milliseconds.network.toFixed(0)} ms), ` +
-      `${figures.rate.toFixed(0)} frames a second, ${figures.dropped} dropped`;
+    const told = {
+      milliseconds: this.latencies.at(-1).toFixed(0),
+      most: figures.p95.toFixed(0),
+      network: milliseconds.network.toFixed(0),
+      rate: figures.rate.toFixed(0),
+      dropped: figures.dropped,
+    };
+    byId("latency").textContent = say("Answer in {milliseconds} ms (95 % within {most} ms; network {network} ms), {rate} frames a second, {dropped} dropped", told);
   }
 
   stop() {
@@ -241,7 +249,7 @@ class Examination {
 
 function show(told) {
   const { shown } = told;
-  byId("plane").textContent = shown ? `${shown.plane} ${shown.title}` : "No standard plane";
+  byId("plane").textContent = shown ? `${shown.plane} ${shown.title}` : say("No standard plane");
   byId("probability").textContent = shown ? `${Math.round(100 * shown.probability)} %` : "";
   byId("grade").textContent = shown ? shown.grade : "–";
   byId("grade").dataset.grade = shown ? shown.grade : "";
@@ -249,7 +257,7 @@ function show(told) {
   byId("move").textContent = MOVES[told.move] ?? "";
   byId("faults").replaceChildren(...(shown?.faults ?? []).slice(0, 3).map((fault) => item("li", fault.text)));
   const done = told.checklist.filter((tick) => tick.is_frozen).length;
-  byId("count").textContent = `${done} of ${told.checklist.length}`;
+  byId("count").textContent = say("{done} of {count}", { done, count: told.checklist.length });
   byId("checklist").replaceChildren(...told.checklist.map((tick) => {
     const line = item("li", "");
     line.append(item("span", tick.plane, "name"), item("span", tick.title, "title"), item("span", tick.is_frozen ? "✓" : tick.grade ?? "", "tick"));

@@ -7,7 +7,7 @@ import { listen } from "./review/keys.js";
 import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
-import { put, showUnsaved } from "./review/unsaved.js";
+import { listUnsaved, put, showUnsaved } from "./review/unsaved.js";
 import { say } from "./words.js";
 
 const panel = document.getElementById("review-panel");
@@ -123,12 +123,10 @@ async function done(place, deed) {
 
 async function meet(current) {
   const [theirs, seen] = await Promise.all([service.report(current.report_id), service.report(panel.dataset.report)]);
-  const mine = content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])");
-  const told = [...mine].map((place) => `${place.closest(".finding")?.dataset.shownName ?? say("Lines")}: ${place.textContent.replace(`${say("Unsaved")}: `, "")}`);
-  if (pending.words) told.push(say("The impression or comment that you wrote."));
+  const { mine, follows } = listUnsaved(content, pending);
   news.hidden = true; // it is told below, with what is to be done
   announce(say("Somebody else saved this report meanwhile. Nothing of yours is lost."));
-  showConflict(find("[data-conflict]"), { theirs, seen, mine: told, nameOf, reapply: () => reapply(theirs) });
+  showConflict(find("[data-conflict]"), { theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs) });
 }
 
 /** As the row is called; one without a row, which is new, by the words of its name. */

@@ -10,7 +10,7 @@ export function say(english, values = {}) {
 
 const SIGN = (1.5).toLocaleString(document.documentElement.lang || "en").charAt(1);
 
-/** A number that was written with a point, with the decimal sign of the page's language. */
+/** A number that was written with a point and a hyphen, with the decimal sign of the page's language and a true minus sign. */
 export function decimal(text) {
-  return text.replace(".", SIGN);
+  return text.replace(/^-/, "\u2212").replace(".", SIGN);
 }

@@ -1,13 +1,13 @@
 // Somebody else saved meanwhile: what they did, what of one's own is unsaved, and the way on. Text only; nothing is markup.
 
 import { say } from "../words.js";
-import { written } from "./pending.js";
+import { toldReason, written } from "./pending.js";
 
 /**
- * Fill `place` in. `theirs` and `seen` are reports, `mine` sentences; `nameOf(finding)` is what the page calls a finding;
+ * Fill `place` in. `theirs` and `seen` are reports, `mine` and `follows` sentences of what the person changed and of what the service made of it; `nameOf(finding)` is what the page calls a finding;
  * `reapply` is called by the button.
  */
-export function showConflict(place, { theirs, seen, mine, nameOf, reapply }) {
+export function showConflict(place, { theirs, seen, mine, follows, nameOf, reapply }) {
   const title = element("h3", say("Somebody else saved this report meanwhile"));
   title.tabIndex = -1;
   const button = element("button", mine.length ? say("Load version {version} and re-apply mine", theirs) : say("Load version {version}", theirs));
@@ -21,6 +21,7 @@ export function showConflict(place, { theirs, seen, mine, nameOf, reapply }) {
     list(differences(seen, theirs, nameOf), say("No finding differs.")),
     element("p", mine.length ? say("What of yours is not saved:") : say("Nothing of yours is unsaved.")),
     ...(mine.length ? [list(mine)] : []),
+    ...(follows.length ? [element("p", say("What follows from it:")), list(follows)] : []),
     button,
   );
   place.hidden = false;
@@ -40,7 +41,7 @@ function toldAct(act) {
     signed: say("{by} signed it on {at}", values),
     cancelled: say("{by} withdrew it on {at}", values),
   }[act.kind];
-  return act.why ? `${done}: ${act.why}` : `${done}.`;
+  return act.why ? `${done}: ${toldReason(act.why)}` : `${done}.`;
 }
 
 function differences(seen, theirs, nameOf) {

@@ -1,4 +1,4 @@
-// Hears when somebody else makes another version of the report that is shown, and offers to show that one.
+// Hears when somebody else, or the service, makes another version of the report that is shown, and offers to show that one.
 
 const NAMES = ["report_amended", "report_signed", "report_cancelled"];
 const MINUTE_MILLISECONDS = 60_000;
@@ -19,7 +19,7 @@ export function hear({ study, place, idle, isShown, newest, show }) {
     await idle();
     if (!isShown(told.report_id)) offer(told.report_id);
   };
-  // Should an event be lost, or none come through.
+  // Also should an event be lost, or none come through.
   const look = async () => {
     if (document.hidden) return;
     const answer = await fetch(`/api/v1/studies/${study}`, { headers: { Accept: "application/json" } }).catch(() => null);
@@ -31,6 +31,8 @@ export function hear({ study, place, idle, isShown, newest, show }) {
   };
   events.addEventListener("open", () => (place.dataset.listens = "true"));
   for (const name of NAMES) events.addEventListener(name, tell);
+  // The study was analysed anew: the event names no version.
+  events.addEventListener("report_ready", ({ data }) => JSON.parse(data).study_instance_uid === study && look());
   setInterval(look, MINUTE_MILLISECONDS);
   document.addEventListener("visibilitychange", look);
   place.querySelector("button").addEventListener("click", () => show(place.dataset.made));

@@ -1,8 +1,11 @@
 // What a person has changed and not saved yet. It belongs to the person, not to a version: it outlives a conflict.
 
-import { decimal } from "../words.js";
+import { decimal, say } from "../words.js";
 
 const LONGEST_REASON = 500;
+/** Reasons that nobody typed, as they are stored. */
+const REVIEWED = "findings reviewed";
+const RESTORED = "what the software had said was restored";
 
 export class Pending {
   /** Changes by finding: what the service takes as `findings`, each with its reason. */
@@ -49,15 +52,21 @@ export class Pending {
     const reasons = [...new Set(all)].join("; ");
     if (reasons) return reasons.slice(0, LONGEST_REASON);
     const isAccepted = [...this.changes.values()].some(({ action }) => action === "accept");
-    return isAccepted ? "findings reviewed" : "what the software had said was restored";
+    return isAccepted ? REVIEWED : RESTORED;
   }
 }
 
-/** A number as the service writes it, with the decimals of its unit and a true minus sign. */
+/** Why somebody made a version: one of the panel's own reasons in the page's language, or what was typed as it was typed. */
+export function toldReason(why) {
+  if (why === REVIEWED) return say("findings reviewed");
+  return why === RESTORED ? say("what the software had said was restored") : why;
+}
+
+/** A number as the service writes it, with the decimals of its unit. */
 export function written(value, { digits = "", symbol = "" } = {}) {
   if (typeof value !== "number") return String(value ?? "");
   const text = digits === "" ? String(Number(value.toPrecision(3))) : value.toFixed(Number(digits));
-  return decimal(Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212")) + symbol;
+  return decimal(Number(text) === 0 ? text.replace("-", "") : text) + symbol;
 }
 
 /** What a field holds: a number where one is wanted and it is one; else the text, of which the service says what is wrong. */

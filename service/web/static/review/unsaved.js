@@ -29,6 +29,18 @@ export function showUnsaved(content, pending, preview) {
   hide(find("[data-saved-actions]"), count > 0);
 }
 
+/** The same in sentences for elsewhere: what the person changed, and apart from it what followed from that. */
+export function listUnsaved(content, pending) {
+  const told = { mine: [], follows: [] };
+  for (const place of content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])")) {
+    const row = place.closest(".finding");
+    const isMine = !row || pending.changes.has(row.dataset.finding);
+    told[isMine ? "mine" : "follows"].push(`${row?.dataset.shownName ?? say("Lines")}: ${place.textContent.replace(`${say("Unsaved")}: `, "")}`);
+  }
+  if (pending.words) told.mine.push(say("The impression or comment that you wrote."));
+  return told;
+}
+
 function toldOf(row, change, after) {
   const value = after && after.value !== null ? written(after.value, row.dataset) : "";
   if (change?.action === "accept") return say("Unsaved: accepted as it is.");

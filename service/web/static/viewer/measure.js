@@ -1,6 +1,6 @@
 // Lengths and angles in real units where the region is calibrated; where it is not, that is said.
 
-import { say } from "../words.js";
+import { decimal, say } from "../words.js";
 
 export class Scale {
   constructor({ x0, y0, x1, y1, mm_per_pixel_x: across, mm_per_pixel_y: down, reason }) {
@@ -17,7 +17,7 @@ export class Scale {
 
   length(from, to) {
     const [right, down] = [to[0] - from[0], to[1] - from[1]];
-    if (this.holds(from, to)) return `${Math.hypot(right * this.across, down * this.down).toFixed(1)} mm`;
+    if (this.holds(from, to)) return `${decimal(Math.hypot(right * this.across, down * this.down).toFixed(1))} mm`;
     const why = this.isKnown ? say("outside the calibrated region") : say("not calibrated");
     return `${Math.hypot(right, down).toFixed(0)} px (${why})`;
   }
@@ -29,7 +29,7 @@ export class Scale {
     const arm = (point) => Math.atan2((point[1] - corner[1]) * down, (point[0] - corner[0]) * across);
     const turn = Math.abs(arm(one) - arm(other));
     const degrees = (Math.min(turn, 2 * Math.PI - turn) * 180) / Math.PI;
-    return `${degrees.toFixed(1)}°${isReal ? "" : ` (${say("square pixels assumed")})`}`;
+    return `${decimal(degrees.toFixed(1))}°${isReal ? "" : ` (${say("square pixels assumed")})`}`;
   }
 }
 

@@ -195,13 +195,13 @@ function summary({ name, series }, end) {
   const told = { name: label(name), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
   return end === null
     ? say("{name} over {count} frames: {low} to {high}", told)
-    : say("{name} over {count} frames, {seconds} s: {low} to {high}", { ...told, seconds: end.toFixed(1) });
+    : say("{name} over {count} frames, {seconds} s: {low} to {high}", { ...told, seconds: decimal(end.toFixed(1)) });
 }
 
 function words(value, unit, digits = 4) {
   if (!isNumber(value)) return "–";
   const text = Math.abs(value) >= 100 || unit === "%" ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
-  return decimal(text.replace("-", "−")) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
+  return decimal(text) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
 }
 
 export function label(name) {

@@ -1,0 +1,88 @@
+"""What an open panel tells of other people's versions, and of the service's: offered calmly, and a conflict in German."""
+
+from typing import Any
+
+from tests.browser import tab
+from tests.integration.api_parts import STUDY
+from tests.integration.test_review_browser import WHY, Desk, amend, desk, house, reading, text
+from tests.page_checks import english_in
+
+__all__ = ["desk", "house"]  # fixtures
+ANGLE = ".finding[data-name='Pennation angle']"
+
+
+def save_meanwhile(desk: Desk, change: dict[str, Any]) -> None:
+    """Somebody else changes the thickness."""
+    seen, finding_id = desk.newest(), desk.value("thickness")["finding_id"]
+    body = {"why": WHY, "findings": [{**change, "finding_id": finding_id}]}
+    headers = {"If-Match": f'"{seen["report_id"]}"'}
+    desk.house.reviewer().patch(f"/api/v1/reports/{seen['report_id']}", json=body, headers=headers).raise_for_status()
+
+
+def test_reader_hears_that_somebody_else_made_a_version_and_sees_it_at_a_press(desk: Desk) -> None:
+    with reading(desk) as anna:
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        save_meanwhile(desk, {"action": "accept"})
+        anna.page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+        assert anna.page.evaluate("document.querySelector('[data-news]').hidden")
+
+
+def test_reader_without_events_sees_within_a_minute_that_somebody_else_made_a_version(desk: Desk) -> None:
+    with tab() as anna:
+        anna.page.route("**/api/v1/events", lambda route: route.abort())
+        anna.page.clock.install()
+        desk.sign_in(anna, "anna")
+        anna.wait("document.querySelector('[data-newest]') !== null")
+        anna.page.clock.run_for(61_000)
+        assert anna.page.evaluate("document.querySelector('[data-news]').hidden")
+        save_meanwhile(desk, {"action": "accept"})
+        anna.page.clock.run_for(61_000)
+        anna.wait("!document.querySelector('[data-news]').hidden")
+        anna.page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+
+
+def test_reader_is_offered_the_version_that_the_service_makes_of_a_new_analysis(desk: Desk) -> None:
+    with reading(desk) as anna:
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        anna.wait("document.querySelector('[data-newest]') !== null")
+        desk.house.reviewer().post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
+        desk.house.work()
+        anna.wait("!document.querySelector('[data-news]').hidden")
+        assert anna.page.evaluate("document.getElementById('review-panel').dataset.number") == "1"
+        assert "another version" in text(anna, "[data-news]")
+        anna.page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+
+
+def test_conflict_in_german_tells_apart_what_was_changed_and_what_follows(desk: Desk) -> None:
+    with tab(language="de-DE") as opened:
+        desk.sign_in(opened, "anna")
+        amend(opened, "900", row=ANGLE)
+        opened.wait(f"document.querySelector(`{ANGLE} form [data-problem]`).textContent.includes('ist nicht plausibel')")
+        opened.page.click(f"{ANGLE} form[data-form=amend] [data-close]")
+        amend(opened, "19", "the second one's reason", row=ANGLE)
+        opened.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 ungespeicherte')")
+        save_meanwhile(desk, {"action": "set", "value": 18.8})
+        opened.page.click("[data-save]")
+        opened.wait("!document.querySelector('[data-conflict]').hidden")
+        told = text(opened, "[data-conflict]")
+        assert "Version 2 (vorläufig) ist aktuell." in told
+        assert "Muskeldicke: aus 17,5 mm wurde 18,8 mm" in told
+        assert "Version 2 laden und Eigenes wieder anwenden" in told
+        assert "ersion 2 is" not in told
+        assert told.index("Was von Ihnen nicht gespeichert ist:") < told.index("Was daraus folgt:")
+        lists = "[...document.querySelectorAll('[data-conflict] ul')].map(list => [...list.children].map(one => one.textContent))"
+        _, mine, follows = opened.page.evaluate(lists)
+        assert mine == ["Fiederungswinkel: 19,0° (the second one's reason)."]
+        assert [one.partition(":")[0] for one in follows] == ["Faszikellänge"]
+        assert english_in(opened) == ["Fiederungswinkel: 19,0° (the second one's reason)."]
+
+
+def test_number_in_german_has_a_decimal_comma_and_one_minus_sign(desk: Desk) -> None:
+    with tab(language="de-DE") as opened:
+        desk.sign_in(opened, "anna")
+        words = opened.page.evaluate("performance.getEntriesByType('resource').find(one => one.name.endsWith('/words.js')).name")
+        said = opened.page.evaluate(f"import('{words}').then(({{ decimal }}) => ['-12.5', '14.1', '-3'].map(decimal))")
+        assert said == ["\u221212,5", "14,1", "\u22123"]
