@@ -7,7 +7,7 @@ it, so that a reader that knows only the standard still sees a length or an angl
 
 from service.core.findings import Code, Finding
 from service.core.identifiers import derive_uid
-from service.core.wording import label
+from service.core.wording import label, motor_unit_number
 
 #: Coding Scheme Identification (PS3.3 C.12.1.1.17) of our private scheme.
 PRIVATE_SCHEME = "99SONOMYO"
@@ -133,6 +133,7 @@ UNITS = {
         ("mm2", "square millimeter"),
         ("mm/s", "millimeter/second"),
         ("s", "second"),
+        ("Hz", "Hertz"),
         ("%", "Percent"),
         ("1", "no units"),
         ("{ratio}", "ratio"),
@@ -173,6 +174,13 @@ STANDARD_PLANES_OF_STUDY = _private("STANDARD-PLANES", "Of all cines: share of t
 MEDIAN_NERVE_AREA = _private("NERVE-AREA", "Cross-sectional area of the median nerve")
 MEDIAN_NERVE_FLATTENING = _private("NERVE-FLATTENING", "Flattening of the median nerve, long over short axis")
 MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
+# Motor units
+MOTOR_UNIT = _private("MOTOR-UNIT", "Mean firing rate of a motor unit, simulation-trained")
+MOTOR_UNIT_COUNT = _private("MOTOR-UNITS", "Number of motor units found, simulation-trained")
+TERRITORY = _private("MU-TERRITORY", "Territory of a motor unit")
+TERRITORY_AREA = _private("MU-AREA", "Area of the territory of a motor unit")
+FIRINGS = _private("MU-FIRINGS", "Number of firings of a motor unit")
+INTERVAL_VARIATION = _private("MU-VARIATION", "Coefficient of variation of the intervals between firings")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
@@ -206,6 +214,8 @@ FINDING_CODES = {
     "standard_planes_of_study": STANDARD_PLANES_OF_STUDY,
     "median_nerve_area": MEDIAN_NERVE_AREA,
     "median_nerve_flattening": MEDIAN_NERVE_FLATTENING,
+    "motor_unit": MOTOR_UNIT,
+    "motor_unit_count": MOTOR_UNIT_COUNT,
     "image_quality": IMAGE_QUALITY,
     "not_measured": NOT_MEASURED,
 }
@@ -227,6 +237,8 @@ STANDARD_PARENTS = {
     STANDARD_PLANES_OF_STUDY.value: RATIO,
     MEDIAN_NERVE_AREA.value: AREA,
     MEDIAN_NERVE_FLATTENING.value: RATIO,
+    TERRITORY_AREA.value: AREA,
+    INTERVAL_VARIATION.value: RATIO,
     MYOFASCIAL_PAIN.value: PROBABILITY,
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }
@@ -241,6 +253,11 @@ STRUCTURE_CODES = {
     "drives_the_score": DRIVES_THE_SCORE,
     "median_nerve": MEDIAN_NERVE,
 }
+
+
+def structure_code(name: str) -> Code:
+    """Of a line or a segment; what no dictionary has a code for is a structure, whose label names it."""
+    return TERRITORY if motor_unit_number(name) is not None else STRUCTURE_CODES.get(name, ANATOMICAL_STRUCTURE)
 
 
 def concept_of(finding: Finding) -> Code:
