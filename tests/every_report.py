@@ -21,7 +21,7 @@ from service.core.report import Report, ReportStatus
 from service.core.wording import comparisons_in_short
 from service.errors import InputRejected, NotMeasurable, SonomyoError
 from simulator.wrist import Kind, draw_volunteer
-from tests import reviewed_report, trapezius_parts, wrist_parts
+from tests import motor_parts, reviewed_report, trapezius_parts, wrist_parts
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import CREATED_AT, MODEL, calf_report, cine_findings, header
 from tests.compared_findings import earlier_report, measured
@@ -104,6 +104,14 @@ def _partly_unlike_pain() -> Report:
     findings = [trapezius_parts.analyse(one, trapezius_parts.networks()) for one in (lifted, gone)]
     unlike = trapezius_parts.analyse(trapezius_parts.spot_cine("2.25.3"), trapezius_parts.networks(distance=3.0))
     return calf_report(findings=[_moved(one, f"2.25.{n}") for n, each in enumerate((*findings, unlike)) for one in each.values()])
+
+
+def _motor_units() -> Report:
+    return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1")))
+
+
+def _no_motor_unit() -> Report:
+    return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1"), units=()))
 
 
 def _refused() -> Report:
@@ -253,7 +261,16 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
     make.__name__.strip("_"): cache(make)
     for make in (
         *(_calf, _contraction, _without_scale_or_time, _poor_muscle, _no_muscle, _wrist, _no_wrist, _pain, _partly_unlike_pain),
-        *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
+        *(
+            _motor_units,
+            _no_motor_unit,
+            _refused,
+            _with_gaps,
+            _empty,
+            _signed_second_version,
+            _compared_sides_and_times,
+            _compared_soleus,
+        ),
         *(
             _amended_draft,
             _drawn_draft,

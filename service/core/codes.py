@@ -178,7 +178,6 @@ MEDIAN_NERVE = _private("MEDIAN-NERVE", "Median nerve at the wrist")
 MOTOR_UNIT = _private("MOTOR-UNIT", "Mean firing rate of a motor unit, simulation-trained")
 MOTOR_UNIT_COUNT = _private("MOTOR-UNITS", "Number of motor units found, simulation-trained")
 TERRITORY = _private("MU-TERRITORY", "Territory of a motor unit")
-TERRITORY_AREA = _private("MU-AREA", "Area of the territory of a motor unit")
 FIRINGS = _private("MU-FIRINGS", "Number of firings of a motor unit")
 INTERVAL_VARIATION = _private("MU-VARIATION", "Coefficient of variation of the intervals between firings")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
@@ -237,8 +236,6 @@ STANDARD_PARENTS = {
     STANDARD_PLANES_OF_STUDY.value: RATIO,
     MEDIAN_NERVE_AREA.value: AREA,
     MEDIAN_NERVE_FLATTENING.value: RATIO,
-    TERRITORY_AREA.value: AREA,
-    INTERVAL_VARIATION.value: RATIO,
     MYOFASCIAL_PAIN.value: PROBABILITY,
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }

@@ -12,6 +12,7 @@ from service.core.finding_identity import OF_ALL_CINES, gone_since, kept_since
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
+from service.core.measure.motor_findings import COUNT_NAME, UNITS_FROM_SIMULATION
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
 from service.core.quality import Grade, grade_in
@@ -19,7 +20,10 @@ from service.core.report import Comparison, Provenance, Report, ReportStatus, St
 from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
-_HEADLINES = {"muscle_architecture": ("thickness", "pennation_angle", "fascicle_length")}
+_HEADLINES = {
+    "muscle_architecture": ("thickness", "pennation_angle", "fascicle_length"),
+    "motor_units": (COUNT_NAME,),
+}
 
 #: Flags of measurements that a reader must know of in words.
 _FLAG_SENTENCES = {
@@ -27,6 +31,10 @@ _FLAG_SENTENCES = {
     "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
     SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
+    UNITS_FROM_SIMULATION: (
+        "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"
+        " neither is validated in people."
+    ),
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }

@@ -59,6 +59,8 @@ def test_private_measurement_has_a_standard_parent_where_there_is_one() -> None:
         "fascicle_extrapolated_share",
         "nearest_training_cases",
         "standard_plane",
+        "motor_unit",
+        "motor_unit_count",
     }
     measured = {name: code for name, code in codes.FINDING_CODES.items() if name not in without}
     private = {code.value for code in measured.values() if codes.is_private(code)}
