@@ -69,7 +69,7 @@ export class Plots {
     box.className = "plot";
     const caption = document.createElement("figcaption");
     const name = document.createElement("span");
-    name.textContent = `${label(finding.name)}${side(finding)}`;
+    name.textContent = `${titleOf(finding)}${side(finding)}`;
     const value = document.createElement("output");
     value.setAttribute("aria-hidden", "true"); // the number of the frame is told; every value would be noise
     caption.append(name, value);
@@ -175,9 +175,10 @@ function gaps(values, leftOut = []) {
   return values.map((value, index) => (isNumber(value) && !leftOut.includes(index + 1) ? value : null));
 }
 
-function summary({ name, series }, end) {
+function summary(finding, end) {
+  const { series } = finding;
   const values = gaps(series.values, series.left_out).filter(isNumber);
-  const told = { name: label(name), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
+  const told = { name: titleOf(finding), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
   return end === null
     ? say("{name} over {count} frames: {low} to {high}", told)
     : say("{name} over {count} frames, {seconds} s: {low} to {high}", { ...told, seconds: end.toFixed(1) });
@@ -187,6 +188,11 @@ function words(value, unit, digits = 4) {
   if (!isNumber(value)) return "–";
   const text = Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
   return decimal(text.replace("-", "−")) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
+}
+
+/** What a finding is called; motor units are told apart by their number. */
+function titleOf({ name, motor_unit: unit }) {
+  return label(unit ? `motor_unit_${unit.number}` : name);
 }
 
 export function label(name) {
