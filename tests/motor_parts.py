@@ -15,6 +15,7 @@ from service.core.measure.motor_maps import CENTRE, CHANNELS, EMBEDDING, EXTENT,
 
 MM = 0.3125
 SIDE = 128
+CALIBRATED = Calibration(MM, MM, "regions")
 #: Where the picture lies in the stored frame.
 LEFT, TOP = 30, 10
 _TWITCH_S = 0.05
@@ -59,7 +60,7 @@ def motor_cine(
     *,
     frames: int = FRAMES,
     rate_hz: float = RATE_HZ,
-    calibration: Calibration = Calibration(MM, MM, "regions"),
+    calibration: Calibration = CALIBRATED,
     side: int = SIDE,
     units: Sequence[KnownUnit] = UNITS,
     time_axis: TimeAxis | None = None,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from service.core.measure.motor_maps import matched
 from service.core.measure.motor_trains import swells, within_band
 from simulator.motor_units import FRAME_RATE_HZ, Conditions, MotorSequence, simulate_sequence
 from training.motor_units.scores import rate_of_agreement
@@ -11,7 +12,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is only in the training envi
 
 from training.motor_units.baselines import BASELINES, Candidate, distinct, oracle, truth_of
 from training.motor_units.rivals import summary, table
-from training.motor_units.scores import matched, score
+from training.motor_units.scores import score
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 
 import torch
 
-from service.core.measure.motor_maps import CENTRE, CHANNELS, EMBEDDING, EXTENT, OFFSET, TERRITORY, territories
+from service.core.measure.motor_maps import CENTRE, CHANNELS, EMBEDDING, EXTENT, OFFSET, TERRITORY, Floats, matched, territories
 from service.core.measure.motor_trains import traces
 from simulator.motor_units import Conditions, MotorSequence, simulate_sequence
 from training.motor_units.losses import embedding_loss, focal, map_loss, train_loss
 from training.motor_units.model import MotorUnitMaps, TwitchTrains
-from training.motor_units.scores import dice, matched
-from training.motor_units.targets import Floats, jittered, map_targets, train_targets
+from training.motor_units.scores import dice
+from training.motor_units.targets import jittered, map_targets, train_targets
 from training.motor_units.train import Schedule, load_network, train
 
 

@@ -14,9 +14,10 @@ from scipy import ndimage
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
+from service.core.measure.motor_maps import Mask
 from service.core.measure.motor_trains import swells, within_band
 from simulator.motor_units import FRAME_RATE_HZ, ActiveUnit, MotorSequence
-from training.motor_units.scores import Mask, UnitTrace, Values
+from training.motor_units.scores import UnitTrace, Values
 
 _REGION, _STEP = 16, 12  # pixels: 10 mm, and five regions a side
 _REDUCED, _COMPONENTS = 40, 25

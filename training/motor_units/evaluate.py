@@ -6,7 +6,7 @@ independent components of the same muscles.
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,9 +124,10 @@ def tried(said: Sequence[Said]) -> dict[str, dict[str, float]]:
     """F1 by least heat, and the rate of agreement by least probability; both over all these muscles."""
     if not said:
         return {}
-    heats = {str(heat): _value(said, "F1", lambda one, heat=heat: one.read(heat, 0.3)) for heat in _HEATS}
+    usual = motor_trains.LEAST_PROBABILITY
+    heats = {str(heat): _value("F1", [one.read(heat, usual) for one in said]) for heat in _HEATS}
     best = float(max(heats, key=lambda heat: heats[heat]))
-    agreement = {str(p): _value(said, "rate of agreement", lambda one, p=p: one.read(best, p)) for p in _PROBABILITIES}
+    agreement = {str(p): _value("rate of agreement", [one.read(best, p) for one in said]) for p in _PROBABILITIES}
     return {"F1 by least heat": heats, "rate of agreement by least probability": agreement}
 
 
@@ -139,8 +140,8 @@ def differences_table(told: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(said: Sequence[Said], name: str, read: Callable[[Said], Score]) -> float:
-    return round(statistics([read(one) for one in said])[name](np.arange(len(said))), 4)
+def _value(name: str, scores: Sequence[Score]) -> float:
+    return round(statistics(scores)[name](np.arange(len(scores))), 4)
 
 
 def _short(found: dict[str, Any]) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from service.core.measure.motor_maps import matched
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import BASELINES, Candidate, accepted, oracle, truth_of
-from training.motor_units.scores import Score, UnitTrace, matched, precision_recall_f1, score
+from training.motor_units.scores import Score, UnitTrace, precision_recall_f1, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION, Cell
 from training.wrist_hand.results import keep
 from training.wrist_hand.scores import with_interval

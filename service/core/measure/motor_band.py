@@ -1,8 +1,9 @@
 """What motor units are looked for in: the band of their twitches, and the frames that show it.
 
 What the networks were trained on fixes the images and their rate. The rate that a cine needs follows from the band in which
-twitches are looked for: velocity is the slope of a straight line through five frames, which passes a swing of `w` radians a frame with
-(sin w + 2 sin 2w) / 5w of its size. At the band's upper limit, 30 Hz, half of the power is left from 248.1 frames a second on.
+twitches are looked for: velocity is the slope of a straight line through five frames, which passes a swing of `w` radians a
+frame with (sin w + 2 sin 2w) / 5w of its size. At the band's upper limit, 30 Hz, half of the power is left from 248.1 frames a
+second on.
 """
 
 #: Twitches and their trains are within (Hz); what is slower is drift and the pulse's own wave, what is faster is noise.

@@ -17,7 +17,7 @@ from service.core.quality import Grade
 
 UNIT_NAME = "motor_unit"
 COUNT_NAME = "motor_unit_count"
-#: Stands with every unit: what the networks know of units they have from a simulator.
+#: Stands with their number: what the networks know of units they have from a simulator.
 UNITS_FROM_SIMULATION = "units_from_simulation"
 
 _VELOCITY = "mm/s"
@@ -77,7 +77,6 @@ class MotorFindings:
             kind=FindingKind.MEASUREMENT,
             value=unit.rate_hz,
             unit=_RATE,
-            flags=(UNITS_FROM_SIMULATION,),
             text=(
                 f"Motor unit {number}: territory {wording.quantity(area, 'mm2')}, centre {wording.quantity(x, 'mm')} from the"
                 f" left and {wording.quantity(y, 'mm')} deep; {len(unit.discharges_s)} firings,"

@@ -2,7 +2,8 @@
 
 Each analysed cine is one group (TID 1410) that holds its measurements; its image region is the hull of the lines that
 were drawn on the frame that shows them best. Each line is a further group of its own, without numbers, because a
-planar region is one SCOORD and readers draw what stands there; that of a motor unit holds the unit's numbers. Series stay in the JSON; here is what summarises them.
+planar region is one SCOORD and readers draw what stands there; that of a motor unit holds the unit's numbers. Series stay in the
+JSON; here is what summarises them.
 """
 
 import math
