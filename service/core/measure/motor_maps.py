@@ -22,6 +22,8 @@ LEAST_HEAT = 0.3
 LEAST_IOU = 0.3
 
 _NEIGHBOURHOOD = 5
+#: The smallest unit of the simulator has six.
+_LEAST_PIXELS = 4
 _MOST_UNITS = 32
 #: An ellipse a little larger than was said; what is outside it is never the unit's.
 _GENEROUS = 1.15
@@ -33,7 +35,7 @@ _ALIKE = 0.75
 class Territory:
     """Where a unit moves the tissue."""
 
-    mask: Mask  # (H, W), never empty
+    mask: Mask  # (H, W), of four pixels or more
     #: How sure the network is of its centre, 0 to 1.
     heat: float
 
@@ -53,7 +55,7 @@ def territories(maps: Floats, least_heat: float = LEAST_HEAT) -> list[Territory]
     for place, ellipse in zip(places, ellipses, strict=True):
         apart = np.sqrt(((maps[EMBEDDING] - maps[(EMBEDDING, *place)][:, None, None]) ** 2).sum(0))
         mask = ellipse & moving & ((apart < _ALIKE) | several)
-        if mask.any():
+        if mask.sum() >= _LEAST_PIXELS:
             found.append(Territory(mask, float(heat[place])))
     return found
 

@@ -10,6 +10,7 @@ export class Units {
   #units = [];
   #rows = [];
   #end = 1;
+  #drawn = "";
   #seconds = null;
   #chosen = null; // a finding's motor unit
   #changed;
@@ -27,6 +28,9 @@ export class Units {
 
   /** Those of one cine's findings; `seconds` is when each frame was acquired. */
   draw(findings, { seconds }) {
+    const drawn = findings.map(({ finding_id: id }) => id).join();
+    if (drawn === this.#drawn && seconds === this.#seconds) return; // rows that are there keep the focus
+    this.#drawn = drawn;
     const chosen = this.#chosen?.number;
     this.#seconds = seconds;
     this.#units = findings.filter(({ motor_unit: unit }) => unit).map(({ motor_unit: unit, evidence }) => ({ ...unit, lines: evidence.lines }));
