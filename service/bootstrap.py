@@ -95,12 +95,13 @@ class Service:
     @cached_property
     def analyses(self) -> Mapping[str, Analysis]:
         """Every analysis that this version knows, by name."""
+        from service.core.analyses.motor_units import MotorUnits
         from service.core.analyses.muscle_architecture import MuscleArchitecture
         from service.core.analyses.muscle_state import MuscleState
         from service.core.analyses.myofascial_pain import MyofascialPain
         from service.core.analyses.wrist_hand import WristHand
 
-        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain(), MuscleState(), WristHand())
+        known: tuple[Analysis, ...] = (MuscleArchitecture(), MyofascialPain(), MuscleState(), WristHand(), MotorUnits())
         return {analysis.name: analysis for analysis in known}
 
     @cached_property

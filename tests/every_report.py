@@ -21,7 +21,7 @@ from service.core.report import Report, ReportStatus
 from service.core.wording import comparisons_in_short
 from service.errors import InputRejected, NotMeasurable, SonomyoError
 from simulator.wrist import Kind, draw_volunteer
-from tests import calf_parts, reviewed_report, trapezius_parts, wrist_parts
+from tests import calf_parts, motor_parts, reviewed_report, trapezius_parts, wrist_parts
 from tests.analysed_contraction import contraction_findings
 from tests.calf_report import CREATED_AT, MODEL, calf_report, cine_findings, header
 from tests.compared_findings import earlier_report, measured
@@ -119,6 +119,14 @@ def _no_states() -> Report:
     hardly = calf_parts.analyse(of, uid="2.25.2", blind=range(1, 28))
     larger = replace(of, mm_per_pixel=2.5 * of.mm_per_pixel)
     return calf_report(findings=[*shallow.values(), *hardly.values(), *calf_parts.analyse(larger, uid="2.25.3").values()])
+
+
+def _motor_units() -> Report:
+    return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1")))
+
+
+def _no_motor_unit() -> Report:
+    return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1"), units=()))
 
 
 def _refused() -> Report:
@@ -279,6 +287,8 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
             _partly_unlike_pain,
             _states,
             _no_states,
+            _motor_units,
+            _no_motor_unit,
         ),
         *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),
         *(

@@ -1,5 +1,6 @@
 """InstanceAttributes from the raw values of a scanned data set (PS3.3 C.7, C.8.5)."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Tag(IntEnum):
     PATIENT_SEX = 0x00100040
     BODY_PART_EXAMINED = 0x00180015
     PROTOCOL_NAME = 0x00181030
+    FRAME_TIME = 0x00181063
     STUDY_INSTANCE_UID = 0x0020000D
     SERIES_INSTANCE_UID = 0x0020000E
     STUDY_ID = 0x00200010
@@ -111,6 +113,7 @@ def read_attributes(scanned: ScannedDataSet) -> InstanceAttributes:
         instance_number=values.integer_text(Tag.INSTANCE_NUMBER),
         series_number=values.integer_text(Tag.SERIES_NUMBER),
         number_of_frames=values.integer_text(Tag.NUMBER_OF_FRAMES),
+        frame_time_ms=values.decimal_text(Tag.FRAME_TIME),
         rows=values.unsigned(Tag.ROWS),
         columns=values.unsigned(Tag.COLUMNS),
         samples_per_pixel=values.unsigned(Tag.SAMPLES_PER_PIXEL),
@@ -166,6 +169,14 @@ class _Values:
             return None
         number = int(text)
         return number if -_INTEGER_32 <= number < _INTEGER_32 else None
+
+    def decimal_text(self, tag: int) -> float | None:
+        """The first value of a Decimal String (PS3.5 6.2); None when it is no finite number."""
+        try:
+            number = float(self.raw.get(tag, b"").split(b"\\")[0].strip(b" \0"))
+        except ValueError:
+            return None
+        return number if math.isfinite(number) else None
 
     def unsigned(self, tag: int) -> int | None:
         """The first value of an Unsigned Short."""

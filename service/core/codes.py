@@ -7,7 +7,7 @@ it, so that a reader that knows only the standard still sees a length or an angl
 
 from service.core.findings import Code, Finding
 from service.core.identifiers import derive_uid
-from service.core.wording import label
+from service.core.wording import label, motor_unit_number
 
 #: Coding Scheme Identification (PS3.3 C.12.1.1.17) of our private scheme.
 PRIVATE_SCHEME = "99SONOMYO"
@@ -135,6 +135,7 @@ UNITS = {
         ("mm2", "square millimeter"),
         ("mm/s", "millimeter/second"),
         ("s", "second"),
+        ("Hz", "Hertz"),
         ("%", "Percent"),
         ("1", "no units"),
         ("{ratio}", "ratio"),
@@ -189,6 +190,12 @@ ACTIVITY_SOLEUS_CHANGE = _private("SOLEUS-CHANGE", "Change of soleus activity wi
 JOINT_MOMENT_CHANGE = _private("MOMENT-CHANGE", "Change of the ankle moment within the cine, relative only")
 AGREEMENT_WITH_PENNATION = _private("AGREES-PENNATION", "Rank correlation of the muscle states with pennation")
 MIDDLE_APONEUROSIS = _private("MIDDLE-LINE", "Aponeurosis between gastrocnemius and soleus")
+# Motor units
+MOTOR_UNIT = _private("MOTOR-UNIT", "Mean firing rate of a motor unit, simulation-trained")
+MOTOR_UNIT_COUNT = _private("MOTOR-UNITS", "Number of motor units found, simulation-trained")
+TERRITORY = _private("MU-TERRITORY", "Territory of a motor unit")
+FIRINGS = _private("MU-FIRINGS", "Number of firings of a motor unit")
+INTERVAL_VARIATION = _private("MU-VARIATION", "Coefficient of variation of the intervals between firings")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")
@@ -233,6 +240,8 @@ FINDING_CODES = {
     "activity_soleus_change": ACTIVITY_SOLEUS_CHANGE,
     "joint_moment_change": JOINT_MOMENT_CHANGE,
     "agreement_with_pennation": AGREEMENT_WITH_PENNATION,
+    "motor_unit": MOTOR_UNIT,
+    "motor_unit_count": MOTOR_UNIT_COUNT,
     "image_quality": IMAGE_QUALITY,
     "not_measured": NOT_MEASURED,
 }
@@ -279,6 +288,11 @@ STRUCTURE_CODES = {
     "drives_the_score": DRIVES_THE_SCORE,
     "median_nerve": MEDIAN_NERVE,
 }
+
+
+def structure_code(name: str) -> Code:
+    """Of a line or a segment; what no dictionary has a code for is a structure, whose label names it."""
+    return TERRITORY if motor_unit_number(name) is not None else STRUCTURE_CODES.get(name, ANATOMICAL_STRUCTURE)
 
 
 def concept_of(finding: Finding) -> Code:

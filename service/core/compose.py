@@ -12,6 +12,7 @@ from service.core.finding_identity import OF_ALL_CINES, gone_since, kept_since
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
+from service.core.measure.motor_findings import COUNT_NAME, UNITS_FROM_SIMULATION
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
 from service.core.measure.state_findings import RELATIVE_ONLY, SIMULATED_PEOPLE
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
@@ -27,6 +28,7 @@ _HEADLINES = {
         for change in ("", "_change")
         for name in ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
     ),
+    "motor_units": (COUNT_NAME,),
 }
 
 #: Flags of measurements that a reader must know of in words.
@@ -37,6 +39,10 @@ _FLAG_SENTENCES = {
     SIMULATED_PEOPLE: f"Angle, activity and moment are {NOT_VALIDATED}: they say nothing about this patient.",
     RELATIVE_ONLY: "Muscle states are changes within the cine only, for the image carries no scale: no absolute value is known.",
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
+    UNITS_FROM_SIMULATION: (
+        "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"
+        " neither is validated in people."
+    ),
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }

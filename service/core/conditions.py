@@ -12,6 +12,7 @@ from service.core.codes import BODY_PARTS
 from service.core.findings import Value
 from service.core.instance import InstanceAttributes
 
+_MS_PER_SECOND = 1000.0
 #: As a rule calls itself: one line for people.
 RuleName = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
 
@@ -31,6 +32,8 @@ class LookedAt(Value):
     sop_class_uid: str
     has_pixel_data: bool
     number_of_frames: int
+    #: Frames a second by Frame Time (0018,1063).
+    frame_rate: float | None
     quality_control_image: bool
     #: Region Data Type (0018,6014) of each ultrasound region.
     region_data_types: tuple[int, ...]
@@ -48,6 +51,9 @@ class InstanceConditions(Value):
     """What an instance must be. An empty list allows all; `none_of` lists win; text is compared without case, but AE titles."""
 
     minimum_frames: Annotated[int, Field(ge=1)] = 1
+    #: Frames a second by Frame Time: at least so many, and fewer than so many, which an unknown rate is.
+    minimum_frame_rate: Annotated[float, Field(gt=0)] | None = None
+    below_frame_rate: Annotated[float, Field(gt=0)] | None = None
     called_ae_titles: tuple[str, ...] = ()
     calling_ae_titles: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()
@@ -61,6 +67,8 @@ class InstanceConditions(Value):
         attributes = arrival.attributes
         if (frames := frames_of(attributes)) < self.minimum_frames:
             return f"it has {frames} frame(s) and the rule asks for at least {self.minimum_frames}"
+        if (why := self._unmet_rate(frame_rate_of(attributes))) is not None:
+            return why
         ways = (
             ("to", self.called_ae_titles, arrival.called_ae_title),
             ("by", self.calling_ae_titles, arrival.calling_ae_title),
@@ -80,6 +88,14 @@ class InstanceConditions(Value):
                 return f"its {name} is {'absent' if value is None else 'not one that the rule lists'}"
         return None
 
+    def _unmet_rate(self, rate: float | None) -> str | None:
+        if self.minimum_frame_rate is not None and (rate or 0.0) < self.minimum_frame_rate:
+            told = "Frame Time tells no frame rate" if rate is None else f"it has {rate:.1f} frames a second"
+            return f"{told} and the rule asks for at least {self.minimum_frame_rate:g}"
+        if self.below_frame_rate is not None and rate is not None and rate >= self.below_frame_rate:
+            return f"it has {rate:.1f} frames a second and the rule takes fewer than {self.below_frame_rate:g}"
+        return None
+
     @property
     def asks_of_instances(self) -> bool:
         """Whether any condition is set."""
@@ -93,6 +109,7 @@ def looked_at(arrival: Arrival) -> LookedAt:
         sop_class_uid=attributes.sop_class_uid,
         has_pixel_data=attributes.has_pixel_data,
         number_of_frames=frames_of(attributes),
+        frame_rate=frame_rate_of(attributes),
         quality_control_image=attributes.quality_control_image,
         region_data_types=attributes.region_data_types,
         image_type=attributes.image_type,
@@ -108,6 +125,12 @@ def looked_at(arrival: Arrival) -> LookedAt:
 def frames_of(attributes: InstanceAttributes) -> int:
     """One where Number of Frames is absent."""
     return attributes.number_of_frames or 1
+
+
+def frame_rate_of(attributes: InstanceAttributes) -> float | None:
+    """Frames a second by Frame Time; None where there is none above 0."""
+    step_ms = attributes.frame_time_ms
+    return _MS_PER_SECOND / step_ms if step_ms is not None and step_ms > 0 else None
 
 
 def region_of(attributes: InstanceAttributes) -> str | None:

@@ -105,6 +105,30 @@ class ShownFrame(Value):
     structures: tuple[str, ...] = ()
 
 
+class Twitch(Value):
+    """The mean over all discharges of what a motor unit does to the tissue: velocity in `unit`, seconds after the discharge."""
+
+    time_seconds: tuple[float, ...]
+    values: tuple[float, ...]
+    unit: str
+
+
+class MotorUnit(Value):
+    """One motor unit of a recording. Millimetres are from the left and upper edge of the scanned sector."""
+
+    #: From 1, as pictures show it; the surest first.
+    number: int
+    centre_mm: tuple[float, float]
+    area_mm2: float
+    firings_seconds: tuple[float, ...]
+    rate_hz: float
+    #: Coefficient of variation of the intervals between firings: 0 is perfectly regular.
+    interval_variation: float
+    twitch: Twitch
+    #: As sure as the network is of its centre.
+    sureness: float
+
+
 class CalibrationUsed(Value):
     """The scale behind a number. `source` names the attribute, `reason` says why there is none."""
 
@@ -217,6 +241,8 @@ class Finding(Value):
     contractions: tuple[Contraction, ...] = ()
     #: Of `image_quality` of a wrist: every frame.
     shown_frames: tuple[ShownFrame, ...] = ()
+    #: Of `motor_unit`: where it lies and when it fired; `series` is its twitch train.
+    motor_unit: MotorUnit | None = None
     #: What `value` summarises: "median" over frames, for example; with `range` the extremes.
     statistic: str | None = None
     range: tuple[float, float] | None = None

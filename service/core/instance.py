@@ -47,6 +47,8 @@ class InstanceAttributes:
     instance_number: int | None = None
     series_number: int | None = None
     number_of_frames: int | None = None
+    #: Frame Time (0018,1063); rows of versions before it have none.
+    frame_time_ms: float | None = None
     rows: int | None = None
     columns: int | None = None
     samples_per_pixel: int | None = None

@@ -9,7 +9,7 @@ from pydantic import Field
 from service.core.finding_identity import OF_ALL_CINES
 from service.core.findings import Finding, Polyline, ShownFrame, Value
 from service.core.masks import MaskIndex, MaskLayout, unpack_lines
-from service.core.render.overlay import colour_of, kind_of
+from service.core.render.overlay import colour_of, kind_of, standing_lines
 from service.core.wrist_planes import PLANES
 
 _TITLES = {plane.name: plane.title for plane in PLANES}
@@ -92,8 +92,11 @@ def overlay_of(
 ) -> AnalysisOverlay:
     """Of the frames in `frames`: packed maps and lines by frame; where no line is kept, those that the findings show."""
     findings = [finding for finding in findings if not finding.is_rejected]
+    standing = tuple(line for finding in findings for line in standing_lines(finding))
+    if standing:  # outlines say it in every frame; the areas are kept for one
+        index, masks = None, {}
     shown = {one.frame: one for finding in findings for one in finding.shown_frames}
-    drawn = {number: _lines(lines.get(number), findings, number) for number in frames}
+    drawn = {number: standing or _lines(lines.get(number), findings, number) for number in frames}
     made = tuple(
         _frame(number, masks.get(number), drawn[number], shown.get(number))
         for number in frames

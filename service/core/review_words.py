@@ -4,7 +4,7 @@ from datetime import datetime
 
 from service.core.findings import Amendment, Finding
 from service.core.report import SIGNED, Act, Remark, Report, ReportStatus
-from service.core.wording import label, quantity, quantity_range
+from service.core.wording import quantity, quantity_range, title_of
 
 _DRAFT = "Preliminary: automated draft, not verified by a person"
 _UNNAMED = {
@@ -56,8 +56,8 @@ def finding_text(finding: Finding) -> str:
     amendment = _amendment(finding)
     said, reason = _software_said(finding, amendment), f"{amendment.by}: {amendment.why.removesuffix('.')}."
     if amendment.is_rejected:
-        return f"{label(finding.name)} rejected by {reason} {said}"
-    stated = f"{label(finding.name)} {_written(finding.value, finding.unit)}"
+        return f"{title_of(finding)} rejected by {reason} {said}"
+    stated = f"{title_of(finding)} {_written(finding.value, finding.unit)}"
     if amendment.method == "computed":
         return f"{stated}, computed anew from what was amended by {reason} {said}"
     if amendment.method == "drawn":
@@ -70,7 +70,7 @@ def not_carried_over(finding: Finding) -> str:
     amendment = _amendment(finding)
     value = f'"{finding.value}"' if isinstance(finding.value, str) else _written(finding.value, finding.unit)
     done = "rejected" if amendment.is_rejected else f"set to {value}"
-    return f"{label(finding.name)} had been {done} by {amendment.by} ({amendment.why.rstrip('.')}){NOT_CARRIED_OVER}"
+    return f"{title_of(finding)} had been {done} by {amendment.by} ({amendment.why.rstrip('.')}){NOT_CARRIED_OVER}"
 
 
 def written_before(words: Remark) -> str:

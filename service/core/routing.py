@@ -10,6 +10,7 @@ from service.core.codes import CALF_OF_LEG, TRAPEZIUS_MUSCLE, WRIST_AND_HAND
 from service.core.conditions import Arrival, InstanceConditions, RuleName, frames_of
 from service.core.findings import Value
 from service.core.instance import InstanceAttributes
+from service.core.measure.motor_band import FRAMES, LEAST_RATE_HZ
 
 #: Ultrasound (Multi-frame) Image Storage, current and retired (PS3.6 A).
 ULTRASOUND_IMAGES = (
@@ -33,6 +34,8 @@ _OTHER_CLASSES = {
 _TRAPEZIUS = (TRAPEZIUS_MUSCLE.value,)
 _CALF = (CALF_OF_LEG.value,)
 _WRIST_AND_HAND = tuple(code.value for code in WRIST_AND_HAND)
+#: From so many frames a second on a cine shows twitches, and goes to motor units alone.
+_OF_TWITCHES = LEAST_RATE_HZ
 _TISSUE = 1
 #: Bits of Image Type value 4 (PS3.3 C.8.5.6.1.1).
 _TWO_DIMENSIONAL = 0x0001
@@ -62,10 +65,20 @@ class RoutingRules(Value):
     """The whole table: one rule an analysis, and the called AE titles that ask for one analysis by name."""
 
     rules: tuple[RoutingRule, ...] = (
-        RoutingRule(analysis="muscle_architecture", none_of_anatomic_region_codes=(*_TRAPEZIUS, *_WRIST_AND_HAND)),
+        RoutingRule(
+            analysis="muscle_architecture",
+            none_of_anatomic_region_codes=(*_TRAPEZIUS, *_WRIST_AND_HAND),
+            below_frame_rate=_OF_TWITCHES,
+        ),
         RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=_TRAPEZIUS),
         RoutingRule(analysis="muscle_state", minimum_frames=2, anatomic_region_codes=_CALF),
         RoutingRule(analysis="wrist_hand", anatomic_region_codes=_WRIST_AND_HAND),
+        RoutingRule(
+            analysis="motor_units",
+            minimum_frames=FRAMES,
+            minimum_frame_rate=_OF_TWITCHES,
+            none_of_anatomic_region_codes=(*_TRAPEZIUS, *_WRIST_AND_HAND),
+        ),
     )
     analysis_ae_titles: dict[str, str] = Field(default_factory=dict)
 

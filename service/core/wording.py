@@ -7,6 +7,7 @@ from service.core.report import Comparison, SideComparison
 
 #: Decimals by UCUM unit; other units get three significant digits.
 _DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0, "{ratio}": 2, "N.m": 1}
+_MOTOR_UNIT = "motor_unit_"
 #: Such a number has its three significant digits before the point.
 _WHOLE_FROM = 100
 _SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %", "N.m": " N m"}
@@ -16,6 +17,22 @@ def label(name: str) -> str:
     """`pennation_angle` becomes `Pennation angle`, `thickness_at_25_percent` `Thickness at 25 %`."""
     text = name.replace("_", " ").replace(" percent", " %").strip()
     return text[:1].upper() + text[1:]
+
+
+def title_of(finding: Finding) -> str:
+    """What a finding is called: `Thickness`, `Motor unit 3`."""
+    return label(finding.name if finding.motor_unit is None else motor_unit_name(finding.motor_unit.number))
+
+
+def motor_unit_name(number: int) -> str:
+    """Of its territory, as a line and as a segment."""
+    return f"{_MOTOR_UNIT}{number}"
+
+
+def motor_unit_number(name: str) -> int | None:
+    """The inverse; None of what is no territory."""
+    number = name.removeprefix(_MOTOR_UNIT)
+    return int(number) if name.startswith(_MOTOR_UNIT) and number.isdecimal() else None
 
 
 def flag_text(flag: str) -> str:
@@ -113,7 +130,7 @@ def frames_measured(finding: Finding) -> tuple[int, int] | None:
 
 def says_more_than_its_value(finding: Finding) -> bool:
     """True where the sentence belongs beside the number: when contractions were, or that there is none and what that means."""
-    return finding.name == "contraction_count"
+    return finding.name == "contraction_count" or finding.motor_unit is not None
 
 
 def compared_text(comparison: Comparison) -> str:

@@ -14,7 +14,17 @@ from service.core.render.comparison_view import ComparisonView, comparison_views
 from service.core.render.report_view import words_of_flags
 from service.core.report import RESEARCH_USE, Act, Report, ReportStatus
 from service.core.review_words import is_own_reason, moment, remarks, status_words
-from service.core.wording import decimals, label, model_trace, quantity, quantity_range, site_text, symbol
+from service.core.wording import (
+    decimals,
+    label,
+    model_trace,
+    quantity,
+    quantity_range,
+    says_more_than_its_value,
+    site_text,
+    symbol,
+    title_of,
+)
 from service.core.wrist_planes import PLANES
 
 #: What a reader looks for first; the others of the same analysis are folded away.
@@ -178,7 +188,7 @@ def _view(finding: Finding, *, start: str | None, may_reject: bool) -> FindingVi
     interval, wanted = finding.interval, _FIRST.get(finding.analysis.name)
     return FindingView(
         finding_id=finding.finding_id,
-        name=label(finding.name),
+        name=title_of(finding),
         value=_value(finding),
         digits=decimals(finding.unit),
         symbol=symbol(finding.unit),
@@ -231,8 +241,8 @@ def _state(finding: Finding) -> State:
 
 def _told(finding: Finding) -> str:
     """What is more than the number."""
-    is_number = finding.kind is FindingKind.MEASUREMENT and finding.amended is None and finding.name != "contraction_count"
-    return "" if is_number else finding.text
+    is_number = finding.kind is FindingKind.MEASUREMENT and finding.amended is None
+    return "" if is_number and not says_more_than_its_value(finding) else finding.text
 
 
 def _version(one: Report, shown: Report) -> VersionView:

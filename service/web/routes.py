@@ -11,7 +11,7 @@ from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, version_headers, which_report
 from service.core.render.overlay import LINE_COLOURS, STRUCTURE_COLOURS, kind_of
-from service.core.wording import label
+from service.core.wording import title_of
 from service.core.wrist_planes import PLANES, STRUCTURES
 from service.errors import NotFound
 from service.web import cines, operations, review, sign_in, users, worklist
@@ -49,7 +49,7 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
     page = present(
         "viewer.html",
         words=words,
-        script_words=words.for_scripts({*(label(one.name) for one in report.findings), *_DRAWN, "left", "right"}),
+        script_words=words.for_scripts({*(title_of(one) for one in report.findings), *_DRAWN, "left", "right"}),
         report=report,
         findings=[typed.put_back(words.told(finding.text)) for finding in unsaid.findings],
         version=version,

@@ -145,7 +145,7 @@ class House:
             store=self.store,
             reader=self.reader,
             server=FakeServer(),
-            analyses={"muscle_architecture": self.analysis, "wrist_hand": self.analysis},
+            analyses=dict.fromkeys(("muscle_architecture", "wrist_hand", "motor_units"), self.analysis),
             destinations={"pacs": self.destination},
             renderers={"sr": _render} if self.renderers is None else self.renderers,
             rules=RoutingRules(),

@@ -67,12 +67,16 @@ def cine_file(muscles: list[Muscle], uid: str = INSTANCE, *, syntax: str = EXPLI
 
 
 @contextmanager
-def viewer_house(engine: Engine, units: UnitOfWorkFactory, root: Path, **changes: Any) -> Iterator[House]:
+def viewer_house(
+    engine: Engine, units: UnitOfWorkFactory, root: Path, analysis: FakeAnalysis | None = None, **changes: Any
+) -> Iterator[House]:
     """The HTTP edge with the real decoder, the real pages of the report, and a network that knows."""
     reader = FileCineReader().warm()
     try:
         renderers = Rendering().renderers(("sr",))
-        with House(engine, units, root, reader=reader, analysis=DrawnMuscles(), renderers=renderers, **changes) as house:
+        with House(
+            engine, units, root, reader=reader, analysis=analysis or DrawnMuscles(), renderers=renderers, **changes
+        ) as house:
             object.__setattr__(house.app.state.services, "render_page", Rendering().html)
             yield house
     finally:

@@ -64,6 +64,8 @@ def test_private_measurement_has_a_standard_parent_where_there_is_one() -> None:
         "joint_moment",
         "joint_moment_change",
         "agreement_with_pennation",
+        "motor_unit",
+        "motor_unit_count",
     }
     measured = {name: code for name, code in codes.FINDING_CODES.items() if name not in without}
     private = {code.value for code in measured.values() if codes.is_private(code)}

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
+from service.core.measure.motor_maps import matched
+from service.core.measure.motor_trains import swells, within_band
 from simulator.motor_units import FRAME_RATE_HZ, Conditions, MotorSequence, simulate_sequence
-from training.motor_units.discharges import discharges_of, within_band
 from training.motor_units.scores import rate_of_agreement
 
 pytest.importorskip("sklearn", reason="scikit-learn is only in the training environment (training/requirements.txt)")
 
 from training.motor_units.baselines import BASELINES, Candidate, distinct, oracle, truth_of
 from training.motor_units.rivals import summary, table
-from training.motor_units.scores import matched, score
+from training.motor_units.scores import score
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +26,11 @@ def test_discharges_are_the_swells_of_a_train_that_lies_on_drift_and_noise() -> 
     true = np.cumsum(np.random.default_rng(1).normal(0.1, 0.012, 18))
     train = sum(np.exp(-(((moments - time) / 0.02) ** 2)) for time in true)
     drifting = train + 3 * np.sin(2 * np.pi * 0.3 * moments) + 0.05 * np.random.default_rng(2).standard_normal(512)
-    assert rate_of_agreement(true, discharges_of(within_band(drifting, FRAME_RATE_HZ), FRAME_RATE_HZ)) > 0.9
+    assert rate_of_agreement(true, swells(within_band(drifting, FRAME_RATE_HZ), FRAME_RATE_HZ)) > 0.9
 
 
 def test_train_that_never_changes_has_no_discharge() -> None:
-    assert len(discharges_of(np.zeros(512), FRAME_RATE_HZ)) == 0
+    assert len(swells(np.zeros(512), FRAME_RATE_HZ)) == 0
 
 
 def test_too_few_frames_to_filter_are_refused() -> None:

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
+from service.core.measure.motor_maps import Mask, matched
 from training.motor_units.scores import (
-    Mask,
     UnitTrace,
     Values,
     dice,
     interval_variation,
-    matched,
     precision_recall_f1,
     rate_of_agreement,
     score,

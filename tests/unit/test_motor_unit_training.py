@@ -9,13 +9,13 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 
 import torch
 
-from simulator.motor_units import FRAME_RATE_HZ, Conditions, MotorSequence, simulate_sequence
-from training.motor_units.decode import territories
-from training.motor_units.discharges import within_band
+from service.core.measure.motor_maps import CENTRE, CHANNELS, EMBEDDING, EXTENT, OFFSET, TERRITORY, Floats, matched, territories
+from service.core.measure.motor_trains import traces
+from simulator.motor_units import Conditions, MotorSequence, simulate_sequence
 from training.motor_units.losses import embedding_loss, focal, map_loss, train_loss
-from training.motor_units.model import CENTRE, CHANNELS, EMBEDDING, EXTENT, OFFSET, TERRITORY, MotorUnitMaps, TwitchTrains
-from training.motor_units.scores import dice, matched
-from training.motor_units.targets import Floats, jittered, map_targets, traces, train_targets
+from training.motor_units.model import MotorUnitMaps, TwitchTrains
+from training.motor_units.scores import dice
+from training.motor_units.targets import jittered, map_targets, train_targets
 from training.motor_units.train import Schedule, load_network, train
 
 
@@ -55,7 +55,7 @@ def test_networks_have_as_many_parameters_as_their_card_may_say() -> None:
 
 
 def test_maps_of_the_truth_are_read_as_its_territories(muscle: MotorSequence) -> None:
-    found = [mask for mask, _ in territories(perfect_maps(muscle))]
+    found = [one.mask for one in territories(perfect_maps(muscle))]
     true = [unit.mask for unit in muscle.units]
     pairs = matched(true, found)
     assert len(pairs) == len(found) == len(true)
@@ -103,7 +103,7 @@ def test_loss_of_a_train_is_least_for_the_train_itself(muscle: MotorSequence) ->
 
 def test_traces_of_a_unit_are_its_territory_its_rim_and_seven_places(muscle: MotorSequence) -> None:
     unit = muscle.units[-1]
-    found = traces(within_band(muscle.velocity, FRAME_RATE_HZ).astype(np.float32), unit.mask)
+    found = traces(muscle.velocity, unit.mask)
     assert found.shape == (9, 512)
     assert np.corrcoef(found[0], unit.twitch)[0, 1] > 0.7
     with pytest.raises(ValueError, match="without a pixel"):

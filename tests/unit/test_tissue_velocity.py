@@ -25,7 +25,7 @@ def moving(
 
 
 def measured(frames: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return tissue_velocity(frames, mm_per_pixel=MM_PER_PIXEL, frame_rate_hz=RATE, size=16)
+    return tissue_velocity(frames, mm_per_pixel=MM_PER_PIXEL, frame_rate_hz=RATE, shape=(16, 16))
 
 
 @pytest.mark.parametrize("velocity_mm_s", [-1.0, -0.2, 0.2, 1.0])

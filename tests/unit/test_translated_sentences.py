@@ -18,6 +18,7 @@ from tests.running import ROOT
 WORDED = (
     *(f"core/{name}.py" for name in ("compose", "evidence", "quality", "regions", "review_words", "time_axis", "wording")),
     *(f"core/measure/{name}.py" for name in ("architecture_findings", "architecture_quality", "colour", "contraction_findings")),
+    *(f"core/measure/{name}.py" for name in ("motor_findings", "motor_velocity")),
     *(
         f"core/measure/{name}.py"
         for name in ("pain_findings", "state_findings", "wrist_findings", "wrist_grading", "wrist_study")

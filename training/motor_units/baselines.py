@@ -14,9 +14,10 @@ from scipy import ndimage
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
+from service.core.measure.motor_maps import Mask
+from service.core.measure.motor_trains import swells, within_band
 from simulator.motor_units import FRAME_RATE_HZ, ActiveUnit, MotorSequence
-from training.motor_units.discharges import discharges_of, within_band
-from training.motor_units.scores import Mask, UnitTrace, Values
+from training.motor_units.scores import UnitTrace, Values
 
 _REGION, _STEP = 16, 12  # pixels: 10 mm, and five regions a side
 _REDUCED, _COMPONENTS = 40, 25
@@ -78,10 +79,7 @@ def oracle(sequence: MotorSequence) -> list[UnitTrace]:
     """The true territories, each with the mean velocity in it: what no unmixing can add to a perfect segmentation."""
     filtered = within_band(sequence.velocity, FRAME_RATE_HZ)
     trains = [filtered[:, unit.mask].mean(1) for unit in sequence.units]
-    return [
-        UnitTrace(unit.mask, train, discharges_of(train, FRAME_RATE_HZ))
-        for unit, train in zip(sequence.units, trains, strict=True)
-    ]
+    return [UnitTrace(unit.mask, train, swells(train, FRAME_RATE_HZ)) for unit, train in zip(sequence.units, trains, strict=True)]
 
 
 BASELINES: dict[str, Baseline] = {"ICA": regional_ica, "deflation": deflation, "PCA": regional_pca}
@@ -89,11 +87,7 @@ BASELINES: dict[str, Baseline] = {"ICA": regional_ica, "deflation": deflation, "
 
 def accepted(candidates: list[Candidate], least_score: float) -> list[UnitTrace]:
     """Those whose score is high enough, with their discharges."""
-    return [
-        UnitTrace(one.mask, one.twitch, discharges_of(one.twitch, FRAME_RATE_HZ))
-        for one in candidates
-        if one.score >= least_score
-    ]
+    return [UnitTrace(one.mask, one.twitch, swells(one.twitch, FRAME_RATE_HZ)) for one in candidates if one.score >= least_score]
 
 
 def truth_of(units: tuple[ActiveUnit, ...]) -> list[UnitTrace]:

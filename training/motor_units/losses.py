@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.motor_units.model import CENTRE, EMBEDDING, EXTENT, OFFSET, TERRITORY
+from service.core.measure.motor_maps import CENTRE, EMBEDDING, EXTENT, OFFSET, TERRITORY
 from training.motor_units.targets import MapTargets
 
 _WITHIN, _APART = 0.5, 1.5

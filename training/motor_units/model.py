@@ -7,14 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from service.core.measure.motor_maps import CENTRE, CHANNELS
+from service.core.measure.motor_trains import TRACES
 from training.network_parts import convolutions
 
-#: Channels of the maps: logit of a centre, log of half the width and height (pixels), its offset (x, y; pixels), logit of a
-#: territory, and what tells units apart.
-CENTRE, EXTENT, OFFSET, TERRITORY, EMBEDDING = slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 6), slice(6, 14)
-CHANNELS = 14
-#: Traces of a unit: over its territory, over its rim, and at seven places.
-TRACES = 9
 _FUSION = ((1, 8, 9), (8, 16, 7), (16, 32, 5))
 _WIDTHS = (64, 96, 128)
 _DILATIONS = (1, 2, 4, 8, 16, 32)

@@ -5,7 +5,7 @@ How high a candidate must score is chosen for each baseline on validation muscle
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from service.core.measure.motor_maps import matched
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import BASELINES, Candidate, accepted, oracle, truth_of
-from training.motor_units.scores import Score, UnitTrace, matched, precision_recall_f1, score
+from training.motor_units.scores import Score, UnitTrace, precision_recall_f1, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION, Cell
 from training.wrist_hand.results import keep
 from training.wrist_hand.scores import with_interval
 
 RESULTS = Path("bench/results/motor_units.json")
+#: A figure of the sequences with these numbers.
+Statistic = Callable[[npt.NDArray[np.integer]], float]
 _QUANTILES = np.linspace(0, 0.98, 40)
 _PAIRED = {
     "Dice": "dice",
@@ -74,14 +77,26 @@ def scored(cell: Cell, seeds: Sequence[int], least: dict[str, float]) -> dict[st
 
 def summary(scores: Sequence[Score]) -> dict[str, Any]:
     """Precision, recall and F1 of all units together, means over matched units; 95 % intervals over sequences."""
-    counts = np.array([(one.true, one.found, len(one.pairs)) for one in scores])
     sequence = np.arange(len(scores))
-    found: dict[str, Any] = {"sequences": len(scores)}
-    for place, name in enumerate(("precision", "recall", "F1")):
-        found[name] = with_interval(partial(_ratio, counts, place), sequence)
+    told = {name: with_interval(statistic, sequence) for name, statistic in statistics(scores).items()}
+    return {"sequences": len(scores), **told}
+
+
+def difference(name: str, ours: Sequence[Score], theirs: Sequence[Score]) -> dict[str, float]:
+    """Of what the table calls by the name, ours less theirs of the same sequences; 95 % interval over these."""
+    one, other = statistics(ours)[name], statistics(theirs)[name]
+    return with_interval(lambda chosen: one(chosen) - other(chosen), np.arange(len(ours)))
+
+
+def statistics(scores: Sequence[Score]) -> dict[str, Statistic]:
+    """What the table tells, of the sequences with these numbers."""
+    counts = np.array([(one.true, one.found, len(one.pairs)) for one in scores])
+    found: dict[str, Statistic] = {
+        name: partial(_ratio, counts, place) for place, name in enumerate(("precision", "recall", "F1"))
+    }
     for name, field in _PAIRED.items():
         sums = np.array([_sum_and_count([getattr(pair, field) for pair in one.pairs]) for one in scores])
-        found[name] = with_interval(partial(_mean, sums), sequence)
+        found[name] = partial(_mean, sums)
     return found
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
-Mask = npt.NDArray[np.bool_]
+from service.core.measure.motor_maps import Mask, matched
+
 Values = npt.NDArray[np.floating]
 
-LEAST_IOU = 0.3
 #: Discharges are the same when they are so near after the constant lag, which is at most that.
 TOLERANCE_S = 0.015
 _LARGEST_LAG_S = 0.1
@@ -55,18 +54,6 @@ def score(true: Sequence[UnitTrace], found: Sequence[UnitTrace]) -> Score:
 def precision_recall_f1(true: int, found: int, common: int) -> tuple[float, float, float]:
     """From counts; without any found or true unit the share of nothing is 0."""
     return common / found if found else 0.0, common / true if true else 0.0, 2 * common / max(1, true + found)
-
-
-def matched(true: Sequence[Mask], found: Sequence[Mask], least_iou: float = LEAST_IOU) -> list[tuple[int, int]]:
-    """Pairs of indices (Hungarian): as much intersection over union in all as can be, and at least `least_iou` in each."""
-    if not true or not found:
-        return []
-    a, b = (np.stack(masks).reshape(len(masks), -1).astype(np.float64) for masks in (true, found))
-    both = a @ b.T
-    iou = both / np.maximum(a.sum(1)[:, None] + b.sum(1) - both, 1)
-    iou[iou < least_iou] = 0.0
-    rows, columns = linear_sum_assignment(-iou)
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if iou[row, column] > 0]
 
 
 def dice(one: Mask, other: Mask) -> float:

@@ -1,4 +1,4 @@
-"""What the networks are wanted to say of a sequence, and what the second is given of a unit."""
+"""What the networks are wanted to say of a sequence."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from service.core.measure.motor_maps import Floats, Mask
+from service.core.measure.motor_trains import within_band
 from simulator.motor_field import PIXEL_MM, SIZE
 from simulator.motor_units import FRAME_RATE_HZ, ActiveUnit
-from training.motor_units.discharges import within_band
-from training.motor_units.scores import Mask
-
-Floats = npt.NDArray[np.float32]
 
 _CENTRE_PIXELS = 1.2
-_RIM_PIXELS = 3
-_PLACES = 7
 #: Frames beside a discharge that count as it.
 _BESIDE = 1
 
@@ -49,21 +45,6 @@ def map_targets(units: tuple[ActiveUnit, ...]) -> MapTargets:
         offset=(centres - pixels[:, ::-1] - 0.5).astype(np.float32),
         owner=np.where(masks.sum(0) == 1, masks.argmax(0), -1),
     )
-
-
-def traces(velocity: Floats, mask: Mask) -> Floats:
-    """(9, T) of filtered velocity (T, H, W): mean over the territory and over its rim, and seven pixels of the territory.
-
-    Raises ValueError for an empty mask.
-    """
-    if not mask.any():
-        raise ValueError("a territory without a pixel has no traces")
-    rim = ndimage.binary_dilation(mask, iterations=_RIM_PIXELS) & ~mask
-    rows, columns = np.nonzero(mask)
-    from_middle = np.hypot(rows - rows.mean(), columns - columns.mean())
-    chosen = np.argsort(from_middle, kind="stable")[np.linspace(0, len(rows) - 1, _PLACES).round().astype(int)]
-    beside = velocity[:, rim].mean(1) if rim.any() else np.zeros(len(velocity), np.float32)
-    return np.stack([velocity[:, mask].mean(1), beside, *velocity[:, rows[chosen], columns[chosen]].T]).astype(np.float32)
 
 
 def train_targets(unit: ActiveUnit, frames: int) -> tuple[Floats, Floats]:

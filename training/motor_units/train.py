@@ -1,6 +1,7 @@
 """Train one of the two networks: `python -m training.motor_units.train maps --out RUN`; resumable.
 
-Muscles are made as they are needed, for that is quicker than a step.
+Muscles are made as they are needed: for maps that is quicker than a step. For trains it is not, and their traces are kept, which
+are small.
 """
 
 import argparse
@@ -8,22 +9,26 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from simulator.motor_units import FRAME_RATE_HZ, MOTOR_UNITS_VERSION, MotorSequence
+from service.core.measure.motor_trains import traces
+from simulator.motor_units import MOTOR_UNITS_VERSION
 from training.loop import cosine, follow, log, resume, save_parts, set_rate
-from training.motor_units.discharges import within_band
 from training.motor_units.losses import map_loss, train_loss
 from training.motor_units.model import MotorUnitMaps, TwitchTrains
 from training.motor_units.sequences import TRAIN, training_sequence
-from training.motor_units.targets import jittered, map_targets, traces, train_targets
+from training.motor_units.targets import jittered, map_targets, train_targets
 
-_UNITS_OF_A_SEQUENCE = 8
+#: Of each muscle in a step of trains; and how many territories a segmentation might have found of each unit.
+_UNITS_OF_A_MUSCLE = 16
+_FINDINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,17 @@ class Schedule:
     in_bfloat16: bool = False
 
 
-#: Of a network, muscles and random numbers: the parts of the loss.
-Losses = Callable[[nn.Module, list[MotorSequence], np.random.Generator], dict[str, Tensor]]
+#: Of a network, seeds of muscles and random numbers: the parts of the loss.
+Losses = Callable[[nn.Module, list[int], np.random.Generator], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trains:
+    """What the second network learns from a muscle of N units, in half precision: all 3,000 muscles are 2 GB."""
+
+    given: npt.NDArray[np.float16]  # (N, findings, 9, T), scaled to 1 in root mean square
+    twitch: npt.NDArray[np.float16]  # (N, T), scaled to 1 at its largest
+    spikes: npt.NDArray[np.float16]  # (N, T)
 
 
 def main() -> None:
@@ -73,10 +87,10 @@ def train(schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Mo
     begun, recent = time.monotonic(), []
     for step in range(resume(parts, out / "last.pt"), last):
         random = np.random.default_rng([schedule.seed, step])
-        muscles = [training_sequence(int(seed)) for seed in random.choice(TRAIN, schedule.batch, replace=False)]
+        seeds = [int(seed) for seed in random.choice(TRAIN, schedule.batch, replace=False)]
         set_rate(optimiser, cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01))
         with torch.autocast("cpu", torch.bfloat16, enabled=schedule.in_bfloat16):
-            losses = losses_of(network, muscles, random)
+            losses = losses_of(network, seeds, random)
         recent.append(train_step(network, optimiser, losses))
         follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
         if (step + 1) % schedule.save_every == 0 or step + 1 == last:
@@ -96,27 +110,41 @@ def train_step(network: nn.Module, optimiser: torch.optim.Optimizer, losses: dic
     return {name: float(part.detach()) for name, part in losses.items()}
 
 
-def maps_losses(network: nn.Module, muscles: list[MotorSequence], random: np.random.Generator) -> dict[str, Tensor]:
+def maps_losses(network: nn.Module, seeds: list[int], random: np.random.Generator) -> dict[str, Tensor]:
     """Of the first network, on whole sequences."""
+    muscles = [training_sequence(seed) for seed in seeds]
     velocity = np.stack([muscle.velocity for muscle in muscles])[:, None]
     wanted = [map_targets(muscle.units) for muscle in muscles]
     del random  # every muscle is new, so there is nothing to vary
     return map_loss(network(torch.from_numpy(velocity)), wanted)
 
 
-def trains_losses(network: nn.Module, muscles: list[MotorSequence], random: np.random.Generator) -> dict[str, Tensor]:
-    """Of the second network: some units of each muscle, their territories as a segmentation might find them."""
+def trains_losses(network: nn.Module, seeds: list[int], random: np.random.Generator) -> dict[str, Tensor]:
+    """Of the second network: some units of each muscle, each by one of the territories that might have been found."""
     given, wanted, spikes = [], [], []
-    for muscle in muscles:
-        filtered = within_band(muscle.velocity, FRAME_RATE_HZ).astype(np.float32)
-        for number in random.permutation(len(muscle.units))[:_UNITS_OF_A_SEQUENCE]:
-            unit = muscle.units[number]
-            twitch, discharges = train_targets(unit, len(filtered))
-            given.append(traces(filtered, jittered(unit.mask, random)))
-            wanted.append(twitch)
-            spikes.append(discharges)
-    twitch, discharge = network(torch.from_numpy(np.stack(given)))
-    return train_loss(twitch, discharge, torch.from_numpy(np.stack(wanted)), torch.from_numpy(np.stack(spikes)))
+    for muscle in map(trains_of, seeds):
+        chosen = random.permutation(len(muscle.given))[:_UNITS_OF_A_MUSCLE]
+        given.append(muscle.given[chosen, random.integers(_FINDINGS, size=len(chosen))])
+        wanted.append(muscle.twitch[chosen])
+        spikes.append(muscle.spikes[chosen])
+    traced, twitches, at = (torch.from_numpy(np.concatenate(parts)).float() for parts in (given, wanted, spikes))
+    twitch, discharge = network(traced)
+    return train_loss(twitch, discharge, twitches, at)
+
+
+@cache
+def trains_of(seed: int) -> Trains:
+    """Of the muscle of a seed."""
+    muscle = training_sequence(seed)
+    random = np.random.default_rng([seed, 70])
+    given, wanted, spikes = [], [], []
+    for unit in muscle.units:
+        found = [traces(muscle.velocity, jittered(unit.mask, random)) for _ in range(_FINDINGS)]
+        given.append([one / np.sqrt(np.square(one).mean()) for one in found])
+        twitch, discharges = train_targets(unit, len(muscle.velocity))
+        wanted.append(twitch / np.abs(twitch).max())
+        spikes.append(discharges)
+    return Trains(*(np.asarray(values, np.float16) for values in (given, wanted, spikes)))
 
 
 def load_network(run: Path) -> tuple[nn.Module, Schedule]:

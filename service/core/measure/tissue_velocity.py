@@ -24,9 +24,9 @@ _LEAST_GRADIENT = 1.0
 
 
 def tissue_velocity(
-    frames: Iterable[npt.NDArray[np.uint8]], *, mm_per_pixel: float, frame_rate_hz: float, size: int = 64
+    frames: Iterable[npt.NDArray[np.uint8]], *, mm_per_pixel: float, frame_rate_hz: float, shape: tuple[int, int] = (64, 64)
 ) -> Floats:
-    """(T, size, size) mm/s, positive away from the probe, of T frames (H, W) of the calibrated sector; only axial motion is seen.
+    """(T, *shape) mm/s, positive away from the probe, of T frames (H, W) of the calibrated sector; only axial motion is seen.
 
     The first and last two are those beside them. Raises ValueError for fewer than five frames.
     """
@@ -35,22 +35,22 @@ def tissue_velocity(
     for frame in frames:
         recent.append(frame.astype(np.float32))
         if len(recent) == WINDOW:
-            found.append(_shift(recent, size) * np.float32(mm_per_pixel * frame_rate_hz))
+            found.append(_shift(recent, shape) * np.float32(mm_per_pixel * frame_rate_hz))
     if not found:
         raise ValueError(f"{len(recent)} frames are too few for velocity: at least {WINDOW} are needed")
     beside = WINDOW // 2
     return np.stack([found[0]] * beside + found + [found[-1]] * beside)
 
 
-def _shift(window: deque[Floats], size: int) -> Floats:
-    """(size, size): pixels a frame towards greater depth."""
+def _shift(window: deque[Floats], shape: tuple[int, int]) -> Floats:
+    """`shape`: pixels a frame towards greater depth."""
     first, second, middle, fourth, fifth = window
     change = (2 * (fifth - first) + fourth - second) / 10  # slope of the straight line that fits best
     gradient = np.asarray(np.gradient((first + second + middle + fourth + fifth) / WINDOW, axis=0), np.float32)
-    return np.asarray(-_near(gradient * change, size) / (_near(gradient * gradient, size) + _LEAST_GRADIENT), np.float32)
+    return np.asarray(-_near(gradient * change, shape) / (_near(gradient * gradient, shape) + _LEAST_GRADIENT), np.float32)
 
 
-def _near(products: npt.NDArray[np.floating], size: int) -> Floats:
+def _near(products: npt.NDArray[np.floating], shape: tuple[int, int]) -> Floats:
     """Mean over each velocity pixel and, with less weight, over those round it."""
-    means = cv2.resize(products, (size, size), interpolation=cv2.INTER_AREA)
+    means = cv2.resize(products, shape[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(ndimage.gaussian_filter(means, _NEIGHBOURHOOD, mode="nearest", truncate=3.0), np.float32)

@@ -35,7 +35,7 @@ _NUMBERS = (
 #: What may stand at a placeholder of this name; at another stands text that has a translation of its own.
 _PATTERNS: Mapping[str, str] = {
     **dict.fromkeys(_NUMBERS, _NUMBER),
-    **dict.fromkeys(("at", "limit", "peak", "quantity", "until"), QUANTITY),
+    **dict.fromkeys(("across", "area", "at", "depth", "limit", "often", "peak", "quantity", "until", "variation"), QUANTITY),
     **dict.fromkeys(("analysis", "attribute", "code", "model", "report_id", "version"), r"\S+"),
     **dict.fromkeys(("institution", "person", "typed"), MARK),
     "change": rf"{QUANTITY}(?: \([^()]+\))?",

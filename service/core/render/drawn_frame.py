@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from service.core.cine import Pixels
 from service.core.findings import Finding, Polyline
 from service.core.masks import Bits, Masks
-from service.core.render.overlay import colour_of, kind_of, overlaid
+from service.core.render.overlay import colour_of, kind_of, overlaid, standing_lines
 from service.core.report import RESEARCH_USE
 from service.core.wrist_planes import PLANES
 
@@ -45,6 +45,9 @@ class FramePainter:
         self._masks = masks
         self._packed = {} if masks is None else dict(masks.frames)
         self._lines = _lines_by_frame(findings)
+        self._standing = tuple(line for finding in findings for line in standing_lines(finding))
+        #: The areas of what holds for every frame are kept for one.
+        self._of_all = next(iter(self._packed.values()), None) if self._standing else None
         self._shown = {shown.frame: shown for finding in findings for shown in finding.shown_frames}
         self._is_amended = any(finding.amended is not None for finding in findings)
         self._strip = _Strip.of(_even(max(columns, _NARROWEST)), _legend(masks, self._lines))
@@ -62,7 +65,7 @@ class FramePainter:
         return painted
 
     def _drawn(self, number: int, picture: Pixels) -> Pixels:
-        packed, lines = self._packed.get(number), self._lines.get(number, ())
+        packed, lines = self._packed.get(number, self._of_all), self._standing or self._lines.get(number, ())
         if self._masks is not None and packed is not None:
             picture = _tinted(picture, self._masks, self._masks.layout.unpack(packed))
         return np.asarray(overlaid(picture, lines).convert("RGB")) if lines else picture

@@ -14,7 +14,7 @@ from service.core.identifiers import derive_uid
 from service.core.render.fhir_persons import performers, status_of, withdrawn_status
 from service.core.render.fhir_values import Element, clean, coded, coding, concept, hl7, instant, pruned, quantity
 from service.core.report import RESEARCH_USE, Report
-from service.core.wording import label, site_text
+from service.core.wording import label, site_text, title_of
 
 #: Names of findings within the service; UIDs as text.
 FINDING_SYSTEM = f"urn:oid:{derive_uid('identifier system', 'finding')}"
@@ -92,7 +92,7 @@ def _code(finding: Finding) -> Element:
     """Our concept, and beside a private one the standard concept that it is a kind of."""
     known = codes.concept_of(finding)
     parent = _parent(known)
-    return concept(coding(known), *([coding(parent)] if parent else []), text=label(finding.name))
+    return concept(coding(known), *([coding(parent)] if parent else []), text=title_of(finding))
 
 
 def _parent(code: Code) -> Code | None:

@@ -14,7 +14,7 @@ from service.core import codes
 from service.core.findings import Code, Finding, FindingKind
 from service.core.report import RESEARCH_USE, Report, ReportStatus
 from service.core.review_words import remarks
-from service.core.wording import label, quantity_range, site_text
+from service.core.wording import quantity_range, site_text, title_of
 
 #: Table 0123, and, but for what was withdrawn, table 0085 for OBX-11.
 _STATUS = {
@@ -103,7 +103,7 @@ def _order(report: Report) -> str:
 
 def _observation(report: Report, finding: Finding, number: int) -> str:
     known = finding.code or codes.FINDING_CODES.get(finding.name)
-    what = _coded(known) if known is not None else f"{_text(finding.name)}^{_text(label(finding.name))}^L"
+    what = _coded(known) if known is not None else f"{_text(finding.name)}^{_text(title_of(finding))}^L"
     fields = {1: str(number), 3: what, 4: str(number), 11: _NOT_OBTAINED, 14: _observed_at(report), 17: _method(finding)}
     if finding.amended is not None:
         fields[16] = f"{_text(finding.amended.user_id)}^{_text(finding.amended.by)}"

@@ -10,7 +10,7 @@ from service.core.cine import Pixels
 from service.core.findings import Finding, Polyline
 from service.core.render.scoord import inside_image
 from service.core.report import RESEARCH_USE
-from service.core.wording import label
+from service.core.wording import label, motor_unit_number
 from service.core.wrist_planes import BONES, STRUCTURES, TENDONS
 
 #: Colours that people with any colour vision tell apart (Okabe and Ito), bright on dark ultrasound; names stand beside them.
@@ -31,6 +31,17 @@ STRUCTURE_COLOURS = {
     "ulnar_nerve": (240, 228, 66),
     "ulnar_artery": (213, 94, 0),
 }
+#: Of motor units, one after the other and again from the first; each has its number beside it.
+UNIT_COLOURS = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 200, 140),
+    (240, 228, 66),
+    (224, 141, 187),
+    (240, 120, 60),
+    (160, 200, 255),
+    (200, 200, 200),
+)
 _OTHER_COLOUR = (204, 121, 167)
 #: What a legend calls them: one word for each colour of the wrist.
 _KINDS = {
@@ -55,6 +66,11 @@ def shown_lines(findings: Sequence[Finding]) -> Sequence[Polyline]:
     return max(frames.values(), key=lambda lines: len({line.label for line in lines}), default=())
 
 
+def standing_lines(finding: Finding) -> tuple[Polyline, ...]:
+    """Those that hold for every frame of the cine: territories of motor units do not move."""
+    return () if finding.motor_unit is None else finding.evidence.lines
+
+
 def draw_lines(picture: Pixels, lines: Sequence[Polyline]) -> bytes:
     """A PNG of `picture` (rows, columns, 3) RGB with each line in its colour and its name beside it."""
     frame = overlaid(picture, lines)
@@ -76,6 +92,8 @@ def overlaid(picture: Pixels, lines: Sequence[Polyline]) -> Image.Image:
 
 def colour_of(name: str) -> tuple[int, int, int]:
     """The colour of a line by its label."""
+    if (number := motor_unit_number(name)) is not None:
+        return UNIT_COLOURS[(number - 1) % len(UNIT_COLOURS)]
     return LINE_COLOURS.get(name) or STRUCTURE_COLOURS.get(name, _OTHER_COLOUR)
 
 
@@ -95,7 +113,11 @@ def _write_names(frame: Image.Image, lines: Sequence[Polyline]) -> None:
     font = ImageFont.load_default(size=max(11, round(frame.width / 45)))
     taken: list[tuple[float, float, float, float]] = []
     for line in {line.label: line for line in lines}.values():
-        _write(draw, font, label(line.label), _anchor(line, frame), colour_of(line.label), taken)
+        number = motor_unit_number(line.label)
+        if number is None:
+            _write(draw, font, label(line.label), _anchor(line, frame), colour_of(line.label), taken)
+        else:
+            _write(draw, font, str(number), _inside(line, draw, font, str(number)), colour_of(line.label), taken)
     small = ImageFont.load_default(size=max(10, round(frame.width / 58)))
     _write(draw, small, RESEARCH_USE, (_MARGIN, frame.height), (235, 235, 235), taken)
 
@@ -108,6 +130,15 @@ def _anchor(line: Polyline, frame: Image.Image) -> tuple[float, float]:
     if abs(right[1] - left[1]) > frame.height / 12:
         return (left[0] + right[0]) / 2 + _MARGIN, (left[1] + right[1]) / 2
     return left[0] + _MARGIN, left[1] - _MARGIN
+
+
+def _inside(
+    line: Polyline, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str
+) -> tuple[float, float]:
+    """So that the text stands in the middle of an outline."""
+    _, _, width, height = draw.textbbox((0, 0), text, font=font)
+    columns, rows = zip(*line.points, strict=True)
+    return (min(columns) + max(columns) - width) / 2, (min(rows) + max(rows) + height) / 2
 
 
 def _write(

@@ -15,6 +15,7 @@ from service.core.render.comparison_view import ComparisonView, comparison_views
 from service.core.render.language import ENGLISH, Language
 from service.core.render.overlay import colour_of, shown_lines
 from service.core.render.plot import plot_series
+from service.core.render.raster import plot_firings
 from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
 from service.core.review_words import moment, remarks, status_words
 from service.core.wording import (
@@ -27,6 +28,7 @@ from service.core.wording import (
     says_more_than_its_value,
     site_text,
     symbol,
+    title_of,
 )
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
@@ -160,7 +162,7 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None, language: L
         picture=None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode("ascii"),
         caption=_caption(cine),
         legend=_legend(cine),
-        plot=plot_series(_plotted(cine), _contractions(cine), language),
+        plot=plot_firings(_standing(cine), language) or plot_series(_plotted(cine), _contractions(cine), language),
         plot_key=_plot_key(cine),
         rows=rows,
         statements=_statements(report, cine) if rows else _all_told(cine),
@@ -258,7 +260,7 @@ def _plane_row(tick: Tick, numbers: Mapping[str, int], rejected: frozenset[str],
 def _row(finding: Finding) -> Row:
     interval, measured = finding.interval, frames_measured(finding)
     return Row(
-        name=label(finding.name),
+        name=title_of(finding),
         value="rejected" if finding.is_rejected else _value(finding),
         original="" if finding.amended is None else _value(as_said(finding)),
         unit="" if finding.is_rejected else symbol(finding.unit).strip(),
@@ -328,12 +330,18 @@ def _plotted(cine: AnalysedCine) -> list[Finding]:
     return sorted((finding for finding in with_series if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
 
 
+def _standing(cine: AnalysedCine) -> list[Finding]:
+    return [finding for finding in cine.findings if not finding.is_rejected]
+
+
 def _contractions(cine: AnalysedCine) -> tuple[Contraction, ...]:
     return tuple(one for finding in cine.findings if not finding.is_rejected for one in finding.contractions)
 
 
 def _plot_key(cine: AnalysedCine) -> str:
     """How to read what is drawn."""
+    if any(finding.motor_unit for finding in _standing(cine)):
+        return "Each stroke: a firing. Numbers and colours as in the picture."
     series = [finding.series for finding in _plotted(cine) if finding.series is not None]
     keys = {
         "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(one.smoothed for one in series),

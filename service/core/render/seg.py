@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import SegmentationStorage
 
 from service.core import codes
-from service.core.findings import Code, Finding
+from service.core.findings import Finding
 from service.core.identifiers import derive_uid
 from service.core.instance import InstanceAttributes
 from service.core.masks import Bits, Masks
@@ -113,16 +113,11 @@ def _segment(number: int, name: str, findings: Sequence[Finding]) -> Dataset:
         segment_number=number,
         segment_label=label(name)[:64],
         segmented_property_category=coded(codes.ANATOMICAL_STRUCTURE),
-        segmented_property_type=coded(_property(name)),
+        segmented_property_type=coded(codes.structure_code(name)),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
         display_color=CIELabColor.from_rgb(*colour_of(name)),
     )
-
-
-def _property(name: str) -> Code:
-    """What no dictionary has a code for is a structure; its label names it."""
-    return codes.STRUCTURE_CODES.get(name, codes.ANATOMICAL_STRUCTURE)
 
 
 def _frame(segment: int, frame: int, instance: InstanceAttributes) -> Dataset:

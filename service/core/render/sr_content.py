@@ -2,7 +2,8 @@
 
 Each analysed cine is one group (TID 1410) that holds its measurements; its image region is the hull of the lines that
 were drawn on the frame that shows them best. Each line is a further group of its own, without numbers, because a
-planar region is one SCOORD and readers draw what stands there. Series stay in the JSON; here is what summarises them.
+planar region is one SCOORD and readers draw what stands there; that of a motor unit holds the unit's numbers. Series stay in the
+JSON; here is what summarises them.
 """
 
 import math
@@ -81,7 +82,8 @@ def measurement_groups(report: Report, instances: Sequence[InstanceAttributes]) 
 
 def _cine_group(report: Report, cine: AnalysedCine, instance: InstanceAttributes) -> Group:
     tracking, algorithm, sites = _tracking(report, cine, "cine"), _algorithm(cine), _finding_sites(cine)
-    measurements = [measurement for finding in cine.findings for measurement in _measurements(finding)] or None
+    of_all = (finding for finding in cine.findings if finding.motor_unit is None)  # units have groups of their own
+    measurements = [measurement for finding in of_all for measurement in _measurements(finding)] or None
     region = _measured_region(cine, instance) if measurements else None
     group: Group
     if region is not None:
@@ -228,11 +230,27 @@ def _line_groups(report: Report, cine: AnalysedCine, instance: InstanceAttribute
             hd.PlanarROIMeasurementsAndQualitativeEvaluations(
                 tracking_identifier=_tracking(report, cine, part if counted[part] == 1 else f"{part} piece {counted[part]}"),
                 referenced_region=_region(points, instance, line.frame),
-                finding_type=coded(codes.STRUCTURE_CODES.get(line.label, codes.ANATOMICAL_STRUCTURE)),
+                finding_type=coded(codes.structure_code(line.label)),
                 finding_sites=_finding_sites(cine),
+                measurements=_of_unit(cine, line) or None,
             )
         )
     return groups
+
+
+def _of_unit(cine: AnalysedCine, line: Polyline) -> list[hd.Measurement]:
+    """Where the line is the territory of a motor unit, its numbers."""
+    finding = next((one for one in cine.findings if one.motor_unit is not None and line in one.evidence.lines), None)
+    if finding is None or finding.motor_unit is None:
+        return []
+    unit = finding.motor_unit
+    told = (
+        (codes.AREA, unit.area_mm2, "mm2"),
+        (codes.FIRINGS, float(len(unit.firings_seconds)), "1"),
+        (codes.INTERVAL_VARIATION, unit.interval_variation, "{ratio}"),
+    )
+    more = [hd.Measurement(name=coded(name), value=value, unit=coded(codes.UNITS[unit])) for name, value, unit in told]
+    return [*_measurements(finding), *more]
 
 
 def _region(points: Points, instance: InstanceAttributes, frame: int) -> hd.ImageRegion:

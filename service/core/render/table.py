@@ -8,7 +8,7 @@ from rich.text import Text
 from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
 from service.core.findings import Finding
 from service.core.report import RESEARCH_USE, Report
-from service.core.wording import frames_measured, label, number, says_more_than_its_value, symbol
+from service.core.wording import frames_measured, label, number, says_more_than_its_value, symbol, title_of
 
 
 def report_table(report: Report) -> RenderableType:
@@ -42,4 +42,4 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     value = number(finding.value, unit) + symbol(unit) if isinstance(finding.value, float) else str(finding.value)
     spread = f"{number(finding.range[0], unit)} to {number(finding.range[1], unit)}" if finding.range else ""
     frames = f"{measured[0]} of {measured[1]}" if measured else ""
-    return label(finding.name), value, spread, frames, ", ".join(map(str, finding.evidence.frames[:3]))
+    return title_of(finding), value, spread, frames, ", ".join(map(str, finding.evidence.frames[:3]))

@@ -13,6 +13,7 @@ import { Plots } from "./plots.js";
 import { point } from "./pointer.js";
 import { Readout, told } from "./readout.js";
 import { Stage } from "./stage.js";
+import { Units } from "./units.js";
 
 const root = document.querySelector("[data-viewer]");
 const at = (name) => root.querySelector(`[data-${name}]`);
@@ -40,11 +41,13 @@ stage.addPainter((context, frame, unit) => {
   const others = edited && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
   const isDrawn = cine.overlays.draw(context, frame, unit, edited && [...others, ...edited]);
   view.dataset.drawnFrame = isDrawn ? String(frame) : "";
+  if (isDrawn) units.paint(context, unit, cine.overlays);
   paintScaleBar(context, cine.scale, unit);
 });
 const measures = new Measures(stage, announce);
 const editor = new LineEditor(stage, { changed: tellLines, said: announce });
 const plots = new Plots(at("plots"), { more: at("more-plots"), seek: go });
+const units = new Units(at("units"), { seek: go, changed: drawSeries });
 let report = root.dataset.report;
 let reported = read();
 reported.catch(() => {}); // told where the series are drawn
@@ -120,6 +123,7 @@ function overlaysOf(uid, count) {
     if (isShown) stage.paint();
     if (isShown) showWrist(stage.frame);
     if (cine && (isShown || overlays.kinds.size > known)) readout.kinds(cine.overlays);
+    if (overlays.kinds.size > known) units.colour(overlays.kinds);
     known = overlays.kinds.size;
   });
   overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
@@ -153,6 +157,7 @@ function show(frame) {
   view.dataset.shownFrame = frame;
   showWrist(frame);
   plots.show(frame);
+  units.show(frame);
   cine.frames.prefetch(frame);
   if (cine.overlays.isOn) {
     cine.overlays.load(frame);
@@ -196,11 +201,16 @@ async function drawSeries() {
   const own = findings.filter(({ evidence, amended }) => evidence.sop_instance_uid === uid && !amended?.is_rejected);
   cine.events = own.flatMap(({ contractions }) => contractions ?? []);
   readout.events(cine.events);
+  const seconds = cine.player.isTimed ? cine.player.seconds : null;
+  units.draw(own, { seconds });
+  units.colour(cine.overlays.kinds);
+  units.show(stage.frame || 1);
+  stage.paint();
   if (root.dataset.plots !== "true") {
     at("plots-missing").hidden = !own.some(({ series }) => series);
     return;
   }
-  await plots.draw(own, { count: cine.number_of_frames, seconds: cine.player.isTimed ? cine.player.seconds : null });
+  await plots.draw(own.filter((finding) => units.isShown(finding)), { count: cine.number_of_frames, seconds });
   plots.show(stage.frame || 1);
 }
 

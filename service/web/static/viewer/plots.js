@@ -76,7 +76,7 @@ export class Plots {
     box.className = "plot";
     const caption = document.createElement("figcaption");
     const name = document.createElement("span");
-    name.textContent = `${label(finding.name)}${side(finding)}`;
+    name.textContent = `${titleOf(finding)}${side(finding)}`;
     if (series.level) name.append(band(series.level));
     const value = document.createElement("output");
     value.setAttribute("aria-hidden", "true"); // the number of the frame is told; every value would be noise
@@ -190,9 +190,10 @@ function band(level) {
   return told;
 }
 
-function summary({ name, series }, end) {
+function summary(finding, end) {
+  const { series } = finding;
   const values = gaps(series.values, series.left_out).filter(isNumber);
-  const told = { name: label(name), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
+  const told = { name: titleOf(finding), count: series.values.length, low: words(Math.min(...values), series.unit), high: words(Math.max(...values), series.unit) };
   return end === null
     ? say("{name} over {count} frames: {low} to {high}", told)
     : say("{name} over {count} frames, {seconds} s: {low} to {high}", { ...told, seconds: decimal(end.toFixed(1)) });
@@ -202,6 +203,11 @@ function words(value, unit, digits = 4) {
   if (!isNumber(value)) return "–";
   const text = Math.abs(value) >= 100 || unit === "%" ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
   return decimal(text) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
+}
+
+/** What a finding is called; motor units are told apart by their number. */
+function titleOf({ name, motor_unit: unit }) {
+  return label(unit ? `motor_unit_${unit.number}` : name);
 }
 
 export function label(name) {

@@ -93,6 +93,7 @@ export class Readout {
     const place = this.#at("kinds");
     const { kinds } = overlays;
     for (const [kind, { colour, isLine }] of kinds) {
+      if (/^Motor unit \d+$/.test(kind)) continue; // each has a row of its own under the cine
       if ([...place.children].some((child) => child.dataset.kind === kind)) continue;
       place.append(this.#kind(kind, colour, isLine, overlays));
     }

@@ -1,0 +1,90 @@
+"""Motor units of a contracting muscle, from the velocity of its tissue in a fast cine: where each lies and when it fires.
+
+The first network turns a window of velocity images into maps, from which territories are read; the second turns the traces of a
+territory into its twitch train and discharges. Both were trained on simulated muscles only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, TensorSpec
+from service.core.cine import Cine
+from service.core.findings import AnalysisUsed, Finding
+from service.core.masks import MaskKeeper
+from service.core.measure.colour import refuse_colour
+from service.core.measure.motor_band import FRAMES, SIZE
+from service.core.measure.motor_findings import MotorFindings
+from service.core.measure.motor_maps import CHANNELS, Floats, territories
+from service.core.measure.motor_trains import TRACES, discharges, traces
+from service.core.measure.motor_unit_trains import Unit, in_millimetres, joined
+from service.core.measure.motor_velocity import MovingTissue, moving_tissue
+from service.core.wording import motor_unit_name
+
+MAPS = ModelSpec(
+    model_name="mu_seg",
+    model_version="1",
+    inputs=(TensorSpec("velocity", "FP32", (1, FRAMES, SIZE, SIZE)),),
+    outputs=(TensorSpec("maps", "FP32", (CHANNELS, SIZE, SIZE)),),
+    max_batch_size=1,
+)
+TRAINS = ModelSpec(
+    model_name="mu_twitch",
+    model_version="1",
+    inputs=(TensorSpec("traces", "FP32", (TRACES, FRAMES)),),
+    outputs=(TensorSpec("twitch", "FP32", (FRAMES,)), TensorSpec("spike", "FP32", (FRAMES,))),
+    max_batch_size=32,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotorUnits:
+    """The analysis `motor_units`; one cine is a recording."""
+
+    name: str = "motor_units"
+    version: str = "1.0.0"
+    models: tuple[ModelSpec, ...] = (MAPS, TRAINS)
+
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        """Findings of one cine; one in which no unit is found gives one finding, `not_measured`.
+
+        Raises NotMeasurable: `no_frames`, `colour_overlay`, `not_calibrated`, `field_of_view_too_small`, `no_time_axis`,
+        `uneven_frame_times`, `frame_rate_too_low`, `cine_too_short`, `cine_too_long`.
+        """
+        tissue = moving_tissue(cine)
+        refuse_colour(cine, tissue.sector)
+        units = self.units(tissue, infer)
+        findings = MotorFindings(
+            cine=cine,
+            tissue=tissue,
+            analysis=AnalysisUsed(name=self.name, version=self.version),
+            maps=describe(MAPS),
+            trains=describe(TRAINS),
+            units=units,
+        )
+        if keep is not None and units:
+            keep.begin([motor_unit_name(number) for number in range(1, len(units) + 1)], tissue.placement, cine)
+            keep.add(findings.shown_frame, np.stack([unit.mask for unit in units]))
+        return findings.all()
+
+    def units(self, tissue: MovingTissue, infer: Infer) -> tuple[Unit, ...]:
+        """Of all windows together, the surest first."""
+        windows = tissue.windows()
+        answers = infer(MAPS, ({"velocity": tissue.velocity[window][None, None]} for window in windows))
+        found = [
+            (window, self._in_window(tissue.velocity[window], answer["maps"][0].astype(np.float32, copy=False), infer))
+            for window, answer in zip(windows, answers, strict=True)
+        ]
+        return joined(found, len(tissue.velocity))
+
+    def _in_window(self, velocity: Floats, maps: Floats, infer: Infer) -> Sequence[Unit]:
+        places = territories(maps)
+        if not places:
+            return ()
+        (answer,) = infer(TRAINS, [{"traces": np.stack([traces(velocity, place.mask) for place in places])}])
+        twitches, logits = (answer[name].astype(np.float32, copy=False) for name in ("twitch", "spike"))
+        return [
+            Unit(place.mask, place.heat, in_millimetres(twitch, velocity, place.mask), discharges(logit))
+            for place, twitch, logit in zip(places, twitches, logits, strict=True)
+        ]

@@ -1,0 +1,113 @@
+"""Motor units in a real browser: territories with numbers over every frame, rows of firings that choose a unit and a frame."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from service.access import Role
+from service.core.analyses.analysis import DescribeModel, Infer
+from service.core.analyses.motor_units import MotorUnits
+from service.core.cine import Cine
+from service.core.findings import Finding
+from service.core.masks import MaskKeeper
+from service.core.render.overlay import UNIT_COLOURS
+from service.ports import UnitOfWorkFactory
+from tests.browser import Tab, tab
+from tests.cine_files import EXPLICIT, region
+from tests.fakes import FakeAnalysis
+from tests.integration.api_parts import STUDY, as_file, dicom_dataset
+from tests.integration.viewer_parts import analysed, sign_in, viewer_house
+from tests.motor_parts import MM, SIDE, UNITS, described, knowing, motor_cine
+from tests.peers import PLOTS
+
+pytestmark = pytest.mark.timeout(300)
+
+VIEW = "document.querySelector('[data-view]')"
+ROWS = "[...document.querySelectorAll('button.unit')]"
+#: How many pixels of the canvas over the picture have a colour.
+PIXELS_OF = """
+([red, green, blue]) => {
+  const over = document.querySelector("[data-over]");
+  const data = over.getContext("2d").getImageData(0, 0, over.width, over.height).data;
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    count += data[at + 3] > 240 && Math.abs(data[at] - red) + Math.abs(data[at + 1] - green) + Math.abs(data[at + 2] - blue) < 30;
+  }
+  return count;
+}
+"""
+
+
+@dataclass
+class KnownUnits(FakeAnalysis):
+    """The real analysis over the answers of networks that know."""
+
+    name: str = "motor_units"
+    version: str = MotorUnits().version
+
+    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
+        del infer, describe
+        return MotorUnits().analyse(cine, knowing(), described, keep)
+
+
+def fast_cine() -> bytes:
+    """512 frames at 4 ms, the picture filling the frame."""
+    frames = [frame.pixels for frame in motor_cine().frames()]
+    tissue = region(0, 0, SIDE - 1, SIDE - 1, PhysicalDeltaX=MM / 10, PhysicalDeltaY=MM / 10)
+    own = {"FrameIncrementPointer": 0x00181063, "FrameTime": "4", "SequenceOfUltrasoundRegions": [tissue]}
+    dataset = dicom_dataset("1.2.3", frames=1, **own)
+    dataset.NumberOfFrames = len(frames)
+    dataset.Rows = dataset.Columns = SIDE
+    dataset.PixelData = b"".join(frame.tobytes() for frame in frames)
+    return as_file(dataset, EXPLICIT)
+
+
+@pytest.fixture
+def viewer(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Tab]:
+    with viewer_house(engine, units, tmp_path, analysis=KnownUnits()) as house:
+        analysed(house, fast_cine())
+        with house.served() as address, tab(width=1280, height=1000) as made:
+            sign_in(house, made, address, Role.VIEWER)
+            made.page.goto(f"{address}/studies/{STUDY}")
+            made.wait(f"{VIEW}.dataset.drawnFrame === '256'", timeout_seconds=60)
+            made.wait(f"{ROWS}.length === {len(UNITS)}")
+            yield made
+            assert made.problems == []
+
+
+def test_territories_and_rows_of_units_have_the_same_colours_and_numbers(viewer: Tab) -> None:
+    viewer.wait(f"{ROWS}[0].style.getPropertyValue('--unit') !== ''")
+    for number, colour in enumerate(UNIT_COLOURS[: len(UNITS)], start=1):
+        assert viewer.page.evaluate(PIXELS_OF, list(colour)) > 50
+        assert viewer.page.evaluate(f"{ROWS}[{number - 1}].style.getPropertyValue('--unit')") == "#{:02x}{:02x}{:02x}".format(
+            *colour
+        )
+        assert viewer.page.evaluate(f"{ROWS}[{number - 1}].textContent").startswith(str(number))
+    viewer.page.keyboard.press("End")
+    viewer.wait(f"{VIEW}.dataset.drawnFrame === '512'")
+    assert viewer.page.evaluate(PIXELS_OF, list(UNIT_COLOURS[2])) > 50
+
+
+def test_row_chooses_its_unit_and_a_place_in_it_a_frame(viewer: Tab) -> None:
+    track = viewer.page.locator("button.unit .unit-track").nth(2)
+    box = track.bounding_box()
+    assert box is not None
+    track.click(position={"x": box["width"] * 0.25, "y": box["height"] / 2})
+    viewer.wait(f"Math.abs({VIEW}.dataset.shownFrame - 128) < 6")
+    assert viewer.page.evaluate(f"{ROWS}.map((row) => row.ariaPressed)") == ["false", "false", "true"]
+    assert "unit 3" in str(viewer.page.locator("[data-twitch]").text_content())
+    viewer.wait(f"Math.abs(parseFloat({ROWS}[0].querySelector('.unit-now').style.left) - 25) < 1.5")
+
+
+@pytest.mark.skipif(not PLOTS.exists(), reason="uPlot is not installed: python scripts/web_packages.py uplot")
+def test_unit_that_the_keyboard_chooses_has_its_train_plotted_alone(viewer: Tab) -> None:
+    viewer.wait("document.querySelectorAll('.plot').length === 1")
+    assert str(viewer.page.locator(".plot figcaption").text_content()).startswith("Motor unit 1")
+    viewer.page.locator("button.unit").first.focus()
+    viewer.page.keyboard.press("ArrowDown")
+    assert viewer.page.evaluate(f"{ROWS}.map((row) => row.ariaPressed)") == ["false", "true", "false"]
+    assert viewer.page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Motor unit 2: 15 firings")
+    viewer.wait("document.querySelector('.plot figcaption')?.textContent.startsWith('Motor unit 2')")

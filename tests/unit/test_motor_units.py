@@ -1,0 +1,178 @@
+"""The analysis of motor units: what is found in a fast cine, how windows are joined, and which cines are refused."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pytest
+
+from service.core.analyses.analysis import ModelSpec, Tensors
+from service.core.analyses.motor_units import MAPS, MotorUnits
+from service.core.cine import Calibration, Cine, TimeAxis
+from service.core.findings import Finding, MotorUnit
+from service.core.masks import MaskKeeper
+from service.core.measure.motor_band import FRAMES, LEAST_RATE_HZ, PIXEL_MM, RATE_HZ, SIZE
+from service.core.measure.motor_velocity import at_rate, moving_tissue
+from service.errors import NotMeasurable
+from simulator import motor_field, motor_units
+from tests.motor_parts import LEFT, MM, TOP, UNITS, KnownUnit, analyse, described, known_maps, known_trains, motor_cine
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Finding]:
+    return analyse(motor_cine())
+
+
+def units_of(findings: list[Finding]) -> list[MotorUnit]:
+    return [finding.motor_unit for finding in findings if finding.motor_unit is not None]
+
+
+def test_units_of_a_recording_are_told_with_territory_firings_and_rate(found: list[Finding]) -> None:
+    count, *each = found
+    assert (count.name, count.value, count.flags) == ("motor_unit_count", 3.0, ("units_from_simulation",))
+    assert [finding.name for finding in each] == ["motor_unit"] * 3
+    for finding, told, true in zip(each, units_of(found), UNITS, strict=True):
+        assert told.centre_mm == pytest.approx((true.x_mm, true.y_mm), abs=1.0)
+        assert told.area_mm2 == pytest.approx(np.pi * true.radius_mm**2, rel=0.25)
+        assert told.firings_seconds == pytest.approx(true.firings_s, abs=1.5 / RATE_HZ)
+        assert finding.value == pytest.approx(1 / np.diff(true.firings_s).mean(), rel=0.02)
+        assert finding.unit == "Hz"
+        assert told.interval_variation < 0.05
+
+
+def test_train_of_a_unit_is_in_millimetres_a_second_at_the_frames_of_the_cine(found: list[Finding]) -> None:
+    series = found[3].series
+    assert series is not None
+    assert (series.unit, len(series.values)) == ("mm/s", FRAMES)
+    assert series.time_seconds[1] == pytest.approx(0.004)
+    values = np.array([value or 0.0 for value in series.values])
+    true = UNITS[2].velocity(np.arange(FRAMES, dtype=np.float32) / np.float32(RATE_HZ))
+    assert np.corrcoef(values, true)[0, 1] > 0.95
+    assert np.abs(values).max() == pytest.approx(np.abs(true).max(), rel=0.35)
+
+
+def test_mean_twitch_rises_after_the_discharge(found: list[Finding]) -> None:
+    twitch = units_of(found)[0].twitch
+    times, values = np.array(twitch.time_seconds), np.array(twitch.values)
+    assert times[0] < 0 < times[-1]
+    assert 0.01 < times[values.argmax()] < 0.05
+
+
+def test_outline_of_a_unit_lies_round_it_in_the_stored_frame(found: list[Finding]) -> None:
+    (line,) = found[1].evidence.lines
+    points = np.array(line.points)
+    assert (line.label, line.frame, tuple(points[0])) == ("motor_unit_1", 256, tuple(points[-1]))
+    away = np.hypot((points[:, 0] - LEFT) * MM - UNITS[0].x_mm, (points[:, 1] - TOP) * MM - UNITS[0].y_mm)
+    assert away.mean() == pytest.approx(UNITS[0].radius_mm, abs=0.6)
+
+
+def test_territories_that_overlap_are_kept_as_segments_of_one_frame() -> None:
+    keeper = MaskKeeper()
+    analyse(motor_cine(), keep=keeper)
+    kept = keeper.kept()
+    assert kept is not None
+    assert kept.layout.segments == ("motor_unit_1", "motor_unit_2", "motor_unit_3")
+    ((number, maps),) = kept
+    assert number == 256
+    assert (maps[0] & maps[1]).any()
+    assert not (maps[0] & maps[2]).any()
+
+
+def test_cine_without_a_unit_is_not_measured() -> None:
+    (finding,) = analyse(motor_cine(), units=())
+    assert finding.name == "not_measured"
+    assert "no_motor_unit" in finding.flags
+
+
+def test_longer_recording_is_one_of_the_same_units() -> None:
+    frames = 700
+    units = tuple(
+        KnownUnit(one.x_mm, one.y_mm, one.radius_mm, tuple(0.1 * np.arange(1, 28) + 0.01 * n)) for n, one in enumerate(UNITS)
+    )
+    windows = moving_tissue(motor_cine(frames=frames, units=units)).windows()
+    assert [(one.start, one.stop) for one in windows] == [(0, 512), (188, 700)]
+    found = units_of(analyse_overlapping(frames, units))
+    assert len(found) == 3
+    for told, true in zip(found, units, strict=True):
+        assert told.firings_seconds == pytest.approx([time for time in true.firings_s if time < frames / RATE_HZ], abs=0.006)
+
+
+def analyse_overlapping(frames: int, units: tuple[KnownUnit, ...]) -> list[Finding]:
+    """With networks that are told where their window begins."""
+    starts = iter((0, frames - FRAMES))
+
+    def infer(model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
+        for _ in batches:
+            yield {"maps": known_maps(units)[None]} if model is MAPS else known_trains(units, next(starts))
+
+    return list(MotorUnits().analyse(motor_cine(frames=frames, units=units), infer, described))
+
+
+def test_faster_cine_gives_the_same_units() -> None:
+    found = units_of(analyse(motor_cine(frames=1024, rate_hz=500.0)))
+    assert len(found) == 3
+    assert found[0].firings_seconds == pytest.approx(UNITS[0].firings_s, abs=0.006)
+
+
+def test_velocity_at_another_rate_is_the_mean_over_the_time_of_an_image() -> None:
+    slow = np.sin(np.arange(400) / 30).astype(np.float32)[:, None, None]
+    assert at_rate(slow, 1 / RATE_HZ) == pytest.approx(slow, abs=1e-5)
+    fast = np.sin(np.arange(1600) / 120).astype(np.float32)[:, None, None]
+    found = at_rate(fast, 1 / (4 * RATE_HZ))
+    assert len(found) == 400
+    assert found[5:-5, 0, 0] == pytest.approx(slow[5:-5, 0, 0], abs=0.02)
+
+
+def test_velocity_of_a_known_motion_is_found_where_it_is() -> None:
+    tissue = moving_tissue(motor_cine())
+    assert tissue.velocity.shape == (FRAMES, SIZE, SIZE)
+    inside = tissue.velocity[:, UNITS[2].mask()].mean(1)
+    true = UNITS[2].velocity(np.arange(FRAMES, dtype=np.float32) / np.float32(RATE_HZ))
+    assert np.corrcoef(inside, true)[0, 1] > 0.9
+
+
+def test_sector_larger_than_the_images_is_looked_at_in_its_middle() -> None:
+    wide = moving_tissue(motor_cine(side=160, units=()))
+    assert (wide.placement.width, wide.placement.height) == (SIZE, SIZE)
+    assert (wide.placement.box.x0, wide.placement.box.width) == (16, 128)
+    small = moving_tissue(motor_cine(side=96, units=()))
+    assert (small.placement.width, small.placement.left) == (48, 8)
+    assert not small.velocity[:, :8].any()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "said"),
+    [
+        (lambda: motor_cine(rate_hz=30.0), "frame_rate_too_low", "30.0 frames a second; twitches of motor units"),
+        (lambda: motor_cine(rate_hz=200.0), "frame_rate_too_low", f"from {LEAST_RATE_HZ:.0f} on"),
+        (lambda: motor_cine(frames=511), "cine_too_short", "at least 2.05 s"),
+        (lambda: motor_cine(frames=8000), "cine_too_long", "send it in parts"),
+        (lambda: motor_cine(calibration=Calibration(None, None, "none", "no regions")), "not_calibrated", "no scale"),
+        (lambda: motor_cine(side=48), "field_of_view_too_small", "15 x 15 mm"),
+        (lambda: motor_cine(time_axis=TimeAxis(None, "none", reason="no pointer")), "no_time_axis", "no pointer"),
+        (
+            lambda: motor_cine(time_axis=TimeAxis(tuple(np.arange(512) / 250), "CineRate", is_nominal=True, reason="nominal")),
+            "no_time_axis",
+            "nominal",
+        ),
+        (
+            lambda: motor_cine(time_axis=TimeAxis(tuple(np.arange(512) / 250 + 0.001 * (np.arange(512) % 2)), "FrameTimeVector")),
+            "uneven_frame_times",
+            "evenly",
+        ),
+    ],
+)
+def test_cine_that_cannot_show_twitches_is_refused_with_the_reason(make: Callable[[], Cine], reason: str, said: str) -> None:
+    with pytest.raises(NotMeasurable, match=said) as refused:
+        analyse(make())
+    assert refused.value.reason == reason
+
+
+def test_rate_that_is_asked_for_passes_half_the_power_at_the_upper_limit_of_the_band() -> None:
+    turn = 2 * np.pi * 30.0 / LEAST_RATE_HZ
+    gain = (np.sin(turn) + 2 * np.sin(2 * turn)) / (5 * turn)
+    assert 0.5 <= gain**2 < 0.51
+
+
+def test_simulator_draws_what_the_networks_take() -> None:
+    assert (motor_units.FRAME_RATE_HZ, motor_units.FRAMES) == (RATE_HZ, FRAMES)
+    assert (motor_field.SIZE, motor_field.PIXEL_MM) == (SIZE, PIXEL_MM)

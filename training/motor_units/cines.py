@@ -1,0 +1,66 @@
+"""The whole analysis on simulated DICOM cines with truth: `python -m training.motor_units.cines --cines DIR --models DIR`.
+
+`sonomyo simulate motor-units -o DIR -n 10 --seed 400001` makes the cines. Networks learnt from velocity that a simulator drew;
+here it is estimated from B-mode, which is noisier, and less so near the probe: this is what that costs.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.adapters.cine_decoder import FileCineReader
+from service.core.analyses.motor_units import MAPS, TRAINS, MotorUnits
+from service.core.measure.motor_band import FRAMES
+from service.core.measure.motor_velocity import moving_tissue
+from simulator.motor_cine import MotorUnitsTruth
+from simulator.motor_units import MOTOR_UNITS_VERSION, simulate_scene
+from training.motor_units.baselines import truth_of
+from training.motor_units.rivals import RESULTS, summary
+from training.motor_units.scores import Score, UnitTrace, score
+from training.onnx_networks import OnnxNetworks
+from training.wrist_hand.results import keep
+
+_MEMORY = 4 << 30
+
+
+def main() -> None:
+    """Analyse, score, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cines", type=Path, required=True, help="folder of the cines and their truth")
+    parser.add_argument("--models", type=Path, default=Path("model_repository"), help="where training.motor_units.export wrote")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    paths = {model.model_name: arguments.models / model.model_name / "1" / "model.onnx" for model in (MAPS, TRAINS)}
+    told = scored(sorted(arguments.cines.glob("*.dcm")), OnnxNetworks.opened(paths))
+    keep(arguments.output, cines=told)
+
+
+def scored(cines: Sequence[Path], networks: OnnxNetworks) -> dict[str, Any]:
+    """Of all cines together, and each."""
+    reader = FileCineReader(memory_bytes=_MEMORY, timeout_seconds=300, spares=0)
+    scores, each = [], []
+    try:
+        for path in cines:
+            found = of_cine(path, networks, reader)
+            scores.append(found)
+            each.append({"cine": path.stem, "true": found.true, "found": found.found, "matched": len(found.pairs)})
+            print(each[-1], flush=True)
+    finally:
+        reader.close()
+    return {"cines": len(cines), "simulator": MOTOR_UNITS_VERSION, "networks": summary(scores), "each": each}
+
+
+def of_cine(path: Path, networks: OnnxNetworks, reader: FileCineReader) -> Score:
+    """What the analysis finds against the truth; trains are compared where both are known."""
+    seed = MotorUnitsTruth.model_validate_json(path.with_suffix(".truth.json").read_text(encoding="utf-8")).seed
+    with reader.open(path) as cine:
+        units = MotorUnits().units(moving_tissue(cine), networks.infer)
+    found = [UnitTrace(unit.mask, np.nan_to_num(unit.twitch), unit.discharges_s) for unit in units]
+    return score(truth_of(simulate_scene(seed, frames=FRAMES).units), found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Put both networks into the model repository: `python -m training.motor_units.export --maps RUN --trains RUN`.
+
+What `training.motor_units.evaluate` and `training.motor_units.cines` measured goes into the cards; nothing is chosen here.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from service.core.analyses.analysis import ModelSpec
+from service.core.analyses.motor_units import MAPS, TRAINS
+from service.core.measure.motor_trains import traces
+from simulator.motor_units import MOTOR_UNITS_VERSION
+from training.exporting import configuration, digests_in, export, largest_difference
+from training.motor_units.evaluate import differences_table
+from training.motor_units.rivals import RESULTS, table
+from training.motor_units.sequences import VALIDATION, training_sequence
+from training.motor_units.train import Schedule, load_network
+from training.wrist_hand.results import keep
+
+#: Of logits and of trains whose spread is about 1.
+_LARGEST_DIFFERENCE = 1e-3
+_COMPARED = 3
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network to be served, and inputs to compare the export with."""
+
+    model: ModelSpec
+    network: nn.Module
+    schedule: Schedule
+    examples: npt.NDArray[np.float32]
+
+
+def main() -> None:
+    """Export, compare with torch, write the folders."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--maps", type=Path, required=True, help="run of the first network")
+    parser.add_argument("--trains", type=Path, required=True, help="run of the second")
+    parser.add_argument("--version", type=int, default=1)
+    parser.add_argument("--to", type=Path, default=Path("model_repository"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    muscles = [training_sequence(seed) for seed in VALIDATION[:_COMPARED]]
+    of_units = [traces(muscle.velocity, unit.mask) for muscle in muscles for unit in muscle.units]
+    figures = told(keep(arguments.results))
+    for trained in (
+        Trained(MAPS, *load_network(arguments.maps), np.stack([muscle.velocity for muscle in muscles])[:, None]),
+        Trained(TRAINS, *load_network(arguments.trains), np.stack(of_units)),
+    ):
+        put(trained, arguments.to / trained.model.model_name, arguments.version, figures)
+
+
+def put(trained: Trained, folder: Path, version: int, figures: str) -> None:
+    """One model's folder. Exits where ONNX Runtime says something else than torch."""
+    model, path = trained.model, folder / str(version) / "model.onnx"
+    (taken,), outputs = model.inputs, [output.name for output in model.outputs]
+    export(trained.network, torch.from_numpy(trained.examples[:2]), path, inputs=[taken.name], outputs=outputs)
+    off = largest_difference(trained.network, path, trained.examples)
+    if off > _LARGEST_DIFFERENCE:
+        raise SystemExit(f"{model.model_name}: ONNX Runtime differs from torch by {off:.1e}")
+    digests, config = digests_in(folder), folder / "config.pbtxt"
+    before = config.read_text(encoding="utf-8") if config.exists() else ""
+    statements = {"weights_sha256": digests[version], "evidence": "simulated"}
+    template = _HERE / f"{model.model_name}.pbtxt.template"
+    config.write_text(configuration(template, before, list(digests), version, statements), encoding="utf-8")
+    card = Template((_HERE / f"{model.model_name}.md.template").read_text(encoding="utf-8"))
+    text = card.substitute(
+        parameters=f"{sum(p.numel() for p in trained.network.parameters()):,}",
+        versions="\n".join(f"- version {number}: SHA-256 `{digest}`" for number, digest in digests.items()),
+        steps=trained.schedule.steps,
+        simulator=MOTOR_UNITS_VERSION,
+        difference=f"{off:.1e}",
+        figures=figures,
+    )
+    (folder / "model_card.md").write_text(text, encoding="utf-8")
+    print(f"{folder}: version {version}, SHA-256 {digests[version]}")
+
+
+def told(results: dict[str, Any]) -> str:
+    """What was measured, as the cards tell it."""
+    parts = ["## Figures (`bench/results/motor_units.json`; all simulated, 95 % intervals over muscles)"]
+    for split in ("test", "validation"):
+        if (found := results.get(f"networks on {split}")) is not None:
+            parts.append(
+                f"Both networks on {split} muscles, {found['sequences']} a cell, beside independent components of the same:\n\n"
+                + table(found["cells"])
+                + "\n"
+                + differences_table(found["less ICA"])
+            )
+            break
+    if (cines := results.get("cines")) is not None:
+        parts.append(
+            f"Through the service's analysis, {cines['cines']} simulated DICOM cines whose velocity is estimated from B-mode:\n"
+            f"\n\n{table({'cines': {'networks': cines['networks']}})}"
+        )
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()
