@@ -156,6 +156,24 @@ def cine_of(images: Sequence[Pixels], calibration: Calibration, time_axis: TimeA
 Found = tuple[str, str, Pixels, tuple[Reading, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class StepPicture:
+    """Of TimTrack's first set: a leg at a step of a contraction, which grows with the number."""
+
+    subject: str
+    leg: str
+    step: int
+    image: Pixels
+
+
+def contraction_steps(data: Path) -> Iterator[StepPicture]:
+    """All pictures of TimTrack's first set."""
+    for path in sorted((data / "timtrack" / "dataset_1").glob("S*/*.png")):
+        # The published set names every file so; another name is not of the set and stops the benchmark.
+        subject, leg, step = re.match(r"(S\d+)_([LR])\d+_step_(\d+)", path.stem).groups()  # type: ignore[union-attr]
+        yield StepPicture(subject, leg, int(step), _grey(path))
+
+
 def _set_1(root: Path) -> Iterator[Found]:
     readings: dict[tuple[str, str, int], list[Reading]] = defaultdict(list)
     for rows in _sheets(root / "dataset_1" / "dataset1_for_manual_estimation.xlsx").values():
@@ -163,10 +181,8 @@ def _set_1(root: Path) -> Iterator[Found]:
             reading = _reading(row, "D", "E", "H")
             if reading and _number(row, "A") is not None:
                 readings[f"S{int(float(row['A']))}", row["B"], int(float(row["C"]))].append(reading)
-    for path in sorted((root / "dataset_1").glob("S*/*.png")):
-        # The published set names every file so; another name is not of the set and stops the benchmark.
-        subject, leg, step = re.match(r"(S\d+)_([LR])\d+_step_(\d+)", path.stem).groups()  # type: ignore[union-attr]
-        yield "set 1, vastus lateralis", subject, _grey(path), tuple(readings[subject, leg, int(step)])
+    for one in contraction_steps(root.parent):
+        yield "set 1, vastus lateralis", one.subject, one.image, tuple(readings[one.subject, one.leg, one.step])
 
 
 def _set_2(root: Path) -> Iterator[Found]:

@@ -52,11 +52,10 @@ class CalfLines:
 
 def find_calf_lines(image: Pixels, masks: Pixels, placement: Placement) -> CalfLines | NoLines:
     """From the model's input (S, S) and its maps (3, S, S) of aponeurosis, fascicle and belly x 255."""
-    first, second = _upper_lines(masks[0], placement)
-    if first is None or second is None:
-        return NoLines.NO_GASTROCNEMIUS
-    if _belly_between(masks[2], first, second, placement) < _LEAST_BELLY:
-        return NoLines.NO_BELLY
+    bounds = _first_muscle(masks, placement)
+    if isinstance(bounds, NoLines):
+        return bounds
+    first, second = bounds
     upper, middle = _centre(first), _centre(second)
     found = _third_line(image, masks[0], middle, placement)
     if found is None:
@@ -68,6 +67,19 @@ def find_calf_lines(image: Pixels, masks: Pixels, placement: Placement) -> CalfL
     if np.diff(rows, axis=0).min() <= 0:
         return NoLines.CROSSED
     return CalfLines(rows, (first.probability, second.probability, response))
+
+
+def find_muscle_lines(masks: Pixels, placement: Placement) -> Floats | NoLines:
+    """Of the first muscle alone (2, sector's width), as in `CalfLines`, where no second one is looked for."""
+    bounds = _first_muscle(masks, placement)
+    return bounds if isinstance(bounds, NoLines) else np.stack([_in_region(_centre(line), placement) for line in bounds])
+
+
+def _first_muscle(masks: Pixels, placement: Placement) -> tuple[Trace, Trace] | NoLines:
+    first, second = _upper_lines(masks[0], placement)
+    if first is None or second is None:
+        return NoLines.NO_GASTROCNEMIUS
+    return (first, second) if _belly_between(masks[2], first, second, placement) >= _LEAST_BELLY else NoLines.NO_BELLY
 
 
 def _upper_lines(mask: Pixels, placement: Placement) -> tuple[Trace | None, Trace | None]:

@@ -4,6 +4,7 @@ The one function for training and for serving. A straightened muscle has lost it
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -36,16 +37,19 @@ def calf_patches(
     """Of a region's frame (H, W) uint8, in whose sector three aponeuroses were found; the scale is along x and along y.
 
     `lines` (3, sector's width) are rows of the region at the sector's columns, from the skin down, pixel centres at whole
-    numbers. Raises ValueError where the lines do not fit the sector, cross, leave it, or where a muscle is under 3 mm.
+    numbers; with two lines there is one muscle, the other's pixels are 0 and its thickness is NaN. Raises ValueError where the
+    lines do not fit the sector, cross, leave it, or where a muscle is under 3 mm.
     """
-    if lines.shape != (3, sector.width):
+    if lines.shape not in ((3, sector.width), (2, sector.width)):
         raise ValueError(f"three lines over {sector.width} columns are needed; these are of shape {lines.shape}")
     rows = np.asarray(lines, np.float64) + 0.5 - sector.y0  # edges of pixels are whole numbers here
-    if rows[0].min() < 0 or rows[2].max() > sector.height:
+    if rows[0].min() < 0 or rows[-1].max() > sector.height:
         raise ValueError("an aponeurosis leaves the sector; a frame that shows all three over its whole width is needed")
     _refuse_thin(np.diff(rows, axis=0), mm_per_pixel)
-    strips = (_strip(rows[0], rows[1], sector), _strip(rows[1], rows[2], sector))
-    return CalfPatches(np.stack([strip.straighten(frame, ROWS) for strip in strips]), _scalars(rows, sector, mm_per_pixel))
+    pixels = np.zeros((2, ROWS, COLUMNS), np.uint8)
+    for number, (upper, lower) in enumerate(pairwise(rows)):
+        pixels[number] = _strip(upper, lower, sector).straighten(frame, ROWS)
+    return CalfPatches(pixels, _scalars(rows, sector, mm_per_pixel))
 
 
 def _refuse_thin(heights: npt.NDArray[np.float64], mm_per_pixel: tuple[float, float] | None) -> None:
@@ -62,8 +66,9 @@ def _scalars(rows: npt.NDArray[np.float64], sector: Box, mm_per_pixel: tuple[flo
     if mm_per_pixel is None:
         return np.full(len(SCALARS), np.nan, np.float32)
     along, down = mm_per_pixel
-    thick, thin = np.diff(rows, axis=0).mean(1) * down
-    return np.array((thick, thin, rows[0].mean() * down, 1 / down, sector.width * along), np.float32)
+    thickness = np.full(2, np.nan)
+    thickness[: len(rows) - 1] = np.diff(rows, axis=0).mean(1) * down
+    return np.array((*thickness, rows[0].mean() * down, 1 / down, sector.width * along), np.float32)
 
 
 def _strip(upper: npt.NDArray[np.float64], lower: npt.NDArray[np.float64], sector: Box) -> Strip:

@@ -1,0 +1,120 @@
+"""Activity against the step of a real contraction: `python -m training.muscle_state.contraction_steps --run RUN --out FILE`.
+
+TimTrack's first set shows vastus lateralis of both legs at ordered steps of a contraction (no activity was published for them).
+Asked is the variant of one muscle; beside it stands the pennation that the architecture analysis measures in the same pictures.
+A picture in which one of the two says nothing is left out for both, and counted. Rank correlation (Spearman) within each leg.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from bench.accuracy import analyse
+from bench.labelled_images import StepPicture, contraction_steps, one_frame, shared_folder
+from service.core.analyses.muscle_architecture import MODEL as SEGMENTATION
+from service.core.calf_lines import NoLines, find_muscle_lines
+from service.core.calf_patches import calf_patches
+from service.core.cine import Pixels
+from service.core.preprocess import find_sector, model_input, place
+from training.muscle_state.frames import Frames
+from training.muscle_state.people import STATES
+from training.muscle_state.scores import Values
+from training.muscle_state.served import open_segmentation
+from training.muscle_state.train import Network, ask, load_network
+from training.onnx_networks import OnnxNetworks
+
+_ACTIVITY = STATES.index("activity_gastrocnemius")
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Of one leg: how many of its pictures both answered, and the rank correlations with the step."""
+
+    leg: str
+    pictures: int
+    answered: int
+    activity: float
+    pennation: float
+
+
+def main() -> None:
+    """Ask, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="folder of training.muscle_state.one_muscle")
+    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--out", type=Path, default=Path("bench/results/contraction_steps.json"))
+    arguments = parser.parse_args()
+    data = shared_folder()
+    if data is None:
+        raise SystemExit("The labelled pictures are not here: set SONOMYO_SHARED to their folder.")
+    network, _ = load_network(arguments.run)
+    legs = of_legs(list(contraction_steps(data)), network, open_segmentation(arguments.repository))
+    found = {"legs": [_told(leg) for leg in legs], "median": {name: _median(legs, name) for name in ("activity", "pennation")}}
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(table(legs))
+
+
+def of_legs(pictures: Sequence[StepPicture], network: Network, networks: OnnxNetworks) -> list[Leg]:
+    """Each leg of each subject, in order."""
+    by_leg: dict[str, list[StepPicture]] = defaultdict(list)
+    for picture in pictures:
+        by_leg[f"{picture.subject} {picture.leg}"].append(picture)
+    return [_leg(name, some, network, networks) for name, some in sorted(by_leg.items())]
+
+
+def table(legs: Sequence[Leg]) -> str:
+    """For people to read."""
+    lines = ["|leg|pictures answered|activity|measured pennation|", "|---|---|---|---|"]
+    lines += [f"|{leg.leg}|{leg.answered} of {leg.pictures}|{leg.activity:.2f}|{leg.pennation:.2f}|" for leg in legs]
+    lines.append(f"|median of {len(legs)} legs||{_median(legs, 'activity'):.2f}|{_median(legs, 'pennation'):.2f}|")
+    return "\n".join(lines)
+
+
+def _leg(name: str, pictures: Sequence[StepPicture], network: Network, networks: OnnxNetworks) -> Leg:
+    rows = [(one.step, *both) for one in pictures if (both := _asked(one.image, network, networks)) is not None]
+    steps, activity, pennation = np.array(rows, np.float64).reshape(-1, 3).T
+    return Leg(name, len(pictures), len(rows), _ranked(steps, activity), _ranked(steps, pennation))
+
+
+def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[float, float] | None:
+    """Activity, and pennation in degrees; None where one of them says nothing."""
+    findings = {finding.name: finding for finding in analyse(one_frame(image), networks.infer)}
+    pennation = findings["pennation_angle"].value if "pennation_angle" in findings else None
+    placement = place(find_sector([image]))
+    given = [{"image": model_input(image, placement)[None, None]}]
+    (answer,) = networks.infer(SEGMENTATION, given)
+    lines = find_muscle_lines(answer["masks"][0].astype(np.uint8, copy=False), placement)
+    if isinstance(lines, NoLines) or not isinstance(pennation, float):
+        return None
+    try:
+        patches = calf_patches(image, placement.box, lines, None)
+    except ValueError:
+        return None
+    return float(ask(network, _frames(patches.pixels)).mean[0, _ACTIVITY]), pennation
+
+
+def _frames(pixels: Pixels) -> Frames:
+    nothing = np.zeros((1, len(STATES)), np.float32)
+    return Frames(pixels[None], np.zeros((1, 5), np.float32), nothing, nothing, np.zeros(1, np.int64))
+
+
+def _ranked(steps: Values, values: Values) -> float:
+    return float(stats.spearmanr(steps, values).statistic) if len(steps) > 2 else float("nan")
+
+
+def _told(leg: Leg) -> Mapping[str, object]:
+    return {name: getattr(leg, name) for name in ("leg", "pictures", "answered", "activity", "pennation")}
+
+
+def _median(legs: Sequence[Leg], name: str) -> float:
+    return float(np.nanmedian([getattr(leg, name) for leg in legs]))
+
+
+if __name__ == "__main__":
+    main()
