@@ -22,6 +22,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import httpx2
+import numpy as np
 import pydicom
 
 from bench.bare_answer import bare_answer
@@ -35,8 +36,9 @@ from tests.running import RunningService, running_service
 USERS = 20
 FRAMES = 400
 TARGET_FIRST_FRAME_P95, TARGET_REPORT_P99 = 500.0, 100.0
-#: A person who reads asks now and then.
-_PAUSE_SECONDS = 0.5
+#: A person who reads asks now and then, and nobody in step with the others: with equal pauses after a common start all twenty
+#: would ask for the same thing in the same moment, for ever.
+_MEAN_PAUSE_SECONDS = 0.5
 _PLAYED_SECONDS = 15
 _FLOOR, _BARE = "floor: static file", "floor: the report's bytes, bare"
 #: Seconds of the screen's clock at which another frame is there, from now on.
@@ -113,15 +115,16 @@ def measured(service: RunningService, addresses: Mapping[str, str], rounds: int)
     seconds: dict[str, list[float]] = {name: [] for name in addresses}
     everybody_is_here = threading.Barrier(USERS)
 
-    def read(_: int) -> None:
+    def read(number: int) -> None:
+        random = np.random.default_rng(number)
         with person(service) as client:
             for address in addresses.values():
                 client.get(address).raise_for_status()
             everybody_is_here.wait(timeout=120)
             for _round in range(rounds):
+                time.sleep(random.uniform(0, 2 * _MEAN_PAUSE_SECONDS))
                 for name, address in addresses.items():
                     seconds[name].append(timed(partial(fetch, client, address)))
-                time.sleep(_PAUSE_SECONDS)
 
     with ThreadPoolExecutor(USERS) as people:
         list(people.map(read, range(USERS)))

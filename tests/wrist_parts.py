@@ -121,4 +121,4 @@ def analyse(
     """Findings of the analysis."""
     model = ModelUsed(name="wrist_hand", version="1", sha256="cd" * 32, evidence="simulated")
     cine = cine_of(shown, is_calibrated=is_calibrated, sop_instance_uid=sop_instance_uid)
-    return list(WristHand(frames_per_batch=3).analyse(cine, knowing(shown, at_second_look), lambda _: model, keep))
+    return list(WristHand(frames_per_batch=2).analyse(cine, knowing(shown, at_second_look), lambda _: model, keep))

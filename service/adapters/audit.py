@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +13,23 @@ from sqlalchemy import Connection, Engine, func, insert, select, text
 from service.access import AuditEntry
 from service.adapters.postgres import vendor_errors_translated
 from service.adapters.tables import AuditRow
+from service.errors import Unavailable
 
 #: Writers take turns, so that the chain never forks; held until the transaction ends.
 _LOCK = 7_305_301_923
 _BATCH = 1000
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An entry that somebody waits for."""
+
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any]
+    is_written: bool = False
+    error: Exception | None = None
 
 
 class PostgresAuditLog:
@@ -22,11 +37,44 @@ class PostgresAuditLog:
 
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._writing = threading.Lock()
 
     def append(self, *, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> None:
-        """Add one entry in a transaction of its own. Raises Unavailable."""
-        with vendor_errors_translated(), self._engine.begin() as connection:
-            append_entry(connection, actor=actor, action=action, subject=subject, detail=detail or {})
+        """Add one entry, and return once it is committed; entries of several threads share a transaction. Raises Unavailable.
+
+        Writers take turns, each for as long as a commit takes, so that twenty readers would wait for twenty. Whoever has the
+        turn writes what the others brought meanwhile, too.
+        """
+        mine = _Waiting(actor, action, subject, detail or {})
+        with self._lock:
+            self._waiting.append(mine)
+        with self._writing:
+            if not mine.is_written and mine.error is None:
+                self._write_all()
+        if mine.error is not None:
+            raise mine.error
+
+    def _write_all(self) -> None:
+        with self._lock:
+            entries, self._waiting = self._waiting, []
+        self._write(entries)
+
+    def _write(self, entries: Sequence[_Waiting]) -> None:
+        try:
+            with vendor_errors_translated(), self._engine.begin() as connection:
+                _append_entries(connection, entries)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the entry raises it
+            if len(entries) > 1 and not isinstance(error, Unavailable):
+                for entry in entries:  # one that cannot be written is nobody else's fault
+                    self._write([entry])
+                return
+            for entry in entries:
+                entry.error = error
+        else:
+            for entry in entries:
+                entry.is_written = True
 
     def first_broken(self) -> int | None:
         """The id of the first entry whose hash or predecessor is wrong; None when the whole chain holds."""
@@ -48,15 +96,21 @@ def _read_all(connection: Connection) -> Iterator[AuditEntry]:
 
 def append_entry(connection: Connection, *, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
     """Add one entry on an open transaction, so that it commits with what it records; `subject` is a UID or id, never a name."""
+    _append_entries(connection, [_Waiting(actor, action, subject, detail)])
+
+
+def _append_entries(connection: Connection, entries: Sequence[_Waiting]) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     last = select(AuditRow.sha256).order_by(AuditRow.id.desc()).limit(1).scalar_subquery()
     previous, at = connection.execute(select(last, func.clock_timestamp())).one()
-    digest = chain_sha256(previous=previous, at=at, actor=actor, action=action, subject=subject, detail=detail)
-    connection.execute(
-        insert(AuditRow).values(
-            at=at, actor=actor, action=action, subject=subject, detail=dict(detail), previous_sha256=previous, sha256=digest
-        )
-    )
+    rows = []
+    for entry in entries:
+        said: dict[str, Any] = {name: getattr(entry, name) for name in ("actor", "action", "subject")}
+        said["detail"] = dict(entry.detail)
+        digest = chain_sha256(previous=previous, at=at, **said)
+        rows.append({"at": at, **said, "previous_sha256": previous, "sha256": digest})
+        previous = digest
+    connection.execute(insert(AuditRow), rows)
 
 
 def find_broken(entries: Iterable[AuditEntry]) -> int | None:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Engine, exists, func, select
 from sqlalchemy.orm import Session
 
 from service.adapters.dicom_search import search
-from service.adapters.postgres import vendor_errors_translated
+from service.adapters.postgres import reading_session, vendor_errors_translated
 from service.adapters.tables import InstanceRow, RenderedAttributesRow, RenderedRow, StudyRow
 from service.core.instance import InstanceAttributes
 from service.core.qido_query import Search
@@ -36,7 +36,7 @@ class PostgresDicomViews:
 
     def objects(self, study: str, series: str | None = None, instance: str | None = None) -> Sequence[HeldObject]:
         """What came before what we made, each by series and UID. Raises NotFound, Removed."""
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             held = [*_received(session, study, series, instance), *_made(session, study, series, instance)]
             if held:
                 return held

@@ -1,5 +1,7 @@
 """PostgreSQL: the engine, and one transaction as a unit of work."""
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -9,10 +11,12 @@ from typing import Self
 import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
-from sqlalchemy import Connection, Engine, create_engine, func, make_url, select
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.adapters.analysis_rows import PostgresAnalysisRows
 from service.adapters.circuit_rows import PostgresCircuitRows
@@ -38,29 +42,48 @@ from service.ports import (
 )
 
 CONNECT_TIMEOUT_SECONDS = 3
+#: A connection that was used so lately is not asked whether it is alive.
+_RESTED_SECONDS = 1.0
+#: What SQLAlchemy, and psycopg where it is used alone, raise when the server is away or refuses.
+_AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
 CONNECT_ARGUMENTS = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "sonomyo"}
 
 
 def make_engine(url: str, *, pool_size: int = 20) -> Engine:
     """An engine on psycopg 3; parameters never reach a log (`hide_parameters`)."""
-    return create_engine(
+    engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
         connect_args=CONNECT_ARGUMENTS,
     )
+    _ping_after_a_rest(engine)
+    return engine
+
+
+def _ping_after_a_rest(engine: Engine) -> None:
+    """As `pool_pre_ping` does, but not where the connection answered a moment ago: a reader's request has several of them."""
+
+    def returned(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["returned"] = time.monotonic()
+
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("returned", -math.inf) < _RESTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except _AWAY as error:
+            raise InvalidatePoolError from error  # the others that rested are of the same server; the pool connects anew
+
+    event.listen(engine, "checkin", returned)
+    event.listen(engine, "checkout", taken)
 
 
 def libpq_url(url: str) -> str:
     """The same address without SQLAlchemy's driver name, for procrastinate, psycopg and pg_dump."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-#: What SQLAlchemy, and psycopg where it is used alone, raise when the server is away or refuses.
-_AWAY = (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
 
 
 @contextmanager
@@ -87,6 +110,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for statements that stand alone, mostly reads: without a transaction, which takes two more round trips."""
     with vendor_errors_translated(), engine.connect() as connection:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def reading_session(engine: Engine) -> Iterator[Session]:
+    """As `reading`, where rows become objects."""
+    with reading(engine) as connection, Session(connection) as session:
+        yield session
 
 
 @contextmanager

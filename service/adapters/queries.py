@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Table, select, tuple_
-from sqlalchemy.orm import Session
 
 from service.adapters.cursors import after_arrival, of_arrival
 from service.adapters.instance_rows import to_stored
 from service.adapters.job_queries import jobs_of_study
 from service.adapters.operation_queries import select_deliveries
 from service.adapters.overlay_queries import find_overlays
-from service.adapters.postgres import planned_anew, reading, vendor_errors_translated
+from service.adapters.postgres import planned_anew, reading, reading_session
 from service.adapters.report_queries import find_reports
 from service.adapters.report_rows import PostgresReportRows
 from service.adapters.study_conditions import arrival, study_conditions
@@ -31,7 +30,7 @@ _BODIES_KEPT = 32
 
 
 class PostgresStudyViews:
-    """Implements views.StudyViews; each call reads in one transaction of its own."""
+    """Implements views.StudyViews; each call reads what is committed, statement by statement."""
 
     def __init__(self, *, engine: Engine) -> None:
         self._engine = engine
@@ -54,7 +53,7 @@ class PostgresStudyViews:
 
     def study(self, study_instance_uid: str) -> StudyDetail:
         """Raises NotFound."""
-        with vendor_errors_translated(), self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = read_lines(connection, select_studies().where(StudyRow.study_instance_uid == study_instance_uid))
             if not found:
                 raise _no_study()
@@ -77,7 +76,7 @@ class PostgresStudyViews:
 
     def official_report(self, study_instance_uid: str) -> Report:
         """Raises NotFound."""
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             report = PostgresReportRows(session=session, bodies=self._bodies).official(study_instance_uid)
             if report is not None:
                 return report
@@ -96,12 +95,12 @@ class PostgresStudyViews:
 
     def report(self, report_id: str) -> Report:
         """Raises NotFound."""
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             return PostgresReportRows(session=session, bodies=self._bodies).get(report_id)
 
     def versions(self, report_id: str) -> Sequence[Report]:
         """All versions of the same study's report, oldest first. Raises NotFound."""
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             rows = PostgresReportRows(session=session, bodies=self._bodies)
             return rows.versions(rows.get(report_id).study.study_instance_uid)
 
@@ -112,18 +111,18 @@ class PostgresStudyViews:
     def attributes(self, study_instance_uid: str) -> Sequence[InstanceAttributes]:
         """Of each instance of the study, as it arrived last."""
         query = select(InstanceRow).where(InstanceRow.study_instance_uid == study_instance_uid)
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             arrived = session.scalars(query.order_by(InstanceRow.is_current, InstanceRow.id))
             return list({row.sop_instance_uid: to_stored(row).attributes for row in arrived}.values())
 
     def rendered(self, report_id: str, kind: str) -> RenderedObject:
         """Raises NotFound."""
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             return PostgresReportRows(session=session).rendered(report_id, kind)
 
     def pictures(self, report_id: str) -> Mapping[str, bytes]:
         """The annotated frame of each instance that has one, as this version shows it."""
-        with vendor_errors_translated(), Session(self._engine) as session:
+        with reading_session(self._engine) as session:
             return PostgresReportRows(session=session).pictures(report_id)
 
     def overlays(self, report_id: str, sop_instance_uid: str, frames: range) -> Overlays:

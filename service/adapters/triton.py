@@ -189,7 +189,13 @@ class TritonInferenceServer:
                 answer.set_exception(error)
 
         handle = self._client.async_infer(
-            model.model_name, inputs, answered, model_version=model.model_version, outputs=outputs, client_timeout=seconds
+            model.model_name,
+            inputs,
+            answered,
+            model_version=model.model_version,
+            outputs=outputs,
+            priority=model.priority,
+            client_timeout=seconds,
         )
         return handle, answer
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
@@ -18,6 +17,7 @@ from service.api.instrumentation import Instrumentation
 from service.api.limits import BodyLimit, Limits, RateLimit, TokenBuckets
 from service.api.openapi import describe
 from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies, users
+from service.api.threads import threads_limited
 
 #: Bodies that may be as large as an upload; every other one is small.
 UPLOAD_ROUTES = (("POST", re.compile(r"/api/v1/studies|/dicom-web/studies(/[0-9.]{1,64})?")),)
@@ -64,8 +64,8 @@ def create_app(
 
     @asynccontextmanager
     async def live(_app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-        yield
+        async with threads_limited(threads):
+            yield
         services.events.close()
         services.readiness.close()
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_address
@@ -50,6 +51,8 @@ from service.web.routes import router as pages
 from service.web.static_files import static_files
 
 _log = logging.getLogger("sonomyo.api")
+#: Somebody waits for a live frame: it goes before those of an analysis.
+_LIVE = replace(WRIST_HAND, priority=1)
 
 
 def run_api(service: Service) -> None:
@@ -190,7 +193,7 @@ def _describe_model(service: Service, spec: ModelSpec) -> ModelUsed:
 
 
 def _ask_live(service: Service, image: Pixels) -> Tensors:
-    (answer,) = service.server.infer(WRIST_HAND, [{"image": image}])
+    (answer,) = service.server.infer(_LIVE, [{"image": image}])
     return answer
 
 

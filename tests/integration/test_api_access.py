@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -17,6 +18,7 @@ from service.api.limits import Limits
 from service.errors import InputRejected, NotFound
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, dicom_file, reported, routes_of, upload
+from tests.running import poll
 
 
 @pytest.fixture
@@ -308,6 +310,40 @@ def test_what_was_done_is_on_record_and_the_chain_holds(house: House) -> None:
     assert {entry["actor"] for entry in entries} == {"key:settings"}
     assert "Canary" not in json.dumps(entries)
     assert PostgresAuditLog(engine=house.engine).first_broken() is None
+
+
+def test_audit_entries_of_many_at_once_are_all_there_and_form_one_chain(house: House) -> None:
+    logs = [PostgresAuditLog(engine=house.engine) for _ in range(2)]  # as of two processes
+    with ThreadPoolExecutor(12) as readers:
+        list(readers.map(lambda n: logs[n % 2].append(actor="me", action="tested", subject=str(n)), range(60)))
+    with house.engine.connect() as connection:
+        subjects = connection.execute(text("SELECT subject FROM audit WHERE action = 'tested'")).scalars().all()
+    assert sorted(subjects, key=int) == [str(number) for number in range(60)]
+    assert logs[0].first_broken() is None
+
+
+def test_audit_entry_that_cannot_be_written_takes_no_other_with_it(house: House) -> None:
+    log = PostgresAuditLog(engine=house.engine)
+    wanted = ["first", "second\0", "third", "fourth"]
+    with ThreadPoolExecutor(4) as readers, house.engine.connect() as other:
+        other.execute(text("LOCK TABLE audit IN SHARE MODE"))  # so that they come together
+        asked = [readers.submit(log.append, actor="me", action="tested", subject=subject) for subject in wanted]
+        _wait_for_a_lock(house.engine)
+        other.rollback()
+    assert [subject for subject, one in zip(wanted, asked, strict=True) if one.exception() is not None] == ["second\0"]
+    with house.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM audit WHERE action = 'tested'")).scalar_one() == 3
+    assert log.first_broken() is None
+
+
+def _wait_for_a_lock(engine: Engine) -> None:
+    waiting = text("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+
+    def is_waiting() -> bool:
+        with engine.connect() as connection:
+            return connection.execute(waiting).first() is not None
+
+    poll(is_waiting, timeout_seconds=30, what="an entry that waits")
 
 
 def test_changed_audit_entry_breaks_the_chain(house: House) -> None:

@@ -6,7 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -19,6 +21,7 @@ from service.access import Role
 from service.api.app import LIVE_PATH
 from service.api.limits import Limits
 from service.api.serve import ApiServer, make_server
+from service.destination_settings import DestinationSettings
 from service.errors import Conflict, InputRejected
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, dicom_file, reported, upload
@@ -285,6 +288,25 @@ def test_open_event_stream_does_not_hold_up_the_stop(house: House) -> None:
         server.should_exit = True
         assert list(lines) == [""]
         assert time.monotonic() - started < 5
+
+
+def test_calls_that_wait_for_others_hold_no_quick_one_up(house: House) -> None:
+    services, answer, asked = house.app.state.services, threading.Event(), threading.Semaphore(0)
+
+    def reach(_: DestinationSettings) -> str:
+        asked.release()
+        assert answer.wait(60)
+        return "It answers at last."
+
+    house.app.state.services = replace(services, reach=reach)
+    with running(house) as server, client(server) as made, ThreadPoolExecutor(8) as people:
+        waiting = [people.submit(made.post, "/api/v1/destinations/pacs/check") for _ in range(8)]
+        for _ in waiting:
+            assert asked.acquire(timeout=30)
+        assert made.get("/api/v1/studies").status_code == httpx2.codes.OK
+        assert not any(one.done() for one in waiting)
+        answer.set()
+        assert {one.result().json()["said"] for one in waiting} == {"It answers at last."}
 
 
 def test_port_that_is_taken_is_said_in_one_sentence(server: ApiServer, house: House) -> None:

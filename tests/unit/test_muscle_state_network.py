@@ -80,6 +80,13 @@ def test_training_learns_what_is_shown_again_and_again(frames: Frames, tmp_path:
     assert losses[-1] < losses[0] - 0.1
 
 
+def test_training_that_begins_with_a_network_goes_on_from_its_answers(frames: Frames, tmp_path: Path) -> None:
+    begun = train(frames.of((501,)), SCHEDULE, tmp_path / "begun")
+    still = replace(SCHEDULE, learning_rate=0.0)
+    after = train(frames.without((501,)), still, tmp_path / "after", begin_with=begun)
+    assert ask(after, frames).mean == pytest.approx(ask(begun, frames).mean, abs=1e-4)
+
+
 def test_widening_makes_intervals_hold_nine_of_ten() -> None:
     truth = np.random.default_rng(5).normal(size=(5000, 4)) * 3
     answers = Answers(np.zeros_like(truth), np.ones_like(truth))
@@ -90,7 +97,8 @@ def test_widening_makes_intervals_hold_nine_of_ten() -> None:
 
 
 def test_fold_gives_each_held_out_person_beside_ridge_and_mean(frames: Frames, tmp_path: Path) -> None:
-    asked = held_out(frames.without((503,)), frames.of((503,)), frames.of((501,)), SCHEDULE, tmp_path)
+    known = frames.without((503,))
+    asked = held_out(train(known, SCHEDULE, tmp_path), known, frames.of((503,)), frames.of((501,)))
     assert list(asked) == [503]
     assert asked[503]["truth"] == pytest.approx(frames.of((503,)).targets)
     found = results([asked[503], asked[503]])
@@ -116,7 +124,8 @@ def test_protocol_command_writes_results_and_says_of_how_many_people(
         folder_of(split, tmp_path).mkdir(parents=True, exist_ok=True)
         for seed in split.seeds:
             write(replace(frames.of((501 + seed % 3,)), person=np.full(8, seed)), folder_of(split, tmp_path) / f"{seed}.npz")
-    monkeypatch.setattr(sys, "argv", ["protocol", "--data", str(tmp_path), "--out", str(tmp_path), "--steps", "2", *asked])
+    monkeypatch.setattr(sys, "argv", ["protocol", "--data", str(tmp_path), "--out", str(tmp_path), *asked])
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--steps", "2", "--further-steps", "1"])
     main()
     found = json.loads((tmp_path / f"states-2-{title}.json").read_text())
     assert found["people"] == people

@@ -164,7 +164,7 @@ def test_frames_that_wait_for_their_answer_are_not_kept_whole(volunteer: Volunte
         return knowing(shown)(model, ahead)
 
     model = ModelUsed(name="wrist_hand", version="1", sha256="cd" * 32, evidence="simulated")
-    found = WristHand(frames_per_batch=3).analyse(replace(cine_of(shown), frames=frames), infer, lambda _: model)
+    found = WristHand(frames_per_batch=2).analyse(replace(cine_of(shown), frames=frames), infer, lambda _: model)
     assert named(found, "median_nerve_area")
     # The first four, in which the sector is found, wait together.
     assert waiting[0] <= 4

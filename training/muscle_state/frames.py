@@ -73,16 +73,16 @@ def load(split: Split, folder: Path, processes: int = 1, people: tuple[int, ...]
     missing = [seed for seed in seeds if not (kept / f"{seed}.npz").exists()]
     if missing and processes == 1:
         for seed in missing:
-            _keep(seed, kept, split.device_group)
+            _keep(seed, kept, split)
     elif missing:
         with ProcessPoolExecutor(processes) as pool:
-            list(pool.map(partial(_keep, folder=kept, device_group=split.device_group), missing))
+            list(pool.map(partial(_keep, folder=kept, split=split), missing))
     return joined([read(kept / f"{seed}.npz") for seed in seeds])
 
 
 def folder_of(split: Split, folder: Path) -> Path:
     """Where a split's frames are, SEED.npz of each person."""
-    return folder / f"calf-states-{STATES_VERSION}-{MOMENTS}" / split.device_group
+    return folder / f"calf-states-{STATES_VERSION}-{split.moments}" / split.device_group
 
 
 def write(made: Frames, path: Path) -> None:
@@ -129,8 +129,8 @@ def _patches(frame: CalfStatesFrame, mm_per_pixel: float, random: np.random.Gene
     return calf_patches(frame.sector, box, np.clip(lines, -0.5, height - 0.5), (mm_per_pixel, mm_per_pixel))
 
 
-def _keep(seed: int, folder: Path, device_group: DeviceGroup) -> None:
-    write(frames_of(seed, device_group), folder / f"{seed}.npz")
+def _keep(seed: int, folder: Path, split: Split) -> None:
+    write(frames_of(seed, split.device_group, split.moments), folder / f"{seed}.npz")
 
 
 if __name__ == "__main__":

@@ -16,19 +16,24 @@ FOLDS = 16
 VALIDATION_PEOPLE = range(81_101, 81_109)
 #: Other people on scanners that training never sees.
 HELD_OUT_DEVICE_PEOPLE = range(81_201, 81_217)
+#: Further people, in no fold and asked about nothing: from thirty people alone a network learns who they are.
+COHORT_PEOPLE = range(82_001, 82_401)
 #: Frames a person, and how long they are spread over: so far apart that each is a state of its own.
 MOMENTS, SPAN_SECONDS = 200, 1200.0
+#: Of the further people it is their number that counts.
+COHORT_MOMENTS = 40
 #: What is predicted, in this order: degrees; square roots of shares of the strongest contraction; newton metres.
 STATES = ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """People, and the group of their scanners."""
+    """People, the group of their scanners, and how often each is looked at."""
 
     name: str
     seeds: range
     device_group: DeviceGroup = "common"
+    moments: int = MOMENTS
 
 
 SPLITS = {
@@ -36,6 +41,7 @@ SPLITS = {
     for split in (
         Split("people", PEOPLE),
         Split("validation", VALIDATION_PEOPLE),
+        Split("cohort", COHORT_PEOPLE, moments=COHORT_MOMENTS),
         Split("held-out-device", HELD_OUT_DEVICE_PEOPLE, "held-out"),
     )
 }

@@ -1,5 +1,9 @@
 """Sixteen folds of two people held out. `python -m training.muscle_state.protocol --data DIR --out DIR` trains what is missing.
 
+A network begins with what a cohort of 400 further people teaches, who are in no fold, and goes on for a little with cohort and
+the other thirty: from thirty people alone it learns who they are (R2 below 0 for a stranger's angle). The ridge regression is
+fitted to the same people.
+
 Writes `NAME.json` in `out` and prints a table: R2 of each person, errors, slopes, coverage, and what the network is worth beside
 a ridge regression on geometry without error, for the same people. `--folds 0 1` makes some of them, for a look: their table says
 so. `--held-out-device` trains on all people and asks about others on scanners that training never saw.
@@ -7,19 +11,21 @@ so. `--held-out-device` trains on all people and asks about others on scanners t
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.muscle_state.frames import Frames, load
+from training.muscle_state.frames import Frames, joined, load
 from training.muscle_state.model import NETWORKS
 from training.muscle_state.people import FOLDS, PEOPLE, SPLITS, STATES, held_out_in
 from training.muscle_state.scores import Spread, Values, coverage, r2, rmse, slope, spread, without_offset
-from training.muscle_state.train import Answers, Schedule, ask, train, widening
+from training.muscle_state.train import Answers, Network, Schedule, ask, train, widening
 from training.muscle_state.trivial import mean_of_others, ridge
 
+#: After the cohort.
+FURTHER_LEARNING_RATE = 3e-4
 #: Truth and what each predictor says (N, S) of one person; of the network also how far off it may be.
 Asked = dict[str, Values]
 
@@ -32,31 +38,34 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted(NETWORKS), default="states")
     parser.add_argument("--folds", type=int, nargs="+", choices=range(FOLDS), default=list(range(FOLDS)))
     parser.add_argument("--held-out-device", action="store_true")
-    parser.add_argument("--steps", type=int, default=Schedule().steps)
+    parser.add_argument("--steps", type=int, default=Schedule().steps, help="on the cohort")
+    parser.add_argument("--further-steps", type=int, default=200, help="on the cohort and the people that are not held out")
     parser.add_argument("--bfloat16", action="store_true")
     arguments = parser.parse_args()
     schedule = Schedule(network=arguments.network, steps=arguments.steps, in_bfloat16=arguments.bfloat16)
-    people, strangers = load(SPLITS["people"], arguments.data), load(SPLITS["validation"], arguments.data)
+    people, strangers, cohort = (load(SPLITS[split], arguments.data) for split in ("people", "validation", "cohort"))
     name = f"{schedule.network}-{schedule.steps}" + ("-bfloat16" if schedule.in_bfloat16 else "")
+    begun = train(cohort, schedule, arguments.out / f"{name}-cohort")
+    further = replace(schedule, steps=arguments.further_steps, learning_rate=FURTHER_LEARNING_RATE)
     if arguments.held_out_device:
         others = load(SPLITS["held-out-device"], arguments.data)
-        asked = held_out(people, others, strangers, schedule, arguments.out / f"{name}-all")
-        title = f"{name}-held-out-device"
+        network = train(known := joined([cohort, people]), further, arguments.out / f"{name}-all", begin_with=begun)
+        asked, title = held_out(network, known, others, strangers), f"{name}-held-out-device"
     else:
         asked = {}
         for fold in arguments.folds:
             pair = held_out_in(fold)
-            run = arguments.out / f"{name}-fold-{fold:02d}"
-            asked |= held_out(people.without(pair), people.of(pair), strangers, schedule, run)
+            known = joined([cohort, people.without(pair)])
+            network = train(known, further, arguments.out / f"{name}-fold-{fold:02d}", begin_with=begun)
+            asked |= held_out(network, known, people.of(pair), strangers)
         title = name if len(asked) == len(PEOPLE) else f"{name}-folds-{'-'.join(map(str, arguments.folds))}"
     found = results(list(asked.values()))
     (arguments.out / f"{title}.json").write_text(json.dumps({"schedule": asdict(schedule), **found}, indent=1) + "\n")
     print(table(title, found))
 
 
-def held_out(known: Frames, others: Frames, strangers: Frames, schedule: Schedule, run: Path) -> dict[int, Asked]:
+def held_out(network: Network, known: Frames, others: Frames, strangers: Frames) -> dict[int, Asked]:
     """Each person of `others`, asked of what was trained on `known`; `strangers` say how much to widen the deviations."""
-    network = train(known, schedule, run)
     wider = widening(strangers.targets.astype(np.float64), ask(network, strangers))
     return {
         int(seed): _person(known, others.of((int(seed),)), ask(network, others.of((int(seed),))), wider)

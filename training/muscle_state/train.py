@@ -45,11 +45,19 @@ class Answers:
     deviation: Values
 
 
-def train(frames: Frames, schedule: Schedule, out: Path, *, stop_at: int | None = None) -> Network:
-    """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one."""
+def train(
+    frames: Frames, schedule: Schedule, out: Path, *, begin_with: Network | None = None, stop_at: int | None = None
+) -> Network:
+    """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one.
+
+    `begin_with` is a network that others' frames taught; what standardises its lengths and states is kept.
+    """
     torch.manual_seed(schedule.seed)
-    network = NETWORKS[schedule.network]()
-    network.head.fit(torch.from_numpy(frames.scalars), torch.from_numpy(frames.targets))
+    if begin_with is None:
+        network = NETWORKS[schedule.network]()
+        network.head.fit(torch.from_numpy(frames.scalars), torch.from_numpy(frames.targets))
+    else:
+        network = copy.deepcopy(begin_with)
     network.train()
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)

@@ -33,6 +33,8 @@ class ModelSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int
+    #: Of Triton's queue: 1 goes first, 0 is the model's usual one. Only a model with priority levels takes another.
+    priority: int = 0
 
 
 #: Runs a stream of batches through one model and yields the answers in the same order; lazy, so memory stays flat.

@@ -28,7 +28,8 @@ MODEL = ModelSpec(
         TensorSpec("structures", "UINT8", (SIZE, SIZE)),
         TensorSpec("sureness", "UINT8", (SIZE, SIZE)),
     ),
-    max_batch_size=8,
+    # A frame costs the same in any batch (8.3 ms of a core), and a live frame waits for the batch that is being answered.
+    max_batch_size=2,
 )
 #: Of the structures in the map of the network (S, S).
 _NUMBERS = np.arange(1, 1 + len(STRUCTURES), dtype=np.uint8)[:, None, None]
