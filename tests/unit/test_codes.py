@@ -62,7 +62,6 @@ def test_private_measurement_has_a_standard_parent_where_there_is_one() -> None:
         "nearest_training_cases",
         "standard_plane",
         "joint_moment",
-        "joint_moment_change",
         "agreement_with_pennation",
     }
     measured = {name: code for name, code in codes.FINDING_CODES.items() if name not in without}
