@@ -133,7 +133,7 @@ def _protocol(results: Path | None, schedule: Schedule) -> str:
     """The tables of `training.muscle_state.protocol` for this network and its rivals, where they are."""
     if results is None:
         return _MISSING
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"), key=lambda one: one.stem)}
     whole = {name: one for name, one in found.items() if "-folds-" not in name}
     own = [name for name, one in whole.items() if one["schedule"]["network"] == schedule.network]
     others = [name for name in whole if name not in own]
