@@ -33,7 +33,7 @@ def report(service: RunningService, cine: Path) -> Any:
     """Of that cine."""
     send(service, cine)
     service.complete(study_of(cine))
-    return service.report(study_of(cine), timeout_seconds=120)
+    return service.report(study_of(cine), timeout_seconds=240)
 
 
 def test_states_of_a_calf_sent_by_c_store_are_reported_against_time_with_a_band(report: Any) -> None:
