@@ -183,11 +183,10 @@ ACTIVITY = _private("ACTIVITY", "Activity of both muscles, simulation-trained, n
 ACTIVITY_GASTROCNEMIUS = _private("ACTIVITY-GASTROC", "Gastrocnemius activity, simulation-trained, not validated")
 ACTIVITY_SOLEUS = _private("ACTIVITY-SOLEUS", "Soleus activity, simulation-trained, not validated in people")
 JOINT_MOMENT = _private("JOINT-MOMENT", "Ankle moment, simulation-trained, not validated in people")
-JOINT_ANGLE_CHANGE = _private("ANGLE-CHANGE", "Change of the ankle angle within the cine, relative only")
-ACTIVITY_CHANGE = _private("ACTIVITY-CHANGE", "Change of both muscles' activity within the cine, relative only")
-ACTIVITY_GASTROCNEMIUS_CHANGE = _private("GASTROC-CHANGE", "Change of gastrocnemius activity in the cine, relative only")
-ACTIVITY_SOLEUS_CHANGE = _private("SOLEUS-CHANGE", "Change of soleus activity within the cine, relative only")
-JOINT_MOMENT_CHANGE = _private("MOMENT-CHANGE", "Change of the ankle moment within the cine, relative only")
+JOINT_ANGLE_RELATIVE = _private("ANGLE-RELATIVE", "Ankle angle as a share of its range in the cine")
+ACTIVITY_RELATIVE = _private("ACTIVITY-REL", "Activity of both muscles as a share of its range in the cine")
+ACTIVITY_GASTROCNEMIUS_RELATIVE = _private("GASTROC-RELATIVE", "Gastrocnemius activity as a share of its range in the cine")
+ACTIVITY_SOLEUS_RELATIVE = _private("SOLEUS-RELATIVE", "Soleus activity as a share of its range in the cine")
 AGREEMENT_WITH_PENNATION = _private("AGREES-PENNATION", "Rank correlation of the muscle states with pennation")
 MIDDLE_APONEUROSIS = _private("MIDDLE-LINE", "Aponeurosis between gastrocnemius and soleus")
 # Motor units
@@ -234,11 +233,10 @@ FINDING_CODES = {
     "activity_gastrocnemius": ACTIVITY_GASTROCNEMIUS,
     "activity_soleus": ACTIVITY_SOLEUS,
     "joint_moment": JOINT_MOMENT,
-    "joint_angle_change": JOINT_ANGLE_CHANGE,
-    "activity_change": ACTIVITY_CHANGE,
-    "activity_gastrocnemius_change": ACTIVITY_GASTROCNEMIUS_CHANGE,
-    "activity_soleus_change": ACTIVITY_SOLEUS_CHANGE,
-    "joint_moment_change": JOINT_MOMENT_CHANGE,
+    "joint_angle_relative": JOINT_ANGLE_RELATIVE,
+    "activity_relative": ACTIVITY_RELATIVE,
+    "activity_gastrocnemius_relative": ACTIVITY_GASTROCNEMIUS_RELATIVE,
+    "activity_soleus_relative": ACTIVITY_SOLEUS_RELATIVE,
     "agreement_with_pennation": AGREEMENT_WITH_PENNATION,
     "motor_unit": MOTOR_UNIT,
     "motor_unit_count": MOTOR_UNIT_COUNT,
@@ -264,13 +262,13 @@ STANDARD_PARENTS = {
     MEDIAN_NERVE_AREA.value: AREA,
     MEDIAN_NERVE_FLATTENING.value: RATIO,
     JOINT_ANGLE.value: ANGLE,
-    JOINT_ANGLE_CHANGE.value: ANGLE,
+    JOINT_ANGLE_RELATIVE.value: RATIO,
     ACTIVITY.value: RATIO,
     ACTIVITY_GASTROCNEMIUS.value: RATIO,
     ACTIVITY_SOLEUS.value: RATIO,
-    ACTIVITY_CHANGE.value: RATIO,
-    ACTIVITY_GASTROCNEMIUS_CHANGE.value: RATIO,
-    ACTIVITY_SOLEUS_CHANGE.value: RATIO,
+    ACTIVITY_RELATIVE.value: RATIO,
+    ACTIVITY_GASTROCNEMIUS_RELATIVE.value: RATIO,
+    ACTIVITY_SOLEUS_RELATIVE.value: RATIO,
     MYOFASCIAL_PAIN.value: PROBABILITY,
     MYOFASCIAL_PAIN_OF_STUDY.value: PROBABILITY,
 }

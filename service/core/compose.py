@@ -24,8 +24,8 @@ from service.core.wording import comparisons_in_short, frames_measured, label, q
 _HEADLINES = {
     "muscle_architecture": ("thickness", "pennation_angle", "fascicle_length"),
     "muscle_state": tuple(
-        name + change
-        for change in ("", "_change")
+        name + relative
+        for relative in ("", "_relative")
         for name in ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
     ),
     "motor_units": (COUNT_NAME,),
@@ -37,7 +37,7 @@ _FLAG_SENTENCES = {
     "interval_from_simulation": "Intervals come from simulated pictures; real ones can be further off than they say.",
     SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
     SIMULATED_PEOPLE: f"Angle, activity and moment are {NOT_VALIDATED}: they say nothing about this patient.",
-    RELATIVE_ONLY: "Muscle states are changes within the cine only, for the image carries no scale: no absolute value is known.",
+    RELATIVE_ONLY: "Muscle states are relative, for the image carries no scale: they rise and fall, but have no value.",
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
     UNITS_FROM_SIMULATION: (
         "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"

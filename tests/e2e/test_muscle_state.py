@@ -11,15 +11,18 @@ from simulator.write import simulate
 from tests.e2e.sending import findings, send, study_of
 from tests.running import RunningService
 
+#: With the making of the cine, on a machine that others load.
+pytestmark = pytest.mark.timeout(300)
+
 #: A person that neither training nor any figure has seen.
 SEED = 3
-FRAMES = 100
+FRAMES = 50
 STATES = ("joint_angle", "activity", "activity_gastrocnemius", "activity_soleus", "joint_moment")
 
 
 @pytest.fixture(scope="module")
 def cine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four seconds."""
+    """Two seconds."""
     folder = tmp_path_factory.mktemp("calf")
     (path,) = simulate("calf-states", folder, seed=SEED, transfer_syntax="jpeg", number_of_frames=FRAMES)
     return path
@@ -30,7 +33,7 @@ def report(service: RunningService, cine: Path) -> Any:
     """Of that cine."""
     send(service, cine)
     service.complete(study_of(cine))
-    return service.report(study_of(cine), timeout_seconds=120)
+    return service.report(study_of(cine), timeout_seconds=240)
 
 
 def test_states_of_a_calf_sent_by_c_store_are_reported_against_time_with_a_band(report: Any) -> None:

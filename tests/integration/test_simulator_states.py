@@ -114,7 +114,7 @@ def test_simulate_command_states_writes_dicom_with_truth_beside_it(tmp_path: Pat
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert said == [str(tmp_path / "calf-states_000009.dcm")]
     read = pydicom.dcmread(said[0])
-    assert (read.NumberOfFrames, read.BodyPartExamined, read.PatientID) == (3, "LEG", "SIM-CALF-STATES-9")
+    assert (read.NumberOfFrames, read.BodyPartExamined, read.PatientID) == (3, "CALF", "SIM-CALF-STATES-9")
     truth = CalfStatesTruth.model_validate_json((tmp_path / "calf-states_000009.truth.json").read_text())
     assert truth == simulate_calf_states(9, 3).truth
     region = read.SequenceOfUltrasoundRegions[0]

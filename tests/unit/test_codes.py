@@ -62,7 +62,6 @@ def test_private_measurement_has_a_standard_parent_where_there_is_one() -> None:
         "nearest_training_cases",
         "standard_plane",
         "joint_moment",
-        "joint_moment_change",
         "agreement_with_pennation",
         "motor_unit",
         "motor_unit_count",

@@ -24,7 +24,7 @@ from tests.calf_report import cine_findings, instance, not_measured
 
 PACS, RECORD = ("ko", "pdf", "sr"), ("oru",)
 DESTINATIONS = {"pacs": PACS, "record": RECORD}
-ANALYSES = ("muscle_architecture", "myofascial_pain", "wrist_hand", "motor_units")
+ANALYSES = ("muscle_architecture", "muscle_state", "myofascial_pain", "wrist_hand", "motor_units")
 
 
 def analysed(analysis: str = "muscle_architecture", calling: str | None = "US1", **changes: Any) -> Analysed:

@@ -78,22 +78,20 @@ def test_states_that_contradict_the_pennation_are_doubted() -> None:
     assert "grade_b" in found["image_quality"].flags
 
 
-def test_cine_without_a_scale_gives_changes_only_and_says_so() -> None:
+def test_cine_without_a_scale_gives_courses_only_and_says_so() -> None:
     of = scanned()
     knowing = Knowing(of)
     found = analyse(of, is_calibrated=False, infer=knowing.infer)
     assert not set(ABSOLUTE) & set(found)
+    assert "joint_moment_relative" not in found
     assert np.isnan(np.concatenate(knowing.scalars)).all()
-    for name, state in (("joint_angle_change", 0), ("joint_moment_change", 3)):
-        finding = found[name]
-        low, high = np.quantile(of.states[:, state], [0.05, 0.95])
-        assert finding.value == pytest.approx(high - low, abs=1e-3)
-        assert finding.interval is None
-        assert "relative_only" in finding.flags
-        assert "no absolute value" in finding.text
-        assert finding.series is not None
-        assert np.median(np.array(finding.series.values, float)) == pytest.approx(0, abs=1e-3)
-        assert finding.series.low == ()
+    finding = found["joint_angle_relative"]
+    low, high = np.quantile(of.states[:, 0], [0.05, 0.95])
+    assert finding.series is not None
+    assert finding.series.values == pytest.approx(100 * (of.states[:, 0] - low) / (high - low), abs=0.1)
+    assert (finding.unit, finding.interval, finding.series.low) == ("%", None, ())
+    assert "relative_only" in finding.flags
+    assert "of its own range in this cine" in finding.text
     assert "grade_b" in found["image_quality"].flags
 
 

@@ -12,13 +12,18 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 
 import torch
 
+from service.core.analyses.muscle_architecture import MODEL as SEGMENTATION
+from tests.running import ROOT
 from training.muscle_state.frames import Frames, folder_of, frames_of, joined, write
-from training.muscle_state.model import NETWORKS
-from training.muscle_state.people import SPLITS, STATES, held_out_in
+from training.muscle_state.model import NETWORKS, ServedStates
+from training.muscle_state.people import SPLITS, STATES, Split, held_out_in
 from training.muscle_state.protocol import held_out, main, results, table
 from training.muscle_state.scores import coverage
+from training.muscle_state.served import served_frames
 from training.muscle_state.train import Answers, Schedule, ask, load_network, seen_by_another_scanner, train, weights_of, widening
+from training.onnx_networks import OnnxNetworks
 
+MAPS = ROOT / "model_repository" / SEGMENTATION.model_name / SEGMENTATION.model_version / "model.onnx"
 SCHEDULE = Schedule(steps=4, batch=4, warm_up=1, save_every=2)
 
 
@@ -142,3 +147,30 @@ def test_protocol_command_writes_results_and_says_of_how_many_people(
     assert found["network"]["coverage"]["joint_angle"]["people"] == people
     assert f"states-2-{title}: {people} people, simulated" in capsys.readouterr().out
     assert held_out_in(3) == (SPLITS["people"].seeds[6], SPLITS["people"].seeds[7])
+
+
+def test_served_network_tells_units_widens_and_takes_a_middle_person_for_unknown_lengths(frames: Frames) -> None:
+    network = NETWORKS["states"]().eval()
+    network.head.fit(torch.from_numpy(frames.scalars), torch.from_numpy(frames.targets))
+    served = ServedStates(network, torch.tensor([1.0, 2.0, 1.0, 3.0])).eval()
+    answers = ask(network, frames)
+    with torch.inference_mode():
+        states, log_variances = served(torch.from_numpy(frames.patches), torch.from_numpy(frames.scalars))
+        unknown, _ = served(torch.from_numpy(frames.patches[:4]), torch.full((4, 5), torch.nan))
+        middle, _ = served(torch.from_numpy(frames.patches[:4]), network.head.scalar_mean.repeat(4, 1))
+    assert states.numpy() == pytest.approx(answers.mean, rel=1e-4, abs=1e-4)
+    wider = np.exp(0.5 * log_variances.numpy()) / answers.deviation
+    assert wider == pytest.approx(np.tile([1.0, 2.0, 1.0, 3.0], (len(wider), 1)), rel=1e-4)
+    assert torch.equal(unknown, middle)
+
+
+def test_frames_as_served_are_those_of_lines_that_were_found() -> None:
+    split = Split("few", range(601, 602))
+    networks = OnnxNetworks.opened({SEGMENTATION.model_name: MAPS})
+    seen, found = served_frames(split, 6, networks)
+    drawn = frames_of(601, count=6)
+    assert found.summary()["answered"] == 1.0
+    assert all(line["p95_mm"] < 0.5 for line in found.summary()["lines"].values())
+    assert seen.targets == pytest.approx(drawn.targets)
+    # The picture is not narrowed as in training; its lengths are the same within what the lines may be off by.
+    assert seen.scalars[:, :4] == pytest.approx(drawn.scalars[:, :4], abs=1.5)

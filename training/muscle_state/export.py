@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import stats
 
 from service.core.analyses.muscle_state import MODEL
 from simulator.calf_states import STATES_VERSION
@@ -21,7 +22,7 @@ from training.muscle_state.frames import Frames, read
 from training.muscle_state.model import ServedStates
 from training.muscle_state.people import STATES
 from training.muscle_state.protocol import table
-from training.muscle_state.scores import coverage, r2, spread
+from training.muscle_state.scores import Values, coverage, r2, spread
 from training.muscle_state.train import Network, Schedule, ask, load_network, widening
 
 _LARGEST_DIFFERENCE = 1e-3
@@ -49,7 +50,7 @@ def main() -> None:
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "difference": f"{off:.1e}",
         "simulator": STATES_VERSION,
-        "schedule": _command(schedule),
+        "schedule": _command(arguments.run, schedule),
         "widening": ", ".join(f"{name} {one:.2f}" for name, one in zip(STATES, wider, strict=True)),
         "lines": _lines(json.loads((arguments.served / "served-validation.json").read_text())),
         "strangers": _scores(network, strangers, wider),
@@ -84,9 +85,12 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str]) -> None:
     print(f"{folder}: version {version}, SHA-256 {digests[version]}")
 
 
-def _command(schedule: Schedule) -> str:
+def _command(run: Path, schedule: Schedule) -> str:
+    """What made the run; the cohort's own lies beside it."""
+    cohort = run.with_name(run.name.removesuffix("-all") + "-cohort")
+    steps = f"{load_network(cohort)[1].steps} --further-steps " if cohort.exists() else ""
     precision = " --bfloat16" if schedule.in_bfloat16 else ""
-    return f"--network {schedule.network} --steps {schedule.steps}{precision}"
+    return f"--network {schedule.network} --steps {steps}{schedule.steps}{precision}"
 
 
 def _lines(found: dict[str, Any]) -> str:
@@ -96,36 +100,40 @@ def _lines(found: dict[str, Any]) -> str:
 
 
 def _scores(network: Network, frames: Frames, wider: npt.NDArray[np.float64]) -> str:
-    """On frames as served: with a scale, and without."""
-    rows = [_row("with a scale", network, frames, wider)]
+    """On frames as served: with a scale, and what is left of the states' courses without."""
     unknown = np.tile(network.head.scalar_mean.numpy(), (len(frames.scalars), 1))
     without = Frames(frames.patches, unknown, frames.targets, frames.geometry, frames.person)
-    rows.append(_row("without, R2 of changes", network, without, wider, is_relative=True))
-    people = len(np.unique(frames.person))
-    head = f"|{people} people, mean (SD between people)|" + "|".join(STATES) + "|"
-    return "\n".join([head, "|---" * (len(STATES) + 1) + "|", *(line for row in rows for line in row)])
+    people = [frames.of((int(seed),)) for seed in np.unique(frames.person)]
+    blind = [without.of((int(seed),)) for seed in np.unique(frames.person)]
+    rows = {
+        "R2": [r2(*_told(network, one)[:2]) for one in people],
+        "in the 90 % interval": [coverage(*_told(network, one, wider)) for one in people],
+        "rank correlation": [_ranks(*_told(network, one)[:2]) for one in people],
+        "rank correlation without a scale": [_ranks(*_told(network, one)[:2]) for one in blind],
+    }
+    lines = [f"|{len(people)} people, mean (SD between people)|" + "|".join(STATES) + "|", "|---" * (len(STATES) + 1) + "|"]
+    for title, found in rows.items():
+        each = [spread(np.stack(found)[:, state]) for state in range(len(STATES))]
+        lines.append(f"|{title}|" + "|".join(f"{one.mean:.2f} ({one.deviation:.2f})" for one in each) + "|")
+    return "\n".join(lines)
 
 
-def _row(title: str, network: Network, frames: Frames, wider: npt.NDArray[np.float64], *, is_relative: bool = False) -> list[str]:
-    scores, covered = [], []
-    for seed in np.unique(frames.person):
-        one = frames.of((int(seed),))
-        truth, answers = one.targets.astype(np.float64), ask(network, one)
-        shift = (np.median(truth, 0) - np.median(answers.mean, 0)) if is_relative else 0.0
-        scores.append(r2(truth, answers.mean + shift))
-        covered.append(coverage(truth, answers.mean, answers.deviation * wider))
-    found = [spread(np.stack(scores)[:, state]) for state in range(len(STATES))]
-    lines = [f"|{title}: R2|" + "|".join(f"{one.mean:.2f} ({one.deviation:.2f})" for one in found) + "|"]
-    if not is_relative:
-        lines.append("|in the 90 % interval|" + "|".join(f"{one:.2f}" for one in np.stack(covered).mean(0)) + "|")
-    return lines
+def _told(network: Network, one: Frames, wider: npt.NDArray[np.float64] | float = 1.0) -> tuple[Values, Values, Values]:
+    """Truth, answers and deviations (N, S)."""
+    answers = ask(network, one)
+    return one.targets.astype(np.float64), answers.mean, answers.deviation * wider
+
+
+def _ranks(truth: Values, said: Values) -> Values:
+    """Spearman's, of each state (S,)."""
+    return np.array([stats.spearmanr(truth[:, state], said[:, state]).statistic for state in range(truth.shape[1])])
 
 
 def _protocol(results: Path | None, schedule: Schedule) -> str:
     """The tables of `training.muscle_state.protocol` for this network and its rivals, where they are."""
     if results is None:
         return _MISSING
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"), key=lambda one: one.stem)}
     whole = {name: one for name, one in found.items() if "-folds-" not in name}
     own = [name for name, one in whole.items() if one["schedule"]["network"] == schedule.network]
     others = [name for name in whole if name not in own]

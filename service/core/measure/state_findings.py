@@ -1,6 +1,6 @@
 """The states of a calf's frames become the findings of `muscle_state`: each state against time, and what speaks for them.
 
-Without a scale the network does not know the muscles' lengths, and nothing is told but how the states change within the cine.
+Without a scale the network does not know the muscles' lengths, and nothing is told but how the states rise and fall in the cine.
 """
 
 from collections import Counter
@@ -28,8 +28,11 @@ RELATIVE_ONLY = "relative_only"
 
 #: A cine shows both muscles when at least this share of its frames does; below the second share it is a fault.
 _SMALLEST_SHARE, _GOOD_SHARE = 0.2, 0.8
-#: Without a scale, of the values within a cine these quantiles tell how far a state moves.
+#: Without a scale, of the values within a cine these quantiles are 0 and 100 per cent; what moves less than this does not move.
 _LOW, _HIGH = 0.05, 0.95
+_LEAST_RANGE = 1e-3
+#: Whose course without a scale follows the truth no better than by chance (model card).
+_NEEDS_SCALE = "joint_moment"
 _LINES = ("superficial_aponeurosis", "middle_aponeurosis", "deep_aponeurosis")
 
 SENTENCES = {
@@ -84,8 +87,11 @@ class StateFindings:
         faults = self._faults(read)
         if grade_of(faults) is Grade.C:
             return (self._too_poor(faults),)
-        state = self._state if self._is_absolute() else self._change
-        return (*map(state, SHOWN), *self._agreement(), self._image_quality(read, faults))
+        if self._is_absolute():
+            states = map(self._state, SHOWN)
+        else:
+            states = map(self._relative, (shown for shown in SHOWN if shown.name != _NEEDS_SCALE))
+        return (*states, *self._agreement(), self._image_quality(read, faults))
 
     def lines_of(self, frame: FrameStates) -> tuple[Polyline, ...]:
         """The three aponeuroses of a frame, in pixels of the stored frame; none where they were not found."""
@@ -127,23 +133,28 @@ class StateFindings:
             series=self._series(values, shown.unit, low, high),
         )
 
-    def _change(self, shown: Shown) -> Finding:
-        """Without a scale: how far the state moves within the cine, and its course from the median on."""
+    def _relative(self, shown: Shown) -> Finding:
+        """Without a scale: the course of the state as shares of its own range within the cine."""
         values = self._values(shown)
         known = np.array([value for value in values if value is not None])
-        middle, low, high = (float(np.quantile(known, share)) for share in (0.5, _LOW, _HIGH))
-        away = tuple(None if value is None else value - middle for value in values)
-        moved = wording.quantity(high - low, shown.unit)
-        name = f"{shown.name}_change"
+        low, high = (float(np.quantile(known, share)) for share in (_LOW, _HIGH))
+        reach = max(high - low, _LEAST_RANGE)
+        shares = tuple(None if value is None else 100 * (value - low) / reach for value in values)
+        numbers = 100 * (known - low) / reach
+        name, middle = f"{shown.name}_relative", float(np.median(numbers))
+        spread = wording.quantity_range(float(numbers.min()), float(numbers.max()), "%")
+        counted = f"median of {len(known)} of {len(values)} frames"
         return Finding(
             **self._common(name, shown.site),
             kind=FindingKind.MEASUREMENT,
-            value=high - low,
-            unit=shown.unit,
+            value=middle,
+            unit="%",
+            statistic="median",
+            range=(float(numbers.min()), float(numbers.max())),
             flags=(SIMULATED_PEOPLE, RELATIVE_ONLY, *self._missing()),
-            text=f"{wording.label(name)} {moved} within the cine, relative only: without a scale no absolute value is known.",
+            text=f"{wording.label(name)} {wording.quantity(middle, '%')} ({spread}) of its own range in this cine, {counted}.",
             evidence=self._evidence(self._best(values)),
-            series=self._series(away, shown.unit),
+            series=self._series(shares, "%"),
         )
 
     def _series(
@@ -202,7 +213,10 @@ class StateFindings:
                 f"both muscles were read in {share:.0%} of the frames: hold the probe along them, with full contact",
                 share < _GOOD_SHARE,
             ),
-            RELATIVE_ONLY: ("the picture carries no scale, so that changes alone are told", not self._is_absolute()),
+            RELATIVE_ONLY: (
+                "the picture carries no scale: states are relative, and the moment is not told",
+                not self._is_absolute(),
+            ),
             "low_agreement": (
                 "what the network says does not follow the pennation of the gastrocnemius",
                 (found := agreement_of(self.frames)) is not None and found.is_low,

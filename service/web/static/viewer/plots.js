@@ -7,7 +7,7 @@ const HEIGHT = 128;
 const STATES = ["joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment"];
 const FIRST = [
   ...STATES,
-  ...STATES.map((name) => `${name}_change`),
+  ...STATES.map((name) => `${name}_relative`),
   ...["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity"],
 ];
 const SHOWN_AT_ONCE = 4;
