@@ -20,8 +20,7 @@ export function showUnsaved(content, pending, preview) {
     put(place, lines ? say("Unsaved: lines drawn in frame {frame} ({why}).", lines) : "");
     hide(place.nextElementSibling, !lines);
   }
-  const impression = pending.count ? preview.impression : "";
-  put(find("[data-pending-words]"), impression && impression !== shownImpression(content) ? say("Unsaved, the impression becomes: {impression}", { impression }) : "");
+  put(find("[data-pending-words]"), pending.count ? toldImpression(content, pending, preview.impression) : "");
   hide(find("[data-undo-words]"), !pending.words);
   const count = pending.count;
   put(find("[data-unsaved]"), toldCount(count));
@@ -52,6 +51,15 @@ function toldOf(row, change, after) {
   return after.flags.includes("rests_on_amended")
     ? say("Unsaved: rests on what is amended, and stays the software's.")
     : say("Unsaved: {value} again.", { value });
+}
+
+/** What software composes comes in English: in another language it is only said that it follows. */
+function toldImpression(content, pending, impression) {
+  if (pending.words?.impression || document.documentElement.lang === "en") {
+    return impression && impression !== shownImpression(content) ? say("Unsaved, the impression becomes: {impression}", { impression }) : "";
+  }
+  const isOther = pending.lines.size > 0 || [...pending.changes.values()].some(({ action }) => action !== "accept");
+  return isOther ? say("Unsaved: the impression follows from the changes.") : "";
 }
 
 function toldCount(count) {
