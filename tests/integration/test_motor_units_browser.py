@@ -82,7 +82,9 @@ def test_territories_and_rows_of_units_have_the_same_colours_and_numbers(viewer:
     viewer.wait(f"{ROWS}[0].style.getPropertyValue('--unit') !== ''")
     for number, colour in enumerate(UNIT_COLOURS[: len(UNITS)], start=1):
         assert viewer.page.evaluate(PIXELS_OF, list(colour)) > 50
-        assert viewer.page.evaluate(f"{ROWS}[{number - 1}].style.getPropertyValue('--unit')") == "#{:02x}{:02x}{:02x}".format(*colour)
+        assert viewer.page.evaluate(f"{ROWS}[{number - 1}].style.getPropertyValue('--unit')") == "#{:02x}{:02x}{:02x}".format(
+            *colour
+        )
         assert viewer.page.evaluate(f"{ROWS}[{number - 1}].textContent").startswith(str(number))
     viewer.page.keyboard.press("End")
     viewer.wait(f"{VIEW}.dataset.drawnFrame === '512'")

@@ -74,7 +74,9 @@ def viewer_house(
     reader = FileCineReader().warm()
     try:
         renderers = Rendering().renderers(("sr",))
-        with House(engine, units, root, reader=reader, analysis=analysis or DrawnMuscles(), renderers=renderers, **changes) as house:
+        with House(
+            engine, units, root, reader=reader, analysis=analysis or DrawnMuscles(), renderers=renderers, **changes
+        ) as house:
             object.__setattr__(house.app.state.services, "render_page", Rendering().html)
             yield house
     finally:
