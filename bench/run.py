@@ -31,6 +31,7 @@ BENCHMARKS = (
     Benchmark("ingest", (STORESCU, STORESCP, ORTHANC), (), ("--rounds", "1", "--loads", "18 MB, 1 association")),
     Benchmark("end_to_end", (TRITON,), (), ("--quick",)),
     Benchmark("encoder", (TRITON,), (), ("--quick",)),
+    Benchmark("motor_units", (TRITON,), (), ("--quick",)),
     Benchmark("reconcile", (), (), ("--quick",)),
     Benchmark("worklist", (), (), ("--quick",)),
     Benchmark("viewer", (TRITON, CHROMIUM), (), ("--quick",)),

@@ -12,7 +12,7 @@ from service.core.finding_identity import OF_ALL_CINES, gone_since, kept_since
 from service.core.findings import Finding, FindingKind, ModelUsed
 from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
-from service.core.measure.motor_findings import COUNT_NAME, UNITS_FROM_SIMULATION
+from service.core.measure.motor_band import COUNT_NAME, UNITS_FROM_SIMULATION
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
 from service.core.measure.state_findings import RELATIVE_ONLY, SIMULATED_PEOPLE
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE

@@ -79,7 +79,8 @@ def test_service_without_an_account_is_told_how_to_make_one(make: Callable[..., 
 def test_database_and_triton_away_each_is_named_and_the_rest_is_still_looked_at(make: Callable[..., Service]) -> None:
     away = f"postgresql://sonomyo@127.0.0.1:{free_port()}/sonomyo"
     checks = look(make(database={"url": away}, triton={"url": f"127.0.0.1:{free_port()}"}))
-    models = {f"model {name}" for name in ("muscle_segmentation", "muscle_state", "vde_encoder", "myofascial_pain", "wrist_hand")}
+    served = ("muscle_segmentation", "muscle_state", "vde_encoder", "myofascial_pain", "wrist_hand", "mu_seg", "mu_twitch")
+    models = {f"model {name}" for name in served}
     assert problems(checks) == {"database", "accounts", "queue", "deliveries", "audit trail", *models}
     assert checks["instance store"].ok
 

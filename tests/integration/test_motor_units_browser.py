@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -57,7 +58,7 @@ def fast_cine() -> bytes:
     """512 frames at 4 ms, the picture filling the frame."""
     frames = [frame.pixels for frame in motor_cine().frames()]
     tissue = region(0, 0, SIDE - 1, SIDE - 1, PhysicalDeltaX=MM / 10, PhysicalDeltaY=MM / 10)
-    own = {"FrameIncrementPointer": 0x00181063, "FrameTime": "4", "SequenceOfUltrasoundRegions": [tissue]}
+    own: dict[str, Any] = {"FrameIncrementPointer": 0x00181063, "FrameTime": "4", "SequenceOfUltrasoundRegions": [tissue]}
     dataset = dicom_dataset("1.2.3", frames=1, **own)
     dataset.NumberOfFrames = len(frames)
     dataset.Rows = dataset.Columns = SIDE

@@ -158,6 +158,11 @@ def load_network(run: Path) -> tuple[nn.Module, Schedule]:
     return network.eval(), schedule
 
 
+def steps_done(run: Path) -> int:
+    """How far a run came: fewer than its schedule has where it was stopped early."""
+    return int(torch.load(run / "last.pt", weights_only=True)["step"])
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Losses]] = {
     "maps": (MotorUnitMaps, maps_losses),
     "trains": (TwitchTrains, trains_losses),

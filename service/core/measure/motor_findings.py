@@ -8,17 +8,12 @@ from service.core import codes, wording
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Finding, FindingKind, ModelUsed, MotorUnit, Polyline, Series, Twitch
 from service.core.measure.grounds import evidence_of, said_by, stored_points
-from service.core.measure.motor_band import PIXEL_MM, RATE_HZ
+from service.core.measure.motor_band import COUNT_NAME, PIXEL_MM, RATE_HZ, UNIT_NAME, UNITS_FROM_SIMULATION
 from service.core.measure.motor_maps import Mask
 from service.core.measure.motor_outlines import outline
 from service.core.measure.motor_unit_trains import Unit
 from service.core.measure.motor_velocity import MovingTissue
 from service.core.quality import Grade
-
-UNIT_NAME = "motor_unit"
-COUNT_NAME = "motor_unit_count"
-#: Stands with their number: what the networks know of units they have from a simulator.
-UNITS_FROM_SIMULATION = "units_from_simulation"
 
 _VELOCITY = "mm/s"
 _RATE = "Hz"
