@@ -20,7 +20,7 @@ from training.muscle_state.people import SPLITS, STATES, Split, held_out_in
 from training.muscle_state.protocol import held_out, main, results, table
 from training.muscle_state.scores import coverage
 from training.muscle_state.served import served_frames
-from training.muscle_state.train import Answers, Schedule, ask, load_network, seen_by_another_scanner, train, widening
+from training.muscle_state.train import Answers, Schedule, ask, load_network, seen_by_another_scanner, train, weights_of, widening
 from training.onnx_networks import OnnxNetworks
 
 MAPS = ROOT / "model_repository" / SEGMENTATION.model_name / SEGMENTATION.model_version / "model.onnx"
@@ -77,6 +77,16 @@ def test_training_stopped_half_way_comes_to_the_same(frames: Frames, tmp_path: P
     loaded, schedule = load_network(tmp_path / "halves")
     assert schedule == SCHEDULE
     assert ask(loaded, frames).mean == pytest.approx(ask(whole, frames).mean, abs=1e-5)
+
+
+def test_steady_person_counts_as_much_as_one_whose_states_vary(frames: Frames) -> None:
+    targets = frames.targets.copy()
+    steady = frames.person == 501
+    targets[steady] *= 0.5
+    weights = weights_of(replace(frames, targets=targets))
+    assert weights.mean(0) == pytest.approx(np.ones(4), abs=1e-5)
+    assert np.all(weights[steady][0] > weights_of(frames)[steady][0])
+    assert np.all(np.ptp(weights[steady], axis=0) == 0)
 
 
 def test_training_learns_what_is_shown_again_and_again(frames: Frames, tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class Frames:
         """Those of the others."""
         return self.where(~np.isin(self.person, people))
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Frames":
-        """Those that are chosen."""
+    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Frames":
+        """Those that are chosen, by a mask or by their places."""
         return Frames(*(getattr(self, field.name)[chosen] for field in fields(Frames)))
 
 

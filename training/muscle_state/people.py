@@ -17,7 +17,7 @@ VALIDATION_PEOPLE = range(81_101, 81_109)
 #: Other people on scanners that training never sees.
 HELD_OUT_DEVICE_PEOPLE = range(81_201, 81_217)
 #: Further people, in no fold and asked about nothing: from thirty people alone a network learns who they are.
-COHORT_PEOPLE = range(82_001, 82_401)
+COHORT_PEOPLE = range(82_001, 82_801)
 #: Frames a person, and how long they are spread over: so far apart that each is a state of its own.
 MOMENTS, SPAN_SECONDS = 200, 1200.0
 #: Of the further people it is their number that counts.

@@ -1,6 +1,6 @@
 """Sixteen folds of two people held out. `python -m training.muscle_state.protocol --data DIR --out DIR` trains what is missing.
 
-A network begins with what a cohort of 400 further people teaches, who are in no fold, and goes on for a little with cohort and
+A network begins with what a cohort of 800 further people teaches, who are in no fold, and goes on for a little with cohort and
 the other thirty: from thirty people alone it learns who they are (R2 below 0 for a stranger's angle). The ridge regression is
 fitted to the same people.
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +19,8 @@ from training.muscle_state.scores import NINETY_PERCENT, Values
 Network = StateNetwork | ResNet18
 
 _ASKED_AT_ONCE = 256
+#: Of the variance of all people: nobody is so steady as to count without bound.
+_STEADY = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ def train(
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     parts = {"network": network, "average": average, "optimiser": optimiser}
+    weights = weights_of(frames)
     out.mkdir(parents=True, exist_ok=True)
     first, begun, losses = resume(parts, out / "last.pt"), time.monotonic(), []
     last = min(schedule.steps, stop_at or schedule.steps)
@@ -73,7 +77,8 @@ def train(
             optimiser,
             cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01),
         )
-        losses.append(train_step(network, optimiser, frames, chosen, generator, in_bfloat16=schedule.in_bfloat16))
+        some, counts = frames.where(chosen), weights[chosen]
+        losses.append(train_step(network, optimiser, some, counts, generator, in_bfloat16=schedule.in_bfloat16))
         follow(average, network, min(schedule.keep, (1 + step) / (10 + step)))
         if (step + 1) % schedule.save_every == 0 or step + 1 == last:
             save_parts(parts, out / "last.pt", step=step + 1, schedule=asdict(schedule))
@@ -84,23 +89,40 @@ def train(
     return average
 
 
+def weights_of(frames: Frames) -> npt.NDArray[np.float32]:
+    """(N, S): how much the squared error of each frame and state counts, 1 on average.
+
+    R2 is of each person, and so is the loss: somebody whose states hardly vary counts as much as somebody whose states vary much.
+    """
+    of_all = frames.targets.var(0)
+    weights = np.empty_like(frames.targets)
+    for seed in np.unique(frames.person):
+        own = frames.person == seed
+        weights[own] = of_all / (frames.targets[own].var(0) + _STEADY * of_all)
+    return np.asarray(weights / weights.mean(0), np.float32)
+
+
 def train_step(
     network: Network,
     optimiser: torch.optim.Optimizer,
     frames: Frames,
-    chosen: np.ndarray[tuple[int], np.dtype[np.int64]],
+    weights: npt.NDArray[np.float32],
     generator: torch.Generator,
     *,
     in_bfloat16: bool = False,
 ) -> float:
-    """One step on the chosen frames; gives the loss, the negative log likelihood of a normal distribution."""
-    patches = seen_by_another_scanner(torch.from_numpy(frames.patches[chosen]).float(), generator)
-    scalars = torch.from_numpy(frames.scalars[chosen])
-    wanted = network.head.standardised(torch.from_numpy(frames.targets[chosen]))
+    """One step on these frames; gives the loss.
+
+    Weighted squares teach the means, and the negative log likelihood of a normal distribution the variances alone.
+    """
+    patches = seen_by_another_scanner(torch.from_numpy(frames.patches).float(), generator)
+    wanted = network.head.standardised(torch.from_numpy(frames.targets))
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
-        mean, log_variance = network(patches.contiguous(memory_format=torch.channels_last), scalars)
-    loss = functional.gaussian_nll_loss(mean.float(), wanted, log_variance.float().exp())
+        said = network(patches.contiguous(memory_format=torch.channels_last), torch.from_numpy(frames.scalars))
+    mean, log_variance = said[0].float(), said[1].float()
+    squares = (torch.from_numpy(weights) * (wanted - mean).square()).mean()
+    loss = squares + functional.gaussian_nll_loss(mean.detach(), wanted, log_variance.exp())
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 2.0)
     optimiser.step()
