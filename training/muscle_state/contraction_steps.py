@@ -9,8 +9,9 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -55,9 +56,9 @@ def main() -> None:
         raise SystemExit("The labelled pictures are not here: set SONOMYO_SHARED to their folder.")
     network, _ = load_network(arguments.run)
     legs = of_legs(list(contraction_steps(data)), network, open_segmentation(arguments.repository))
-    found = {"legs": [_told(leg) for leg in legs], "median": {name: _median(legs, name) for name in ("activity", "pennation")}}
+    found = {"legs": [asdict(leg) for leg in legs], "median": {name: _median(legs, name) for name in ("activity", "pennation")}}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(table(legs))
+    print(legs_table(found))
 
 
 def of_legs(pictures: Sequence[StepPicture], network: Network, networks: OnnxNetworks) -> list[Leg]:
@@ -68,12 +69,16 @@ def of_legs(pictures: Sequence[StepPicture], network: Network, networks: OnnxNet
     return [_leg(name, some, network, networks) for name, some in sorted(by_leg.items())]
 
 
-def table(legs: Sequence[Leg]) -> str:
+def legs_table(found: Mapping[str, Any]) -> str:
     """For people to read."""
     lines = ["|leg|pictures answered|activity|measured pennation|", "|---|---|---|---|"]
-    lines += [f"|{leg.leg}|{leg.answered} of {leg.pictures}|{leg.activity:.2f}|{leg.pennation:.2f}|" for leg in legs]
-    lines.append(f"|median of {len(legs)} legs||{_median(legs, 'activity'):.2f}|{_median(legs, 'pennation'):.2f}|")
+    lines += [f"|{leg['leg']}|{leg['answered']} of {leg['pictures']}|{_ranks(leg)}|" for leg in found["legs"]]
+    lines.append(f"|median of {len(found['legs'])} legs||{_ranks(found['median'])}|")
     return "\n".join(lines)
+
+
+def _ranks(one: Mapping[str, Any]) -> str:
+    return f"{one['activity']:.2f}|{one['pennation']:.2f}"
 
 
 def _leg(name: str, pictures: Sequence[StepPicture], network: Network, networks: OnnxNetworks) -> Leg:
@@ -106,10 +111,6 @@ def _frames(pixels: Pixels) -> Frames:
 
 def _ranked(steps: Values, values: Values) -> float:
     return float(stats.spearmanr(steps, values).statistic) if len(steps) > 2 else float("nan")
-
-
-def _told(leg: Leg) -> Mapping[str, object]:
-    return {name: getattr(leg, name) for name in ("leg", "pictures", "answered", "activity", "pennation")}
 
 
 def _median(legs: Sequence[Leg], name: str) -> float:

@@ -18,6 +18,7 @@ from scipy import stats
 from service.core.analyses.muscle_state import MODEL
 from simulator.calf_states import STATES_VERSION
 from training.exporting import configuration, differences, digests_in, export
+from training.muscle_state.contraction_steps import legs_table
 from training.muscle_state.frames import Frames, read
 from training.muscle_state.model import ServedStates
 from training.muscle_state.people import STATES
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder with last.pt")
     parser.add_argument("--served", type=Path, required=True, help="folder of training.muscle_state.served")
     parser.add_argument("--results", type=Path, help="folder of training.muscle_state.protocol, for the card")
+    parser.add_argument("--steps", type=Path, help="what training.muscle_state.contraction_steps wrote, for the card")
     parser.add_argument("--version", type=int, default=1)
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
     arguments = parser.parse_args()
@@ -54,6 +56,7 @@ def main() -> None:
         "widening": ", ".join(f"{name} {one:.2f}" for name, one in zip(STATES, wider, strict=True)),
         "lines": _lines(json.loads((arguments.served / "served-validation.json").read_text())),
         "strangers": _scores(network, strangers, wider),
+        "steps": _MISSING if arguments.steps is None else legs_table(json.loads(arguments.steps.read_text())),
         "protocol": _protocol(arguments.results, schedule),
     }
     _write_folder(path.parent.parent, arguments.version, facts)
