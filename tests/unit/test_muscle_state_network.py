@@ -16,6 +16,7 @@ from service.core.analyses.muscle_architecture import MODEL as SEGMENTATION
 from tests.running import ROOT
 from training.muscle_state.frames import Frames, folder_of, frames_of, joined, write
 from training.muscle_state.model import NETWORKS, ServedStates
+from training.muscle_state.one_muscle import of_one_muscle
 from training.muscle_state.people import SPLITS, STATES, Split, held_out_in
 from training.muscle_state.protocol import held_out, main, results, table
 from training.muscle_state.scores import coverage
@@ -174,3 +175,14 @@ def test_frames_as_served_are_those_of_lines_that_were_found() -> None:
     assert seen.targets == pytest.approx(drawn.targets)
     # The picture is not narrowed as in training; its lengths are the same within what the lines may be off by.
     assert seen.scalars[:, :4] == pytest.approx(drawn.scalars[:, :4], abs=1.5)
+
+
+def test_one_muscle_is_flatter_by_one_factor_a_person_and_tells_no_length(frames: Frames) -> None:
+    alone = of_one_muscle(frames)
+    assert not alone.patches[:, 1].any()
+    assert not alone.scalars.any()
+    assert (alone.targets == frames.targets).all()
+    assert (of_one_muscle(frames).patches == alone.patches).all()
+    # The same picture over fewer columns: what is seen changes less from column to column.
+    changes = [np.abs(np.diff(one.patches[:, 0].astype(float), axis=2)).mean((1, 2)) for one in (frames, alone)]
+    assert np.all(changes[1] < changes[0])

@@ -10,7 +10,6 @@ import pytest
 
 from simulator.calf_in_motion import draw_state_subject
 from training.muscle_state.frames import Frames, frames_of, joined
-from training.muscle_state.one_muscle import of_one_muscle
 from training.muscle_state.people import FOLDS, PEOPLE, SPLITS, geometry, held_out_in, states_of, targets
 from training.muscle_state.scores import coverage, r2, slope, spread, without_offset
 from training.muscle_state.trivial import held_out_predictions, mean_of_others, ridge
@@ -98,14 +97,3 @@ def test_card_of_the_simulator_holds_the_table_that_the_command_prints() -> None
         printed, known = ([float(number) for number in re.findall(r"-?\d+\.\d+", line)] for line in (row, published))
         assert len(known) == 24
         assert printed == pytest.approx(known, abs=0.011)
-
-
-def test_one_muscle_is_flatter_by_one_factor_a_person_and_tells_no_length(frames: Frames) -> None:
-    alone = of_one_muscle(frames)
-    assert not alone.patches[:, 1].any()
-    assert not alone.scalars.any()
-    assert (alone.targets == frames.targets).all()
-    assert (of_one_muscle(frames).patches == alone.patches).all()
-    # The same picture over fewer columns: what is seen changes less from column to column.
-    changes = [np.abs(np.diff(one.patches[:, 0].astype(float), axis=2)).mean((1, 2)) for one in (frames, alone)]
-    assert np.all(changes[1] < changes[0])
