@@ -1,7 +1,5 @@
 """How many threads answer requests at once: few that compute, more where some of them wait."""
 
-#: Python runs one thread at a time: each further one that computes only makes the others wait longer, and the event loop with
-#: them. Measured with twenty readers (docs/adr/0052): three answer sooner than sixteen, the slowest of them most of all.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +7,8 @@ import anyio
 from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 
+#: Python runs one thread at a time: each further one that computes only makes the others wait longer, and the event loop with
+#: them (docs/adr/0052).
 QUICK = 3
 #: What takes longer renders, searches, decodes or waits for another machine.
 _SLOW_SECONDS, _LOOK_SECONDS = 0.05, 0.02

@@ -1,7 +1,8 @@
 """Put a trained network into the model repository: `python -m training.muscle_state.export --data DIR --run RUN --served FILE`.
 
-Of `--served`, frames of the validation people as the service sees them (`training.muscle_state.served`), the deviations are
-widened: those people are in no fold. What the protocol measured is read from its JSON for the card.
+Of `--served`, frames of people as the service sees them (`training.muscle_state.served`): by those of calibration the deviations
+are widened, those of fresh people tell what came of it; they are in no fold. What the protocol measured is read from its JSON for
+the card.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
     arguments = parser.parse_args()
     network, schedule = load_network(arguments.run)
-    strangers = read(arguments.served / "served-validation.npz")
+    strangers, fresh = (read(arguments.served / f"served-{split}.npz") for split in ("calibration", "fresh"))
     wider = widening(strangers.targets.astype(np.float64), ask(network, strangers))
     served = ServedStates(network, torch.from_numpy(wider).float()).eval()
     path = arguments.to / MODEL.model_name / str(arguments.version) / "model.onnx"
@@ -54,8 +55,9 @@ def main() -> None:
         "simulator": STATES_VERSION,
         "schedule": _command(arguments.run, schedule),
         "widening": ", ".join(f"{name} {one:.2f}" for name, one in zip(STATES, wider, strict=True)),
-        "lines": _lines(json.loads((arguments.served / "served-validation.json").read_text())),
-        "strangers": _scores(network, strangers, wider),
+        "lines": _lines(json.loads((arguments.served / "served-fresh.json").read_text())),
+        "strangers": str(len(np.unique(strangers.person))),
+        "fresh": _scores(network, fresh, wider),
         "steps": _MISSING if arguments.steps is None else legs_table(json.loads(arguments.steps.read_text())),
         "protocol": _protocol(arguments.results, schedule),
     }

@@ -16,12 +16,16 @@ FOLDS = 16
 VALIDATION_PEOPLE = range(81_101, 81_109)
 #: Other people on scanners that training never sees.
 HELD_OUT_DEVICE_PEOPLE = range(81_201, 81_217)
+#: For how wide the bands of what is served must be, as the service sees these people; eight were too few.
+CALIBRATION_PEOPLE = range(81_301, 81_341)
+#: Looked at once, when weights and bands were done.
+FRESH_PEOPLE = range(91_001, 91_033)
 #: Further people, in no fold and asked about nothing: from thirty people alone a network learns who they are.
 COHORT_PEOPLE = range(82_001, 82_801)
 #: Frames a person, and how long they are spread over: so far apart that each is a state of its own.
 MOMENTS, SPAN_SECONDS = 200, 1200.0
 #: Of the further people it is their number that counts.
-COHORT_MOMENTS = 40
+COHORT_MOMENTS, FRESH_MOMENTS = 40, 60
 #: What is predicted, in this order: degrees; square roots of shares of the strongest contraction; newton metres.
 STATES = ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
 
@@ -42,6 +46,8 @@ SPLITS = {
         Split("people", PEOPLE),
         Split("validation", VALIDATION_PEOPLE),
         Split("cohort", COHORT_PEOPLE, moments=COHORT_MOMENTS),
+        Split("calibration", CALIBRATION_PEOPLE, moments=COHORT_MOMENTS),
+        Split("fresh", FRESH_PEOPLE, moments=FRESH_MOMENTS),
         Split("held-out-device", HELD_OUT_DEVICE_PEOPLE, "held-out"),
     )
 }

@@ -23,7 +23,7 @@ from service.core.measure.calf_states import Unread
 from service.core.preprocess import Placement, find_sector, model_input, place
 from simulator.calf_in_motion import CalfStatesFrame, StateSubject, draw_state_subject, postures
 from training.muscle_state.frames import Frames, joined, write
-from training.muscle_state.people import MOMENTS, SPLITS, Split, geometry, moments_of, states_of, targets
+from training.muscle_state.people import SPLITS, Split, geometry, moments_of, states_of, targets
 from training.onnx_networks import OnnxNetworks
 
 #: The sector is found from so many frames, as in the service.
@@ -54,11 +54,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=sorted(SPLITS), default="validation")
-    parser.add_argument("--moments", type=int, default=MOMENTS)
+    parser.add_argument("--moments", type=int, help="of each person; default: as in training.muscle_state.people")
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    frames, found = served_frames(SPLITS[arguments.split], arguments.moments, open_segmentation(arguments.repository))
+    split = SPLITS[arguments.split]
+    frames, found = served_frames(split, arguments.moments or split.moments, open_segmentation(arguments.repository))
     write(frames, arguments.out / f"served-{arguments.split}.npz")
     told = json.dumps(found.summary(), indent=1)
     (arguments.out / f"served-{arguments.split}.json").write_text(told + "\n")
