@@ -32,7 +32,14 @@ from service.core.wording import (
 )
 
 #: What the plot shows of an analysis; of one that is not listed, the first two series.
-_PLOTTED: Mapping[str, tuple[str, ...]] = {"muscle_architecture": ("thickness", "pennation_angle")}
+_PLOTTED: Mapping[str, tuple[str, ...]] = {
+    "muscle_architecture": ("thickness", "pennation_angle"),
+    "muscle_state": tuple(
+        name + suffix
+        for suffix in ("", "_relative")
+        for name in ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
+    ),
+}
 #: Flags that another column of the table, or a limitation for all rows, says already.
 _SAID_ELSEWHERE = frozenset({"some_frames_not_measured", "interval_from_simulation"})
 #: Behind the caption of a picture beside amended values.
@@ -344,7 +351,12 @@ def _plot_key(cine: AnalysedCine) -> str:
         return "Each stroke: a firing. Numbers and colours as in the picture."
     series = [finding.series for finding in _plotted(cine) if finding.series is not None]
     keys = {
-        "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(one.smoothed for one in series),
+        "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(
+            one.smoothed and one.level is None for one in series
+        ),
+        "Dots: each frame. Curve: smoothed, with the 90 % band of each value.": any(
+            one.smoothed and one.level is not None for one in series
+        ),
         "Light band: the interval of the value.": any(
             finding.interval and finding.series and finding.series.smoothed for finding in _plotted(cine)
         ),
