@@ -21,7 +21,7 @@ from service.web.words import Wording
 #: What may be drawn in a frame, and what a frame of a wrist may show.
 _DRAWN = frozenset(
     {
-        *map(kind_of, (*LINE_COLOURS, *STRUCTURE_COLOURS, *STRUCTURES, "drives_the_score")),
+        *map(kind_of, (*LINE_COLOURS, "middle_aponeurosis", *STRUCTURE_COLOURS, *STRUCTURES, "drives_the_score")),
         *(plane.title for plane in PLANES),
     }
 )

@@ -17,7 +17,6 @@ from service.core.wrist_planes import BONES, STRUCTURES, TENDONS
 LINE_COLOURS = {
     "superficial_aponeurosis": (86, 180, 233),
     "deep_aponeurosis": (230, 159, 0),
-    "middle_aponeurosis": (204, 121, 167),
     "fascicle": (240, 228, 66),
 }
 #: Of structures of the wrist, by what they are: there are more of them than colours that people tell apart.
