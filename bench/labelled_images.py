@@ -169,8 +169,10 @@ class StepPicture:
 def contraction_steps(data: Path) -> Iterator[StepPicture]:
     """All pictures of TimTrack's first set."""
     for path in sorted((data / "timtrack" / "dataset_1").glob("S*/*.png")):
-        # The published set names every file so; another name is not of the set and stops the benchmark.
-        subject, leg, step = re.match(r"(S\d+)_([LR])\d+_step_(\d+)", path.stem).groups()  # type: ignore[union-attr]
+        named = re.match(r"(S\d+)_([LR])\d+_step_(\d+)", path.stem)
+        if named is None:
+            raise ValueError(f"{path.name} is not named as TimTrack's first set names its pictures")
+        subject, leg, step = named.groups()
         yield StepPicture(subject, leg, int(step), _grey(path))
 
 

@@ -44,10 +44,12 @@ class PostgresAuditLog:
         with self._lock:
             self._waiting.append(mine)
         with self._writing:
-            if not mine.is_written and mine.error is None:
+            if mine in self._waiting:
                 self._write_all()
         if mine.error is not None:
             raise mine.error
+        if not mine.is_written:  # whoever had the turn was stopped in the middle of it
+            raise Unavailable("The entry of the audit trail was not written; try again.", reason="database")
 
     def _write_all(self) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ The one function for training and for serving. A straightened muscle has lost it
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,30 +33,22 @@ class CalfPatches:
 
 
 def calf_patches(
-    frame: Pixels, sector: Box, lines: npt.NDArray[np.floating], mm_per_pixel: tuple[float, float] | None
+    frame: Pixels,
+    sector: Box,
+    lines: npt.NDArray[np.floating],
+    mm_per_pixel: tuple[float, float] | None,
+    *,
+    muscles: Literal[1, 2] = 2,
 ) -> CalfPatches:
     """Of a region's frame (H, W) uint8, in whose sector three aponeuroses were found; the scale is along x and along y.
 
     `lines` (3, sector's width) are rows of the region at the sector's columns, from the skin down, pixel centres at whole
-    numbers. Raises ValueError where the lines do not fit the sector, cross, leave it, or where a muscle is under 3 mm.
+    numbers. Of one muscle there are two; the other's pixels are 0 then, and its thickness is NaN. Raises ValueError where the
+    lines do not fit the sector, cross, leave it, or where a muscle is under 3 mm.
     """
-    if lines.shape != (3, sector.width):
-        raise ValueError(f"three lines over {sector.width} columns are needed; these are of shape {lines.shape}")
-    return _patches(frame, sector, lines, mm_per_pixel)
-
-
-def muscle_patches(
-    frame: Pixels, sector: Box, lines: npt.NDArray[np.floating], mm_per_pixel: tuple[float, float] | None
-) -> CalfPatches:
-    """The same of one muscle between two lines (2, sector's width): the other's pixels are 0 and its thickness is NaN."""
-    if lines.shape != (2, sector.width):
-        raise ValueError(f"two lines over {sector.width} columns are needed; these are of shape {lines.shape}")
-    return _patches(frame, sector, lines, mm_per_pixel)
-
-
-def _patches(
-    frame: Pixels, sector: Box, lines: npt.NDArray[np.floating], mm_per_pixel: tuple[float, float] | None
-) -> CalfPatches:
+    if lines.shape != (muscles + 1, sector.width):
+        wanted = {1: "two", 2: "three"}[muscles]
+        raise ValueError(f"{wanted} lines over {sector.width} columns are needed; these are of shape {lines.shape}")
     rows = np.asarray(lines, np.float64) + 0.5 - sector.y0  # edges of pixels are whole numbers here
     if rows[0].min() < 0 or rows[-1].max() > sector.height:
         raise ValueError("an aponeurosis leaves the sector; a frame that shows all of them over its whole width is needed")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.core.calf_patches import COLUMNS, ROWS, SCALARS, calf_patches, muscle_patches
+from service.core.calf_patches import COLUMNS, ROWS, SCALARS, calf_patches
 from service.core.cine import Box
 
 HEIGHT, WIDTH, MM = 300, 260, 0.15
@@ -60,12 +60,12 @@ def test_scalars_of_a_picture_without_a_scale_are_unknown() -> None:
 def test_patches_of_one_muscle_are_its_own_and_nothing_of_another() -> None:
     lines = _lines(60, 150, 230)
     frame = _layered(lines)
-    one, both = muscle_patches(frame, SECTOR, lines[:2], (MM, MM)), calf_patches(frame, SECTOR, lines, (MM, MM))
+    one, both = calf_patches(frame, SECTOR, lines[:2], (MM, MM), muscles=1), calf_patches(frame, SECTOR, lines, (MM, MM))
     assert (one.pixels[0] == both.pixels[0]).all()
     assert not one.pixels[1].any()
     assert np.isnan(one.scalars).tolist() == [name == "soleus_thickness" for name in SCALARS]
     with pytest.raises(ValueError, match="two lines over 220 columns"):
-        muscle_patches(frame, SECTOR, lines, (MM, MM))
+        calf_patches(frame, SECTOR, lines, (MM, MM), muscles=1)
 
 
 def test_patch_of_a_finer_picture_of_the_same_calf_is_the_same() -> None:

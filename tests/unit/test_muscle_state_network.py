@@ -1,7 +1,6 @@
 """The networks of muscle states: what they take and give, training that goes on where it stopped, intervals, one fold."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,16 +132,13 @@ def test_protocol_command_writes_results_and_says_of_how_many_people(
     people: int,
     frames: Frames,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for split in SPLITS.values():
         folder_of(split, tmp_path).mkdir(parents=True, exist_ok=True)
         for seed in split.seeds:
             write(replace(frames.of((501 + seed % 3,)), person=np.full(8, seed)), folder_of(split, tmp_path) / f"{seed}.npz")
-    monkeypatch.setattr(sys, "argv", ["protocol", "--data", str(tmp_path), "--out", str(tmp_path), *asked])
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--steps", "2", "--further-steps", "1"])
-    main()
+    main(["--data", str(tmp_path), "--out", str(tmp_path), "--steps", "2", "--further-steps", "1", *asked])
     found = json.loads((tmp_path / f"states-2-{title}.json").read_text())
     assert found["people"] == people
     assert found["network"]["coverage"]["joint_angle"]["people"] == people

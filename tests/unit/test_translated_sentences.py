@@ -24,7 +24,7 @@ WORDED = (
         for name in ("pain_findings", "state_findings", "wrist_findings", "wrist_grading", "wrist_study")
     ),
     *(f"core/analyses/{name}.py" for name in ("muscle_architecture", "myofascial_pain", "prepared", "wrist_hand")),
-    *(f"core/render/{name}.py" for name in ("comparison_view", "report_view")),
+    *(f"core/render/{name}.py" for name in ("comparison_view", "drawings", "report_view")),
     *(f"core/{name}.py" for name in ("cine_header", "clips", "codestreams", "frame_codecs", "pixel_format", "pixels")),
     *(f"adapters/{name}.py" for name in ("cine_decoder", "decoder_process", "fragments", "pixel_source")),
 )

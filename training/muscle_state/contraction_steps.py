@@ -20,7 +20,7 @@ from bench.accuracy import analyse
 from bench.labelled_images import StepPicture, contraction_steps, one_frame, shared_folder
 from service.core.analyses.muscle_architecture import MODEL as SEGMENTATION
 from service.core.calf_lines import NoLines, find_muscle_lines
-from service.core.calf_patches import muscle_patches
+from service.core.calf_patches import calf_patches
 from service.core.cine import Pixels
 from service.core.preprocess import find_sector, model_input, place
 from training.muscle_state.frames import Frames
@@ -98,7 +98,7 @@ def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[flo
     if isinstance(lines, NoLines) or not isinstance(pennation, float):
         return None
     try:
-        patches = muscle_patches(image, placement.box, lines, None)
+        patches = calf_patches(image, placement.box, lines, None, muscles=1)
     except ValueError:
         return None
     return float(ask(network, _frames(patches.pixels)).mean[0, _ACTIVITY]), pennation

@@ -11,6 +11,7 @@ so. `--held-out-device` trains on all people and asks about others on scanners t
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ FURTHER_LEARNING_RATE = 3e-4
 Asked = dict[str, Values]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Train, ask, write and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="where training.muscle_state.frames leaves its arrays")
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Schedule().steps, help="on the cohort")
     parser.add_argument("--further-steps", type=int, default=200, help="on the cohort and the people that are not held out")
     parser.add_argument("--bfloat16", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     schedule = Schedule(network=arguments.network, steps=arguments.steps, in_bfloat16=arguments.bfloat16)
     people, strangers, cohort = (load(SPLITS[split], arguments.data) for split in ("people", "validation", "cohort"))
     name = f"{schedule.network}-{schedule.steps}" + ("-bfloat16" if schedule.in_bfloat16 else "")

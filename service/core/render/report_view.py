@@ -8,14 +8,12 @@ from markupsafe import Markup
 
 from service.core.amendment import as_said
 from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
-from service.core.findings import Contraction, Finding, FindingSite, ModelUsed
+from service.core.findings import Finding, FindingSite, ModelUsed
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.measure.wrist_study import Tick, examinations
 from service.core.render.comparison_view import ComparisonView, comparison_views
+from service.core.render.drawings import caption_of, is_sheet, legend_of, plot_key_of, plot_of
 from service.core.render.language import ENGLISH, Language
-from service.core.render.overlay import colour_of, shown_lines
-from service.core.render.plot import plot_series
-from service.core.render.raster import plot_firings
 from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
 from service.core.review_words import moment, remarks, status_words
 from service.core.wording import (
@@ -31,19 +29,8 @@ from service.core.wording import (
     title_of,
 )
 
-#: What the plot shows of an analysis; of one that is not listed, the first two series.
-_PLOTTED: Mapping[str, tuple[str, ...]] = {
-    "muscle_architecture": ("thickness", "pennation_angle"),
-    "muscle_state": tuple(
-        name + suffix
-        for suffix in ("", "_relative")
-        for name in ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_moment")
-    ),
-}
 #: Flags that another column of the table, or a limitation for all rows, says already.
 _SAID_ELSEWHERE = frozenset({"some_frames_not_measured", "interval_from_simulation"})
-#: Behind the caption of a picture beside amended values.
-_DRAWN_BEFORE = "; drawn by the software, before a person amended findings"
 _SEX = {"F": "Female", "M": "Male", "O": "Other"}
 
 
@@ -167,16 +154,16 @@ def _cine(report: Report, cine: AnalysedCine, picture: bytes | None, language: L
         sop_instance_uid=cine.sop_instance_uid,
         title=", ".join(filter(None, (label(cine.analysis_name), site))),
         picture=None if picture is None else "data:image/png;base64," + base64.b64encode(picture).decode("ascii"),
-        caption=_caption(cine),
-        legend=_legend(cine),
-        plot=plot_firings(_standing(cine), language) or plot_series(_plotted(cine), _contractions(cine), language),
-        plot_key=_plot_key(cine),
+        caption=caption_of(cine),
+        legend=legend_of(cine),
+        plot=plot_of(cine, language),
+        plot_key=plot_key_of(cine),
         rows=rows,
         statements=_statements(report, cine) if rows else _all_told(cine),
         has_spread=any(row.spread for row in rows),
         has_interval=any(row.interval for row in rows),
         has_frames=any(row.frames for row in rows),
-        is_wide=_is_sheet(cine),
+        is_wide=is_sheet(cine),
         has_reference=any(row.reference for row in rows),
         has_remarks=any(row.flags for row in rows),
     )
@@ -291,83 +278,6 @@ def _value(finding: Finding) -> str:
 
 def _span(low: float, high: float, unit: str | None) -> str:
     return f"{number(low, unit)} to {number(high, unit)}"
-
-
-def _caption(cine: AnalysedCine) -> str:
-    """The picture is as it was drawn when the cine was analysed."""
-    told = _drawn(cine)
-    return told + _DRAWN_BEFORE if told and any(finding.amended for finding in cine.findings) else told
-
-
-def _drawn(cine: AnalysedCine) -> str:
-    if _is_sheet(cine):
-        return "The best frame of each standard plane, with its grade and the outlines of what it has to show"
-    lines = shown_lines(cine.findings)
-    if not lines:
-        return ""
-    line = lines[0]
-    times = (
-        time
-        for finding in cine.findings
-        for frame, time in zip(finding.evidence.frames, finding.evidence.time_seconds, strict=False)
-        if frame == line.frame and time is not None
-    )
-    at = next((f", {time:.2f} s" for time in times), "")
-    return f"Frame {line.frame}{at}"
-
-
-def _is_sheet(cine: AnalysedCine) -> bool:
-    """Whether the picture of a cine is that of its standard planes side by side."""
-    return any(finding.name == PLANE_NAME for finding in cine.findings)
-
-
-def _legend(cine: AnalysedCine) -> tuple[tuple[str, str], ...]:
-    """Name and colour of each line, in the order in which they are drawn."""
-    if _is_sheet(cine):
-        return ()
-    names = dict.fromkeys(line.label for line in shown_lines(cine.findings))
-    return tuple((label(name), "#{:02x}{:02x}{:02x}".format(*colour_of(name))) for name in names)
-
-
-def _plotted(cine: AnalysedCine) -> list[Finding]:
-    with_series = [finding for finding in cine.findings if finding.series is not None and not finding.is_rejected]
-    wanted = _PLOTTED.get(cine.analysis_name)
-    if wanted is None:
-        return with_series[:2]
-    return sorted((finding for finding in with_series if finding.name in wanted), key=lambda finding: wanted.index(finding.name))
-
-
-def _standing(cine: AnalysedCine) -> list[Finding]:
-    return [finding for finding in cine.findings if not finding.is_rejected]
-
-
-def _contractions(cine: AnalysedCine) -> tuple[Contraction, ...]:
-    return tuple(one for finding in cine.findings if not finding.is_rejected for one in finding.contractions)
-
-
-def _plot_key(cine: AnalysedCine) -> str:
-    """How to read what is drawn."""
-    if any(finding.motor_unit for finding in _standing(cine)):
-        return "Each stroke: a firing. Numbers and colours as in the picture."
-    series = [finding.series for finding in _plotted(cine) if finding.series is not None]
-    keys = {
-        "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(
-            one.smoothed and one.level is None for one in series
-        ),
-        "Dots: each frame. Curve: smoothed, with the 90 % band of each value.": any(
-            one.smoothed and one.level is not None for one in series
-        ),
-        "Light band: the interval of the value.": any(
-            finding.interval and finding.series and finding.series.smoothed for finding in _plotted(cine)
-        ),
-        "Crosses: impossible frames, left out.": any(one.left_out for one in series),
-        "Ring: the frame that shows this measurement best.": True,
-        "Dashed: the summarising value.": any(finding.statistic for finding in _plotted(cine)),
-        "Solid level line: the value as amended by a person. The curve is the software's.": any(
-            finding.amended for finding in _plotted(cine)
-        ),
-    }
-    return " ".join(key for key, applies in keys.items() if applies)
 
 
 def _identity(study: StudyHeader) -> list[tuple[str, str]]:
