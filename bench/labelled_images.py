@@ -197,7 +197,7 @@ def _set_2(root: Path) -> Iterator[Found]:
                     readings[sheet, int(float(row["A"]))].append(reading)
     for path in sorted((root / "dataset_2").glob("*/*.png")):
         # As above.
-        task, number = re.match(r"gastroc_(range_of_motion|jumping)_(\d+)", path.stem).groups()  # type: ignore[union-attr]
+        task, number = re.match(r"gastroc_(range_of_motion|jumping)_(\d+)", path.stem).groups()  # type: ignore[union-attr]  # the names of these files are known
         yield "set 2, gastrocnemius lateralis", task, _grey(path), tuple(readings[task, int(number)])
 
 
@@ -256,11 +256,11 @@ def _sheets(path: Path) -> Sheets:
     """Rows of each sheet of an Office Open XML workbook (ECMA-376), cells by column letters."""
     with zipfile.ZipFile(path) as book:
         texts = ["".join(item.itertext()) for item in ET.fromstring(book.read("xl/sharedStrings.xml"))]  # noqa: S314 - our own data
-        targets = {item.get("Id"): item.get("Target", "") for item in ET.fromstring(book.read("xl/_rels/workbook.xml.rels"))}  # noqa: S314
+        targets = {item.get("Id"): item.get("Target", "") for item in ET.fromstring(book.read("xl/_rels/workbook.xml.rels"))}  # noqa: S314 - a published workbook
         sheets = {}
-        for sheet in ET.fromstring(book.read("xl/workbook.xml")).findall("m:sheets/m:sheet", _NAMESPACES):  # noqa: S314
+        for sheet in ET.fromstring(book.read("xl/workbook.xml")).findall("m:sheets/m:sheet", _NAMESPACES):  # noqa: S314 - a published workbook
             target = targets[sheet.get(_NAMESPACES["r"])].lstrip("/").removeprefix("xl/")
-            rows = ET.fromstring(book.read(f"xl/{target}")).findall(".//m:row", _NAMESPACES)  # noqa: S314
+            rows = ET.fromstring(book.read(f"xl/{target}")).findall(".//m:row", _NAMESPACES)  # noqa: S314 - a published workbook
             sheets[sheet.get("name", "")] = [dict(_cells(row, texts)) for row in rows]
         return sheets
 

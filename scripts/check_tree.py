@@ -34,6 +34,9 @@ FORBIDDEN = {
     "a path of one machine": re.compile(r"(?<![\w.$}~])/(work|root)/\w|(?<![\w.$}~])/home/\w|file:///(tmp|home|root|work)/"),
     "an unfinished note": re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
+    "an exception to a check without its reason": re.compile(
+        r"# noqa(: [A-Z0-9]+(, [A-Z0-9]+)*)?$|# type: ignore(\[[a-z, -]+\])?$", re.MULTILINE
+    ),
     "a conflict marker": re.compile(r"^(<{7}|>{7}) ", re.MULTILINE),
 }
 

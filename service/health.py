@@ -37,11 +37,10 @@ def check_listener(settings: Settings) -> None:
 
 def check_worker(settings: Settings) -> None:
     """A worker's heart beats in the database; a hung process stops beating. Raises Unavailable."""
-    # Not needed by the other checks, which run twice a minute.
-    from sqlalchemy import text  # noqa: PLC0415
+    from sqlalchemy import text  # noqa: PLC0415 - the other checks, twice a minute, do without
 
-    from service.adapters.postgres import vendor_errors_translated  # noqa: PLC0415
-    from service.bootstrap import Service  # noqa: PLC0415
+    from service.adapters.postgres import vendor_errors_translated  # noqa: PLC0415 - as above
+    from service.bootstrap import Service  # noqa: PLC0415 - as above
 
     engine = Service(settings).engine
     try:

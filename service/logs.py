@@ -152,7 +152,7 @@ def _log_warning(
     category: type[Warning],
     filename: str,
     lineno: int,
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001 - the signature of warnings.showwarning
+    line: str | None = None,  # noqa: ARG001 - the signature of warnings.showwarning
 ) -> None:
     logging.getLogger("py.warnings").warning("warning", extra={"category": category.__name__, "place": f"{filename}:{lineno}"})

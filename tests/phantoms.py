@@ -98,7 +98,7 @@ class Muscle:
 
     def changed(self, **changes: float) -> "Muscle":
         """The same muscle but for what is named."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)  # type: ignore[arg-type]  # of mixed types
 
 
 @lru_cache(maxsize=64)

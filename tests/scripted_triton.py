@@ -23,7 +23,7 @@ MODEL = ModelSpec(
 Script = Callable[[Any, grpc.ServicerContext], Any]
 
 
-class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated code without types
     """Answers `ModelInfer` by `script`; says of the model what `metadata` and `config` hold."""
 
     def __init__(self, script: Script) -> None:
@@ -46,27 +46,27 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         self.requests.append(request)
         return self.script(request, context)
 
-    def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002
+    def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002 - the servicer's names
         return service_pb2.ModelReadyResponse(ready=self.ready)
 
-    def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002
+    def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002 - the servicer's names
         return self.metadata
 
-    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002
+    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002 - the servicer's names
         return self.config
 
-    def SystemSharedMemoryRegister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def SystemSharedMemoryRegister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - the servicer's names
         if not self.opens_regions:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Unable to open shared memory region")
         self.registered[request.name] = request.byte_size
         return service_pb2.SystemSharedMemoryRegisterResponse()
 
-    def SystemSharedMemoryUnregister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002
+    def SystemSharedMemoryUnregister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002 - the servicer's names
         self.registered.pop(request.name, None)
         self.unregistered.append(request.name)
         return service_pb2.SystemSharedMemoryUnregisterResponse()
 
-    def SystemSharedMemoryStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002
+    def SystemSharedMemoryStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002 - the servicer's names
         return service_pb2.SystemSharedMemoryStatusResponse()
 
 

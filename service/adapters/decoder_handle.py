@@ -232,7 +232,7 @@ def _start(requests: int, answers: int, memory_bytes: int) -> subprocess.Popen[b
 
 
 def _enlarge(pipe: int) -> None:
-    import fcntl  # noqa: PLC0415
+    import fcntl  # noqa: PLC0415 - there is none outside Linux
 
     fcntl.fcntl(pipe, _FCNTL_SET_PIPE_SIZE, _PIPE_BYTES)
 

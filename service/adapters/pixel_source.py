@@ -4,7 +4,7 @@ import os
 from array import array
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydicom.dataset import Dataset
 
@@ -64,17 +64,17 @@ def open_pixels(
 
 
 def _read_element(descriptor: int, offset: int, *, is_implicit: bool, is_big_endian: bool) -> _Element:
-    order = "big" if is_big_endian else "little"
+    order: Literal["big", "little"] = "big" if is_big_endian else "little"
     header = os.pread(descriptor, 12, offset)
     if len(header) < 12:  # noqa: PLR2004 - tag, VR and length, PS3.5 7.1.2
         raise InputRejected("The instance has no Pixel Data", reason="pixel_data_missing")
-    tag = int.from_bytes(header[:2], order), int.from_bytes(header[2:4], order)  # type: ignore[arg-type]
+    tag = int.from_bytes(header[:2], order), int.from_bytes(header[2:4], order)
     if tag != _PIXEL_DATA:
         raise InputRejected("The instance has no integer Pixel Data", reason="pixel_data_missing")
     vr = b"OW" if is_implicit else header[4:6]
     if vr not in _LONG_FORM:
         raise InputRejected("Pixel Data is neither OB nor OW", reason="pixel_data_invalid")
-    length = int.from_bytes(header[4:8] if is_implicit else header[8:12], order)  # type: ignore[arg-type]
+    length = int.from_bytes(header[4:8] if is_implicit else header[8:12], order)
     return _Element(offset + (8 if is_implicit else 12), None if length == _UNDEFINED else length, vr)
 
 

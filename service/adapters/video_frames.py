@@ -38,7 +38,7 @@ def decode_video(stream: io.BufferedIOBase, *, rows: int, columns: int) -> Itera
 
 def _open(stream: io.BufferedIOBase) -> cv2.VideoCapture:
     try:
-        capture: cv2.VideoCapture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])  # type: ignore[call-overload]
+        capture: cv2.VideoCapture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])  # type: ignore[call-overload]  # OpenCV's stubs lack streams
     except cv2.error as error:
         raise InputRejected("The video stream cannot be read", reason="frame_corrupt") from error
     if not capture.isOpened():

@@ -94,5 +94,5 @@ def create_app(
     app.router.routes.append(WebSocketRoute(LIVE_PATH, services.live.serve))
     if static is not None:
         app.mount("/static", static)
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI's documentation does it
     return app

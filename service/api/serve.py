@@ -60,7 +60,7 @@ class DeadlineProtocol(H11Protocol):
     head_seconds = HEAD_SECONDS
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows the transport too
         """The clock starts with the connection."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:

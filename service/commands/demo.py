@@ -38,7 +38,7 @@ def demo_command(
     context: typer.Context,
     file: Annotated[Path | None, typer.Option(help="Send this file instead of a simulated calf cine.", exists=True)] = None,
     exit_: Annotated[bool, typer.Option("--exit", help="Stop after the report.")] = False,  # noqa: FBT002 - a switch
-    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")] = False,  # noqa: FBT002
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")] = False,  # noqa: FBT002 - an option of a command
 ) -> None:
     """Start everything, send a calf cine, wait for its report, show it, and serve until Ctrl-C."""
     from service.adapters.instance_store import read_instance

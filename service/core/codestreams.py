@@ -75,7 +75,7 @@ def _next_segment(data: bytes, position: int) -> tuple[int, bytes, int] | None:
         else:
             length = int.from_bytes(data[position + 2 : position + 4], "big")
             end = position + 2 + length
-            return (marker, data[position + 4 : end], end) if length >= 2 and end <= size else None  # noqa: PLR2004
+            return (marker, data[position + 4 : end], end) if length >= 2 and end <= size else None  # noqa: PLR2004 - the length counts its own two bytes
     return None
 
 

@@ -108,7 +108,7 @@ class DataSetScanner:
         self._items: dict[int, list[ItemValues]] = {}
         implicit = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN
         self._order = ">" if transfer_syntax_uid == EXPLICIT_BIG_ENDIAN else "<"
-        root = _Frame(_DATASET, _ENDLESS, True, implicit, self._order, wanted.elements, self._values)  # noqa: FBT003
+        root = _Frame(_DATASET, _ENDLESS, True, implicit, self._order, wanted.elements, self._values)  # noqa: FBT003 - positional: made for each nested item
         self._stack = [root]
         self._depth = 0
         self._elements = 0
@@ -197,7 +197,7 @@ class DataSetScanner:
             group, element, vr, length = header.unpack_from(piece, position)
             tag = (group << 16) | element
             after = position + 8 + length
-            if vr not in forms or after > limit or tag <= last or tag in apart or group == 0xFFFE or tag == PIXEL_DATA:  # noqa: PLR2004
+            if vr not in forms or after > limit or tag <= last or tag in apart or group == 0xFFFE or tag == PIXEL_DATA:  # noqa: PLR2004 - item and delimiter tags, PS3.5 section 7.5
                 break
             if tag in wanted and kept is not None:
                 if tag in kept:

@@ -74,7 +74,7 @@ def _ask(folder: Path) -> _Answers:
             f"the embedded Triton is not installed in {folder}: run `make setup`, or set SONOMYO_TRITON__URL",
             reason="triton_not_installed",
         )
-    answer = subprocess.run([python, "-I", "-c", _QUESTIONS], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    answer = subprocess.run([python, "-I", "-c", _QUESTIONS], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - an interpreter that the settings name
     if answer.returncode != 0:
         raise Unavailable(f"{python} does not run: {answer.stderr.strip()[-300:]}", reason="triton_not_installed")
     return _Answers.model_validate_json(answer.stdout)

@@ -49,7 +49,7 @@ def problem_page(connection: HTTPConnection, *, title: str, detail: str, status:
 def shown_date(value: str | None) -> str:
     """`20261120` becomes `2026-11-20`; anything else stays as it is."""
     text = value or ""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isascii() and text.isdigit() else text  # noqa: PLR2004
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isascii() and text.isdigit() else text  # noqa: PLR2004 - of a DICOM date, YYYYMMDD
 
 
 def shown_moment(at: datetime) -> str:

@@ -120,7 +120,7 @@ def find_published(name: str, folder: Path) -> Path | None:
         archive = next((path for root in roots for path in root.rglob(f"{name}.zip")), None)
         return None if archive is None else unpack(archive, folder)
     from pydicom.data import get_testdata_file  # noqa: PLC0415 - looks for files when imported
-    from pydicom.examples import get_path  # noqa: PLC0415
+    from pydicom.examples import get_path  # noqa: PLC0415 - as above
 
     if name in ("ybr_color", "palette_color"):
         return Path(get_path(name))

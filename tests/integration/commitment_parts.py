@@ -171,7 +171,7 @@ class Peer:
         assert event.request.EventInformation is not None
         data_set = event.request.EventInformation.getvalue()
         self.results.append(read_result(data_set, str(event.context.transfer_syntax)))
-        negotiated = event.assoc.requestor.role_selection.get(STORAGE_COMMITMENT)  # type: ignore[call-overload]
+        negotiated = event.assoc.requestor.role_selection.get(STORAGE_COMMITMENT)  # type: ignore[call-overload]  # pynetdicom's stubs know no UID here
         self.roles.append((negotiated.scu_role, negotiated.scp_role) if negotiated else (True, False))
         self.callers.append(str(event.assoc.requestor.ae_title))
         return self.event_status, None

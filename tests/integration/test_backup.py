@@ -63,7 +63,7 @@ def rows(url: str) -> dict[str, list[Any]]:
         names = connection.execute(
             text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'audit' ORDER BY 1")
         ).scalars()
-        found = {name: list(connection.execute(text(f"SELECT t::text FROM {name} t ORDER BY 1")).scalars()) for name in names}  # noqa: S608
+        found = {name: list(connection.execute(text(f"SELECT t::text FROM {name} t ORDER BY 1")).scalars()) for name in names}  # noqa: S608 - of names that the catalogue gave
     engine.dispose()
     return found
 

@@ -249,7 +249,7 @@ def test_new_version_takes_the_place_of_one_that_awaits_its_commitment(make: Mak
     first = sent(house)
     house.flow.store_instance(received(uid="1.2.4"))
     house.flow.request_report(STUDY)
-    while house.report() is None or house.report().version == 1:  # type: ignore[union-attr]
+    while house.report() is None or house.report().version == 1:  # type: ignore[union-attr]  # asked just before
         house.work_one()
     with house.flow.units() as unit:
         assert unit.outbox.lock(*first).state == "superseded"

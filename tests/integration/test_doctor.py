@@ -109,8 +109,8 @@ def test_running_listener_answers_the_echo(make: Callable[..., Service], tmp_pat
 def test_open_to_the_network_without_protection_is_a_problem(make: Callable[..., Service]) -> None:
     checks = look(make(dicom={"host": "0.0.0.0"}, http={"host": "0.0.0.0"}))  # noqa: S104 - nothing listens
     assert {"DICOM access", "HTTP access"} <= problems(checks)
-    guarded = {"host": "0.0.0.0", "allowed_peers": [{"ae_title": "US1", "address": "10.0.0.0/8"}]}  # noqa: S104
-    checks = look(make(dicom=guarded, http={"host": "0.0.0.0", "secure_cookies": True}))  # noqa: S104
+    guarded = {"host": "0.0.0.0", "allowed_peers": [{"ae_title": "US1", "address": "10.0.0.0/8"}]}  # noqa: S104 - nothing listens
+    checks = look(make(dicom=guarded, http={"host": "0.0.0.0", "secure_cookies": True}))  # noqa: S104 - nothing listens
     assert not {"DICOM access", "HTTP access"} & problems(checks)
 
 

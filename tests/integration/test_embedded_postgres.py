@@ -123,7 +123,7 @@ def test_postmaster_killed_keeps_what_was_committed_and_serves_again(
             connection.execute("INSERT INTO numbers VALUES (%s)", [number])
         killed = postmaster_of(cluster)
         os.kill(killed, signal.SIGKILL)
-        poll(lambda: postgres.is_ready() and postmaster_of(cluster) != killed, timeout_seconds=60, what="a restart")  # noqa: B023
+        poll(lambda: postgres.is_ready() and postmaster_of(cluster) != killed, timeout_seconds=60, what="a restart")  # noqa: B023 - called in the same turn
     with psycopg.connect(postgres.url()) as connection:
         assert connection.execute("SELECT n FROM numbers ORDER BY n").fetchall() == [(0,), (1,), (2,)]
 

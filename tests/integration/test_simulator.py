@@ -30,7 +30,7 @@ def _plain(**changes: object) -> Anatomy:
         "has_third_line": False,
         "is_mirrored": False,
     }
-    return Anatomy(**(known | changes))  # type: ignore[arg-type]
+    return Anatomy(**(known | changes))  # type: ignore[arg-type]  # one value for each field
 
 
 def _angles_deg(fascicle: np.ndarray) -> list[float]:
@@ -106,6 +106,6 @@ def test_draw_device_held_out_ranges_do_not_touch_the_common_ones() -> None:
 
 @pytest.mark.parametrize("kind", ["air", "speckle", "layers", "vessels", "bone"])
 def test_simulate_nuisance_every_kind_gives_a_picture_with_contrast(kind: str) -> None:
-    sector = simulate_nuisance(3, kind)  # type: ignore[arg-type]
+    sector = simulate_nuisance(3, kind)  # type: ignore[arg-type]  # one of the words
     assert sector.dtype == np.uint8
     assert sector.std() > 4

@@ -62,7 +62,7 @@ def test_simulate_unknown_kind_or_syntax_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="trapezoid"):
         list(simulate("trapezoid", tmp_path))
     with pytest.raises(ValueError, match="morse"):
-        list(simulate("calf", tmp_path, transfer_syntax="morse"))  # type: ignore[arg-type]
+        list(simulate("calf", tmp_path, transfer_syntax="morse"))  # type: ignore[arg-type]  # a wrong word on purpose
 
 
 def test_write_cine_long_cine_keeps_memory_flat(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ SERVES = "import os, sys, time; print('pid', os.getpid()); print('serving', flus
 
 
 def python(program: str, **options: object) -> Command:
-    return Command(**{"arguments": [sys.executable, "-u", "-c", program], "environment": dict(os.environ), **options})  # type: ignore[arg-type]
+    return Command(**{"arguments": [sys.executable, "-u", "-c", program], "environment": dict(os.environ), **options})  # type: ignore[arg-type]  # of mixed types
 
 
 def spec_of(name: str, program: str = SERVES, **options: object) -> ProcessSpec:
     command = python(program)
-    return ProcessSpec(**{"name": name, "command": lambda: command, "ready_line": "serving", **options})  # type: ignore[arg-type]
+    return ProcessSpec(**{"name": name, "command": lambda: command, "ready_line": "serving", **options})  # type: ignore[arg-type]  # of mixed types
 
 
 @contextmanager

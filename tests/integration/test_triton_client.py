@@ -192,7 +192,7 @@ def test_infer_closed_by_its_consumer_cancels_what_is_in_flight() -> None:
         next(answers)
         poll(lambda: len(servicer.requests) == 3, timeout_seconds=10, what="three requests")
         started = time.monotonic()
-        answers.close()  # type: ignore[attr-defined]
+        answers.close()  # type: ignore[attr-defined]  # a generator
         poll(lambda: len(cancelled) == 2, timeout_seconds=10, what="two cancellations")
         assert time.monotonic() - started < 5
     assert cancelled == [True, True]

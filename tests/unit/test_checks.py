@@ -25,7 +25,7 @@ def frame(number: int, **changes: float | tuple[float, ...] | None) -> FrameArch
         extrapolated_share=0.3,
         fragments=8,
     )
-    return replace(sound, **changes)  # type: ignore[arg-type]
+    return replace(sound, **changes)  # type: ignore[arg-type]  # of mixed types
 
 
 def cine(**odd: float | tuple[float, ...] | None) -> list[FrameArchitecture]:

@@ -47,7 +47,7 @@ def analyse(cine: Cine, answers: Iterable[Masks]) -> dict[str, Finding]:
 
 
 def of(muscles: list[Muscle], **options: bool | int) -> dict[str, Finding]:
-    return analyse(muscle_cine(muscles, **options), [muscle.answer() for muscle in muscles])  # type: ignore[arg-type]
+    return analyse(muscle_cine(muscles, **options), [muscle.answer() for muscle in muscles])  # type: ignore[arg-type]  # of mixed types
 
 
 def test_cine_of_a_contraction_gives_each_measurement_with_its_series() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.calf_in_motion import draw_state_subject
 from training.muscle_state.frames import Frames, frames_of, joined
-from training.muscle_state.people import FOLDS, PEOPLE, SPLITS, geometry, held_out_in, states_of, targets
+from training.muscle_state.people import CINE_PEOPLE, FOLDS, PEOPLE, SPLITS, geometry, held_out_in, states_of, targets
 from training.muscle_state.scores import coverage, r2, slope, spread, without_offset
 from training.muscle_state.trivial import held_out_predictions, mean_of_others, ridge
 
@@ -28,7 +28,7 @@ def test_folds_hold_out_each_person_once_in_pairs() -> None:
 
 
 def test_no_person_is_in_two_splits_and_only_the_held_out_devices_are_held_out() -> None:
-    seeds = [seed for split in SPLITS.values() for seed in split.seeds]
+    seeds = [seed for split in SPLITS.values() for seed in split.seeds] + list(CINE_PEOPLE)
     assert len(seeds) == len(set(seeds))
     assert {split.name for split in SPLITS.values() if split.device_group == "held-out"} == {"held-out-device"}
     assert draw_state_subject(SPLITS["held-out-device"].seeds[0], "held-out").device.frequency_mhz < 6

@@ -73,7 +73,7 @@ def test_smoothing_of_a_short_gap_bridges_it_with_a_wider_band() -> None:
 
 
 @pytest.mark.parametrize(("times", "reach"), [(True, round(REACH_SECONDS / FRAME - 0.5)), (False, round(REACH_FRAMES))])
-def test_smoothing_of_a_long_gap_leaves_its_middle_open(times: bool, reach: int) -> None:  # noqa: FBT001
+def test_smoothing_of_a_long_gap_leaves_its_middle_open(times: bool, reach: int) -> None:  # noqa: FBT001 - a parameter of the test
     values: list[float | None] = list(course(100))
     values[30:70] = [None] * 40
     curve = smoothed(values, times=times)
@@ -118,7 +118,7 @@ def test_smoothing_of_equal_values_is_that_value() -> None:
 )
 def test_smoothing_of_any_series_is_finite_and_inside_its_band(
     frames: list[tuple[float | None, float, float]],
-    times: bool,  # noqa: FBT001
+    times: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     values, evidence, steps = zip(*frames, strict=True)
     curve = smooth(values, evidence, list(np.cumsum(steps)) if times else None)

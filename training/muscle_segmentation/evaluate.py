@@ -95,7 +95,7 @@ def evaluate_simulated(network: Network, subjects: int) -> Table:
     for title, group in (("simulated_subjects", "common"), ("simulated_devices", "held-out")):
         seeds = range(TEST_SEEDS, TEST_SEEDS + subjects)
         # The group comes from a tuple of the two literals, which mypy widens to str.
-        frames = [(seed, item) for seed in seeds for item in labelled_frames(seed, group, count=2)]  # type: ignore[arg-type]
+        frames = [(seed, item) for seed in seeds for item in labelled_frames(seed, group, count=2)]  # type: ignore[arg-type]  # one of the groups' words
         maps = predict(network, [item for _, item in frames])
         baselines = baselines_of([item for _, item in frames])
         tables[title] = summary([score(item, m, seed, baselines) for (seed, item), m in zip(frames, maps, strict=True)])

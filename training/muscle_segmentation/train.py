@@ -153,7 +153,7 @@ def fit(
 
     `stages` are the schedules that the weights went through before, for the record.
     """
-    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,unused-ignore]
+    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,unused-ignore]  # torch's stubs lack it where torch is installed
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     print(

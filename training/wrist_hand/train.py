@@ -109,7 +109,7 @@ def train(
     """
     torch.manual_seed(schedule.seed)
     # torch's stubs have no overload of `to` with a memory format alone, and without torch there are no stubs.
-    network = NETWORKS[schedule.network]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+    network = NETWORKS[schedule.network]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]  # torch's stubs lack it where torch is installed
     before: list[dict[str, object]] = []
     if start_from is not None:
         stored = torch.load(start_from / "last.pt", weights_only=True)
