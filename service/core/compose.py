@@ -14,7 +14,7 @@ from service.core.identifiers import ReportID
 from service.core.measure import pain_findings, wrist_study
 from service.core.measure.motor_band import COUNT_NAME, UNITS_FROM_SIMULATION
 from service.core.measure.pain_findings import NOT_VALIDATED, SIMULATION_TRAINED
-from service.core.measure.state_findings import RELATIVE_ONLY, SIMULATED_PEOPLE
+from service.core.measure.state_findings import ABOVE_STRONGEST, RELATIVE_ONLY, SIMULATED_PEOPLE
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
 from service.core.quality import Grade, grade_in
 from service.core.report import Comparison, Provenance, Report, ReportStatus, StudyHeader
@@ -38,6 +38,7 @@ _FLAG_SENTENCES = {
     SIMULATION_TRAINED: f"The probability of myofascial pain is {NOT_VALIDATED}: it says nothing about this patient.",
     SIMULATED_PEOPLE: f"Angle, activity and moment are {NOT_VALIDATED}: they say nothing about this patient.",
     RELATIVE_ONLY: "Muscle states are relative, for the image carries no scale: they rise and fall, but have no value.",
+    ABOVE_STRONGEST: "Activity can exceed 100 %: electrodes of simulated people show up to 150 % of the strongest contraction.",
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
     UNITS_FROM_SIMULATION: (
         "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"
@@ -46,6 +47,11 @@ _FLAG_SENTENCES = {
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
 }
+
+
+#: Numbers with one of these flags never stand in an impression without the sentence below.
+_LEARNT_FROM_SIMULATION = frozenset({SIMULATED_PEOPLE, UNITS_FROM_SIMULATION})
+_LEARNT = "Learnt from simulated pictures only, not validated in people."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +208,8 @@ def _sentence(cine: AnalysedCine, *, names_planes: bool) -> str:
         reasons = [finding.text for finding in cine.findings if finding.kind is FindingKind.NOT_MEASURED]
         return f"{subject}: not measured. {_reason(reasons[0])}" if reasons else f"{subject}: not measured."
     values = "; ".join(_headline(finding) for finding in measured)
-    return " ".join(filter(None, [f"{subject}: {values}." if values else f"{subject}:", _basis(measured), *stated]))
+    told = [f"{subject}: {values}." if values else f"{subject}:", _basis(measured), _worth(measured), *stated]
+    return " ".join(filter(None, told))
 
 
 def _rejected_by(cine: AnalysedCine) -> str:
@@ -276,6 +283,12 @@ def _basis(measured: Sequence[Finding]) -> str:
     done = str(most) if fewest == most else f"{fewest} to {most}"
     spread = " (with range)" if any(finding.range for finding in measured) else ""
     return f"{label(str(statistics.pop()))}{spread} over {done} of {counts[0][1]} frames."
+
+
+def _worth(measured: Sequence[Finding]) -> str:
+    """What networks that saw nobody say is told to be so; what a person has set is that person's word."""
+    flags = {flag for finding in measured if finding.amended is None for flag in finding.flags}
+    return _LEARNT if flags & _LEARNT_FROM_SIMULATION else ""
 
 
 def limitations_of(findings: Sequence[Finding]) -> list[str]:

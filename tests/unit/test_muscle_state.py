@@ -7,9 +7,10 @@ import pytest
 
 from service.core.analyses.muscle_architecture import MODEL as SEGMENTATION
 from service.core.analyses.muscle_state import MODEL, SEGMENTS, MuscleState
+from service.core.compose import limitations_of
 from service.core.findings import FindingKind
 from service.core.masks import MaskKeeper
-from service.core.measure.calf_states import BAND_DEVIATIONS
+from service.core.measure.calf_states import BAND_DEVIATIONS, MOST_ACTIVITY_PERCENT
 from tests import calf_parts
 from tests.calf_parts import FRAMES, LEFT, LOG_VARIANCE, TOP, Knowing, analyse, scanned, without_soleus
 
@@ -161,3 +162,20 @@ def test_analysis_names_both_models_and_one_cine_asks_no_more_than_they_take() -
     assert MuscleState().frames_per_batch <= min(model.max_batch_size for model in MuscleState().models)
     assert set(ABSOLUTE) < set(analyse(scanned(), uid="2.25.78"))
     assert len(scanned().pictures) == calf_parts.FRAMES
+
+
+def test_band_of_activity_stays_within_what_can_be_and_beyond_100_percent_says_why() -> None:
+    of = replace(scanned(), states=np.where(np.arange(4) == 1, np.linspace(0.0, 1.3, FRAMES)[:, None], scanned().states))
+    finding = analyse(of)["activity_gastrocnemius"]
+    series = finding.series
+    assert series is not None
+    assert finding.range == (0, MOST_ACTIVITY_PERCENT)
+    assert min(one for one in series.low if one is not None) == 0
+    assert max(one for one in series.high if one is not None) == MOST_ACTIVITY_PERCENT
+    assert "activity_above_100_percent" in finding.flags
+    assert any("Activity can exceed 100 %" in said for said in limitations_of([finding]))
+
+
+def test_band_of_weak_activity_says_nothing_of_more_than_100_percent() -> None:
+    of = replace(scanned(), states=np.where(np.arange(4) == 1, 0.3, scanned().states))
+    assert "activity_above_100_percent" not in analyse(of)["activity_gastrocnemius"].flags

@@ -18,6 +18,9 @@ STATES = ("joint_angle", "activity_gastrocnemius", "activity_soleus", "joint_mom
 #: Least and most of each length that training saw (simulator's calf states 1.0.0), and by how much of it more is let pass.
 _TRAINED_ON = ((9.5, 26.5), (8.0, 31.1), (1.7, 8.7), (5.7, 8.9), (38.3, 48.1))
 _BEYOND = 0.25
+#: An electrode can show more than it did at the strongest contraction: in the people simulated, half as much again (the middle
+#: gain and two standard deviations of EMG_GAIN_SPREAD). More than that no network has seen, and none can tell.
+MOST_ACTIVITY_PERCENT = 150.0
 
 
 class Unread(StrEnum):
@@ -56,5 +59,5 @@ def is_like_training(patches: CalfPatches) -> bool:
 
 
 def activity_percent(root: float) -> float:
-    """Of the strongest contraction, from its square root's prediction, which may lie a little below 0."""
-    return 100 * max(root, 0.0) ** 2
+    """Of the strongest contraction, 0 to MOST_ACTIVITY_PERCENT, from its square root's prediction, which may lie beyond both."""
+    return min(100 * max(root, 0.0) ** 2, MOST_ACTIVITY_PERCENT)

@@ -13,18 +13,28 @@ from service.core import codes, wording
 from service.core.calf_lines import NoLines
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Code, Evidence, Finding, FindingKind, Interval, ModelUsed, Polyline, Series
-from service.core.measure.calf_states import BAND, BAND_DEVIATIONS, FrameStates, Unread, activity_percent
+from service.core.measure.calf_states import (
+    BAND,
+    BAND_DEVIATIONS,
+    MOST_ACTIVITY_PERCENT,
+    FrameStates,
+    Unread,
+    activity_percent,
+)
 from service.core.measure.grounds import evidence_of, said_by
 from service.core.measure.plane import Floats, Scale
 from service.core.measure.series import summarise
-from service.core.measure.smoothing import smooth
 from service.core.measure.state_agreement import Agreement, agreement_of
+from service.core.measure.state_series import ANYTHING, Values, series_of
 from service.core.preprocess import Placement
 from service.core.quality import Fault, Grade, grade_of, stated, told
 
 #: Stands with every such number, in code and text.
 SIMULATED_PEOPLE = "simulated_people"
 RELATIVE_ONLY = "relative_only"
+#: Of an activity whose band reaches beyond the strongest contraction.
+ABOVE_STRONGEST = "activity_above_100_percent"
+_STRONGEST_PERCENT = 100.0
 
 #: A cine shows both muscles when at least this share of its frames does; below the second share it is a fault.
 _SMALLEST_SHARE, _GOOD_SHARE = 0.2, 0.8
@@ -53,17 +63,20 @@ class Shown:
     unit: str
     site: Code
     read: Callable[[Floats], float]
+    #: What can be.
+    limits: tuple[float, float] = ANYTHING
 
 
 def _mean_activity(states: Floats) -> float:
     return (activity_percent(float(states[1])) + activity_percent(float(states[2]))) / 2
 
 
+_ACTIVITY = (0.0, MOST_ACTIVITY_PERCENT)
 SHOWN = (
     Shown("joint_angle", "deg", codes.ANKLE_JOINT, lambda states: float(states[0])),
-    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity),
-    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1]))),
-    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2]))),
+    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity, _ACTIVITY),
+    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1])), _ACTIVITY),
+    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2])), _ACTIVITY),
     Shown("joint_moment", "N.m", codes.ANKLE_JOINT, lambda states: float(states[3])),
 )
 
@@ -119,6 +132,7 @@ class StateFindings:
         off = wording.quantity_range(interval.low, interval.high, shown.unit)
         counted = f"median of {len(known)} of {len(values)} frames"
         value = wording.quantity(middle, shown.unit)
+        series = self._series(values, shown.unit, (low, high), shown.limits)
         return Finding(
             **self._common(shown.name, shown.site),
             kind=FindingKind.MEASUREMENT,
@@ -127,10 +141,10 @@ class StateFindings:
             statistic="median",
             range=(float(known.min()), float(known.max())),
             interval=interval,
-            flags=(SIMULATED_PEOPLE, "interval_from_simulation", *self._missing()),
+            flags=(SIMULATED_PEOPLE, "interval_from_simulation", *_above_strongest(series), *self._missing()),
             text=f"{wording.label(shown.name)} {value} ({spread}), {counted}; 90 % interval {off}.",
             evidence=self._evidence(self._best(values)),
-            series=self._series(values, shown.unit, low, high),
+            series=series,
         )
 
     def _relative(self, shown: Shown) -> Finding:
@@ -158,21 +172,10 @@ class StateFindings:
         )
 
     def _series(
-        self, values: Sequence[float | None], unit: str, low: Sequence[float | None] = (), high: Sequence[float | None] = ()
+        self, values: Values, unit: str, band: tuple[Values, Values] | None = None, limits: tuple[float, float] = ANYTHING
     ) -> Series:
-        """The network's numbers, their smoothed course, and the band moved with that."""
-        curve = smooth(values, [1.0] * len(values), self._seconds())
-        course = tuple(values) if curve is None else curve.values
         times = tuple(self.cine.time_axis.at(frame.number) for frame in self.frames)
-        return Series(
-            time_seconds=times,
-            values=_rounded(values),
-            unit=unit,
-            smoothed=_rounded(course),
-            low=_moved(course, values, low),
-            high=_moved(course, values, high),
-            level=BAND if low else None,
-        )
+        return series_of(values, times, unit=unit, band=band, limits=limits)
 
     def _agreement(self) -> tuple[Finding, ...]:
         """Whether what the network says rises and falls with the pennation of the gastrocnemius in the same frames."""
@@ -261,12 +264,7 @@ class StateFindings:
     def _missing(self) -> tuple[str, ...]:
         return ("some_frames_not_measured",) if any(frame.mean is None for frame in self.frames) else ()
 
-    def _seconds(self) -> tuple[float, ...] | None:
-        times = [self.cine.time_axis.at(frame.number) for frame in self.frames]
-        known = tuple(time for time in times if time is not None)
-        return known if len(known) == len(times) else None
-
-    def _best(self, values: Sequence[float | None]) -> FrameStates:
+    def _best(self, values: Values) -> FrameStates:
         """The frame nearest to the median."""
         summary = summarise(values, [1.0] * len(values))
         return self.frames[summary.best if summary else 0]
@@ -288,13 +286,7 @@ def _agreement_text(found: Agreement) -> str:
     )
 
 
-def _moved(
-    course: Sequence[float | None], values: Sequence[float | None], edge: Sequence[float | None]
-) -> tuple[float | None, ...]:
-    """The edge of the band, as far from the course as it was from the value of its frame."""
-    moved = zip(course, values, edge, strict=True) if edge else ()
-    return _rounded([None if at is None or value is None or one is None else at + one - value for at, value, one in moved])
-
-
-def _rounded(values: Sequence[float | None]) -> tuple[float | None, ...]:
-    return tuple(None if value is None else round(value, 4) for value in values)
+def _above_strongest(series: Series) -> tuple[str, ...]:
+    """The flag where the band of an activity does, so that whoever reads of more than 100 % is told why that can be."""
+    is_above = series.unit == "%" and any(high is not None and high > _STRONGEST_PERCENT for high in series.high)
+    return (ABOVE_STRONGEST,) if is_above else ()

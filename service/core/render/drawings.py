@@ -90,7 +90,8 @@ def plot_key_of(cine: AnalysedCine) -> str:
             one.smoothed and one.level is not None for one in series
         ),
         "Light band: the interval of the value.": any(
-            finding.interval and finding.series and finding.series.smoothed for finding in _plotted(cine)
+            finding.interval and finding.series and finding.series.smoothed and finding.series.level is None
+            for finding in _plotted(cine)
         ),
         "Crosses: impossible frames, left out.": any(one.left_out for one in series),
         "Ring: the frame that shows this measurement best.": True,

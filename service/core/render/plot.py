@@ -177,9 +177,12 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
 
 
 def _around(finding: Finding, series: Series) -> tuple[list[float | None], list[float | None]]:
-    """The finding's interval carried along the curve: lengths err by a share of themselves, angles by degrees."""
+    """The finding's interval carried along the curve: lengths err by a share of themselves, angles by degrees.
+
+    Nothing where each frame has a band of its own, which says more than what would be carried along.
+    """
     interval, value = finding.interval, finding.value
-    if interval is None or not isinstance(value, float) or value == 0:
+    if series.level is not None or interval is None or not isinstance(value, float) or value == 0:
         return [], []
     half = (interval.high - interval.low) / 2
     reach = [None if at is None else half * (1.0 if finding.unit == "deg" else abs(at / value)) for at in series.smoothed]
