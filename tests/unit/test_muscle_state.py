@@ -179,3 +179,12 @@ def test_band_of_activity_stays_within_what_can_be_and_beyond_100_percent_says_w
 def test_band_of_weak_activity_says_nothing_of_more_than_100_percent() -> None:
     of = replace(scanned(), states=np.where(np.arange(4) == 1, 0.3, scanned().states))
     assert "activity_above_100_percent" not in analyse(of)["activity_gastrocnemius"].flags
+
+
+def test_band_of_a_muscle_at_rest_holds_nothing_in_every_frame_however_the_network_errs() -> None:
+    at_rest = np.where(np.arange(FRAMES) % 2, 0.0, 0.12)
+    of = replace(scanned(), states=np.where(np.arange(4) == 1, at_rest[:, None], scanned().states))
+    series = analyse(of)["activity_gastrocnemius"].series
+    assert series is not None
+    assert set(series.low) == {0.0}
+    assert all(course is not None and course < 100 * 0.12**2 for course in series.smoothed)

@@ -49,6 +49,12 @@ class FrameStates:
         deviation = np.exp(0.5 * log_variance.astype(np.float64))
         return FrameStates(self.number, None, state.astype(np.float64), deviation, self.pennation_deg, self.lines)
 
+    def away(self, deviations: float) -> npt.NDArray[np.float64] | None:
+        """The states (4,), so many standard deviations from the mean; None where either is not known."""
+        if deviations == 0 or self.mean is None:
+            return self.mean
+        return None if self.deviation is None else self.mean + deviations * self.deviation
+
 
 def is_like_training(patches: CalfPatches) -> bool:
     """Whether each length lies where training saw it, or a quarter beyond; without a scale nobody knows, and it counts as so."""

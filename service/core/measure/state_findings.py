@@ -13,19 +13,12 @@ from service.core import codes, wording
 from service.core.calf_lines import NoLines
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Code, Evidence, Finding, FindingKind, Interval, ModelUsed, Polyline, Series
-from service.core.measure.calf_states import (
-    BAND,
-    BAND_DEVIATIONS,
-    MOST_ACTIVITY_PERCENT,
-    FrameStates,
-    Unread,
-    activity_percent,
-)
+from service.core.measure.calf_states import BAND, BAND_DEVIATIONS, FrameStates, Unread, activity_percent
 from service.core.measure.grounds import evidence_of, said_by
 from service.core.measure.plane import Floats, Scale
 from service.core.measure.series import summarise
 from service.core.measure.state_agreement import Agreement, agreement_of
-from service.core.measure.state_series import ANYTHING, Values, series_of
+from service.core.measure.state_series import Values, smoothed
 from service.core.preprocess import Placement
 from service.core.quality import Fault, Grade, grade_of, stated, told
 
@@ -63,20 +56,17 @@ class Shown:
     unit: str
     site: Code
     read: Callable[[Floats], float]
-    #: What can be.
-    limits: tuple[float, float] = ANYTHING
 
 
 def _mean_activity(states: Floats) -> float:
     return (activity_percent(float(states[1])) + activity_percent(float(states[2]))) / 2
 
 
-_ACTIVITY = (0.0, MOST_ACTIVITY_PERCENT)
 SHOWN = (
     Shown("joint_angle", "deg", codes.ANKLE_JOINT, lambda states: float(states[0])),
-    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity, _ACTIVITY),
-    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1])), _ACTIVITY),
-    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2])), _ACTIVITY),
+    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity),
+    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1]))),
+    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2]))),
     Shown("joint_moment", "N.m", codes.ANKLE_JOINT, lambda states: float(states[3])),
 )
 
@@ -100,10 +90,11 @@ class StateFindings:
         faults = self._faults(read)
         if grade_of(faults) is Grade.C:
             return (self._too_poor(faults),)
+        course = smoothed(self.frames, self._times())
         if self._is_absolute():
-            states = map(self._state, SHOWN)
+            states = [self._state(shown, course) for shown in SHOWN]
         else:
-            states = map(self._relative, (shown for shown in SHOWN if shown.name != _NEEDS_SCALE))
+            states = [self._relative(shown, course) for shown in SHOWN if shown.name != _NEEDS_SCALE]
         return (*states, *self._agreement(), self._image_quality(read, faults))
 
     def lines_of(self, frame: FrameStates) -> tuple[Polyline, ...]:
@@ -121,9 +112,9 @@ class StateFindings:
             for name, line in zip(_LINES, frame.lines, strict=True)
         )
 
-    def _state(self, shown: Shown) -> Finding:
+    def _state(self, shown: Shown, course: Sequence[FrameStates]) -> Finding:
         """Median and range over the frames, with a band of 90 % against time."""
-        values, low, high = (self._values(shown, deviations) for deviations in (0.0, -BAND_DEVIATIONS, BAND_DEVIATIONS))
+        values, low, high = (_values(shown, self.frames, deviations) for deviations in (0.0, -BAND_DEVIATIONS, BAND_DEVIATIONS))
         known = np.array([value for value in values if value is not None])
         lows, highs = (np.array([value for value in edge if value is not None]) for edge in (low, high))
         middle = float(np.median(known))
@@ -132,7 +123,7 @@ class StateFindings:
         off = wording.quantity_range(interval.low, interval.high, shown.unit)
         counted = f"median of {len(known)} of {len(values)} frames"
         value = wording.quantity(middle, shown.unit)
-        series = self._series(values, shown.unit, (low, high), shown.limits)
+        series = self._series(shown, values, course)
         return Finding(
             **self._common(shown.name, shown.site),
             kind=FindingKind.MEASUREMENT,
@@ -147,13 +138,16 @@ class StateFindings:
             series=series,
         )
 
-    def _relative(self, shown: Shown) -> Finding:
+    def _relative(self, shown: Shown, course: Sequence[FrameStates]) -> Finding:
         """Without a scale: the course of the state as shares of its own range within the cine."""
-        values = self._values(shown)
+        values = _values(shown, self.frames)
         known = np.array([value for value in values if value is not None])
         low, high = (float(np.quantile(known, share)) for share in (_LOW, _HIGH))
         reach = max(high - low, _LEAST_RANGE)
-        shares = tuple(None if value is None else 100 * (value - low) / reach for value in values)
+        shares, smooth_shares = (
+            _rounded([None if value is None else 100 * (value - low) / reach for value in line])
+            for line in (values, _values(shown, course))
+        )
         numbers = 100 * (known - low) / reach
         name, middle = f"{shown.name}_relative", float(np.median(numbers))
         spread = wording.quantity_range(float(numbers.min()), float(numbers.max()), "%")
@@ -168,14 +162,23 @@ class StateFindings:
             flags=(SIMULATED_PEOPLE, RELATIVE_ONLY, *self._missing()),
             text=f"{wording.label(name)} {wording.quantity(middle, '%')} ({spread}) of its own range in this cine, {counted}.",
             evidence=self._evidence(self._best(values)),
-            series=self._series(shares, "%"),
+            series=Series(time_seconds=self._times(), values=shares, unit="%", smoothed=smooth_shares),
         )
 
-    def _series(
-        self, values: Values, unit: str, band: tuple[Values, Values] | None = None, limits: tuple[float, float] = ANYTHING
-    ) -> Series:
-        times = tuple(self.cine.time_axis.at(frame.number) for frame in self.frames)
-        return series_of(values, times, unit=unit, band=band, limits=limits)
+    def _series(self, shown: Shown, values: Values, course: Sequence[FrameStates]) -> Series:
+        """The network's numbers, their course and the band round that."""
+        return Series(
+            time_seconds=self._times(),
+            values=_rounded(values),
+            unit=shown.unit,
+            smoothed=_rounded(_values(shown, course)),
+            low=_rounded(_values(shown, course, -BAND_DEVIATIONS)),
+            high=_rounded(_values(shown, course, BAND_DEVIATIONS)),
+            level=BAND,
+        )
+
+    def _times(self) -> tuple[float | None, ...]:
+        return tuple(self.cine.time_axis.at(frame.number) for frame in self.frames)
 
     def _agreement(self) -> tuple[Finding, ...]:
         """Whether what the network says rises and falls with the pennation of the gastrocnemius in the same frames."""
@@ -248,13 +251,6 @@ class StateFindings:
             evidence=self._evidence(),
         )
 
-    def _values(self, shown: Shown, deviations: float = 0.0) -> tuple[float | None, ...]:
-        """Of each frame, so many standard deviations away; None where it was not read."""
-        return tuple(
-            None if frame.mean is None or frame.deviation is None else shown.read(frame.mean + deviations * frame.deviation)
-            for frame in self.frames
-        )
-
     def _reasons(self) -> list[tuple[NoLines | Unread, int]]:
         return Counter(frame.reason for frame in self.frames if frame.reason is not None).most_common()
 
@@ -284,6 +280,15 @@ def _agreement_text(found: Agreement) -> str:
         f"Angle and activity together follow the pennation of the gastrocnemius with a rank correlation of {together}"
         f" over {found.frames} frames; the angle alone with {angle}, the activity alone with {activity}."
     )
+
+
+def _values(shown: Shown, frames: Sequence[FrameStates], deviations: float = 0.0) -> tuple[float | None, ...]:
+    """Of each frame, so many standard deviations away; None where that is not known."""
+    return tuple(None if (states := frame.away(deviations)) is None else shown.read(states) for frame in frames)
+
+
+def _rounded(values: Values) -> tuple[float | None, ...]:
+    return tuple(None if value is None else round(value, 4) for value in values)
 
 
 def _above_strongest(series: Series) -> tuple[str, ...]:

@@ -1,49 +1,38 @@
-"""A state of a calf against time: the network's number of each frame, a smoothed course, and the band of 90 % round it."""
+"""The states of a calf smoothed over the cine, in the network's own numbers.
+
+An activity is told as its square root. Smoothed as such and read afterwards, its course and its band stay within what can be: a
+band that is moved with a course of percentages loses a muscle at rest, whose band ends at 0.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from service.core.findings import Series
-from service.core.measure.calf_states import BAND
+import numpy as np
+
+from service.core.measure.calf_states import STATES, FrameStates
 from service.core.measure.smoothing import smooth
 
 #: One a frame; None where the frame was not read.
 Values = Sequence[float | None]
-#: Limits of what is not limited.
-ANYTHING = (float("-inf"), float("inf"))
 
 
-def series_of(
-    values: Values, times: Values, *, unit: str, band: tuple[Values, Values] | None, limits: tuple[float, float]
-) -> Series:
-    """The values as they are; the course through them, and the band's edges moved with that, within what can be.
+def smoothed(frames: Sequence[FrameStates], times: Values) -> tuple[FrameStates, ...]:
+    """The frames with the course of each state in place of its mean, also where a frame near was read.
 
-    `band` has the edges, low and high, of each value; without it the series has none. What is drawn is what stands here.
+    `times`, one a frame, are seconds; without them frames count as evenly spaced. The deviations stay as they are.
     """
     known = tuple(time for time in times if time is not None)
-    curve = smooth(values, [1.0] * len(values), known if len(known) == len(times) else None)
-    course = _within(limits, values if curve is None else curve.values)
-    low, high = (_within(limits, _moved(course, values, edge)) for edge in band) if band else ((), ())
-    return Series(
-        time_seconds=tuple(times),
-        values=_rounded(values),
-        unit=unit,
-        smoothed=_rounded(course),
-        low=_rounded(low),
-        high=_rounded(high),
-        level=None if band is None else BAND,
-    )
+    seconds = known if len(known) == len(times) else None
+    curves = [_course([_at(frame, state) for frame in frames], seconds) for state in range(len(STATES))]
+    means = [None if None in states else np.array(states, np.float64) for states in zip(*curves, strict=True)]
+    return tuple(replace(frame, mean=mean) for frame, mean in zip(frames, means, strict=True))
 
 
-def _moved(course: Values, values: Values, edge: Values) -> Values:
-    """The edge of the band, as far from the course as it was from the value of its frame."""
-    moved = zip(course, values, edge, strict=True)
-    return [None if at is None or value is None or one is None else at + one - value for at, value, one in moved]
+def _at(frame: FrameStates, state: int) -> float | None:
+    return None if frame.mean is None else float(frame.mean[state])
 
 
-def _within(limits: tuple[float, float], values: Values) -> Values:
-    low, high = limits
-    return [None if value is None else min(max(value, low), high) for value in values]
-
-
-def _rounded(values: Values) -> tuple[float | None, ...]:
-    return tuple(None if value is None else round(value, 4) for value in values)
+def _course(values: Values, seconds: tuple[float, ...] | None) -> Values:
+    """As they are where they are too few."""
+    curve = smooth(values, [1.0] * len(values), seconds)
+    return values if curve is None else curve.values
