@@ -112,7 +112,7 @@ def test_click_on_the_plot_of_a_band_goes_to_its_frame(viewer: Tab) -> None:
 
 
 def test_both_muscles_are_tinted_over_the_cine(viewer: Tab) -> None:
-    legend = str(viewer.page.locator("[data-legend]").first.text_content())
+    legend = str(viewer.page.locator("[data-kinds]").first.text_content())
     assert "Gastrocnemius" in legend
     assert "Soleus" in legend
     tinted = """
@@ -137,7 +137,7 @@ def test_viewer_of_muscle_states_is_german_for_a_german_reader(viewer: Tab) -> N
     told = captions(viewer)
     assert told[0].startswith("Gelenkwinkel")
     assert not any(word in " ".join(told) for word in ("Activity", "Joint", "band"))
-    legend = str(viewer.page.locator("[data-legend]").first.text_content())
+    legend = str(viewer.page.locator("[data-kinds]").first.text_content())
     assert "Gastrocnemius" in legend
     assert "aponeurosis" not in legend
     text = str(viewer.page.text_content("body"))

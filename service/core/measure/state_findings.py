@@ -35,7 +35,7 @@ RELATIVE_ONLY = "relative_only"
 #: Of every number that has a value, and not only a course: no sign was found that tells in whose cine it is off throughout.
 LEVEL_CAN_BE_OFF = "level_can_be_off"
 #: Of an activity whose band reaches beyond the strongest contraction.
-ABOVE_STRONGEST = "activity_above_100_percent"
+ABOVE_STRONGEST = "band_above_100_percent"
 _STRONGEST_PERCENT = 100.0
 
 #: A cine shows both muscles when at least this share of its frames does; below the second share it is a fault.
