@@ -5,7 +5,7 @@ inference or rendering. Every step can be repeated without harm. Whoever defers 
 lock, so a waiting job never looks at the study before the change that it was deferred for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from service.commitment import AWAITING, Commitments
@@ -17,6 +17,7 @@ from service.core.delivery_rules import DeliveryRule
 from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.masks import MaskKeeper
+from service.core.pinned import of_no_use
 from service.core.report import Report
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.dispatch import Dispatch
@@ -231,13 +232,14 @@ class Flow:
         """Run every analysis of a study again; a new report version follows.
 
         `model_versions` pins versions by model name, for this run. Raises NotFound, InputRejected for a model or a version that
-        is not served or does not fit, Unavailable when a pin is given and Triton is away.
+        is not served, does not fit or is of no use in the study, Unavailable when a pin is given and Triton is away.
         """
         pinned = dict(model_versions or {})
         self._check_pinned(pinned)
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
             reopened = unit.analyses.reopen(study_instance_uid, pinned)
+            self._check_of_use(pinned, {name for _, name in reopened}, unit.instances.current(study_instance_uid))
             for instance_id, analysis_name in reopened:
                 unit.jobs.analyse_instance(instance_id, analysis_name)
             unit.studies.touch(study_instance_uid)
@@ -369,6 +371,11 @@ class Flow:
             self.server.check([_pinned(used[name], model_versions) for name in model_versions])
         except ModelContractError as error:
             raise InputRejected(str(error), reason="model_version_unfit") from error
+
+    def _check_of_use(self, pinned: Mapping[str, str], running: Collection[str], instances: Sequence[StoredInstance]) -> None:
+        routed = [select_analyses(instance.arrival, self.rules) for instance in instances]
+        if said := of_no_use(pinned, self.analyses, running, routed):
+            raise InputRejected(said, reason="model_of_no_use")
 
     def _run(self, analysis: Analysis, instance: StoredInstance, opened: StoredAnalysis) -> StoredAnalysis:
         picture: bytes | None = None

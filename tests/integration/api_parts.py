@@ -123,6 +123,7 @@ class House:
     destination_settings: tuple[DestinationSettings, ...] = (
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
+    rules: RoutingRules = field(default_factory=RoutingRules)
     delivery_rules: tuple[DeliveryRule, ...] = ()
     #: What the network answers to a live frame.
     ask: Ask = field(default=_no_network)
@@ -145,10 +146,10 @@ class House:
             store=self.store,
             reader=self.reader,
             server=FakeServer(),
-            analyses=dict.fromkeys(("muscle_architecture", "wrist_hand", "motor_units"), self.analysis),
+            analyses=dict.fromkeys(("muscle_architecture", "wrist_hand", "motor_units", self.analysis.name), self.analysis),
             destinations={"pacs": self.destination},
             renderers={"sr": _render} if self.renderers is None else self.renderers,
-            rules=RoutingRules(),
+            rules=self.rules,
             stable_age_seconds=60,
             software=Software(service_version="test"),
             delivery_rules=self.delivery_rules,

@@ -172,13 +172,13 @@ def test_band_of_activity_stays_within_what_can_be_and_beyond_100_percent_says_w
     assert finding.range == (0, MOST_ACTIVITY_PERCENT)
     assert min(one for one in series.low if one is not None) == 0
     assert max(one for one in series.high if one is not None) == MOST_ACTIVITY_PERCENT
-    assert "activity_above_100_percent" in finding.flags
+    assert "band_above_100_percent" in finding.flags
     assert any("Activity can exceed 100 %" in said for said in limitations_of([finding]))
 
 
 def test_band_of_weak_activity_says_nothing_of_more_than_100_percent() -> None:
     of = replace(scanned(), states=np.where(np.arange(4) == 1, 0.3, scanned().states))
-    assert "activity_above_100_percent" not in analyse(of)["activity_gastrocnemius"].flags
+    assert "band_above_100_percent" not in analyse(of)["activity_gastrocnemius"].flags
 
 
 def test_band_of_a_muscle_at_rest_holds_nothing_in_every_frame_however_the_network_errs() -> None:

@@ -209,3 +209,25 @@ def test_coded_region_is_believed_before_the_body_part() -> None:
     attributes = replace(CINE, anatomic_region_code="30021000", body_part_examined="WRIST")
     decisions = select_analyses(Arrival(attributes), RoutingRules())
     assert [decision.analysis_name for decision in decisions if decision.selected] == ["muscle_architecture"]
+
+
+SLOW_CALF = replace(CINE, number_of_frames=600, frame_time_ms=40.0, anatomic_region_code="53840002", has_pixel_data=True)
+
+
+def test_slow_cine_of_a_calf_goes_to_no_motor_units_by_the_built_in_rules_and_the_reason_names_the_rate() -> None:
+    decisions = {one.analysis_name: one for one in select_analyses(Arrival(SLOW_CALF), RoutingRules())}
+    assert {name for name, one in decisions.items() if one.selected} == {"muscle_architecture", "muscle_state"}
+    assert decisions["motor_units"].obstacle == "it has 25.0 frames a second and the rule asks for at least 249"
+
+
+@pytest.mark.parametrize(("frame_time_ms", "selected"), [(40.0, False), (4.0, True), (None, False)])
+def test_rule_of_ones_own_may_ask_for_a_frame_rate_beside_a_region(frame_time_ms: float | None, *, selected: bool) -> None:
+    toml = """
+        [[rules]]
+        analysis = "muscle_state"
+        anatomic_region_codes = ["53840002"]
+        minimum_frame_rate = 100
+    """
+    (decision,) = select_analyses(Arrival(replace(SLOW_CALF, frame_time_ms=frame_time_ms)), read_rules(toml))
+    assert decision.selected is selected
+    assert selected or "the rule asks for at least 100" in decision.why

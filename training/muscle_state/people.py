@@ -21,7 +21,7 @@ CALIBRATION_PEOPLE = range(81_301, 81_341)
 #: Looked at once, when weights and bands were done.
 FRESH_PEOPLE = range(91_001, 91_033)
 #: A short cine of each, as the service reads it; looked at once too.
-CINE_PEOPLE = range(96_001, 96_097)
+CINE_PEOPLE = range(97_001, 97_097)
 #: Further people, in no fold and asked about nothing: from thirty people alone a network learns who they are.
 COHORT_PEOPLE = range(82_001, 82_801)
 #: Frames a person, and how long they are spread over: so far apart that each is a state of its own.

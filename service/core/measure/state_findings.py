@@ -25,8 +25,10 @@ from service.core.quality import Fault, Grade, grade_of, stated, told
 #: Stands with every such number, in code and text.
 SIMULATED_PEOPLE = "simulated_people"
 RELATIVE_ONLY = "relative_only"
+#: Of every number that has a value, and not only a course: no sign was found that tells in whose cine it is off throughout.
+LEVEL_CAN_BE_OFF = "level_can_be_off"
 #: Of an activity whose band reaches beyond the strongest contraction.
-ABOVE_STRONGEST = "activity_above_100_percent"
+ABOVE_STRONGEST = "band_above_100_percent"
 _STRONGEST_PERCENT = 100.0
 
 #: A cine shows both muscles when at least this share of its frames does; below the second share it is a fault.
@@ -132,7 +134,7 @@ class StateFindings:
             statistic="median",
             range=(float(known.min()), float(known.max())),
             interval=interval,
-            flags=(SIMULATED_PEOPLE, "interval_from_simulation", *_above_strongest(series), *self._missing()),
+            flags=(SIMULATED_PEOPLE, LEVEL_CAN_BE_OFF, "interval_from_simulation", *_above_strongest(series), *self._missing()),
             text=f"{wording.label(shown.name)} {value} ({spread}), {counted}; 90 % interval {off}.",
             evidence=self._evidence(self._best(values)),
             series=series,

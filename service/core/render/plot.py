@@ -150,7 +150,8 @@ def _panel(finding: Finding, axis: _Axis, top: float, contractions: Sequence[Con
     used = _used(series)
     low, high = _around(finding, series)
     level = finding.value if finding.amended is not None and isinstance(finding.value, float) else None
-    known = [value for value in (*used, *series.smoothed, *low, *high, level) if value is not None]
+    edges = (*series.low, *series.high) if series.level is not None else (*low, *high)
+    known = [value for value in (*used, *series.smoothed, *edges, level) if value is not None]
     scaled = known or [*filter(None, series.values)]
     ticks = _PROBABILITIES if as_said(finding).probability is not None else nice_ticks(min(scaled), max(scaled), _TICKS)
     place = _Place(axis, top, top + _PANEL_HEIGHT, ticks[0], ticks[-1])

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from service.core.amendment import as_said
 from service.core.compose import AnalysedCine, analysed_cines, is_row, of_all_cines
 from service.core.findings import Finding, FindingSite, ModelUsed
+from service.core.measure.state_findings import LEVEL_CAN_BE_OFF
 from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.measure.wrist_study import Tick, examinations
 from service.core.render.comparison_view import ComparisonView, comparison_views
@@ -30,7 +31,7 @@ from service.core.wording import (
 )
 
 #: Flags that another column of the table, or a limitation for all rows, says already.
-_SAID_ELSEWHERE = frozenset({"some_frames_not_measured", "interval_from_simulation"})
+_SAID_ELSEWHERE = frozenset({"some_frames_not_measured", "interval_from_simulation", LEVEL_CAN_BE_OFF})
 _SEX = {"F": "Female", "M": "Male", "O": "Other"}
 
 
