@@ -42,7 +42,8 @@ def slow_calf() -> bytes:
     """25 frames a second."""
     tissue = region(0, 0, SIDE - 1, SIDE - 1, PhysicalDeltaX=0.05, PhysicalDeltaY=0.05)
     own: dict[str, Any] = {"FrameIncrementPointer": 0x00181063, "FrameTime": "40", "SequenceOfUltrasoundRegions": [tissue]}
-    dataset = dicom_dataset("1.2.3", frames=FRAMES, BodyPartExamined="CALF", **own)
+    dataset = dicom_dataset("1.2.3", frames=1, BodyPartExamined="CALF", **own)
+    dataset.NumberOfFrames = FRAMES
     dataset.Rows = dataset.Columns = SIDE
     dataset.PixelData = bytes(range(256)) * (FRAMES * SIDE * SIDE // 256)
     return as_file(dataset, EXPLICIT)

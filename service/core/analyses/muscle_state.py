@@ -126,7 +126,7 @@ class _Frames:
             return FrameStates(number, Unread.DO_NOT_FIT), None
         if not is_like_training(patches):
             return FrameStates(number, Unread.UNLIKE_TRAINING), None
-        pennation = _gastrocnemius_pennation(number, image, masks, found, prepared)
+        pennation = gastrocnemius_pennation(number, image, masks, found, prepared)
         return FrameStates(number, pennation_deg=pennation, lines=_thinned(found.rows)), patches
 
     def _mm_per_pixel(self) -> tuple[float, float] | None:
@@ -134,7 +134,7 @@ class _Frames:
         return None if along is None or down is None else (along, down)
 
 
-def _gastrocnemius_pennation(number: int, image: Pixels, masks: Pixels, found: CalfLines, prepared: Prepared) -> float | None:
+def gastrocnemius_pennation(number: int, image: Pixels, masks: Pixels, found: CalfLines, prepared: Prepared) -> float | None:
     """As `muscle_architecture` would measure it, were nothing below the second line."""
     box, place = prepared.placement.box, prepared.placement
     columns = np.arange(box.x0, box.x1, dtype=np.float64)
