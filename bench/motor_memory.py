@@ -1,6 +1,6 @@
 """Peak memory of the analysis of motor units over a short and a long cine: `python -m bench.motor_memory`.
 
-Writes bench/results/motor_units_memory.json. Each cine is analysed in a process of its own, with bare ONNX Runtime in it; what
+Writes bench/results/motor_memory.json. Each cine is analysed in a process of its own, with bare ONNX Runtime in it; what
 that takes idle, warm after a window, stands beside the peak, and the difference is what the cine cost.
 """
 
@@ -36,13 +36,14 @@ def main() -> None:
     parser.add_argument("--cine", type=Path, help="measure the analysis of this file in this process, and print JSON")
     parser.add_argument("--frames", type=int, nargs="+", default=FRAMES, help="of each cine; 7500 take a quarter of an hour")
     parser.add_argument("--work-dir", type=Path, default=None, help="a folder with room for 2.4 GB")
-    parser.add_argument("--output", type=Path, default=Path("bench/results/motor_units_memory.json"))
+    parser.add_argument("--output", type=Path, default=Path("bench/results/motor_memory.json"))
     given = parser.parse_args()
     if given.cine is not None:
         print(json.dumps(measured(given.cine)))
         return
     with tempfile.TemporaryDirectory(prefix="sonomyo-units-", dir=given.work_dir) as folder:
         cines = [_of(Path(folder) / str(frames), frames) for frames in given.frames]
+    given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps({"machine": machine(), "cines": cines}, indent=1) + "\n", encoding="utf-8")
 
 

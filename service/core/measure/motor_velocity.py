@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
+import numpy.typing as npt
 
 from service.core.cine import Box, Calibration, Cine, Frame, TimeAxis
 from service.core.measure.motor_band import BAND_HZ, FRAMES, LEAST_RATE_HZ, PIXEL_MM, RATE_HZ, SIZE
@@ -132,7 +133,8 @@ def at_rate(velocity: Iterable[Floats], number: int, step_s: float) -> Iterator[
     # Where in the given images those at 250 Hz begin and end.
     edges = np.clip((np.arange(_images(number, step_s) + 1) - 0.5) / RATE_HZ / step_s + 0.5, 0, number)
     inside = np.minimum(edges.astype(np.int64), number - 1)
-    edge, way, begun = 0, 0.0, None
+    edge, begun = 0, None
+    way: npt.NDArray[np.float64] = np.zeros(())
     for place, image in enumerate(velocity):
         speed = image.astype(np.float64)
         while edge < len(edges) and inside[edge] == place:
