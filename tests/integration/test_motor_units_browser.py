@@ -23,6 +23,7 @@ from tests.integration.api_parts import PASSWORD, STUDY, as_file, dicom_dataset
 from tests.integration.test_review_browser import WHY, amend, save
 from tests.integration.viewer_parts import analysed, sign_in, viewer_house
 from tests.motor_parts import MM, SIDE, UNITS, described, knowing, motor_cine
+from tests.page_checks import faults_in
 from tests.peers import PLOTS
 
 pytestmark = pytest.mark.timeout(300)
@@ -139,6 +140,7 @@ def test_amended_and_rejected_units_are_told_in_their_rows_and_the_picture_as_so
     reader.wait(f"{ROWS}[1].style.getPropertyValue('--unit') !== ''")
     assert reader.page.evaluate(PIXELS_OF, list(UNIT_COLOURS[1])) > 50
     amend(reader, "20.5", row=unit_row(1))
+    wait_until_pending(reader, unit_row(1))
     reject(reader, unit_row(2))
     save(reader, 2)
     reader.wait(f"{ROWS}[0].textContent.includes('20.5 Hz, amended')")
@@ -154,6 +156,7 @@ def test_amended_and_rejected_units_are_told_in_their_rows_and_the_picture_as_so
     reader.page.locator("button.unit .unit-name").nth(1).click()
     assert reader.page.locator("[data-twitch]").inner_text() == f"Motor unit 2 was rejected by Dr Anna Grau: {WHY}"
     assert "Motor unit count 2" in reader.page.locator("#review-panel").inner_text()
+    assert faults_in(reader) == []
 
 
 def unit_row(number: int) -> str:
@@ -164,4 +167,8 @@ def reject(made: Tab, row: str) -> None:
     made.page.click(f"{row} [data-reject]")
     made.page.fill(f"{row} form[data-form=reject] [name=why]", WHY)
     made.page.press(f"{row} form[data-form=reject] [name=why]", "Enter")
+    wait_until_pending(made, row)
+
+
+def wait_until_pending(made: Tab, row: str) -> None:
     made.wait(f"document.querySelector(`{row} [data-pending]`).textContent.includes('{WHY}')")

@@ -181,7 +181,7 @@ export class Units {
 
   #drawAxis() {
     this.axis.replaceChildren();
-    const step = [0.1, 0.25, 0.5, 1, 2, 5, 10].find((one) => this.#end / one <= 10) ?? 10;
+    const step = [0.1, 0.25, 0.5, 1, 2, 5, 10].find((one) => this.#end / one <= 6) ?? 10;
     for (let at = 0; at <= this.#end + 1e-9; at += step) {
       const tick = document.createElement("span");
       tick.textContent = `${decimal(String(Number(at.toFixed(2))))} s`;
