@@ -16,6 +16,7 @@ from service.core.wording import motor_unit_name, quantity
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 560.0, 34.0, 300.0, 26.0, 40.0
 _ROW, _STROKE = 24.0, 13.0
 _TICKS = 4
+_BROADEST = 1.6
 #: Where twitches are drawn, how far they rise and fall, and where the bar stands that tells their scale.
 _FIRST, _LAST, _SWING, _BAR = 372.0, 470.0, 10.5, 480.0
 
@@ -55,6 +56,7 @@ def plot_firings(findings: Sequence[Finding], language: Language = ENGLISH) -> M
             top=_TOP,
             bottom=_TOP + _ROW * len(rows),
             half=_STROKE / 2,
+            stroke=_width_of(rows),
             rows=rows,
             ticks=[(_x(tick, end), f"{tick:g}") for tick in nice_ticks(0.0, end, _TICKS) if tick <= end],
             twitches=twitches,
@@ -125,6 +127,12 @@ def _row(place: int, finding: Finding, unit: MotorUnit, end: float, twitches: _T
         twitch=twitches.curve(unit.twitch, y),
         colour="#{:02x}{:02x}{:02x}".format(*colour_of(motor_unit_name(unit.number))),
     )
+
+
+def _width_of(rows: Sequence[_Row]) -> float:
+    """Of a stroke: narrower where there are so many that they would run together."""
+    most = max(len(row.strokes) for row in rows)
+    return round(min(_BROADEST, 0.5 * (_RIGHT - _LEFT) / max(most, 1)), 2)
 
 
 def _x(time: float, end: float) -> float:
