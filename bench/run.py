@@ -32,6 +32,7 @@ BENCHMARKS = (
     Benchmark("end_to_end", (TRITON,), (), ("--quick",)),
     Benchmark("encoder", (TRITON,), (), ("--quick",)),
     Benchmark("motor_units", (TRITON,), (), ("--quick",)),
+    Benchmark("motor_memory", (TRITON,), (), ("--frames", "512", "1024")),
     Benchmark("reconcile", (), (), ("--quick",)),
     Benchmark("worklist", (), (), ("--quick",)),
     Benchmark("viewer", (TRITON, CHROMIUM), (), ("--quick",)),
@@ -60,8 +61,8 @@ def run(benchmark: Benchmark, *, quick: bool) -> bool:
     load = os.getloadavg()[0]
     busy = " (the machine is busy: figures will be worse)" if load > (os.cpu_count() or 1) / 2 else ""
     print(f"== {benchmark.name}: load average {load:.1f}{busy}", flush=True)
-    folder = Path("build/bench" if quick else "bench/results")
-    options = [*(benchmark.quick_options if quick else benchmark.options), "--output", str(folder / f"{benchmark.name}.json")]
+    aside = ["--output", str(Path("build/bench") / f"{benchmark.name}.json")]  # otherwise each knows its own place
+    options = [*benchmark.quick_options, *aside] if quick else benchmark.options
     return subprocess.run([sys.executable, "-m", f"bench.{benchmark.name}", *options], check=False).returncode == 0
 
 

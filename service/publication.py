@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from service.core.amendment import as_said
 from service.core.cine import Cine
 from service.core.delivery_rules import REJECTION, RETRACTED, SAYS_SO
+from service.core.findings import Finding
 from service.core.instance import LIVE_MANUFACTURER
 from service.core.render.drawn_frame import drew_something
 from service.core.report import Report, ReportStatus, SentObject, is_about_the_same
@@ -188,9 +189,15 @@ def send_overtaken_again(unit: UnitOfWork, report_id: str, destination: str, kin
 
 
 def is_as_reported(analysis: StoredAnalysis, report: Report) -> bool:
-    """Whether an analysis says now what the report has of it, amended or not."""
-    said = [as_said(finding) for finding in report.findings]
-    return all(finding in said for finding in analysis.findings)
+    """Whether an analysis says now what the report has of it, amended or not, whatever followed from that."""
+    said = [_said_of(finding) for finding in report.findings]
+    return all(_said_of(finding) in said for finding in analysis.findings)
+
+
+def _said_of(finding: Finding) -> tuple[object, ...]:
+    """What the software said, and of what, without words and flags: these tell of amended findings beside it, too."""
+    said = as_said(finding)
+    return said.finding_id, said.model, said.value, said.evidence
 
 
 def as_shown(analysis: StoredAnalysis, report: Report, pictures: Mapping[str, bytes]) -> StoredAnalysis:

@@ -18,6 +18,7 @@ from service.publication import RejectionNotes, Renderer
 
 if TYPE_CHECKING:
     from service.api.dependencies import FhirRendering
+    from service.core.masks import Masks
 
 Rendered = Sequence[RenderedObject]
 
@@ -70,14 +71,15 @@ class Rendering:
         self, report: Report, instances: Sequence[InstanceAttributes], masks: Sequence[tuple[str, str, bytes]]
     ) -> Rendered:
         """A DICOM SEG of each analysis of each cine that drew something; `masks` are (SOP Instance UID, analysis, masks)."""
-        from service.core.masks import Masks
         from service.core.render.seg import SEGMENTATION, render_segmentation
 
         known = {instance.sop_instance_uid: instance for instance in instances}
         rendered = []
         for number, (uid, analysis, packed) in enumerate(masks, start=1):
-            kind = f"seg.{number}"
-            content = render_segmentation(report, kind, number, known[uid], analysis, Masks.from_bytes(packed))
+            kind, drawn = f"seg.{number}", _standing(report, uid, analysis, packed)
+            if drawn is None:
+                continue
+            content = render_segmentation(report, kind, number, known[uid], analysis, drawn)
             rendered.append(_dicom_object(report, kind, SEGMENTATION, content))
         return rendered
 
@@ -88,10 +90,9 @@ class Rendering:
 
         Raises InputRejected, Unavailable.
         """
-        from service.core.masks import Masks
         from service.core.render.capture import SECONDARY_CAPTURE, render_capture
 
-        drawn = None if masks is None else Masks.from_bytes(masks)
+        drawn = None if masks is None else _standing(report, instance.sop_instance_uid, analysis, masks)
         try:
             with tempfile.TemporaryFile() as scratch:
                 number = int(kind.partition(".")[2])
@@ -185,6 +186,15 @@ class Rendering:
     ) -> Rendered:
         masks = [(one.sop_instance_uid, one.analysis_name, one.masks) for one in analyses if one.masks is not None]
         return self.segmentations(report, _attributes(instances), masks)
+
+
+def _standing(report: Report, uid: str, analysis: str, packed: bytes) -> "Masks | None":
+    """What was drawn, without what a person has rejected; None where nothing is left."""
+    from service.core.masks import Masks
+    from service.core.render.overlay import rejected_segments
+
+    drawn = Masks.from_bytes(packed).without(rejected_segments(report.findings_of(analysis, uid)))
+    return drawn if drawn.frames else None
 
 
 def _attributes(instances: Sequence[StoredInstance]) -> list[InstanceAttributes]:

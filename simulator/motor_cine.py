@@ -23,10 +23,28 @@ _GRID = Grid(rows=_PIXELS, columns=_PIXELS, row_mm=SIDE_MM / _PIXELS, column_mm=
 _FINE_MM, _MARGIN_MM = 0.025, 1.5
 _SCATTERER_MM = 0.1
 _FASCIA_BRIGHTER = 30.0
+#: So long after a discharge the slowest twitch has as good as ended.
+_TWITCH_S = 0.6
+
+
+class KnownTwitch(BaseModel):
+    """What one discharge alone does to the tissue in the middle of the territory: velocity in `unit`, `rate_hz` values a second.
+
+    The first value is at the discharge; positive is towards greater depth.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate_hz: float
+    unit: str
+    values: tuple[float, ...]
 
 
 class KnownUnit(BaseModel):
-    """A motor unit of a cine; mm from the sector's left and upper edge, the angle clockwise from the horizontal as shown."""
+    """A motor unit of a cine; mm from the sector's left and upper edge, the angle clockwise from the horizontal as shown.
+
+    `train` is its velocity in the cine, of all its discharges together, one value a frame, in the rate and unit of `twitch`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +53,8 @@ class KnownUnit(BaseModel):
     half_axes_mm: tuple[float, float]
     angle_deg: float
     firings_seconds: tuple[float, ...]
+    twitch: KnownTwitch
+    train: tuple[float, ...]
 
 
 class MotorUnitsTruth(Truth):
@@ -98,19 +118,26 @@ def _truth(seed: int, scene: Scene, device: Device, number: int) -> MotorUnitsTr
         mm_per_pixel=_GRID.row_mm,
         frame_rate_hz=FRAME_RATE_HZ,
         mixing=scene.conditions.mixing,
-        units=tuple(_known(unit, number / FRAME_RATE_HZ) for unit in scene.units),
+        units=tuple(_known(unit, number) for unit in scene.units),
     )
 
 
-def _known(unit: ActiveUnit, seconds: float) -> KnownUnit:
-    place = unit.territory
+def _known(unit: ActiveUnit, frames: int) -> KnownUnit:
+    place, seconds = unit.territory, frames / FRAME_RATE_HZ
+    twitch = unit.one_twitch(np.arange(round(_TWITCH_S * FRAME_RATE_HZ) + 1) / FRAME_RATE_HZ)
     return KnownUnit(
         centre_mm=(round(place.x_mm, 3), round(place.y_mm, 3)),
         area_mm2=round(unit.area_mm2, 3),
         half_axes_mm=(round(place.long_mm, 3), round(place.short_mm, 3)),
         angle_deg=round(float(np.degrees(place.angle_rad)), 2),
         firings_seconds=tuple(round(float(time), 5) for time in unit.discharges_s if time < seconds),
+        twitch=KnownTwitch(rate_hz=FRAME_RATE_HZ, unit="mm/s", values=_rounded(twitch)),
+        train=_rounded(unit.twitch[:frames]),
     )
+
+
+def _rounded(values: npt.NDArray[np.floating]) -> tuple[float, ...]:
+    return tuple(round(float(value), 5) for value in values)
 
 
 def _scatterers(seed: int, free: Floats) -> Complex:

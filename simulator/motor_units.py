@@ -9,7 +9,17 @@ from typing import Literal, get_args
 import numpy as np
 
 from simulator.motor_field import PIXEL_MM, Floats, Mask, Territory, blurred, disturbances, draw_territory, fascia
-from simulator.motor_pool import MAXIMUM_EXCITATION, Doubles, Drive, MotorUnit, discharges, recruited, threshold, twitch_train
+from simulator.motor_pool import (
+    MAXIMUM_EXCITATION,
+    Doubles,
+    Drive,
+    MotorUnit,
+    discharges,
+    recruited,
+    threshold,
+    twitch_train,
+    twitch_velocity,
+)
 
 #: Changes whenever equal seeds would give another sequence. Frozen before any training.
 MOTOR_UNITS_VERSION = "1.0.0"
@@ -60,6 +70,13 @@ class ActiveUnit:
     def area_mm2(self) -> float:
         """Of its mask."""
         return float(self.mask.sum()) * PIXEL_MM**2
+
+    def one_twitch(self, since_s: Doubles) -> Doubles:
+        """mm/s in its middle, so long after a discharge that is alone, as strong and quick as discharges are in the mean."""
+        contraction = self.unit.contraction_s
+        ratio = self.unit.half_relaxation_s / contraction
+        swing = twitch_velocity(since_s - self.unit.lead_s, np.array(contraction), ratio)
+        return np.asarray(_displaced_mm(self.unit, self.territory) * swing)
 
 
 @dataclass(frozen=True, slots=True)

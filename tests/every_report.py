@@ -125,6 +125,21 @@ def _motor_units() -> Report:
     return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1")))
 
 
+def _motor_units_left() -> Report:
+    """One of three was rejected."""
+    return _judged_unit({"action": "reject"})
+
+
+def _motor_unit_with_a_set_rate() -> Report:
+    return _judged_unit({"action": "set", "value": 20.5})
+
+
+def _judged_unit(change: Mapping[str, object]) -> Report:
+    report = _motor_units()
+    second = [finding.finding_id for finding in report.findings if finding.motor_unit][1]
+    return reviewed_report.amended(report, why=WHY, findings=[{**change, "finding_id": second}])
+
+
 def _no_motor_unit() -> Report:
     return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1"), units=()))
 
@@ -300,6 +315,8 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
             _amended_planes,
             _rejected_quality,
             _all_rejected,
+            _motor_units_left,
+            _motor_unit_with_a_set_rate,
             _signed,
         ),
         *(_signed_with_draft, _signed_again, _draft_beside_signed, _draft_without_amendments, _withdrawn, _withdrawn_draft),

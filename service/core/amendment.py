@@ -15,6 +15,9 @@ from service.core.wording import label, quantity_range
 from service.core.wrist_planes import PLANES
 from service.errors import Conflict, InputRejected
 
+#: On a number of the software that rests on one that a person amended since, and cannot be computed anew.
+RESTS_ON_AMENDED = "rests_on_amended"
+
 _LONGEST_CLASS = 64
 _REJECTABLE = frozenset(set(FindingKind) - {FindingKind.NOT_MEASURED})
 #: Of a finding that is the software's alone.
@@ -117,6 +120,14 @@ def as_said(finding: Finding) -> Finding:
     original = {name: getattr(finding.amended.original, name) for name in Said.model_fields}
     evidence = finding.amended.original.evidence or finding.evidence
     return finding.model_copy(update={**original, "evidence": evidence, **_NOBODYS})
+
+
+def resting(finding: Finding, *, is_resting: bool) -> Finding:
+    """The finding with the flag that it rests on amended ones, or without it."""
+    if is_resting is (RESTS_ON_AMENDED in finding.flags):
+        return finding
+    others = tuple(flag for flag in finding.flags if flag != RESTS_ON_AMENDED)
+    return finding.model_copy(update={"flags": (*others, RESTS_ON_AMENDED) if is_resting else others})
 
 
 def is_rejectable(finding: Finding) -> bool:

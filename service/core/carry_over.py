@@ -22,8 +22,9 @@ class CarriedOver:
 def carry_over(previous: Report | None, findings: Sequence[Finding]) -> CarriedOver:
     """Amend those of `findings` that a person had amended in `previous`; a withdrawn report hands nothing on.
 
-    A finding is the same when analysis, name, instance, frames, unit and scale are, and of a class what the software said. Its
-    number may be another one: the person's word stands, beside what the software says now.
+    A finding is the same when analysis, name, instance, frames, unit and scale are; of a class, what the software said, too, and
+    of a motor unit its number and centre. Its number may be another one: the person's word stands, beside what the software
+    says now.
     """
     if previous is None or previous.status is ReportStatus.CANCELLED:
         return CarriedOver(tuple(findings))
@@ -60,8 +61,9 @@ def _still_accepted(previous: Report, findings: Sequence[Finding]) -> tuple[Find
 def _sameness(finding: Finding) -> Hashable:
     evidence = as_said(finding).evidence
     of_one_plane = as_said(finding).value if finding.kind is FindingKind.CLASSIFICATION else None
+    of_one_unit = finding.motor_unit and (finding.motor_unit.number, finding.motor_unit.centre_mm)
     where = (evidence.sop_instance_uid, evidence.frames, evidence.region_index, evidence.calibration)
-    return (finding.analysis.name, finding.name, finding.kind, of_one_plane, finding.unit, where)
+    return (finding.analysis.name, finding.name, finding.kind, of_one_plane, of_one_unit, finding.unit, where)
 
 
 def _is_fit(finding: Finding) -> bool:

@@ -1,17 +1,15 @@
-"""What follows by geometry from numbers of muscle architecture that a person amended, so that no two of them contradict."""
+"""What follows from numbers that a person amended, so that no two of them contradict: of muscle architecture by geometry."""
 
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from service.core.amendment import as_said, is_plausible, with_value
+from service.core.amendment import as_said, is_plausible, resting, with_value
+from service.core.derived_units import follow_units
 from service.core.drawn import ANALYSIS, DrawnLines, drawn_on, evidence_in, is_of_cine, measure_between
 from service.core.findings import Finding
 from service.core.measure.architecture import THICKNESS_AT
 from service.core.measure.checks import length_between
-
-#: On a number of the software that rests on one that a person amended since, and cannot be computed anew.
-RESTS_ON_AMENDED = "rests_on_amended"
 
 _THICKNESS, _LENGTH, _PENNATION = "thickness", "fascicle_length", "pennation_angle"
 _FASCICLE, _SUPERFICIAL, _DEEP = "fascicle_angle", "superficial_aponeurosis_angle", "deep_aponeurosis_angle"
@@ -45,7 +43,7 @@ def follow(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         places = [place for place, finding in enumerate(findings) if is_of_cine(finding, uid)]
         for place, finding in zip(places, _Cine([findings[place] for place in places]).followed(), strict=True):
             made[place] = finding
-    return tuple(made)
+    return follow_units(made)
 
 
 class _Cine:
@@ -53,7 +51,7 @@ class _Cine:
 
     def __init__(self, members: Sequence[Finding]) -> None:
         self._before = members
-        self._now = {one.name: _unflagged(as_said(one) if one.is_computed else one) for one in members}
+        self._now = {one.name: resting(as_said(one) if one.is_computed else one, is_resting=False) for one in members}
         #: Names of what persons amended, whose numbers stand whatever follows.
         self._theirs = frozenset(name for name, one in self._now.items() if one.amended is not None)
         self._computed: set[str] = set()
@@ -139,16 +137,13 @@ class _Cine:
     def _flag_the_rest(self, *, between_lines: bool) -> None:
         changed = self._theirs | self._computed
         waiting = list(changed)
-        resting = {name for one in self._theirs for name in _GIVING.get(one, ())} | (
-            {"echo_intensity"} if between_lines else set()
-        )
+        found = {name for one in self._theirs for name in _GIVING.get(one, ())} | ({"echo_intensity"} if between_lines else set())
         while waiting:
-            found = set(_RESTING_ON.get(waiting.pop(), ())) - resting - changed
-            resting |= found
-            waiting.extend(found)
-        for name in sorted((resting - changed) & set(self._now)):
-            finding = self._now[name]
-            self._now[name] = finding.model_copy(update={"flags": (*finding.flags, RESTS_ON_AMENDED)})
+            more = set(_RESTING_ON.get(waiting.pop(), ())) - found - changed
+            found |= more
+            waiting.extend(more)
+        for name in sorted((found - changed) & set(self._now)):
+            self._now[name] = resting(self._now[name], is_resting=True)
 
     def _value(self, name: str) -> float | None:
         finding = self._now.get(name)
@@ -176,12 +171,6 @@ class _Cine:
         amendment = last.model_copy(update={"method": "computed", "is_rejected": False})
         self._now[name] = with_value(finding, value, amendment, evidence)
         self._computed.add(name)
-
-
-def _unflagged(finding: Finding) -> Finding:
-    if RESTS_ON_AMENDED not in finding.flags:
-        return finding
-    return finding.model_copy(update={"flags": tuple(flag for flag in finding.flags if flag != RESTS_ON_AMENDED)})
 
 
 def _kept(before: Finding, now: Finding) -> Finding:

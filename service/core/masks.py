@@ -6,8 +6,8 @@ Of the lines that it measured along (aponeuroses, fascicles) every frame keeps i
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,18 @@ class Masks:
     def __iter__(self) -> Iterator[tuple[int, Bits]]:
         """Frame number and maps (segments, height, width), one frame at a time."""
         return ((number, self.layout.unpack(packed)) for number, packed in self.frames)
+
+    def without(self, segments: Collection[str]) -> "Masks":
+        """With nothing of these segments; a frame that shows nothing else is left out."""
+        hidden = [place for place, name in enumerate(self.layout.segments) if name in segments]
+        if not hidden:
+            return self
+        frames = []
+        for number, maps in self:
+            maps[hidden] = False
+            if maps.any():
+                frames.append((number, self.layout.pack(maps)))
+        return replace(self, frames=tuple(frames))
 
     def to_bytes(self) -> bytes:
         """For the database: a line of JSON, then the frames' bytes one behind the other, then those of their lines."""

@@ -91,10 +91,10 @@ def overlay_of(
     frames: range,
 ) -> AnalysisOverlay:
     """Of the frames in `frames`: packed maps and lines by frame; where no line is kept, those that the findings show."""
+    if any(map(standing_lines, findings)):  # outlines say it in every frame; the areas are kept for one
+        index, masks = None, {}
     findings = [finding for finding in findings if not finding.is_rejected]
     standing = tuple(line for finding in findings for line in standing_lines(finding))
-    if standing:  # outlines say it in every frame; the areas are kept for one
-        index, masks = None, {}
     shown = {one.frame: one for finding in findings for one in finding.shown_frames}
     drawn = {number: standing or _lines(lines.get(number), findings, number) for number in frames}
     made = tuple(

@@ -34,6 +34,9 @@ _BY_NAME: Mapping[tuple[str, str], tuple[float, float]] = {
     ("activity_gastrocnemius", "%"): (0.0, 200.0),
     ("activity_soleus", "%"): (0.0, 200.0),
     ("joint_moment", "N.m"): (-500.0, 500.0),
+    #: Units of a slight contraction fire at 5 to 30 a second; no motor neurone of a person keeps up a hundred.
+    ("motor_unit", "Hz"): (0.0, 100.0),
+    ("motor_unit_count", "1"): (0.0, 1000.0),
     ("median_nerve_area", "mm2"): (0.0, 200.0),
     ("median_nerve_flattening", "{ratio}"): (1.0, 20.0),
 }

@@ -74,5 +74,5 @@ def test_territories_are_in_a_segmentation_and_on_the_page(service: RunningServi
     modalities = {series["00080060"]["Value"][0] for series in answer.raise_for_status().json()}
     assert {"US", "SR", "SEG"} <= modalities
     page = service.api.get(f"/api/v1/studies/{study}/report", headers={"Accept": "text/html"}).text
-    assert "Firings of the motor units" in page
+    assert "Firings and mean twitches of the motor units" in page
     assert "Motor unit 1" in page

@@ -1,6 +1,7 @@
 """What is made of the motor units of a report: groups of the SR, segments that overlap, frames with territories, the raster."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.dciodvfy import complaints
 from tests.motor_parts import LEFT, SIDE, TOP, UNITS, analyse, motor_cine
 
 FRAMES = 512
+CURVE = re.compile(r'class="twitch" points="([^"]+)"')
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,13 @@ def test_raster_has_a_stroke_for_each_firing(made: tuple[list[Finding], Masks]) 
     svg = plot_firings(findings)
     assert svg is not None
     assert str(svg).count("v13.0") == sum(len(finding.motor_unit.firings_seconds) for finding in findings if finding.motor_unit)
+    assert "After a firing (ms)" in svg
+    assert "mm/s" in svg
+    for points in (curve.split() for curve in CURVE.findall(svg)):
+        assert len(points) == 46  # 20 ms before the firing to 160 ms after it
+        heights = [-float(point.partition(",")[2]) for point in points]
+        assert 5 < heights.index(max(heights)) < 20, "it rises after the firing"
+    assert len(CURVE.findall(svg)) == len(UNITS)
     assert plot_firings(findings[:1]) is None
 
 
@@ -124,5 +133,5 @@ def test_report_of_units_is_a_page_and_a_pdf(made: tuple[list[Finding], Masks]) 
     report, rendering = calf_report(findings=findings), Rendering()
     page = rendering.html(report, {})
     assert "Motor unit 2" in page
-    assert "Firings of the motor units" in page
+    assert "Firings and mean twitches of the motor units" in page
     assert rendering.pdf(report, {}).startswith(b"%PDF")

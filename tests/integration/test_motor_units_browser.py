@@ -19,9 +19,11 @@ from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.cine_files import EXPLICIT, region
 from tests.fakes import FakeAnalysis
-from tests.integration.api_parts import STUDY, as_file, dicom_dataset
+from tests.integration.api_parts import PASSWORD, STUDY, as_file, dicom_dataset
+from tests.integration.test_review_browser import WHY, amend, save
 from tests.integration.viewer_parts import analysed, sign_in, viewer_house
 from tests.motor_parts import MM, SIDE, UNITS, described, knowing, motor_cine
+from tests.page_checks import faults_in
 from tests.peers import PLOTS
 
 pytestmark = pytest.mark.timeout(300)
@@ -112,3 +114,61 @@ def test_unit_that_the_keyboard_chooses_has_its_train_plotted_alone(viewer: Tab)
     assert viewer.page.evaluate(f"{ROWS}.map((row) => row.ariaPressed)") == ["false", "true", "false"]
     assert viewer.page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Motor unit 2: 15 firings")
     viewer.wait("document.querySelector('.plot figcaption')?.textContent.startsWith('Motor unit 2')")
+
+
+@pytest.fixture
+def reader(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Tab]:
+    """A radiologist's, who may amend."""
+    with viewer_house(engine, units, tmp_path, analysis=KnownUnits()) as house:
+        house.users.add(login="anna", full_name="Dr Anna Grau", role=Role.RADIOLOGIST, password=PASSWORD, actor="test")
+        analysed(house, fast_cine())
+        with house.served() as address, tab(width=1440, height=1000) as made:
+            made.page.goto(f"{address}/sign-in")
+            made.page.fill("#login", "anna")
+            made.page.fill("#password", PASSWORD)
+            made.page.press("#password", "Enter")
+            made.wait("document.getElementById('live') !== null")
+            made.page.goto(f"{address}/studies/{STUDY}")
+            made.wait(f"{VIEW}?.dataset.drawnFrame === '256'", timeout_seconds=60)
+            made.wait(f"{ROWS}.length === {len(UNITS)}")
+            made.page.wait_for_selector("#review-panel[data-ready]", timeout=60_000)
+            yield made
+            assert made.problems == []
+
+
+def test_amended_and_rejected_units_are_told_in_their_rows_and_the_picture_as_soon_as_they_are_saved(reader: Tab) -> None:
+    reader.wait(f"{ROWS}[1].style.getPropertyValue('--unit') !== ''")
+    assert reader.page.evaluate(PIXELS_OF, list(UNIT_COLOURS[1])) > 50
+    amend(reader, "20.5", row=unit_row(1))
+    wait_until_pending(reader, unit_row(1))
+    reject(reader, unit_row(2))
+    save(reader, 2)
+    reader.wait(f"{ROWS}[0].textContent.includes('20.5 Hz, amended')")
+    first, second, _ = reader.page.evaluate(f"{ROWS}.map((row) => row.ariaLabel)")
+    assert "20.5 Hz as amended by Dr Anna Grau" in first
+    assert second.startswith("Motor unit 2: rejected by Dr Anna Grau")
+    row = f"{ROWS}[1]"
+    assert reader.page.evaluate(f"getComputedStyle({row}.querySelector('.unit-name')).textDecorationLine") == "line-through"
+    assert reader.page.evaluate(f"{row}.textContent").endswith("rejected")
+    # Its outline has no colour of its own any more, but a dashed one is there, with the number struck through.
+    reader.wait(f"({PIXELS_OF})({list(UNIT_COLOURS[1])}) < 10")
+    reader.wait(f"({PIXELS_OF})([200, 200, 200]) > 20")
+    reader.page.locator("button.unit .unit-name").nth(1).click()
+    assert reader.page.locator("[data-twitch]").inner_text() == f"Motor unit 2 was rejected by Dr Anna Grau: {WHY}"
+    assert "Motor unit count 2" in reader.page.locator("#review-panel").inner_text()
+    assert faults_in(reader) == []
+
+
+def unit_row(number: int) -> str:
+    return f".finding[data-name='Motor unit {number}']"
+
+
+def reject(made: Tab, row: str) -> None:
+    made.page.click(f"{row} [data-reject]")
+    made.page.fill(f"{row} form[data-form=reject] [name=why]", WHY)
+    made.page.press(f"{row} form[data-form=reject] [name=why]", "Enter")
+    wait_until_pending(made, row)
+
+
+def wait_until_pending(made: Tab, row: str) -> None:
+    made.wait(f"document.querySelector(`{row} [data-pending]`).textContent.includes('{WHY}')")

@@ -56,6 +56,23 @@ def test_truth_has_every_unit_with_its_place_and_its_firings_within_the_cine(wri
         assert all(0 < place < 40 for place in unit.centre_mm)
         assert unit.area_mm2 == pytest.approx(np.pi * unit.half_axes_mm[0] * unit.half_axes_mm[1], rel=0.35)
         assert all(0 <= time < FRAMES / 250 for time in unit.firings_seconds)
+        assert (unit.twitch.rate_hz, unit.twitch.unit) == (250, "mm/s")
+        assert len(unit.train) == FRAMES
+
+
+def test_train_of_a_unit_in_the_truth_is_its_twitch_at_each_firing() -> None:
+    agreement = []
+    for unit in simulate_motor_units(3).truth.units:
+        twitch, train = np.array(unit.twitch.values), np.array(unit.train)
+        assert 0.005 < twitch.argmax() / unit.twitch.rate_hz < 0.12, "it rises soon after the firing"
+        assert abs(twitch.sum()) < 0.1 * np.abs(twitch).sum(), "the tissue comes back"
+        fired = np.zeros(len(train))
+        np.add.at(fired, np.round(np.array(unit.firings_seconds) * unit.twitch.rate_hz).astype(int).clip(max=len(train) - 1), 1)
+        told = np.convolve(fired, twitch)[: len(train)]
+        later = slice(len(twitch), None)  # what began before the cine is over
+        agreement.append(np.corrcoef(told[later], train[later])[0, 1])
+    assert min(agreement) > 0.6  # each discharge's twitch differs a little
+    assert np.median(agreement) > 0.85
 
 
 def test_shorter_cine_is_the_beginning_of_a_longer_one() -> None:

@@ -11,7 +11,8 @@ from training.motor_units.scores import rate_of_agreement
 pytest.importorskip("sklearn", reason="scikit-learn is only in the training environment (training/requirements.txt)")
 
 from training.motor_units.baselines import BASELINES, Candidate, distinct, oracle, truth_of
-from training.motor_units.rivals import summary, table
+from training.motor_units.figures import table
+from training.motor_units.rivals import summary
 from training.motor_units.scores import score
 
 

@@ -1,6 +1,9 @@
 """The analysis of motor units: what is found in a fast cine, how windows are joined, and which cines are refused."""
 
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -88,8 +91,9 @@ def test_longer_recording_is_one_of_the_same_units() -> None:
     units = tuple(
         KnownUnit(one.x_mm, one.y_mm, one.radius_mm, tuple(0.1 * np.arange(1, 28) + 0.01 * n)) for n, one in enumerate(UNITS)
     )
-    windows = moving_tissue(motor_cine(frames=frames, units=units)).windows()
-    assert [(one.start, one.stop) for one in windows] == [(0, 512), (188, 700)]
+    windows = list(moving_tissue(motor_cine(frames=frames, units=units)).windows())
+    assert [(place.start, place.stop) for place, _ in windows] == [(0, 512), (188, 700)]
+    assert np.array_equal(windows[0][1][188:], windows[1][1][: 512 - 188])
     found = units_of(analyse_overlapping(frames, units))
     assert len(found) == 3
     for told, true in zip(found, units, strict=True):
@@ -115,17 +119,18 @@ def test_faster_cine_gives_the_same_units() -> None:
 
 def test_velocity_at_another_rate_is_the_mean_over_the_time_of_an_image() -> None:
     slow = np.sin(np.arange(400) / 30).astype(np.float32)[:, None, None]
-    assert at_rate(slow, 1 / RATE_HZ) == pytest.approx(slow, abs=1e-5)
+    assert np.stack(list(at_rate(slow, 400, 1 / RATE_HZ))) == pytest.approx(slow, abs=1e-5)
     fast = np.sin(np.arange(1600) / 120).astype(np.float32)[:, None, None]
-    found = at_rate(fast, 1 / (4 * RATE_HZ))
+    found = np.stack(list(at_rate(fast, 1600, 1 / (4 * RATE_HZ))))
     assert len(found) == 400
     assert found[5:-5, 0, 0] == pytest.approx(slow[5:-5, 0, 0], abs=0.02)
 
 
 def test_velocity_of_a_known_motion_is_found_where_it_is() -> None:
     tissue = moving_tissue(motor_cine())
-    assert tissue.velocity.shape == (FRAMES, SIZE, SIZE)
-    inside = tissue.velocity[:, UNITS[2].mask()].mean(1)
+    velocity = np.stack(list(tissue.velocity()))
+    assert velocity.shape == (tissue.images, SIZE, SIZE) == (FRAMES, SIZE, SIZE)
+    inside = velocity[:, UNITS[2].mask()].mean(1)
     true = UNITS[2].velocity(np.arange(FRAMES, dtype=np.float32) / np.float32(RATE_HZ))
     assert np.corrcoef(inside, true)[0, 1] > 0.9
 
@@ -136,7 +141,30 @@ def test_sector_larger_than_the_images_is_looked_at_in_its_middle() -> None:
     assert (wide.placement.box.x0, wide.placement.box.width) == (16, 128)
     small = moving_tissue(motor_cine(side=96, units=()))
     assert (small.placement.width, small.placement.left) == (48, 8)
-    assert not small.velocity[:, :8].any()
+    assert not any(image[:8].any() for image in small.velocity())
+
+
+def test_memory_of_a_long_cine_is_that_of_a_window() -> None:
+    tissue, peaks = moving_tissue(motor_cine(frames=1600)), []
+    tracemalloc.start()
+    try:
+        for place, window in tissue.windows():
+            assert window.nbytes == 4 * FRAMES * SIZE * SIZE
+            peaks.append(tracemalloc.get_traced_memory()[1] / window.nbytes)
+            tracemalloc.reset_peak()
+            assert place.stop - place.start == FRAMES
+    finally:
+        tracemalloc.stop()
+    assert len(peaks) == 4
+    assert max(peaks) < 4, "windows that are past are held"
+    assert peaks[-1] == pytest.approx(peaks[1], rel=0.2)
+
+
+def test_cine_that_ends_before_its_time_is_an_error() -> None:
+    cine = motor_cine()
+    short = replace(cine, frames=lambda: islice(cine.frames(), 500))
+    with pytest.raises(ValueError, match="499 images of velocity instead of 512"):
+        list(moving_tissue(short).windows())
 
 
 @pytest.mark.parametrize(

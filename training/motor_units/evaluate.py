@@ -20,7 +20,8 @@ from service.core.measure.motor_maps import Floats, territories
 from service.core.measure.motor_trains import discharges, traces
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import accepted, regional_ica, truth_of
-from training.motor_units.rivals import RESULTS, difference, statistics, summary, table
+from training.motor_units.figures import differences_table, table
+from training.motor_units.rivals import RESULTS, difference, statistics, summary
 from training.motor_units.scores import Score, UnitTrace, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION
 from training.motor_units.train import load_network
@@ -129,15 +130,6 @@ def tried(said: Sequence[Said]) -> dict[str, dict[str, float]]:
     best = float(max(heats, key=lambda heat: heats[heat]))
     agreement = {str(p): _value("rate of agreement", [one.read(best, p) for one in said]) for p in _PROBABILITIES}
     return {"F1 by least heat": heats, "rate of agreement by least probability": agreement}
-
-
-def differences_table(told: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Networks less independent components, a row a cell."""
-    lines = ["|networks less ICA|" + "|".join(_COMPARED) + "|", "|---" * (1 + len(_COMPARED)) + "|"]
-    for cell, found in told.items():
-        cells = [f"{one['value']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})" for one in found.values()]
-        lines.append("|" + "|".join([cell, *cells]) + "|")
-    return "\n".join(lines) + "\n"
 
 
 def _value(name: str, scores: Sequence[Score]) -> float:

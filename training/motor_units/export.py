@@ -1,13 +1,13 @@
 """Put both networks into the model repository: `python -m training.motor_units.export --maps RUN --trains RUN`.
 
-What `training.motor_units.evaluate` and `training.motor_units.cines` measured goes into the cards; nothing is chosen here.
+What `training.motor_units.evaluate` and `training.motor_units.cines` measured goes into the cards; nothing is chosen here. With
+`--cards` these alone are written anew, of the weights that are served.
 """
 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ from service.core.analyses.motor_units import MAPS, TRAINS
 from service.core.measure.motor_trains import traces
 from simulator.motor_units import MOTOR_UNITS_VERSION
 from training.exporting import configuration, digests_in, export, largest_difference
-from training.motor_units.evaluate import differences_table
-from training.motor_units.rivals import RESULTS, table
+from training.motor_units.figures import told
+from training.motor_units.rivals import RESULTS
 from training.motor_units.sequences import VALIDATION, training_sequence
 from training.motor_units.train import Schedule, load_network, steps_done
 from training.wrist_hand.results import keep
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--trains", type=Path, required=True, help="run of the second")
     parser.add_argument("--version", type=int, default=1)
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
+    parser.add_argument("--cards", action="store_true", help="leave weights and configuration as they are")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     muscles = [training_sequence(seed) for seed in VALIDATION[:_COMPARED]]
@@ -58,22 +59,31 @@ def main() -> None:
     of_muscles = np.stack([muscle.velocity for muscle in muscles])[:, None]
     for model, run, examples in ((MAPS, arguments.maps, of_muscles), (TRAINS, arguments.trains, np.stack(of_units))):
         trained = Trained(model, *load_network(run), steps_done(run), examples)
-        put(trained, arguments.to / trained.model.model_name, arguments.version, figures)
+        folder = arguments.to / model.model_name
+        if not arguments.cards:
+            put(trained, folder, arguments.version)
+        write_card(trained, folder, arguments.version, figures)
 
 
-def put(trained: Trained, folder: Path, version: int, figures: str) -> None:
-    """One model's folder. Exits where ONNX Runtime says something else than torch."""
+def put(trained: Trained, folder: Path, version: int) -> None:
+    """One model's weights and configuration."""
     model, path = trained.model, folder / str(version) / "model.onnx"
     (taken,), outputs = model.inputs, [output.name for output in model.outputs]
     export(trained.network, torch.from_numpy(trained.examples[:2]), path, inputs=[taken.name], outputs=outputs)
-    off = largest_difference(trained.network, path, trained.examples)
-    if off > _LARGEST_DIFFERENCE:
-        raise SystemExit(f"{model.model_name}: ONNX Runtime differs from torch by {off:.1e}")
     digests, config = digests_in(folder), folder / "config.pbtxt"
     before = config.read_text(encoding="utf-8") if config.exists() else ""
     statements = {"weights_sha256": digests[version], "evidence": "simulated"}
     template = _HERE / f"{model.model_name}.pbtxt.template"
     config.write_text(configuration(template, before, list(digests), version, statements), encoding="utf-8")
+    print(f"{folder}: version {version}, SHA-256 {digests[version]}")
+
+
+def write_card(trained: Trained, folder: Path, version: int, figures: str) -> None:
+    """Of the weights in the folder. Exits where ONNX Runtime says something else with them than torch."""
+    model, digests = trained.model, digests_in(folder)
+    off = largest_difference(trained.network, folder / str(version) / "model.onnx", trained.examples)
+    if off > _LARGEST_DIFFERENCE:
+        raise SystemExit(f"{model.model_name}: ONNX Runtime differs from torch by {off:.1e}")
     card = Template((_HERE / f"{model.model_name}.md.template").read_text(encoding="utf-8"))
     text = card.substitute(
         parameters=f"{sum(p.numel() for p in trained.network.parameters()):,}",
@@ -85,27 +95,6 @@ def put(trained: Trained, folder: Path, version: int, figures: str) -> None:
         figures=figures,
     )
     (folder / "model_card.md").write_text(text, encoding="utf-8")
-    print(f"{folder}: version {version}, SHA-256 {digests[version]}")
-
-
-def told(results: dict[str, Any]) -> str:
-    """What was measured, as the cards tell it."""
-    parts = ["## Figures (`bench/results/motor_units.json`; all simulated, 95 % intervals over muscles)"]
-    for split in ("test", "validation"):
-        if (found := results.get(f"networks on {split}")) is not None:
-            parts.append(
-                f"Both networks on {split} muscles, {found['sequences']} a cell, beside independent components of the same:\n\n"
-                + table(found["cells"])
-                + "\n"
-                + differences_table(found["less ICA"])
-            )
-            break
-    if (cines := results.get("cines")) is not None:
-        parts.append(
-            f"Through the service's analysis, {cines['cines']} simulated DICOM cines whose velocity is estimated from B-mode:\n"
-            f"\n\n{table({'cines': {'networks': cines['networks']}})}"
-        )
-    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from service.core.measure.motor_maps import matched
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import BASELINES, Candidate, accepted, oracle, truth_of
+from training.motor_units.figures import table
 from training.motor_units.scores import Score, UnitTrace, precision_recall_f1, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION, Cell
 from training.wrist_hand.results import keep
@@ -100,16 +101,6 @@ def statistics(scores: Sequence[Score]) -> dict[str, Statistic]:
     return found
 
 
-def table(cells: dict[str, Any]) -> str:
-    """A row a cell and baseline."""
-    heads = ["cell", "what", "precision", "recall", "F1", *_PAIRED]
-    lines = ["|" + "|".join(heads) + "|", "|---" * len(heads) + "|"]
-    for name, cell in cells.items():
-        for what, found in cell.items():
-            lines.append("|" + "|".join([name, what, *(_cell(found[head]) for head in heads[2:])]) + "|")
-    return "\n".join(lines) + "\n"
-
-
 def _share(seeds: range, place: int, number: int) -> range:
     """Other muscles for each cell."""
     return seeds[place * number : (place + 1) * number]
@@ -142,10 +133,6 @@ def _sum_and_count(values: list[float]) -> tuple[float, int]:
 def _mean(sums: npt.NDArray[np.float64], chosen: npt.NDArray[np.integer]) -> float:
     total, count = sums[chosen].sum(0)
     return float(total / count) if count else float("nan")
-
-
-def _cell(found: dict[str, float]) -> str:
-    return f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ The first network turns a window of velocity images into maps, from which territ
 territory into its twitch train and discharges. Both were trained on simulated muscles only.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, TensorSpec
+from service.core.analyses.analysis import DescribeModel, Infer, ModelSpec, Tensors, TensorSpec
 from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Finding
 from service.core.masks import MaskKeeper
@@ -69,14 +70,18 @@ class MotorUnits:
         return findings.all()
 
     def units(self, tissue: MovingTissue, infer: Infer) -> tuple[Unit, ...]:
-        """Of all windows together, the surest first."""
-        windows = tissue.windows()
-        answers = infer(MAPS, ({"velocity": tissue.velocity[window][None, None]} for window in windows))
-        found = [
-            (window, self._in_window(tissue.velocity[window], answer["maps"][0].astype(np.float32, copy=False), infer))
-            for window, answer in zip(windows, answers, strict=True)
-        ]
-        return joined(found, len(tissue.velocity))
+        """Of all windows together, the surest first. Held are those that are not answered yet."""
+        sent: deque[tuple[slice, Floats]] = deque()
+        found = []
+        for answer in infer(MAPS, self._inputs(tissue, sent)):
+            place, velocity = sent.popleft()
+            found.append((place, self._in_window(velocity, answer["maps"][0].astype(np.float32, copy=False), infer)))
+        return joined(found, tissue.images)
+
+    def _inputs(self, tissue: MovingTissue, sent: deque[tuple[slice, Floats]]) -> Iterator[Tensors]:
+        for window in tissue.windows():
+            sent.append(window)
+            yield {"velocity": window[1][None, None]}
 
     def _in_window(self, velocity: Floats, maps: Floats, infer: Infer) -> Sequence[Unit]:
         places = territories(maps)

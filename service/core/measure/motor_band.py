@@ -14,6 +14,6 @@ RATE_HZ, FRAMES = 250.0, 512
 #: Pixels a side of an image, and millimetres a pixel.
 SIZE, PIXEL_MM = 64, 40 / 64
 
-#: Names of the findings, and the flag of their number: what the networks know of units they have from a simulator.
+#: Names of the findings, and their flag: what the networks know of units they have from a simulator.
 UNIT_NAME, COUNT_NAME = "motor_unit", "motor_unit_count"
 UNITS_FROM_SIMULATION = "units_from_simulation"

@@ -1,5 +1,6 @@
 """The motor units of a recording become findings: one a unit, and how many there are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,13 @@ from service.core.quality import Grade
 
 _VELOCITY = "mm/s"
 _RATE = "Hz"
+
+
+def found_text(rates: Sequence[float], *, is_amended: bool = False) -> str:
+    """How many units there are, at least one, and between which rates (Hz) they fire."""
+    spread = wording.quantity_range(min(rates), max(rates), _RATE)
+    told = f"Motor units found: {len(rates)}, firing at {spread}"
+    return f"{told}, amended rates among these." if is_amended else f"{told}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +50,13 @@ class MotorFindings:
         return (self._count(), *(self._unit(number, unit) for number, unit in enumerate(self.units, start=1)))
 
     def _count(self) -> Finding:
-        rates = [unit.rate_hz for unit in self.units]
-        spread = wording.quantity_range(min(rates), max(rates), _RATE)
         return Finding(
             **self._common(COUNT_NAME, self.maps),
             kind=FindingKind.MEASUREMENT,
             value=float(len(self.units)),
             unit="1",
             flags=(UNITS_FROM_SIMULATION,),
-            text=f"Motor units found: {len(self.units)}, firing at {spread}.",
+            text=found_text([unit.rate_hz for unit in self.units]),
             evidence=evidence_of(self.cine, (self.shown_frame,), scale=self.tissue.scale),
         )
 
@@ -72,6 +78,7 @@ class MotorFindings:
             kind=FindingKind.MEASUREMENT,
             value=unit.rate_hz,
             unit=_RATE,
+            flags=(UNITS_FROM_SIMULATION,),
             text=(
                 f"Motor unit {number}: territory {wording.quantity(area, 'mm2')}, centre {wording.quantity(x, 'mm')} from the"
                 f" left and {wording.quantity(y, 'mm')} deep; {len(unit.discharges_s)} firings,"

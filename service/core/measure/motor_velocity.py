@@ -1,20 +1,22 @@
 """From a cine to the images of tissue velocity that the motor-unit networks take: 64 x 64 over 40 x 40 mm, 250 a second."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
+import numpy.typing as npt
 
 from service.core.cine import Box, Calibration, Cine, Frame, TimeAxis
 from service.core.measure.motor_band import BAND_HZ, FRAMES, LEAST_RATE_HZ, PIXEL_MM, RATE_HZ, SIZE
 from service.core.measure.motor_maps import Floats
 from service.core.measure.plane import Scale
-from service.core.measure.tissue_velocity import tissue_velocity
+from service.core.measure.tissue_velocity import velocities
 from service.core.preprocess import Placement, find_sector
 from service.errors import NotMeasurable
 
-#: Longer cines would want more memory than a worker has to spare.
+#: No steady, slight contraction that is recorded with a probe held still lasts longer; reports tell every frame of every unit.
 MOST_SECONDS = 30.0
 _LEAST_MM = 20.0
 #: Of the usual time between two frames.
@@ -22,11 +24,13 @@ _UNEVEN = 0.1
 _SECTOR_FRAMES = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MovingTissue:
-    """Velocity (T, 64, 64) mm/s towards greater depth, common motion subtracted, at 250 Hz; 0 beside what the sector shows."""
+    """One pass over a cine, whose images of velocity are made when they are asked for; a window of them is held, never all."""
 
-    velocity: Floats
+    frames: Iterator[Frame]
+    number_of_frames: int
+    frame_rate_hz: float
     #: Where the images lie in the region, and the sector that was found in it.
     placement: Placement
     sector: Box
@@ -37,36 +41,63 @@ class MovingTissue:
         """Of a pixel of the images."""
         return Scale(PIXEL_MM, PIXEL_MM, "mm")
 
-    def windows(self) -> tuple[slice, ...]:
-        """One after the other, each of 512 images; the last begins early enough to be whole."""
-        starts = [*range(0, len(self.velocity) - FRAMES, FRAMES), len(self.velocity) - FRAMES]
-        return tuple(slice(start, start + FRAMES) for start in starts)
+    @property
+    def images(self) -> int:
+        """How many there are, 250 a second."""
+        return _images(self.number_of_frames, 1 / self.frame_rate_hz)
+
+    def velocity(self) -> Iterator[Floats]:
+        """Images (64, 64), mm/s towards greater depth, common motion subtracted; 0 beside what the sector shows. Once only."""
+        place, (_, along_y) = self.placement, _millimetres(self.calibration)
+        found = velocities(
+            _cut(self.frames, place.box),
+            mm_per_pixel=along_y,
+            frame_rate_hz=self.frame_rate_hz,
+            shape=(place.height, place.width),
+        )
+        steady = (image - np.median(image) for image in found)
+        for image in at_rate(steady, self.number_of_frames, 1 / self.frame_rate_hz):
+            whole = np.zeros((SIZE, SIZE), np.float32)
+            whole[place.top : place.top + place.height, place.left : place.left + place.width] = image
+            yield whole
+
+    def windows(self) -> Iterator[tuple[slice, Floats]]:
+        """One after the other, each with its place, of 512 images; the last begins early enough to be whole. Once only.
+
+        Raises ValueError where fewer frames come than the cine has.
+        """
+        recent: deque[Floats] = deque(maxlen=FRAMES)
+        number = 0
+        for number, image in enumerate(self.velocity(), start=1):
+            recent.append(image)
+            if number % FRAMES == 0 and number < self.images:
+                yield slice(number - FRAMES, number), np.stack(recent)
+        if number < self.images:
+            raise ValueError(f"{number} images of velocity instead of {self.images}: the cine has fewer frames than it says")
+        yield slice(number - FRAMES, number), np.stack(recent)
 
 
 def moving_tissue(cine: Cine) -> MovingTissue:
     """Raises NotMeasurable: `no_frames`, `not_calibrated`, `field_of_view_too_small`, and those of `even_rate`."""
-    rate, seconds = even_rate(cine.time_axis)
+    rate = even_rate(cine.time_axis)
     along_x, along_y = _millimetres(cine.region.calibration)
     frames = cine.frames()
     first = list(islice(frames, _SECTOR_FRAMES))
     if not first:
         raise NotMeasurable("The cine has no frame that can be decoded.", reason="no_frames")
     sector = find_sector([frame.pixels for frame in first])
-    placement = _placed(sector, along_x, along_y)
-    found = tissue_velocity(
-        _cut(chain(first, frames), placement.box),
-        mm_per_pixel=along_y,
+    return MovingTissue(
+        frames=chain(first, frames),
+        number_of_frames=cine.number_of_frames,
         frame_rate_hz=rate,
-        shape=(placement.height, placement.width),
+        placement=_placed(sector, along_x, along_y),
+        sector=sector,
+        calibration=cine.region.calibration,
     )
-    steady = at_rate(found - np.median(found, axis=(1, 2), keepdims=True), seconds / max(1, len(found) - 1))
-    images = np.zeros((len(steady), SIZE, SIZE), np.float32)
-    images[:, placement.top : placement.top + placement.height, placement.left : placement.left + placement.width] = steady
-    return MovingTissue(images, placement, sector, cine.region.calibration)
 
 
-def even_rate(axis: TimeAxis) -> tuple[float, float]:
-    """Frames a second, and seconds from the first frame to the last.
+def even_rate(axis: TimeAxis) -> float:
+    """Frames a second.
 
     Raises NotMeasurable: `no_time_axis`, `uneven_frame_times`, `frame_rate_too_low`, `cine_too_short`, `cine_too_long`.
     """
@@ -94,18 +125,29 @@ def even_rate(axis: TimeAxis) -> tuple[float, float]:
             f"The cine shows {seconds:.1f} s; motor units are looked for in at most {MOST_SECONDS:.0f} s: send it in parts.",
             reason="cine_too_long",
         )
-    return rate, seconds
+    return rate
 
 
-def at_rate(velocity: Floats, step_s: float) -> Floats:
-    """Of images (T, ...), one each `step_s`, the means over the times of images at 250 Hz; equal where the rates are."""
-    way = np.concatenate([np.zeros_like(velocity[:1]), np.cumsum(velocity, axis=0, dtype=np.float64)]) * step_s
-    number = int(((len(velocity) - 0.5) * step_s) * RATE_HZ + 0.5 + 1e-6)
-    edges = np.clip((np.arange(number + 1) - 0.5) / RATE_HZ / step_s + 0.5, 0, len(velocity))
-    before = np.minimum(edges.astype(np.int64), len(velocity) - 1)
-    share = (edges - before).reshape(-1, *[1] * (velocity.ndim - 1))
-    reached = way[before] * (1 - share) + way[before + 1] * share
-    return np.asarray(np.diff(reached, axis=0) * RATE_HZ, np.float32)
+def at_rate(velocity: Iterable[Floats], number: int, step_s: float) -> Iterator[Floats]:
+    """Of `number` images, one each `step_s`, the means over the times of images at 250 Hz; equal where the rates are."""
+    # Where in the given images those at 250 Hz begin and end.
+    edges = np.clip((np.arange(_images(number, step_s) + 1) - 0.5) / RATE_HZ / step_s + 0.5, 0, number)
+    inside = np.minimum(edges.astype(np.int64), number - 1)
+    edge, begun = 0, None
+    way: npt.NDArray[np.float64] = np.zeros(())
+    for place, image in enumerate(velocity):
+        speed = image.astype(np.float64)
+        while edge < len(edges) and inside[edge] == place:
+            reached = (way + speed * (edges[edge] - place)) * step_s
+            if begun is not None:
+                yield np.asarray((reached - begun) * RATE_HZ, np.float32)
+            begun, edge = reached, edge + 1
+        way = way + speed
+
+
+def _images(number: int, step_s: float) -> int:
+    """At 250 Hz, of as many at another rate: each begins within the time of these."""
+    return int(((number - 0.5) * step_s) * RATE_HZ + 0.5 + 1e-6)
 
 
 def _millimetres(calibration: Calibration) -> tuple[float, float]:

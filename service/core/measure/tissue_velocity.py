@@ -6,7 +6,7 @@ of blocks, whose steps are pixels. There is no phase in a B-mode frame, so no ti
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -26,20 +26,30 @@ _LEAST_GRADIENT = 1.0
 def tissue_velocity(
     frames: Iterable[npt.NDArray[np.uint8]], *, mm_per_pixel: float, frame_rate_hz: float, shape: tuple[int, int] = (64, 64)
 ) -> Floats:
-    """(T, *shape) mm/s, positive away from the probe, of T frames (H, W) of the calibrated sector; only axial motion is seen.
+    """(T, *shape) mm/s, as `velocities` gives them one by one. Raises ValueError for fewer than five frames."""
+    return np.stack(list(velocities(frames, mm_per_pixel=mm_per_pixel, frame_rate_hz=frame_rate_hz, shape=shape)))
 
-    The first and last two are those beside them. Raises ValueError for fewer than five frames.
+
+def velocities(
+    frames: Iterable[npt.NDArray[np.uint8]], *, mm_per_pixel: float, frame_rate_hz: float, shape: tuple[int, int] = (64, 64)
+) -> Iterator[Floats]:
+    """`shape` mm/s, positive away from the probe, of each frame (H, W) of the calibrated sector; only axial motion is seen.
+
+    Five frames are held at a time. The first and last two images are those beside them. Raises ValueError for fewer than five
+    frames.
     """
     recent: deque[Floats] = deque(maxlen=WINDOW)
-    found = []
+    beside, image = WINDOW // 2, None
     for frame in frames:
         recent.append(frame.astype(np.float32))
-        if len(recent) == WINDOW:
-            found.append(_shift(recent, shape) * np.float32(mm_per_pixel * frame_rate_hz))
-    if not found:
+        if len(recent) < WINDOW:
+            continue
+        is_first = image is None
+        image = _shift(recent, shape) * np.float32(mm_per_pixel * frame_rate_hz)
+        yield from [image] * (1 + beside if is_first else 1)
+    if image is None:
         raise ValueError(f"{len(recent)} frames are too few for velocity: at least {WINDOW} are needed")
-    beside = WINDOW // 2
-    return np.stack([found[0]] * beside + found + [found[-1]] * beside)
+    yield from [image] * beside
 
 
 def _shift(window: deque[Floats], shape: tuple[int, int]) -> Floats:

@@ -79,8 +79,15 @@ def _plotted(cine: AnalysedCine) -> list[Finding]:
 
 def plot_key_of(cine: AnalysedCine) -> str:
     """How to read what is drawn."""
-    if any(finding.motor_unit and not finding.is_rejected for finding in cine.findings):
-        return "Each stroke: a firing. Numbers and colours as in the picture."
+    units = [finding for finding in cine.findings if finding.motor_unit and not finding.is_rejected]
+    if units:
+        told = [
+            "Each stroke: a firing.",
+            "Curves: the mean velocity of the tissue after a firing, all on the scale of the bar.",
+            "Numbers and colours as in the picture.",
+            "Bold: a rate as amended by a person; strokes and curves are the software's.",
+        ]
+        return " ".join(told if any(finding.amended for finding in units) else told[:-1])
     series = [finding.series for finding in _plotted(cine) if finding.series is not None]
     keys = {
         "Dots: each frame. Curve: smoothed, with the 95 % band of the noise between frames.": any(

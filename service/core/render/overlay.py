@@ -71,6 +71,11 @@ def standing_lines(finding: Finding) -> tuple[Polyline, ...]:
     return () if finding.motor_unit is None else finding.evidence.lines
 
 
+def rejected_segments(findings: Sequence[Finding]) -> frozenset[str]:
+    """Names of those that are a finding's own, a territory of a motor unit, which a person rejected."""
+    return frozenset(line.label for finding in findings if finding.is_rejected for line in standing_lines(finding))
+
+
 def draw_lines(picture: Pixels, lines: Sequence[Polyline]) -> bytes:
     """A PNG of `picture` (rows, columns, 3) RGB with each line in its colour and its name beside it."""
     frame = overlaid(picture, lines)

@@ -198,11 +198,12 @@ async function drawSeries() {
     return readout.complain(say("The series cannot be plotted: {why}", { why: error.message }));
   }
   if (cine?.sop_instance_uid !== uid) return;
-  const own = findings.filter(({ evidence, amended }) => evidence.sop_instance_uid === uid && !amended?.is_rejected);
+  const ofCine = findings.filter(({ evidence }) => evidence.sop_instance_uid === uid);
+  const own = ofCine.filter(({ amended }) => !amended?.is_rejected);
   cine.events = own.flatMap(({ contractions }) => contractions ?? []);
   readout.events(cine.events);
   const seconds = cine.player.isTimed ? cine.player.seconds : null;
-  units.draw(own, { seconds });
+  units.draw(ofCine, { seconds });
   units.colour(cine.overlays.kinds);
   units.show(stage.frame || 1);
   stage.paint();
