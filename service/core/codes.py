@@ -187,7 +187,7 @@ JOINT_ANGLE_RELATIVE = _private("ANGLE-RELATIVE", "Ankle angle, share of its ran
 ACTIVITY_RELATIVE = _private("ACTIVITY-REL", "Activity, share of its range in the cine, simulation-trained")
 ACTIVITY_GASTROCNEMIUS_RELATIVE = _private("GASTROC-RELATIVE", "Gastrocnemius activity, share of its range, simulation-trained")
 ACTIVITY_SOLEUS_RELATIVE = _private("SOLEUS-RELATIVE", "Soleus activity, share of its range, simulation-trained")
-AGREEMENT_WITH_PENNATION = _private("AGREES-PENNATION", "Rank correlation of the muscle states with pennation")
+AGREEMENT_WITH_PENNATION = _private("AGREES-PENNATION", "Rank correlation of simulation-trained states with pennation")
 MIDDLE_APONEUROSIS = _private("MIDDLE-LINE", "Aponeurosis between gastrocnemius and soleus")
 # Motor units
 MOTOR_UNIT = _private("MOTOR-UNIT", "Mean firing rate of a motor unit, simulation-trained")
