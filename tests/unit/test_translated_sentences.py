@@ -78,6 +78,7 @@ NOT_SHOWN = frozenset(
         "frame {} shows no plane",
         "no window was watched",
         "The cine has frames 1 to {}",
+        "{} images of velocity instead of {}: the cine has fewer frames than it says",
     }
 )
 _WORD = re.compile(r"[A-Za-z]{2,}")
