@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -43,7 +44,8 @@ class VersionedFiles(StaticFiles):
             response = await super().get_response(path, scope)
             if not isinstance(response, FileResponse):
                 return response
-            self._kept[path] = Response(Path(response.path).read_bytes(), headers=dict(response.headers))
+            content = await run_in_threadpool(Path(response.path).read_bytes)
+            self._kept[path] = Response(content, headers=dict(response.headers))
         return self._kept[path]
 
     def get_path(self, scope: Scope) -> str:
@@ -74,8 +76,9 @@ def static_prefix() -> str:
 
 @cache
 def modules_of(*entries: str) -> Sequence[str]:
-    """Every module that these import, and theirs, each once, in the order in which a browser comes to know them: it need not
-    read one file to learn of the next. Read from the files themselves, so that it is never another list than theirs.
+    """What these import, and so on, each once: a browser that is told need not read one file to learn of the next.
+
+    Read from the files themselves, so that it is never another list than theirs.
     """
     folder = files("service.web").joinpath("static")
     found = dict.fromkeys(entries)

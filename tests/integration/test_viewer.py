@@ -74,6 +74,23 @@ def test_frames_are_kept_by_a_browser_for_as_long_as_the_bytes_are_the_same(hous
     assert client.get(f"{CINE}/frames/1-2", params={"v": "another"}).headers["cache-control"] == "private, no-cache"
 
 
+def test_one_frame_is_given_as_a_picture_of_its_own_and_each_reading_of_it_is_on_record(
+    house: House, muscles: list[Muscle]
+) -> None:
+    client = house.client()
+    upload(client, cine_file(muscles, syntax=JPEG)).raise_for_status()
+    version = client.get(CINE).json()["version"]
+    answer = client.get(f"{CINE}/frames/2.jpg", params={"v": version})
+    assert [answer.content] == bytes_of_frames(client.get(f"{CINE}/frames/2-2").content)
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert client.get(f"{CINE}/frames/2.jpg").headers["cache-control"] == "private, no-cache"
+    assert [client.get(f"{CINE}/frames/{number}.jpg").status_code for number in (0, FEW + 1)] == [422, 404]
+    read = house.rows("SELECT subject FROM audit WHERE action = 'instance_retrieved'")
+    assert {entry.subject for entry in read} == {INSTANCE}
+    assert len(read) >= 3
+
+
 @pytest.mark.parametrize(("frames", "status"), [("3-2", 422), ("1-33", 422), ("6-7", 404), ("0-1", 422), ("7-8", 404)])
 def test_frames_that_cannot_be_are_refused_with_the_reason(house: House, muscles: list[Muscle], frames: str, status: int) -> None:
     upload(house.client(), cine_file(muscles)).raise_for_status()

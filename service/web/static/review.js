@@ -48,7 +48,7 @@ function replace(fresh, version) {
   tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
   const lost = putBack(content, typed, openAgain);
-  if (lost.length) put(find("[data-save-problem]"), say("What you typed has no place in this version: {words}", { words: lost.join("; ") }));
+  put(panel.querySelector("[data-lost]"), lost.length ? say("What you typed has no place in this version: {words}", { words: lost.join("; ") }) : "");
 }
 
 function show() {
@@ -156,12 +156,15 @@ async function take(theirs) {
   replace(fresh, versionOf(theirs));
   const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
   await propose(() => {});
-  const count = pending.count;
-  const told = count === 1
-    ? say("Version {version} is loaded, with your unsaved change.", theirs)
-    : say("Version {version} is loaded, with your {count} unsaved changes.", { version: theirs.version, count });
+  const told = toldLoaded(theirs.version, pending.count);
   announce(lost.length ? `${told} ${say("{count} no longer fit.", { count: lost.length })}` : told);
   if (!find("form.in-place:not([hidden])")) focusTitle();
+}
+
+function toldLoaded(version, count) {
+  if (!count) return say("Version {version} is loaded.", { version });
+  if (count === 1) return say("Version {version} is loaded, with your unsaved change.", { version });
+  return say("Version {version} is loaded, with your {count} unsaved changes.", { version, count });
 }
 
 /** Lines that were moved and not applied lie over a frame of the version that is shown: another one would lose them. */
