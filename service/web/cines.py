@@ -79,6 +79,8 @@ class ShownCine:
     title: str
     #: Of what the service tells of it.
     address: str
+    #: Whether a frame can be had without those before it.
+    stands_alone: bool
 
     def batch(self, frame: int) -> str:
         """The frames that the player asks for to show this one: `1-16`."""
@@ -197,6 +199,7 @@ def _shown(held: HeldObject, place: int) -> ShownCine:
         number_of_frames=frames,
         title=said + side,
         address=f"/studies/{attributes.study_instance_uid}/cines/{attributes.sop_instance_uid}",
+        stands_alone=not _is_video(held),
     )
 
 
