@@ -200,13 +200,11 @@ def test_page_begins_with_a_picture_of_its_own_but_not_of_a_video_which_is_decod
 ) -> None:
     analysed(house, cine_file(muscles, syntax=JPEG))
     assert "data-early" in house.client().get(f"/studies/{STUDY}").text
+    statement = (
+        "UPDATE instances SET attributes = jsonb_set(attributes::jsonb, '{transfer_syntax_uid}', to_jsonb(CAST(:syntax AS text)))"
+    )
     with house.engine.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE instances SET attributes = jsonb_set(attributes::jsonb, '{transfer_syntax_uid}', to_jsonb(CAST(:uid AS text)))"
-            ),
-            {"uid": H264},
-        )
+        connection.execute(text(statement), {"syntax": H264})
     page = house.client().get(f"/studies/{STUDY}").text
     assert 'data-cine="1.2.3"' in page
     assert "data-early" not in page
