@@ -17,12 +17,11 @@ from tests.integration.viewer_parts import analysed, cine_file, contraction, sig
 pytestmark = pytest.mark.timeout(600)
 VIEW = "document.querySelector('[data-view]')"
 EARLY = "document.querySelector('[data-early]')"
-#: Left, top, right, bottom of the picture that the page itself shows, without its margins, and of the stage's.
-OF_THE_PAGE = f"""(() => {{ const {{left, top, width, height}} = {VIEW}.getBoundingClientRect();
-  const scale = Math.min(width / {EARLY}.naturalWidth, height / {EARLY}.naturalHeight);
-  const across = {EARLY}.naturalWidth * scale, down = {EARLY}.naturalHeight * scale;
-  const x = left + (width - across) / 2, y = top + (height - down) / 2;
-  return [x, y, x + across, y + down]; }})()"""
+#: Left, top, right, bottom of what the page itself shows the picture in, and how; of the view; and of the stage's picture.
+OF_THE_PAGE = f"""(() => {{ const {{ left, top, right, bottom }} = {EARLY}.getBoundingClientRect();
+  return [left, top, right, bottom, getComputedStyle({EARLY}).objectFit]; }})()"""
+OF_THE_VIEW = f"""(() => {{ const {{ left, top, right, bottom }} = {VIEW}.getBoundingClientRect();
+  return [left, top, right, bottom]; }})()"""
 OF_THE_STAGE = """(() => { const { left, top, right, bottom } = document.querySelector("[data-picture]").getBoundingClientRect();
   return [left, top, right, bottom]; })()"""
 #: Paths below the version of the static files.
@@ -55,7 +54,8 @@ def test_first_frame_is_seen_before_any_module_runs_and_where_the_stage_shows_it
         made.page.goto(page, wait_until="commit")
         made.wait(f"{EARLY}?.complete && {EARLY}.naturalWidth > 0 && {VIEW}.clientWidth > 0", timeout_seconds=60)
         assert made.page.evaluate(f"{EARLY}.checkVisibility()")
-        early = made.page.evaluate(OF_THE_PAGE)
+        assert made.page.evaluate(OF_THE_PAGE) == [*made.page.evaluate(OF_THE_VIEW), "contain"]
+        shape = made.page.evaluate(f"[{EARLY}.naturalWidth, {EARLY}.naturalHeight]")
         frame = int(re.findall(r"/frames/(\d+)\.jpg", made.page.evaluate(f"{EARLY}.src"))[0])
         assert not made.page.evaluate(f"{VIEW}.dataset.shownFrame")
         is_free.append(True)
@@ -63,8 +63,17 @@ def test_first_frame_is_seen_before_any_module_runs_and_where_the_stage_shows_it
             route.continue_()
         made.wait(f"{VIEW}.dataset.shownFrame === '{frame}'", timeout_seconds=60)
         assert made.page.evaluate(f"{EARLY} === null")
-        assert made.page.evaluate(OF_THE_STAGE) == pytest.approx(early, abs=1)
+        stage, view = made.page.evaluate(f"[{OF_THE_STAGE}, {OF_THE_VIEW}]")
+        assert stage == pytest.approx(contained(shape, view), abs=1)
         assert made.problems == []
+
+
+def contained(shape: list[float], view: list[float]) -> list[float]:
+    """Where `object-fit: contain` shows a picture of that width and height (CSS Images 5.5)."""
+    left, top, right, bottom = view
+    scale = min((right - left) / shape[0], (bottom - top) / shape[1])
+    beside = [(right - left - shape[0] * scale) / 2, (bottom - top - shape[1] * scale) / 2]
+    return [left + beside[0], top + beside[1], right - beside[0], bottom - beside[1]]
 
 
 def test_page_names_every_module_that_its_scripts_import_and_no_other(house: House) -> None:
