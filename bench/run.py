@@ -36,6 +36,7 @@ BENCHMARKS = (
     Benchmark("reconcile", (), (), ("--quick",)),
     Benchmark("worklist", (), (), ("--quick",)),
     Benchmark("viewer", (TRITON, CHROMIUM), (), ("--quick",)),
+    Benchmark("viewer_start", (TRITON, CHROMIUM), (), ("--quick",)),
     Benchmark("memory", (STORESCU, TRITON), ("--gigabytes", "2"), ("--quick",)),
 )
 

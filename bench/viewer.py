@@ -170,23 +170,23 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 
 def played(service: RunningService, study: str) -> dict[str, Any]:
-    """From the navigation to the first frame, with an empty cache and then a full one; then the cine, most of it."""
+    """From the navigation to the first frame on the stage, with an empty cache and then a full one; then the cine, most of it."""
     link = service.api.post("/api/v1/sign-in-links", json={"role": "viewer"}).raise_for_status().json()["url"]
     with tab(width=1280, height=900) as opened:
         opened.page.goto(link)
-        first = [first_frame(opened, f"{service.api.base_url}/studies/{study}") for _ in range(5)]
+        ready = [ready_to_play(opened, f"{service.api.base_url}/studies/{study}") for _ in range(5)]
         opened.page.evaluate(_WATCH)
         opened.page.locator("[data-play]").first.click()
         opened.wait("window.shown.length > 1", timeout_seconds=60)
         opened.wait(f"performance.now() / 1000 > window.shown[0][0] + {_PLAYED_SECONDS}", timeout_seconds=120)
         shown: list[list[float]] = opened.page.evaluate("window.shown")
-    return {"first_frame_milliseconds": {"empty_cache": first[0], "full_cache": first[1:]}, **smoothness(shown)}
+    return {"ready_to_play_milliseconds": {"empty_cache": ready[0], "full_cache": ready[1:]}, **smoothness(shown)}
 
 
-def first_frame(opened: Tab, address: str) -> float:
+def ready_to_play(opened: Tab, address: str) -> float:
     """Since the navigation began."""
     opened.page.goto(address)
-    found = "performance.getEntriesByName('sonomyo-first-frame')[0]?.startTime"
+    found = "performance.getEntriesByName('sonomyo-ready')[0]?.startTime"
     return round(float(opened.wait(found, timeout_seconds=60)), 1)
 
 

@@ -23,12 +23,15 @@ from service.errors import NotFound, Removed
 
 #: So many frames in one answer: as many as a player fetches ahead, and no more in memory.
 MOST_FRAMES = 32
+#: So many frames the player asks for at a time; the page tells it, and asks for the first of them itself.
+BATCH = 16
 _FOR_GOOD = "private, max-age=31536000, immutable"
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _LENGTH = 4
 
 router = APIRouter(prefix="/studies/{study_instance_uid}/cines/{sop_instance_uid}", include_in_schema=False)
 FrameNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+Version = Annotated[str | None, Query(alias="v", max_length=128)]
 
 
 class TimeTold(Value):
@@ -74,6 +77,15 @@ class ShownCine:
     version: str
     number_of_frames: int
     title: str
+    #: Of what the service tells of it.
+    address: str
+    #: Whether a frame can be had without those before it.
+    stands_alone: bool
+
+    def batch(self, frame: int) -> str:
+        """The frames that the player asks for to show this one: `1-16`."""
+        first = (frame - 1) // BATCH * BATCH + 1
+        return f"{first}-{min(first + BATCH - 1, self.number_of_frames)}"
 
 
 def shown_cines(parts: Services, study_instance_uid: str) -> Sequence[ShownCine]:
@@ -124,6 +136,20 @@ def cine_told(request: Request, parts: Parts, principal: Viewer, held: Held) -> 
     return Response(content, media_type="application/json", headers=headers)
 
 
+@router.get("/frames/{number}.jpg")
+def cine_frame(
+    request: Request, parts: Parts, principal: Viewer, held: Held, number: FrameNumber, version: Version = None
+) -> Response:
+    """One frame as a picture, which a page shows before any of its scripts runs."""
+    headers = _headers(held, f"frame {number}", version)
+    record(parts, principal.name, [held])
+    if (known := unchanged(request, headers)) is not None:
+        return known
+    with parts.dicom.open(held) as path:
+        (picture,) = _frames(parts, held, path, range(number, number + 1))
+    return Response(picture, media_type="image/jpeg", headers=headers)
+
+
 @router.get("/frames/{first}-{last}")
 def cine_frames(
     request: Request,
@@ -132,7 +158,7 @@ def cine_frames(
     held: Held,
     first: FrameNumber,
     last: FrameNumber,
-    version: Annotated[str | None, Query(alias="v", max_length=128)] = None,
+    version: Version = None,
 ) -> Response:
     """JPEGs one behind the other, each with its length before it in four bytes, most significant first.
 
@@ -140,15 +166,20 @@ def cine_frames(
     """
     if not first <= last < first + MOST_FRAMES:
         raise Problem(422, f"At most {MOST_FRAMES} frames, the first before the last.", reason="frames")
-    headers = cache_headers([held], f"frames {first}-{last}")
-    if version == held.version:
-        headers["Cache-Control"] = _FOR_GOOD
+    headers = _headers(held, f"frames {first}-{last}", version)
     record(parts, principal.name, [held])
     if (known := unchanged(request, headers)) is not None:
         return known
     with parts.dicom.open(held) as path:
         body = b"".join(len(one).to_bytes(_LENGTH) + one for one in _frames(parts, held, path, range(first, last + 1)))
     return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+def _headers(held: HeldObject, form: str, version: str | None) -> dict[str, str]:
+    headers = cache_headers([held], form)
+    if version == held.version:
+        headers["Cache-Control"] = _FOR_GOOD
+    return headers
 
 
 def _has_pictures(held: HeldObject) -> bool:
@@ -167,6 +198,8 @@ def _shown(held: HeldObject, place: int) -> ShownCine:
         version=held.version,
         number_of_frames=frames,
         title=said + side,
+        address=f"/studies/{attributes.study_instance_uid}/cines/{attributes.sop_instance_uid}",
+        stands_alone=not _is_video(held),
     )
 
 

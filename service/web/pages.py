@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from service.access import Role
 from service.core.wording import person_name
-from service.web.static_files import static_prefix
+from service.web.static_files import modules_of, static_prefix
 from service.web.vendored import ohif_url
 from service.web.words import Words, words_for
 
@@ -73,4 +73,5 @@ def _templates() -> Environment:
     environment.globals["areas"] = AREAS
     environment.globals["ohif_url"] = ohif_url
     environment.globals["static"] = static_prefix()
+    environment.globals["modules_of"] = modules_of
     return environment

@@ -46,6 +46,8 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
     unsaid, typed = words.unsaid(report)
     shown, starts = cines.shown_cines(parts, study_instance_uid), cines.start_frames(report)
+    # The first one that something is said of.
+    chosen = next((one for one in (*(one for one in shown if one.sop_instance_uid in starts), *shown)), None)
     page = present(
         "viewer.html",
         words=words,
@@ -55,8 +57,9 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
         version=version,
         cines=shown,
         starts=starts,
-        # The first one that something is said of.
-        chosen=next((one.sop_instance_uid for one in (*(one for one in shown if one.sop_instance_uid in starts), *shown)), None),
+        chosen=chosen,
+        start=min(starts.get(chosen.sop_instance_uid, 1), chosen.number_of_frames) if chosen else 1,
+        batch=cines.BATCH,
         has_plots=_has("vendor/uplot/uPlot.esm.js"),
         has_review=_has("review.js"),
         principal=principal,

@@ -5,11 +5,15 @@ The version is of all of them, for scripts import each other by relative address
 
 import hashlib
 import os
+import posixpath
+import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -17,10 +21,32 @@ _PATH = "/static"
 _VERSION_LENGTH = 12
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _ASKED_ANEW = "public, no-cache"
+#: What a module names on its own account; what it asks for later (`import(...)`) is none of the page's beginning.
+_IMPORT = re.compile(r"""^(?:import|export)\b[^"';]*?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
 
 
 class VersionedFiles(StaticFiles):
-    """They tell nothing about a patient. An address of another version gives what there is now, and is not kept."""
+    """They tell nothing about a patient. An address of another version gives what there is now, and is not kept.
+
+    What has this version is read once: a page begins with thirty files, and for each of them a thread would look, open and read,
+    behind whatever else the threads have to do.
+    """
+
+    def __init__(self, *, packages: list[str | tuple[str, str]]) -> None:
+        super().__init__(packages=packages)
+        self._kept: dict[str, Response] = {}
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """From memory, once it is there."""
+        if scope["method"] != "GET" or f"/{_segment()}/" not in scope["path"]:
+            return await super().get_response(path, scope)
+        if path not in self._kept:
+            response = await super().get_response(path, scope)
+            if not isinstance(response, FileResponse):
+                return response
+            content = await run_in_threadpool(Path(response.path).read_bytes)
+            self._kept[path] = Response(content, headers=dict(response.headers))
+        return self._kept[path]
 
     def get_path(self, scope: Scope) -> str:
         """Without the version."""
@@ -46,6 +72,24 @@ def static_files() -> StaticFiles:
 def static_prefix() -> str:
     """What the address of each file begins with in a page."""
     return f"{_PATH}/{_segment()}"
+
+
+@cache
+def modules_of(*entries: str) -> Sequence[str]:
+    """What these import, and so on, each once: a browser that is told need not read one file to learn of the next.
+
+    Read from the files themselves, so that it is never another list than theirs.
+    """
+    folder = files("service.web").joinpath("static")
+    found = dict.fromkeys(entries)
+    waiting = list(entries)
+    for module in waiting:
+        for named in _IMPORT.findall(folder.joinpath(module).read_text(encoding="utf-8")):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(module), named))
+            if path not in found:
+                found[path] = None
+                waiting.append(path)
+    return tuple(found)
 
 
 @cache

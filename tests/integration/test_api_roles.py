@@ -60,6 +60,7 @@ NEEDED = {
         "GET /studies/{study_instance_uid}",
         "GET /studies/{study_instance_uid}/cines/{sop_instance_uid}",
         "GET /studies/{study_instance_uid}/cines/{sop_instance_uid}/frames/{first}-{last}",
+        "GET /studies/{study_instance_uid}/cines/{sop_instance_uid}/frames/{number}.jpg",
         "GET /studies/{study_instance_uid}/review",
         "GET /live",
         "GET /docs",

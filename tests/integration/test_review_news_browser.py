@@ -59,6 +59,62 @@ def test_reader_is_offered_the_version_that_the_service_makes_of_a_new_analysis(
         anna.wait("document.getElementById('review-panel').dataset.number === '2'")
 
 
+def test_reader_who_is_typing_keeps_the_words_when_another_version_is_shown(desk: Desk) -> None:
+    with reading(desk) as anna:
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        page = anna.page
+        page.click("[data-open=impression-form]")
+        page.fill("#impression-text", "A thick muscle.")
+        page.click(f"{ANGLE} [data-amend]")
+        page.fill(f"{ANGLE} form[data-form=amend] [name=value]", "19")
+        save_meanwhile(desk, {"action": "set", "value": 18.8})
+        page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+        assert page.locator(f"{ANGLE} form[data-form=amend]").is_visible()
+        assert page.input_value(f"{ANGLE} form[data-form=amend] [name=value]") == "19"
+        page.fill(f"{ANGLE} form[data-form=amend] [name=why]", WHY)
+        page.press(f"{ANGLE} form[data-form=amend] [name=why]", "Enter")
+        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+        page.click("[data-open=impression-form]")
+        assert page.input_value("#impression-text") == "A thick muscle."
+
+
+def test_words_that_have_no_place_in_the_version_that_is_shown_are_told(desk: Desk) -> None:
+    with reading(desk) as anna:
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        page = anna.page
+        page.click("[data-open=cancel-form]")
+        page.fill("#cancel-why", "of another patient")
+        seen = desk.newest()["report_id"]
+        headers = {"If-Match": f'"{seen}"'}
+        desk.house.reviewer().post(f"/api/v1/reports/{seen}/cancel", json={"why": WHY}, headers=headers).raise_for_status()
+        page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.status === 'cancelled'")
+        assert "of another patient" in text(anna, "#review-panel")
+
+
+def test_version_that_cannot_be_shown_now_is_told_and_leaves_everything_as_it_was(desk: Desk) -> None:
+    with tab() as anna:
+        desk.sign_in(anna, "anna")
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        page = anna.page
+        page.click(f"{ANGLE} [data-amend]")
+        page.fill(f"{ANGLE} form[data-form=amend] [name=value]", "19")
+        save_meanwhile(desk, {"action": "accept"})
+        anna.wait("!document.querySelector('[data-news]').hidden")
+        for failing in ("**/api/v1/reports/*", "**/review?version=*"):
+            page.route(failing, lambda route: route.abort())
+            page.click("[data-news] button")
+            anna.wait("document.querySelector('[data-news] [data-problem]').textContent.startsWith('The service could not')")
+            assert page.input_value(f"{ANGLE} form[data-form=amend] [name=value]") == "19"
+            page.unroute(failing)
+        assert page.evaluate("document.getElementById('review-panel').dataset.number") == "1"
+        assert [one for one in anna.problems if "ERR_FAILED" not in one] == []
+        page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+        assert page.input_value(f"{ANGLE} form[data-form=amend] [name=value]") == "19"
+
+
 def test_conflict_in_german_tells_apart_what_was_changed_and_what_follows(desk: Desk) -> None:
     with tab(language="de-DE") as opened:
         desk.sign_in(opened, "anna")

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from service.access import Role
 from service.core.findings import Finding
 from service.ports import UnitOfWorkFactory
-from tests.cine_files import JPEG
+from tests.cine_files import H264, JPEG
 from tests.integration.api_parts import STUDY, House, dicom_file, upload
 from tests.integration.viewer_parts import INSTANCE, analysed, bytes_of_frames, cine_file, contraction, viewer_house
 from tests.phantoms import Muscle
@@ -74,6 +74,23 @@ def test_frames_are_kept_by_a_browser_for_as_long_as_the_bytes_are_the_same(hous
     assert client.get(f"{CINE}/frames/1-2", params={"v": "another"}).headers["cache-control"] == "private, no-cache"
 
 
+def test_one_frame_is_given_as_a_picture_of_its_own_and_each_reading_of_it_is_on_record(
+    house: House, muscles: list[Muscle]
+) -> None:
+    client = house.client()
+    upload(client, cine_file(muscles, syntax=JPEG)).raise_for_status()
+    version = client.get(CINE).json()["version"]
+    answer = client.get(f"{CINE}/frames/2.jpg", params={"v": version})
+    assert [answer.content] == bytes_of_frames(client.get(f"{CINE}/frames/2-2").content)
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert client.get(f"{CINE}/frames/2.jpg").headers["cache-control"] == "private, no-cache"
+    assert [client.get(f"{CINE}/frames/{number}.jpg").status_code for number in (0, FEW + 1)] == [422, 404]
+    read = house.rows("SELECT subject FROM audit WHERE action = 'instance_retrieved'")
+    assert {entry.subject for entry in read} == {INSTANCE}
+    assert len(read) >= 3
+
+
 @pytest.mark.parametrize(("frames", "status"), [("3-2", 422), ("1-33", 422), ("6-7", 404), ("0-1", 422), ("7-8", 404)])
 def test_frames_that_cannot_be_are_refused_with_the_reason(house: House, muscles: list[Muscle], frames: str, status: int) -> None:
     upload(house.client(), cine_file(muscles)).raise_for_status()
@@ -126,9 +143,8 @@ def test_overlays_of_an_earlier_analysis_are_told_apart_from_those_of_another(ho
     report_id = analysed(house, cine_file(muscles))
     # As if other weights had analysed the cine since this version.
     with house.engine.begin() as connection:
-        connection.execute(
-            text("UPDATE analyses SET findings = jsonb_set(findings, '{0,model,sha256}', to_jsonb(repeat('0', 64)))")
-        )
+        changed = "jsonb_set(attributes::jsonb, '{transfer_syntax_uid}', to_jsonb(CAST(:uid AS text)))"
+        connection.execute(text(f"UPDATE instances SET attributes = {changed}"), {"uid": H264})  # noqa: S608 - our own words
     told = house.client().get(f"/api/v1/reports/{report_id}/overlays/{INSTANCE}", params={"frames": "1-6"}).json()
     (drawn,) = told["analyses"]
     assert (drawn["is_superseded"], drawn["grid"]) == (True, None)
@@ -177,3 +193,19 @@ def test_frames_of_what_cannot_be_decoded_are_a_problem_and_no_torn_answer(house
     upload(house.client(), dicom_file(INSTANCE, PixelData=b"\0" * 64)).raise_for_status()
     answer = house.client().get(f"{CINE}/frames/1-3")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_page_begins_with_a_picture_of_its_own_but_not_of_a_video_which_is_decoded_from_its_beginning(
+    house: House, muscles: list[Muscle]
+) -> None:
+    analysed(house, cine_file(muscles, syntax=JPEG))
+    assert "data-early" in house.client().get(f"/studies/{STUDY}").text
+    statement = (
+        "UPDATE instances SET attributes = jsonb_set(attributes::jsonb, '{transfer_syntax_uid}', to_jsonb(CAST(:syntax AS text)))"
+    )
+    with house.engine.begin() as connection:
+        connection.execute(text(statement), {"syntax": H264})
+    page = house.client().get(f"/studies/{STUDY}").text
+    assert 'data-cine="1.2.3"' in page
+    assert "data-early" not in page
+    assert ".jpg" not in page

@@ -29,6 +29,13 @@ def test_everything_that_a_script_says_is_given_to_it_in_german(path: Path) -> N
     assert said_in(path) - json.loads(words_of("de").for_scripts()).keys() == set()
 
 
+def test_no_script_raises_an_english_sentence() -> None:
+    found = {
+        path.name: re.findall(r"new \w*(?:Error|Exception)\(\s*[\"'`].*", path.read_text(encoding="utf-8")) for path in SCRIPTS
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 def test_scripts_are_given_only_what_they_say_and_the_states_of_a_report() -> None:
     states = {"preliminary", "final", "amended", "cancelled"}
     assert words_of("de").of_scripts == said_in(*SCRIPTS) | states

@@ -7,6 +7,7 @@ import { listen } from "./review/keys.js";
 import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
+import { putBack, setApplied, typedIn } from "./review/typed.js";
 import { listUnsaved, put, showUnsaved } from "./review/unsaved.js";
 import { say } from "./words.js";
 
@@ -28,7 +29,12 @@ const rowOf = (id) => rows().find((row) => row.dataset.finding === id);
 // ---- what is shown ----
 
 async function load(version) {
-  const fresh = await service.page(panel.dataset.source, version);
+  replace(await service.page(panel.dataset.source, version), version);
+}
+
+/** What was typed and not applied stays in its form, or is told where there is no such form any more. */
+function replace(fresh, version) {
+  const typed = typedIn(content);
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
   const top = panel.scrollTop;
   stopDrawing();
@@ -41,6 +47,8 @@ async function load(version) {
   history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
   tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
+  const lost = putBack(content, typed, openAgain);
+  put(panel.querySelector("[data-lost]"), lost.length ? say("What you typed has no place in this version: {words}", { words: lost.join("; ") }) : "");
 }
 
 function show() {
@@ -77,6 +85,7 @@ async function save() {
   await running;
   if (!pending.count) return;
   await act(find("[data-save-problem]"), async () => {
+    refuseWhileDrawing();
     const made = await service.amend(panel.dataset.report, pending.body());
     await settled(made, say("Saved as version {version}.", made));
   });
@@ -135,19 +144,32 @@ function nameOf(finding) {
   return rowOf(finding.finding_id)?.dataset.shownName ?? say(words.charAt(0).toUpperCase() + words.slice(1));
 }
 
-async function reapply(theirs) {
-  await act(find("[data-save-problem]"), async () => {
-    preview = { findings: [] };
-    await load(versionOf(theirs));
-    const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
-    await propose(() => {});
-    const count = pending.count;
-    const told = count === 1
-      ? say("Version {version} is loaded, with your unsaved change.", theirs)
-      : say("Version {version} is loaded, with your {count} unsaved changes.", { version: theirs.version, count });
-    announce(lost.length ? `${told} ${say("{count} no longer fit.", { count: lost.length })}` : told);
-    focusTitle();
-  });
+function reapply(theirs) {
+  return act(find("[data-save-problem]"), () => take(theirs));
+}
+
+/** Show what somebody else made, with what is unsaved here. */
+async function take(theirs) {
+  refuseWhileDrawing();
+  const fresh = await service.page(panel.dataset.source, versionOf(theirs));
+  preview = { findings: [] };
+  replace(fresh, versionOf(theirs));
+  const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
+  await propose(() => {});
+  const told = toldLoaded(theirs.version, pending.count);
+  announce(lost.length ? `${told} ${say("{count} no longer fit.", { count: lost.length })}` : told);
+  if (!find("form.in-place:not([hidden])")) focusTitle();
+}
+
+function toldLoaded(version, count) {
+  if (!count) return say("Version {version} is loaded.", { version });
+  if (count === 1) return say("Version {version} is loaded, with your unsaved change.", { version });
+  return say("Version {version} is loaded, with your {count} unsaved changes.", { version, count });
+}
+
+/** Lines that were moved and not applied lie over a frame of the version that is shown: another one would lose them. */
+function refuseWhileDrawing() {
+  if (drawing?.detail) throw new Error(say("Keep or leave the lines that you are drawing first."));
 }
 
 function cines() {
@@ -159,12 +181,19 @@ function cines() {
 function open(form, opener) {
   content.querySelectorAll("form.in-place:not([hidden])").forEach((other) => other !== form && close(other, false));
   form.hidden = false;
+  setApplied(form, false);
   opener?.setAttribute("aria-expanded", "true");
   form.opener = opener;
   const first = form.querySelector("input, select, textarea, button");
   first.focus();
   first.select?.();
   form.scrollIntoView({ block: "nearest" });
+}
+
+function openAgain(form) {
+  if (form.dataset.form === "lines") return startDrawing(form.closest(".group").querySelector("[data-draw]"));
+  const opener = form.closest(".finding")?.querySelector(`[data-${form.dataset.form}]`) ?? find(`[data-open="${form.id}"]`);
+  return open(form, opener);
 }
 
 function close(form, isFocused = true) {
@@ -198,7 +227,11 @@ const SUBMIT = {
       if (Object.keys(written).length > 1) trial.words = written;
     }),
   sign: async () => settled(await service.sign(panel.dataset.report), say("The report is signed.")),
-  cancel: async (form) => settled(await service.cancel(panel.dataset.report, reason(form)), say("Done.")),
+  cancel: async (form) => {
+    const made = await service.cancel(panel.dataset.report, reason(form));
+    setApplied(form, true);
+    await settled(made, say("Done."));
+  },
 };
 
 function reason(form) {
@@ -213,6 +246,7 @@ async function submit(form) {
   const id = form.closest(".finding")?.dataset.finding;
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
   const isDone = await act(form.querySelector("[data-problem]"), () => SUBMIT[form.dataset.form](form, id));
+  setApplied(form, isDone);
   if (isDone && form.isConnected) close(form);
   else if (!isDone && form.elements.value && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
 }
@@ -321,7 +355,7 @@ hear({
   idle: () => running,
   isShown: (id) => id === panel.dataset.report,
   newest: () => Number(find("[data-newest]")?.dataset.newest ?? Infinity), // nothing is news before there is a list
-  show: async (id) => reapply(await service.report(id)),
+  show: (id) => act(news.querySelector("[data-problem]"), async () => take(await service.report(id))),
 });
 addEventListener("beforeunload", (event) => pending.count && event.preventDefault());
 

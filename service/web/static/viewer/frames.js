@@ -1,6 +1,9 @@
 // The frames of one cine: fetched several at a time, kept compressed, decoded ahead of where they are shown.
 
-const CHUNK = 16; // frames in one answer; service/web/cines.py allows 32
+import { say } from "../words.js";
+import { asked } from "./asked.js";
+
+const AS_STORED = { imageOrientation: "none", colorSpaceConversion: "none", premultiplyAlpha: "none" };
 const IN_FLIGHT = 3;
 const DECODED_BYTES = 192 << 20;
 const COMPRESSED_BYTES = 192 << 20;
@@ -17,8 +20,10 @@ export class Frames {
   #ahead = 1; // the frame after which frames are decoded ahead
   #abort = new AbortController();
 
-  constructor(address, { version, count }) {
+  /** `batch` frames are asked for at a time. */
+  constructor(address, { version, count, batch }) {
     this.address = address;
+    this.batch = batch;
     this.version = version;
     this.count = count;
   }
@@ -50,7 +55,7 @@ export class Frames {
     this.#ahead = number;
     this.#decodeAhead();
     const here = this.#indexOf(number);
-    const chunks = Math.ceil(this.count / CHUNK);
+    const chunks = Math.ceil(this.count / this.batch);
     for (let step = 0; step < chunks && this.#bytes < COMPRESSED_BYTES; step += 1) this.#chunk((here + step) % chunks, false);
   }
 
@@ -70,18 +75,20 @@ export class Frames {
   }
 
   #indexOf(number) {
-    return Math.floor((number - 1) / CHUNK);
+    return Math.floor((number - 1) / this.batch);
   }
 
   async #decode(number) {
     const index = this.#indexOf(number);
     const pictures = await this.#chunk(index, true);
-    const blob = pictures[number - 1 - index * CHUNK];
-    if (!blob) throw new Error(`The service sent no frame ${number}.`);
-    const bitmap = await createImageBitmap(blob, { imageOrientation: "none", colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const blob = pictures[number - 1 - index * this.batch];
+    if (!blob) throw new Error(say("The service sent no frame {number}.", { number }));
+    const bitmap = await createImageBitmap(blob, AS_STORED).catch(() => {
+      throw new Error(say("Frame {number} cannot be decoded.", { number }));
+    });
     if (this.#abort.signal.aborted) {
       bitmap.close();
-      throw new DOMException("Another cine was chosen.", "AbortError");
+      this.#abort.signal.throwIfAborted();
     }
     this.#bitmaps.set(number, bitmap);
     this.#frameBytes = bitmap.width * bitmap.height * 4;
@@ -132,11 +139,10 @@ export class Frames {
   }
 
   async #fetch(index) {
-    const first = index * CHUNK + 1;
-    const last = Math.min(first + CHUNK - 1, this.count);
+    const first = index * this.batch + 1;
+    const last = Math.min(first + this.batch - 1, this.count);
     const address = `${this.address}/frames/${first}-${last}?v=${encodeURIComponent(this.version)}`;
-    const answer = await fetch(address, { signal: this.#abort.signal });
-    if (!answer.ok) throw new Error(await said(answer));
+    const answer = await asked(address, { signal: this.#abort.signal });
     const content = await answer.arrayBuffer();
     this.#bytes += content.byteLength;
     return pictures(content);
@@ -153,14 +159,4 @@ function pictures(content) {
     at += 4 + length;
   }
   return found;
-}
-
-/** What a problem document (RFC 9457) says. */
-export async function said(answer) {
-  try {
-    const problem = await answer.json();
-    return problem.detail ?? problem.title ?? `The service answered ${answer.status}.`;
-  } catch {
-    return `The service answered ${answer.status}.`;
-  }
 }

@@ -3,7 +3,8 @@
 
 import { say } from "../words.js";
 import { actionsOf } from "./actions.js";
-import { Frames, said } from "./frames.js";
+import { asked } from "./asked.js";
+import { Frames } from "./frames.js";
 import { listen } from "./keyboard.js";
 import { LineEditor } from "./lines.js";
 import { Measures, paintScaleBar, Scale } from "./measure.js";
@@ -32,7 +33,6 @@ const stage = new Stage({
 const readout = new Readout(root, at, { stage, go });
 let cine = null; // what the service tells of it, with its frames, overlays and player
 let opened = 0;
-let hasShown = false;
 let isPlayWanted = false; // before a cine is open: it plays as soon as its first frame is there
 
 stage.addPainter((context, frame, unit) => {
@@ -49,14 +49,11 @@ const editor = new LineEditor(stage, { changed: tellLines, said: announce });
 const plots = new Plots(at("plots"), { more: at("more-plots"), seek: go });
 const units = new Units(at("units"), { seek: go, changed: drawSeries });
 let report = root.dataset.report;
-let reported = read();
-reported.catch(() => {}); // told where the series are drawn
+let reported = null; // asked for once a frame is shown, which is what people wait for
 
 /** The version that is shown, as JSON. */
 async function read() {
-  const answer = await fetch(`/api/v1/reports/${report}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(await said(answer));
-  return answer.json();
+  return (await asked(`/api/v1/reports/${report}`, { headers: { Accept: "application/json" } })).json();
 }
 
 async function open(uid, { frame = null } = {}) {
@@ -67,17 +64,17 @@ async function open(uid, { frame = null } = {}) {
   for (const other of root.querySelectorAll("[data-cine]")) other.setAttribute("aria-pressed", String(other === button));
   readout.complain("");
   const address = `/studies/${root.dataset.study}/cines/${uid}`;
-  const frames = new Frames(address, { version: button.dataset.version, count: Number(button.dataset.frames) });
+  const { version, frames: count } = button.dataset;
+  const frames = new Frames(address, { version, count: Number(count), batch: Number(root.dataset.batch) });
   const start = Math.min(frame ?? Number(button.dataset.start || 1), frames.count);
+  if (ticket > 1 || frame !== null) at("early")?.remove(); // what the page itself shows is another picture than this
   const early = frames.load(start); // beside what is asked of the cine, which it does not need
   early.catch(() => {});
   try {
-    const answer = await fetch(address);
-    if (!answer.ok) throw new Error(await said(answer));
-    const told = await answer.json();
+    const told = await (await asked(address)).json();
     if (ticket !== opened) return frames.close();
     begin(told, frames);
-    await early;
+    await early.finally(() => void drawSeries());
     if (ticket !== opened) return;
     await cine.player.seek(start);
     if (!isPlayWanted) return;
@@ -112,7 +109,6 @@ function begin(told, frames) {
   view.classList.toggle("still", count < 2);
   readout.cine(told, player, scale);
   showTransport();
-  drawSeries();
 }
 
 /** What the version that is shown says of a cine is drawn over it. */
@@ -149,8 +145,10 @@ function show(frame) {
   const bitmap = cine.frames.get(frame);
   if (!bitmap) return;
   stage.show(frame, bitmap);
-  if (!hasShown) performance.mark("sonomyo-first-frame");
-  hasShown = true;
+  if (at("early")) {
+    at("early").remove();
+    performance.mark("sonomyo-ready");
+  }
   const seconds = cine.player.isTimed ? cine.player.seconds[frame - 1] : null;
   readout.frame(frame, cine.number_of_frames, seconds);
   if (editor.isOn && editor.frame !== frame) beginEditing();
@@ -190,10 +188,11 @@ function showWrist(frame) {
 }
 
 async function drawSeries() {
+  if (!cine) return;
   const uid = cine.sop_instance_uid;
   let findings;
   try {
-    ({ findings } = await reported);
+    ({ findings } = await (reported ??= read()));
   } catch (error) {
     return readout.complain(say("The series cannot be plotted: {why}", { why: error.message }));
   }
@@ -300,8 +299,7 @@ document.addEventListener("sonomyo:report", ({ detail }) => {
   if (detail.report_id === report) return;
   report = root.dataset.report = detail.report_id;
   readout.version(detail);
-  reported = read();
-  reported.catch(() => {}); // told where the series are drawn
+  reported = null;
   for (const link of root.querySelectorAll("[data-printable]")) link.href = `/api/v1/reports/${report}`;
   if (!cine) return;
   cine.overlays.close();

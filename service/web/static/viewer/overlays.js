@@ -1,6 +1,6 @@
 // What the analyses drew in each frame: maps as tints with an outline, and lines; fetched some frames at a time.
 
-import { said } from "./frames.js";
+import { asked } from "./asked.js";
 
 const PAGE = 64;
 const PAGES_KEPT = 16;
@@ -122,8 +122,7 @@ export class Overlays {
   async #fetch(page) {
     const first = page * PAGE + 1;
     const last = Math.min(first + PAGE - 1, this.count);
-    const answer = await fetch(`${this.address}?frames=${first}-${last}`, { signal: this.#abort.signal });
-    if (!answer.ok) throw new Error(await said(answer));
+    const answer = await asked(`${this.address}?frames=${first}-${last}`, { signal: this.#abort.signal });
     const byFrame = new Map();
     for (const { grid, kinds, frames, is_superseded: isSuperseded } of (await answer.json()).analyses) {
       this.isSuperseded ||= isSuperseded;
