@@ -124,6 +124,8 @@ class House:
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
     delivery_rules: tuple[DeliveryRule, ...] = ()
+    #: Every analysis that they name is `analysis`.
+    rules: RoutingRules = field(default_factory=RoutingRules)
     #: What the network answers to a live frame.
     ask: Ask = field(default=_no_network)
     analysis: FakeAnalysis = field(default_factory=FakeAnalysis)
@@ -145,10 +147,10 @@ class House:
             store=self.store,
             reader=self.reader,
             server=FakeServer(),
-            analyses=dict.fromkeys(("muscle_architecture", "wrist_hand", "motor_units"), self.analysis),
+            analyses={rule.analysis: self.analysis for rule in self.rules.rules},
             destinations={"pacs": self.destination},
             renderers={"sr": _render} if self.renderers is None else self.renderers,
-            rules=RoutingRules(),
+            rules=self.rules,
             stable_age_seconds=60,
             software=Software(service_version="test"),
             delivery_rules=self.delivery_rules,
