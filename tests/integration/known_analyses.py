@@ -22,7 +22,9 @@ from tests.integration.viewer_parts import DrawnMuscles, cine_file, contraction
 
 _PLANE = "document.querySelector('[data-plane]').textContent.includes('S')"
 _PLOTS_OF_STATES = "document.querySelectorAll('.plot .u-over').length >= 4"
-_TRAINS = f"document.querySelectorAll('button.unit').length === {len(motor_parts.UNITS)} && document.querySelector('.plot') !== null"
+_TRAINS = (
+    f"document.querySelectorAll('button.unit').length === {len(motor_parts.UNITS)} && document.querySelector('.plot') !== null"
+)
 
 
 class Known(FakeAnalysis):
@@ -58,7 +60,9 @@ def _muscle_architecture() -> Case:
 
 def _muscle_state() -> Case:
     of = calf_parts.scanned()
-    return Case(file_of(calf_parts.cine_of(of, uid="1.2.3")), Known(MuscleState(), lambda: calf_parts.Knowing(of).infer), _PLOTS_OF_STATES)
+    return Case(
+        file_of(calf_parts.cine_of(of, uid="1.2.3")), Known(MuscleState(), lambda: calf_parts.Knowing(of).infer), _PLOTS_OF_STATES
+    )
 
 
 def _wrist_hand() -> Case:
