@@ -13,6 +13,16 @@ Who = Literal["radiologist", "administrator", "nobody"]
 _PATIENCE_SECONDS = 240
 _IS_DRAWN = "Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0"
 _HAS_PANEL = "document.querySelector('#review-panel[data-ready] #review-title') !== null"
+#: The names of the first cine of the study that the page of live guidance names.
+_CINE = """async () => {
+  const study = document.querySelector("[name=study]").value;
+  const asked = { headers: { Accept: "application/dicom+json" } };
+  const answer = await fetch(`/dicom-web/studies/${study}/instances?Modality=US`, asked);
+  const [{ "0020000E": { Value: [series] }, "00080018": { Value: [instance] } }] = await answer.json();
+  return { series, instance };
+}"""
+_HAS_GUIDANCE = """document.getElementById("grade").dataset.grade === "A"
+  && document.querySelectorAll("#checklist .frozen").length > 3"""
 _HAS_UNITS = "document.querySelectorAll('button.unit').length > 0"
 #: OHIF gives its parts to the page by these names; what is not there yet counts as false.
 _VIEWPORT = "services.cornerstoneViewportService.getCornerstoneViewport(services.viewportGridService.getActiveViewportId())"
@@ -59,7 +69,7 @@ def pages(study: Callable[[str], str]) -> list[Picture]:
         Picture("viewer-motor-units-dark.jpg", report("motor units"), fired, width=1280, height=1000),
         Picture("viewer-muscle-state-dark.jpg", report("muscle states"), plotted, width=1280, height=1000),
         Picture("comparison.jpg", report("later calf"), compared),
-        Picture("live-dark.png", lambda: "/live"),
+        Picture("live-dark.jpg", lambda: f"/live?study={study('wrist')}", guided),
         Picture("worklist-dark.png", lambda: "/", live),
         Picture("operations-dark.png", lambda: "/operations", who="administrator"),
         Picture("associations-dark.png", lambda: "/operations/associations", refused, who="administrator"),
@@ -149,11 +159,23 @@ def signed(page: Tab) -> None:
     page.wait("document.querySelector('.review-status')?.dataset.status === 'final'", timeout_seconds=_PATIENCE_SECONDS)
 
 
+def guided(page: Tab) -> None:
+    """Guidance along the stored cine of a wrist, some planes of which were seen."""
+    cine = page.page.evaluate(_CINE)
+    page.page.select_option("[name=source]", "cine")
+    page.page.fill("[name=series]", cine["series"])
+    page.page.fill("[name=instance]", cine["instance"])
+    page.page.click("[data-start]")
+    page.wait(_HAS_GUIDANCE, timeout_seconds=_PATIENCE_SECONDS)
+
+
 def live(page: Tab) -> None:
     """It hears of news."""
     page.wait("document.getElementById('live').dataset.state === 'on'")
 
 
 def refused(page: Tab) -> None:
-    """What the oldest association offered, and why that is not taken."""
-    page.page.locator("details > summary").last.click()
+    """What a scanner of another kind offered, and why that is not taken."""
+    scanner = page.page.locator("tr", has_text="CT_SCANNER").first
+    scanner.locator("summary").click()
+    scanner.locator("li").last.scroll_into_view_if_needed()
