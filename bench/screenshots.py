@@ -18,12 +18,13 @@ from pathlib import Path
 import httpx2
 import pydicom
 from PIL import Image
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]  # they are made at run time
 
 from bench.pictured_pages import Picture, Who, pages
 from simulator.write import simulate
-from tests.browser import Tab, tab
+from tests.browser import PLAIN, WEBGL, Tab, tab
 from tests.e2e.sending import send, study_of
 from tests.integration.store_parts import Scp, running
 from tests.running import RunningService, running_service
@@ -41,6 +42,8 @@ STUDIES = {
     "calf": ("calf", SEED, {}),
     "wrist": ("wrist", SEED, {}),
     "trapezius": ("trapezius", SEED, {}),
+    "muscle states": ("calf-states", SEED, {}),
+    "motor units": ("motor-units", SEED, {}),
 }
 _PERSONS = (
     ("anna", "Dr Anna Example", "radiologist"),
@@ -72,7 +75,8 @@ def main() -> None:
 @contextmanager
 def pictured_service(folder: Path) -> Iterator[RunningService]:
     """With a destination that answers and one that does not, and a peer that was refused."""
-    with running(Scp()) as pacs:
+    taken = [(sop_class, ExplicitVRLittleEndian) for sop_class in (ComprehensiveSRStorage, SegmentationStorage)]
+    with running(Scp(), *taken) as pacs:
         destinations = [
             {
                 "protocol": "dicom",
@@ -80,7 +84,7 @@ def pictured_service(folder: Path) -> Iterator[RunningService]:
                 "host": "127.0.0.1",
                 "port": port,
                 "ae_title": "PACS",
-                "kinds": ["comprehensive_sr"],
+                "kinds": ["comprehensive_sr", "seg"],
             }
             for name, port in (("pacs", pacs.port), ("archive", 1))
         ]
@@ -136,8 +140,12 @@ def session(service: RunningService, folder: Path, who: Who) -> tuple[str, str]:
 def take(service: RunningService, pictures: Iterable[Picture], output: Path, cookies: Callable[[Who], tuple[str, str]]) -> None:
     """Their files, from one tab after the other: pictures that follow each other and look alike share theirs."""
     address = f"http://127.0.0.1:{service.http_port}"
-    for (width, height, theme), alike in groupby(pictures, key=lambda one: (one.width, one.height, one.theme)):
-        with tab(width=width, height=height, theme=theme, is_still=True) as page:
+    for _, several in groupby(pictures, key=lambda one: (one.width, one.height, one.theme, one.language, one.is_webgl)):
+        alike = list(several)
+        look, drawing = alike[0], WEBGL if alike[0].is_webgl else PLAIN
+        with tab(
+            width=look.width, height=look.height, theme=look.theme, language=look.language, is_still=True, arguments=drawing
+        ) as page:
             page.page.set_default_timeout(1000 * _PATIENCE_SECONDS)
             page.page.on("dialog", lambda dialog: dialog.accept())  # what is unsaved is left behind
             for picture in alike:

@@ -1,9 +1,9 @@
 """How quickly the pages of a report answer twenty people while a worker analyses: `python -m bench.viewer`.
 
-`sonomyo up` runs as a user starts it. Each person asks over HTTP, one request after the other, of one study's report: the page,
-the JSON, the frames that a viewer begins with. Two floors stand beside these in the same minutes: a static file of the same
-server, and the report's bytes from Starlette and uvicorn alone (`bench/bare_answer.py`). Then one
-browser opens the report and plays its 400 frames at their own rate, drawn by the processor.
+`sonomyo up` runs as a user starts it. Each person asks over HTTP, one request after the other, for a report: the page, the JSON,
+the frames that a viewer begins with; first all of the same study, then each of a study of their own. Two floors stand beside
+these in the same minutes: a static file of the same server, and the report's bytes from Starlette and uvicorn alone
+(`bench/bare_answer.py`). Then one browser opens the report and plays its 400 frames at their own rate, drawn by the processor.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +29,7 @@ from bench.bare_answer import bare_answer
 from bench.ingest import machine
 from bench.live import analysing
 from bench.worklist import fetch
+from service.core.identifiers import derive_uid
 from simulator.write import simulate
 from tests.browser import Tab, tab
 from tests.running import RunningService, running_service
@@ -56,35 +57,44 @@ def main() -> None:
     """Run, print, write bench/results/viewer.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="of each of twenty people")
-    parser.add_argument("--quick", action="store_true", help="five rounds")
+    parser.add_argument("--studies", type=int, default=USERS, help="of 400 frames each, where each person reads another one")
+    parser.add_argument("--quick", action="store_true", help="five rounds, two studies")
     parser.add_argument("--output", type=Path, default=Path("bench/results/viewer.json"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sonomyo-viewer-") as folder:
-        found = run(Path(folder), rounds=5 if given.quick else given.rounds)
+        rounds, studies = (5, 2) if given.quick else (given.rounds, given.studies)
+        found = run(Path(folder), rounds=rounds, studies=studies)
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
 
 
-def run(folder: Path, *, rounds: int) -> dict[str, Any]:
-    """One study is read, another one is analysed over and over."""
+def run(folder: Path, *, rounds: int, studies: int) -> dict[str, Any]:
+    """Studies are read, another one is analysed over and over."""
     read, analysed = simulate("calf", folder / "cines", n=2, seed=1, transfer_syntax="jpeg", number_of_frames=FRAMES)
     before = os.getloadavg()
     with running_service(folder / "service", stable_age_seconds="3600") as service:
         study, busy = store(service, read), store(service, analysed)
-        addresses = addresses_of(service, study, read)
-        content = service.api.get(addresses["report, JSON"]).raise_for_status().content
+        others = [another(read, number) for number in range(studies - 1)]
+        with ThreadPoolExecutor(2) as uploads:
+            stored = list(uploads.map(partial(store, service), others))
+        each = [addresses_of(service, uid, path) for uid, path in zip((study, *stored), (read, *others), strict=True)]
+        content = service.api.get(each[0]["report, JSON"]).raise_for_status().content
         with analysing(service, [busy]) as done, bare_answer(content, folder) as bare:
-            addresses = {_BARE: bare, **addresses}
-            beside = {}
-            for how, pause in _PAUSES.items():
+            each = [{_BARE: bare, **addresses} for addresses in each]
+            loads = [(how, each[:1]) for how in _PAUSES] + [(how, each) for how in _PAUSES]
+            beside: dict[str, Any] = {"one_study": {}, "studies_of_their_own": {}}
+            for how, read_by_all in loads:
                 before_it = done[0]
-                told = measured(service, addresses, rounds, pause)
-                beside[how] = {**told, "cines_analysed_meanwhile": done[0] - before_it}
+                told = measured(service, read_by_all, rounds, _PAUSES[how])
+                told["cines_analysed_meanwhile"] = done[0] - before_it
+                beside["one_study" if read_by_all is not each else "studies_of_their_own"][how] = told
             in_a_browser = played(service, study)
         return {
             "machine": machine(),
             "users": USERS,
+            "studies_of_their_own": len(each),
+            "frames_of_each": FRAMES,
             "rounds_of_each": rounds,
             "target_milliseconds": {"first frame p95": TARGET_FIRST_FRAME_P95, "report p99": TARGET_REPORT_P99},
             "mean_pause_seconds": _PAUSES,
@@ -104,6 +114,18 @@ def store(service: RunningService, path: Path) -> str:
     return study
 
 
+def another(path: Path, number: int) -> Path:
+    """The same pictures as a study of somebody else: what is read lies elsewhere on the disk and in every cache."""
+    cine = pydicom.dcmread(path)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(cine, keyword, derive_uid(getattr(cine, keyword), f"reader {number}"))
+    cine.file_meta.MediaStorageSOPInstanceUID = cine.SOPInstanceUID
+    cine.PatientID, cine.AccessionNumber = f"SIM-READER-{number}", f"READER{number}"
+    made = path.with_name(f"{path.stem}-{number}.dcm")
+    cine.save_as(made)
+    return made
+
+
 def addresses_of(service: RunningService, study: str, path: Path) -> Mapping[str, str]:
     """Of what a viewer asks first."""
     cine = f"/studies/{study}/cines/{pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID}"
@@ -117,16 +139,17 @@ def addresses_of(service: RunningService, study: str, path: Path) -> Mapping[str
     }
 
 
-def measured(service: RunningService, addresses: Mapping[str, str], rounds: int, mean_pause: float) -> dict[str, Any]:
-    """Twenty people, each with a session and a connection of their own; milliseconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in addresses}
+def measured(service: RunningService, studies: Sequence[Mapping[str, str]], rounds: int, mean_pause: float) -> dict[str, Any]:
+    """Twenty people, each with a session and a connection of their own; milliseconds. They share the studies out in turn."""
+    first: dict[str, list[float]] = {name: [] for name in studies[0]}
+    seconds: dict[str, list[float]] = {name: [] for name in studies[0]}
     everybody_is_here = threading.Barrier(USERS)
 
     def read(number: int) -> None:
-        random = np.random.default_rng(number)
+        random, addresses = np.random.default_rng(number), studies[number % len(studies)]
         with person(service) as client:
-            for address in addresses.values():
-                client.get(address).raise_for_status()
+            for name, address in addresses.items():
+                first[name].append(timed(partial(fetch, client, address)))
             everybody_is_here.wait(timeout=120)
             for _round in range(rounds):
                 time.sleep(random.uniform(0, 2 * mean_pause))
@@ -139,7 +162,10 @@ def measured(service: RunningService, addresses: Mapping[str, str], rounds: int,
     least, bare = found[_FLOOR]["median"], found[_BARE]["p99"]
     ratios = {"report_to_bare_p99": round(found["report, JSON"]["p99"] / bare, 1)}
     told = {name: {**one, "ratio_of_medians": round(one["median"] / least, 1)} for name, one in found.items()}
-    return {"milliseconds": told, **ratios}
+    opened = {
+        name: {"median": round(median(taken) * 1000, 1), "most": round(max(taken) * 1000, 1)} for name, taken in first.items()
+    }
+    return {"milliseconds": told, "of_the_first_round": opened, **ratios}
 
 
 @contextmanager

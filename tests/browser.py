@@ -28,7 +28,8 @@ WEBGL = (
     "--disable-dev-shm-usage",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
+#: For pages that do not.
+PLAIN = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def tab(
     theme: Literal["dark", "light"] = "dark",
     is_still: bool = False,
     language: str = "en-GB",
-    arguments: Sequence[str] = _ARGUMENTS,
+    arguments: Sequence[str] = PLAIN,
 ) -> Iterator[Tab]:
     """Debian's Chromium without a profile; `theme` is what the system prefers, `is_still` that it asks for little motion."""
     with playwright.sync_playwright() as driver:
@@ -119,7 +120,7 @@ def browser(folder: Path, *, width: int = 1280, height: int = 900) -> Iterator[P
     command = [
         peer("/usr/bin/chromium"),
         "--headless=new",
-        *_ARGUMENTS,
+        *PLAIN,
         "--remote-debugging-port=0",
         f"--window-size={width},{height}",
         f"--user-data-dir={folder}",

@@ -83,12 +83,13 @@ def running_service(data_dir: Path, *, ready_seconds: float = 300, **settings: s
     }
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "up.log"
+    before = log.stat().st_size if log.exists() else 0  # of an earlier run in the same folder
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "up"], cwd=ROOT, stdout=output, stderr=output, env=environment
         )
     try:
-        poll(lambda: _ready(process, log), timeout_seconds=ready_seconds, what=f"READY in {log}")
+        poll(lambda: _ready(process, log, before), timeout_seconds=ready_seconds, what=f"READY in {log}")
         with httpx2.Client(
             base_url=f"http://127.0.0.1:{http_port}", headers={"Authorization": f"Bearer {key}"}, timeout=30
         ) as api:
@@ -98,8 +99,8 @@ def running_service(data_dir: Path, *, ready_seconds: float = 300, **settings: s
         process.wait(timeout=120)
 
 
-def _ready(process: "subprocess.Popen[bytes]", log: Path) -> bool:
-    text = log.read_text(encoding="utf-8", errors="replace")
+def _ready(process: "subprocess.Popen[bytes]", log: Path, before: int) -> bool:
+    text = log.read_bytes()[before:].decode("utf-8", errors="replace")
     assert process.poll() is None, f"`sonomyo up` ended:\n{text[-3000:]}"
     return any(line.startswith("READY") for line in text.splitlines())
 

@@ -11,6 +11,7 @@ from service.access import UserChange, role_named
 from service.bootstrap import Service
 from service.commands.terminal import console
 from service.core.passwords import SHORTEST
+from service.core.wording import moment
 from service.errors import InputRejected
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def list_users(context: typer.Context) -> None:
     table = Table("Login", "Full name", "Role", "Id", "Created", "Last signed in", "Password changed", "Disabled")
     for user in _accounts(context).list():
         times = (user.created_at, user.last_signed_in_at, user.password_changed_at, user.disabled_at)
-        shown = ("" if time is None else time.strftime("%Y-%m-%d %H:%M %Z") for time in times)
+        shown = ("" if time is None else moment(time) for time in times)
         table.add_row(user.login, user.full_name, user.role, user.user_id, *shown)
     console().print(table)
 

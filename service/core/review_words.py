@@ -1,10 +1,8 @@
 """What a person did to a report, in the words in which every form of it says so."""
 
-from datetime import datetime
-
 from service.core.findings import Amendment, Finding
 from service.core.report import SIGNED, Act, Remark, Report, ReportStatus
-from service.core.wording import quantity, quantity_range, title_of
+from service.core.wording import moment, quantity, quantity_range, title_of
 
 _DRAFT = "Preliminary: automated draft, not verified by a person"
 _UNNAMED = {
@@ -82,11 +80,6 @@ def withdrawn_text(act: Act, withdrawn: ReportStatus | None) -> str:
     """What stands in the place of the impression of a version that was `withdrawn` from that status."""
     what = "This report was withdrawn" if withdrawn in SIGNED else "This draft was withdrawn before anybody signed it"
     return f"{what} by {act.by} on {act.at:%Y-%m-%d}: {(act.why or '').rstrip('.')}. Nothing in it is to be used."
-
-
-def moment(at: datetime) -> str:
-    """`2026-11-20 09:30 UTC`."""
-    return f"{at:%Y-%m-%d %H:%M %Z}".strip()
 
 
 def _why(act: Act) -> str:

@@ -1,6 +1,7 @@
 """How names, values and units are written for people: one place, so that page, table, SR and impression agree."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from service.core.findings import Finding, FindingSite, ModelUsed
 from service.core.report import Comparison, SideComparison
@@ -83,7 +84,13 @@ def symbol(unit: str | None) -> str:
 
 def date(value: str | None) -> str | None:
     """`2026-11-20` of a DICOM date; what is no such date as it came."""
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if value and len(value) == len("YYYYMMDD") and value.isdigit() else value
+    is_date = value is not None and len(value) == len("YYYYMMDD") and value.isascii() and value.isdigit()
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if value and is_date else value
+
+
+def moment(at: datetime, *, to_the_second: bool = False) -> str:
+    """`2026-11-20 09:30 UTC`: always in UTC, and it says so. A language writes the date its own way (`language.py`)."""
+    return f"{at.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if to_the_second else '%Y-%m-%d %H:%M'}} UTC"
 
 
 def person_name(value: str | None) -> str:

@@ -1,6 +1,5 @@
 """How pages are made of templates."""
 
-from datetime import UTC, datetime
 from functools import cache
 
 from fastapi.responses import HTMLResponse
@@ -32,6 +31,8 @@ def present(template: str, *, words: Words, status_code: int = 200, **values: ob
         "told": words.told,
         "answered": words.answered,
         "counted": words.counted,
+        "day": words.day,
+        "moment": words.moment,
         "script_words": words.for_scripts(),
     }
     page = _templates().get_template(template).render(said | values)
@@ -46,17 +47,6 @@ def problem_page(connection: HTTPConnection, *, title: str, detail: str, status:
     return present("problem.html", words=words, status_code=status, **shown)
 
 
-def shown_date(value: str | None) -> str:
-    """`20261120` becomes `2026-11-20`; anything else stays as it is."""
-    text = value or ""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isascii() and text.isdigit() else text  # noqa: PLR2004 - of a DICOM date, YYYYMMDD
-
-
-def shown_moment(at: datetime) -> str:
-    """In UTC to the second, as logs and the audit trail have it."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def uid_name(uid: str) -> str:
     """What the standard calls a SOP class or transfer syntax (PS3.6 A); a private one stays as it is."""
     return UID(uid).name
@@ -67,8 +57,6 @@ def _templates() -> Environment:
     loader = PackageLoader("service.web")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
     environment.filters["person_name"] = person_name
-    environment.filters["dicom_date"] = shown_date
-    environment.filters["moment"] = shown_moment
     environment.filters["uid_name"] = uid_name
     environment.globals["areas"] = AREAS
     environment.globals["ohif_url"] = ohif_url

@@ -13,11 +13,12 @@ from service.core.measure.wrist_findings import PLANE_NAME
 from service.core.render.comparison_view import ComparisonView, comparison_views
 from service.core.render.report_view import words_of_flags
 from service.core.report import RESEARCH_USE, Act, Report, ReportStatus
-from service.core.review_words import is_own_reason, moment, remarks, status_words
+from service.core.review_words import is_own_reason, remarks, status_words
 from service.core.wording import (
     decimals,
     label,
     model_trace,
+    moment,
     quantity,
     quantity_range,
     says_more_than_its_value,

@@ -7,6 +7,7 @@ script the same. What software said of a study is translated as the printable re
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Annotated
@@ -23,6 +24,7 @@ from service.core.languages import LanguageTag
 from service.core.render.language import ENGLISH, Language, language_of
 from service.core.render.typed_words import TypedWords, without_typed_words
 from service.core.report import Report
+from service.core.wording import date, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ class Words:
     def counted(self, number: int) -> str:
         """`1,234`, or `1.234` in German."""
         return format_decimal(number, locale=self.tag)
+
+    def day(self, value: str | None) -> str:
+        """`2026-11-20` of a DICOM date (PS3.5 6.2, DA), in German `20.11.2026`; what is no such date as it came."""
+        written = date(value)
+        return self.told(written) if written and written != value else value or ""
+
+    def moment(self, at: datetime) -> str:
+        """`2026-11-20 09:30:12 UTC`, in German `20.11.2026, 09:30:12 UTC`: to the second, as logs and the audit trail have it."""
+        return self.told(moment(at, to_the_second=True))
 
     def for_scripts(self, names: Iterable[str] = ()) -> str:
         """JSON by the English: all that scripts say, and `names` of what they show; nothing in English."""

@@ -123,8 +123,9 @@ class House:
     destination_settings: tuple[DestinationSettings, ...] = (
         DicomDestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),
     )
-    rules: RoutingRules = field(default_factory=RoutingRules)
     delivery_rules: tuple[DeliveryRule, ...] = ()
+    #: Every analysis that they name is `analysis`.
+    rules: RoutingRules = field(default_factory=RoutingRules)
     #: What the network answers to a live frame.
     ask: Ask = field(default=_no_network)
     analysis: FakeAnalysis = field(default_factory=FakeAnalysis)
@@ -146,7 +147,7 @@ class House:
             store=self.store,
             reader=self.reader,
             server=FakeServer(),
-            analyses=dict.fromkeys(("muscle_architecture", "wrist_hand", "motor_units", self.analysis.name), self.analysis),
+            analyses=dict.fromkeys((*(rule.analysis for rule in self.rules.rules), self.analysis.name), self.analysis),
             destinations={"pacs": self.destination},
             renderers={"sr": _render} if self.renderers is None else self.renderers,
             rules=self.rules,

@@ -1,5 +1,6 @@
 """Pages in the language that a browser asks for, with the report's own words; what persons typed stays as they typed it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,44 @@ def test_findings_and_buttons_of_the_panel_are_in_german(house: House) -> None:
         assert words in panel
     assert ">Amend<" not in panel
     assert NAME.replace("^", ", ") in panel
+
+
+def test_dates_and_times_are_written_one_way_on_every_page_and_report_of_a_language(house: House) -> None:
+    client = house.person(Role.ADMINISTRATOR)
+    report = client.get(f"/api/v1/studies/{STUDY}/report").json()["report_id"]
+    ways = {"de": (r"\d\d\.\d\d\.\d{4}", r"\d{4}-\d\d-\d\d"), "en": (r"\d{4}-\d\d-\d\d", r"\d\d\.\d\d\.\d{4}")}
+    for language, (wanted, other) in ways.items():
+        asked = {"Accept": "text/html", "Accept-Language": language}
+        for path in (
+            "/",
+            f"/studies/{STUDY}",
+            f"/studies/{STUDY}/review",
+            "/operations",
+            "/users",
+            "/audit",
+            f"/api/v1/reports/{report}",
+        ):
+            text = seen(client.get(path, headers=asked).text)
+            assert re.search(wanted, text), (language, path)
+            assert not re.search(other, text), (language, path)
+    german = {"Accept": "text/html", "Accept-Language": "de"}
+    for path in ("/", f"/studies/{STUDY}", f"/api/v1/reports/{report}"):
+        assert "20.11.2026" in seen(client.get(path, headers=german).text)
+
+
+def seen(page: str) -> str:
+    """The text between tags."""
+    return re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(("language", "written"), [("de-DE", "20.11.2026, 08:30 UTC"), ("en-GB", "2026-11-20 08:30 UTC")])
+def test_script_writes_a_moment_as_the_pages_do(house: House, language: str, written: str) -> None:
+    with house.served() as address, tab(language=language) as made:
+        made.page.goto(f"{address}/sign-in")
+        made.page.evaluate(
+            "import('/static/words.js').then((words) => { window.said = words.moment('2026-11-20T09:30:59+01:00'); })"
+        )
+        assert made.wait("window.said") == written
 
 
 def test_viewer_says_in_german_what_its_scripts_say(house: House) -> None:

@@ -40,7 +40,6 @@ _PATTERNS: Mapping[str, str] = {
     **dict.fromkeys(("institution", "person", "typed"), MARK),
     "change": rf"{QUANTITY}(?: \([^()]+\))?",
     "chosen": rf"S\d{{1,2}}|{MARK}",
-    "clock": r"\d\d:\d\d.*",
     "count": r"\d+",
     "date": DATE,
     "grade": "[A-C]",
@@ -52,7 +51,7 @@ _PATTERNS: Mapping[str, str] = {
 }
 #: Names, which no language changes.
 VERBATIM = frozenset(
-    {"ae_title", "analysis", "attribute", "chosen", "clock", "code", "codes", "grade", "institution", "keyword", "model"}
+    {"ae_title", "analysis", "attribute", "chosen", "code", "codes", "grade", "institution", "keyword", "model"}
     | {"person", "persons", "plane", "planes", "pretraining", "report_id", "runtime", "source", "typed", "version"}
 )
 #: Text from elsewhere, such as the message of an error: it stays English where it has no translation.

@@ -16,6 +16,8 @@ from service.core.report import RESEARCH_USE
 _QUANTITY = re.compile(QUANTITY)
 _UNIT = re.compile(r"mm/s|mm²|mm|cm|px|Hz|s|N m|%|°")
 _DATE = re.compile(DATE)
+#: As `wording.moment` writes it.
+_MOMENT = re.compile(rf"({DATE}) (\d\d:\d\d(?::\d\d)? UTC)")
 #: Neither words nor numbers with a decimal sign: frame numbers, a plane's name, a dash.
 _SIGNS = re.compile(r"[\W\d_]*|S\d{1,2}")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z0-9])")
@@ -90,6 +92,8 @@ class Language:
             return english.replace(".", get_decimal_symbol(self.tag))
         if _DATE.fullmatch(english):
             return _date(english, self.tag)
+        if at := _MOMENT.fullmatch(english):
+            return f"{_date(at[1], self.tag)}, {at[2]}"
         return english if _SIGNS.fullmatch(english) or _UNIT.fullmatch(english) else None
 
     def _exact(self, english: str) -> str | None:

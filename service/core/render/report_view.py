@@ -16,12 +16,13 @@ from service.core.render.comparison_view import ComparisonView, comparison_views
 from service.core.render.drawings import caption_of, is_sheet, legend_of, plot_key_of, plot_of
 from service.core.render.language import ENGLISH, Language
 from service.core.report import RESEARCH_USE, Report, ReportStatus, StudyHeader
-from service.core.review_words import moment, remarks, status_words
+from service.core.review_words import remarks, status_words
 from service.core.wording import (
     date,
     flag_text,
     frames_measured,
     label,
+    moment,
     number,
     person_name,
     says_more_than_its_value,
@@ -29,9 +30,17 @@ from service.core.wording import (
     symbol,
     title_of,
 )
+from service.core.wrist_planes import PLANES
 
-#: Flags that another column of the table, or a limitation for all rows, says already.
-_SAID_ELSEWHERE = frozenset({"some_frames_not_measured", "interval_from_simulation", LEVEL_CAN_BE_OFF})
+#: Flags that another column of the table, a limitation for all rows, or the finding's own sentence says already.
+_SAID_ELSEWHERE = frozenset(
+    {
+        "some_frames_not_measured",
+        "interval_from_simulation",
+        LEVEL_CAN_BE_OFF,
+        *(f"missing_{plane.name.lower()}" for plane in PLANES),
+    }
+)
 _SEX = {"F": "Female", "M": "Male", "O": "Other"}
 
 

@@ -1,6 +1,6 @@
 // Somebody else saved meanwhile: what they did, what of one's own is unsaved, and the way on. Text only; nothing is markup.
 
-import { say } from "../words.js";
+import { moment, say } from "../words.js";
 import { toldReason, written } from "./pending.js";
 
 /**
@@ -70,10 +70,6 @@ function changed(before, now, name) {
 function value(finding) {
   const symbol = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px" }[finding.unit] ?? ` ${finding.unit ?? ""}`;
   return finding.value === null ? say("no value") : written(finding.value, { digits: finding.unit === "1" ? "0" : "1", symbol });
-}
-
-function moment(at) {
-  return `${at.slice(0, 16).replace("T", " ")} UTC`;
 }
 
 function list(sentences, none = "") {

@@ -199,8 +199,9 @@ function summary(finding, end) {
     : say("{name} over {count} frames, {seconds} s: {low} to {high}", { ...told, seconds: decimal(end.toFixed(1)) });
 }
 
-function words(value, unit, digits = 4) {
-  if (!isNumber(value)) return "–";
+function words(told, unit, digits = 4) {
+  if (!isNumber(told)) return "–";
+  const value = Math.abs(told) < 1e-6 ? 0 : told; // what is left of rounding
   const text = Math.abs(value) >= 100 || unit === "%" ? value.toFixed(0) : String(Number(value.toPrecision(digits > 3 ? 3 : digits)));
   return decimal(text) + (unit ? (SYMBOLS[unit] ?? ` ${unit}`) : "");
 }
