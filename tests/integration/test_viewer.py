@@ -143,8 +143,9 @@ def test_overlays_of_an_earlier_analysis_are_told_apart_from_those_of_another(ho
     report_id = analysed(house, cine_file(muscles))
     # As if other weights had analysed the cine since this version.
     with house.engine.begin() as connection:
-        changed = "jsonb_set(attributes::jsonb, '{transfer_syntax_uid}', to_jsonb(CAST(:uid AS text)))"
-        connection.execute(text(f"UPDATE instances SET attributes = {changed}"), {"uid": H264})  # noqa: S608 - our own words
+        connection.execute(
+            text("UPDATE analyses SET findings = jsonb_set(findings, '{0,model,sha256}', to_jsonb(repeat('0', 64)))")
+        )
     told = house.client().get(f"/api/v1/reports/{report_id}/overlays/{INSTANCE}", params={"frames": "1-6"}).json()
     (drawn,) = told["analyses"]
     assert (drawn["is_superseded"], drawn["grid"]) == (True, None)
