@@ -192,9 +192,9 @@ MIDDLE_APONEUROSIS = _private("MIDDLE-LINE", "Aponeurosis between gastrocnemius 
 # Motor units
 MOTOR_UNIT = _private("MOTOR-UNIT", "Mean firing rate of a motor unit, simulation-trained")
 MOTOR_UNIT_COUNT = _private("MOTOR-UNITS", "Number of motor units found, simulation-trained")
-TERRITORY = _private("MU-TERRITORY", "Territory of a motor unit")
-FIRINGS = _private("MU-FIRINGS", "Number of firings of a motor unit")
-INTERVAL_VARIATION = _private("MU-VARIATION", "Coefficient of variation of the intervals between firings")
+TERRITORY = _private("MU-TERRITORY", "Territory of a motor unit, simulation-trained")
+FIRINGS = _private("MU-FIRINGS", "Number of firings of a motor unit, simulation-trained")
+INTERVAL_VARIATION = _private("MU-VARIATION", "Variation (CV) of intervals between firings, simulation-trained")
 ECHO_INTENSITY = _private("ECHO-INTENSITY", "Mean grey level of the muscle belly")
 NOT_MEASURED = _private("NOT-MEASURED", "Not measured")
 FASCICLE = _private("FASCICLE", "Muscle fascicle")

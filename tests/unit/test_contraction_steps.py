@@ -26,5 +26,6 @@ def test_leg_is_ranked_over_the_pictures_that_both_answer() -> None:
     (leg,) = of_legs([*pictures, nothing], StateNetwork(), open_segmentation(ROOT / "model_repository"))
     assert (leg.leg, leg.pictures, leg.answered) == ("S1 L", 4, 3)
     assert leg.pennation == pytest.approx(1.0)
-    found = {"legs": [asdict(leg)], "median": {"activity": leg.activity, "pennation": leg.pennation}}
+    assert leg.pennation_to_superficial == pytest.approx(1.0)
+    found = {"legs": [asdict(leg)], "median": asdict(leg)}
     assert "|S1 L|3 of 4|" in legs_table(found)

@@ -1,8 +1,9 @@
 """Activity against the step of a real contraction: `python -m training.muscle_state.contraction_steps --run RUN --out FILE`.
 
 TimTrack's first set shows vastus lateralis of both legs at ordered steps of a contraction (no activity was published for them).
-Asked is the variant of one muscle; beside it stands the pennation that the architecture analysis measures in the same pictures.
-A picture in which one of the two says nothing is left out for both, and counted. Rank correlation (Spearman) within each leg.
+Asked is the variant of one muscle; beside it stands the pennation that the architecture analysis measures in the same pictures:
+to the deep line, as the service reports it, and to the superficial one, as TimTrack has it. A picture in which one of them says
+nothing is left out for all, and counted. Rank correlation (Spearman) within each leg.
 """
 
 import argparse
@@ -42,6 +43,10 @@ class Leg:
     answered: int
     activity: float
     pennation: float
+    pennation_to_superficial: float
+
+
+_RANKED = ("activity", "pennation", "pennation_to_superficial")
 
 
 def main() -> None:
@@ -56,7 +61,7 @@ def main() -> None:
         raise SystemExit("The labelled pictures are not here: set SONOMYO_SHARED to their folder.")
     network, _ = load_network(arguments.run)
     legs = of_legs(list(contraction_steps(data)), network, open_segmentation(arguments.repository))
-    found = {"legs": [asdict(leg) for leg in legs], "median": {name: _median(legs, name) for name in ("activity", "pennation")}}
+    found = {"legs": [asdict(leg) for leg in legs], "median": {name: _median(legs, name) for name in _RANKED}}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(legs_table(found))
 
@@ -71,37 +76,41 @@ def of_legs(pictures: Sequence[StepPicture], network: Network, networks: OnnxNet
 
 def legs_table(found: Mapping[str, Any]) -> str:
     """For people to read."""
-    lines = ["|leg|pictures answered|activity|measured pennation|", "|---|---|---|---|"]
+    heads = "|leg|pictures answered|activity|measured pennation (deep line)|to the superficial line|"
+    lines = [heads, "|---" * 5 + "|"]
     lines += [f"|{leg['leg']}|{leg['answered']} of {leg['pictures']}|{_ranks(leg)}|" for leg in found["legs"]]
     lines.append(f"|median of {len(found['legs'])} legs||{_ranks(found['median'])}|")
     return "\n".join(lines)
 
 
 def _ranks(one: Mapping[str, Any]) -> str:
-    return f"{one['activity']:.2f}|{one['pennation']:.2f}"
+    return "|".join(f"{one[name]:.2f}" for name in _RANKED)
 
 
 def _leg(name: str, pictures: Sequence[StepPicture], network: Network, networks: OnnxNetworks) -> Leg:
-    rows = [(one.step, *both) for one in pictures if (both := _asked(one.image, network, networks)) is not None]
-    steps, activity, pennation = np.array(rows, np.float64).reshape(-1, 3).T
-    return Leg(name, len(pictures), len(rows), _ranked(steps, activity), _ranked(steps, pennation))
+    rows = [(one.step, *told) for one in pictures if (told := _asked(one.image, network, networks)) is not None]
+    steps, *each = np.array(rows, np.float64).reshape(-1, 1 + len(_RANKED)).T
+    return Leg(name, len(pictures), len(rows), *(_ranked(steps, one) for one in each))
 
 
-def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[float, float] | None:
-    """Activity, and pennation in degrees; None where one of them says nothing."""
-    findings = {finding.name: finding for finding in analyse(one_frame(image), networks.infer)}
-    pennation = findings["pennation_angle"].value if "pennation_angle" in findings else None
+def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[float, float, float] | None:
+    """Activity, and pennation to the deep and the superficial line in degrees; None where one of them says nothing."""
+    values = {finding.name: finding.value for finding in analyse(one_frame(image), networks.infer)}
+    angles = [values.get(name) for name in ("pennation_angle", "fascicle_angle", "superficial_aponeurosis_angle")]
+    known = [angle for angle in angles if isinstance(angle, float)]
     placement = place(find_sector([image]))
     given = [{"image": model_input(image, placement)[None, None]}]
     (answer,) = networks.infer(SEGMENTATION, given)
     lines = find_muscle_lines(answer["masks"][0].astype(np.uint8, copy=False), placement)
-    if isinstance(lines, NoLines) or not isinstance(pennation, float):
+    if isinstance(lines, NoLines) or len(known) < len(angles):
         return None
+    pennation, fascicle, superficial = known
     try:
         patches = calf_patches(image, placement.box, lines, None, muscles=1)
     except ValueError:
         return None
-    return float(ask(network, _frames(patches.pixels)).mean[0, _ACTIVITY]), pennation
+    activity = float(ask(network, _frames(patches.pixels)).mean[0, _ACTIVITY])
+    return activity, pennation, abs(fascicle - superficial)
 
 
 def _frames(pixels: Pixels) -> Frames:
