@@ -2,8 +2,7 @@
 
 Vastus lateralis is what real pictures at known steps of a contraction show (TimTrack, set 1). Its fascicles are flatter and it is
 thicker for the width that is seen, so each simulated person's gastrocnemius is seen over a narrower piece, which flattens what a
-patch shows by the same factor; the soleus and the lengths are left out, for those pictures carry no scale. Those contractions are
-isometric, so that it learns from moments in which the ankle is at one end of its range, where a gastrocnemius is flattest.
+patch shows by the same factor; the soleus and the lengths are left out, for those pictures carry no scale.
 """
 
 import argparse
@@ -13,15 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from simulator.calf_states import ANGLE_RANGE_DEG
 from training.muscle_state.frames import Frames, joined, load
-from training.muscle_state.people import SPLITS, STATES
+from training.muscle_state.people import SPLITS
 from training.muscle_state.train import Schedule, train
 
 #: Of a calf's width: a vastus of 12 to 20 degrees, 25 mm thick and 50 mm wide looks as flat as a calf of 20 to 35 at these.
 _NARROWEST, _WIDEST = 0.4, 1.0
-#: A third of the time the ankle is at one of the two ends of its range; this is the dorsiflexed one.
-_MOST_ANGLE_DEG = ANGLE_RANGE_DEG[0] + 1.0
 
 
 def main() -> None:
@@ -33,16 +29,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true")
     arguments = parser.parse_args()
     frames = joined([load(SPLITS[split], arguments.data) for split in ("cohort", "people")])
-    train(
-        of_one_muscle(frames.where(isometric(frames))),
-        Schedule(steps=arguments.steps, in_bfloat16=arguments.bfloat16),
-        arguments.out,
-    )
-
-
-def isometric(frames: Frames) -> npt.NDArray[np.bool_]:
-    """Which of the frames (N,) are of an ankle that stands still at the flat end."""
-    return frames.targets[:, STATES.index("joint_angle")] <= _MOST_ANGLE_DEG
+    train(of_one_muscle(frames), Schedule(steps=arguments.steps, in_bfloat16=arguments.bfloat16), arguments.out)
 
 
 def of_one_muscle(frames: Frames) -> Frames:
