@@ -173,10 +173,13 @@ def test_frames_as_served_are_those_of_lines_that_were_found() -> None:
     assert seen.scalars[:, :4] == pytest.approx(drawn.scalars[:, :4], abs=1.5)
 
 
-def test_one_muscle_is_flatter_by_one_factor_a_person_and_tells_no_length(frames: Frames) -> None:
+def test_one_muscle_is_flatter_by_one_factor_a_person_and_tells_its_angle_but_no_length(frames: Frames) -> None:
     alone = of_one_muscle(frames)
     assert not alone.patches[:, 1].any()
-    assert not alone.scalars.any()
+    assert not alone.scalars[:, 1:].any()
+    angles = alone.scalars[:, 0]
+    assert np.all(angles < frames.geometry[:, 0] + 5)
+    assert np.corrcoef(angles, frames.geometry[:, 0])[0, 1] > 0.3
     assert (alone.targets == frames.targets).all()
     assert (of_one_muscle(frames).patches == alone.patches).all()
     # The same picture over fewer columns: what is seen changes less from column to column.

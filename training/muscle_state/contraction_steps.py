@@ -21,10 +21,11 @@ from bench.accuracy import analyse
 from bench.labelled_images import StepPicture, contraction_steps, one_frame, shared_folder
 from service.core.analyses.muscle_architecture import MODEL as SEGMENTATION
 from service.core.calf_lines import NoLines, find_muscle_lines
-from service.core.calf_patches import calf_patches
+from service.core.calf_patches import SCALARS, calf_patches
 from service.core.cine import Pixels
 from service.core.preprocess import find_sector, model_input, place
 from training.muscle_state.frames import Frames
+from training.muscle_state.one_muscle import ANGLE
 from training.muscle_state.people import STATES
 from training.muscle_state.scores import Values
 from training.muscle_state.served import open_segmentation
@@ -109,13 +110,14 @@ def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[flo
         patches = calf_patches(image, placement.box, lines, None, muscles=1)
     except ValueError:
         return None
-    activity = float(ask(network, _frames(patches.pixels)).mean[0, _ACTIVITY])
-    return activity, pennation, abs(fascicle - superficial)
+    angle = abs(fascicle - superficial)
+    return float(ask(network, _frames(patches.pixels, angle)).mean[0, _ACTIVITY]), pennation, angle
 
 
-def _frames(pixels: Pixels) -> Frames:
-    nothing = np.zeros((1, len(STATES)), np.float32)
-    return Frames(pixels[None], np.zeros((1, 5), np.float32), nothing, nothing, np.zeros(1, np.int64))
+def _frames(pixels: Pixels, angle_deg: float) -> Frames:
+    nothing, scalars = np.zeros((1, len(STATES)), np.float32), np.zeros((1, len(SCALARS)), np.float32)
+    scalars[0, ANGLE] = angle_deg
+    return Frames(pixels[None], scalars, nothing, nothing, np.zeros(1, np.int64))
 
 
 def _ranked(steps: Values, values: Values) -> float:
