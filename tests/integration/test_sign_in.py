@@ -183,6 +183,20 @@ def test_session_ends_when_it_is_not_used_for_half_an_hour(house: House) -> None
     assert browser.get("/").status_code == 401
 
 
+def test_session_ends_when_only_pages_by_themselves_ask_with_it(house: House) -> None:
+    browser = house.person(Role.VIEWER)
+    set_times(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=29))
+    unattended = {"X-Sonomyo-Unattended": "true"}
+    assert browser.get("/", headers=PAGE | unattended).status_code == 200
+    assert browser.get("/api/v1/me", headers=unattended).status_code == 200
+    # The path of the event stream alone says so, for a browser sends no header of ours with it; HEAD is refused after the gate.
+    assert browser.head("/api/v1/events").status_code == 405
+    assert house.rows("SELECT last_used_at < now() - interval '28 min' FROM user_sessions") == [(True,)]
+    set_times(house, "UPDATE user_sessions SET last_used_at = last_used_at - :age", age=timedelta(minutes=2))
+    assert browser.get("/api/v1/me", headers=unattended).status_code == 401
+    assert browser.get("/api/v1/me").status_code == 401
+
+
 def test_session_ends_after_its_life_however_much_it_is_used(house: House) -> None:
     browser = house.person(Role.VIEWER)
     (life,) = house.rows("SELECT extract(epoch FROM expires_at - created_at) / 3600 FROM user_sessions")[0]
