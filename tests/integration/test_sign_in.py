@@ -38,6 +38,7 @@ def test_person_who_signed_in_is_known_by_name_and_role(house: House) -> None:
         "role": "radiologist",
         "kind": "session",
         "person": {"user_id": user_id, "full_name": "Dr Anna Kowalska"},
+        "csrf_token": csrf_of(browser)["X-CSRF-Token"],
     }
     assert "Dr Anna Kowalska" in browser.get("/").text
 

@@ -15,9 +15,9 @@ from tests.integration.viewer_parts import analysed, cine_file, contraction, sig
 pytestmark = pytest.mark.timeout(600)
 LATER = f"{STUDY}.9"
 #: What a browser does when another tab comes to the front. In headless Chromium every page stays visible, whichever is in front.
-SEEN = """(isHidden) => {
-  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
-  Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (isHidden ? "hidden" : "visible") });
+SEEN = """(state) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => state === "hidden" });
+  Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
 LIVE = "document.getElementById('live').dataset.state === 'on'"
@@ -47,9 +47,9 @@ def test_eighth_tab_shows_its_frame_and_the_first_is_answered(house: House) -> N
         first.wait(LIVE)
         before = first.page
         for number in range(6):
-            before.evaluate(SEEN, True)
+            before.evaluate(SEEN, "hidden")
             before = listening_page(first, f"{address}/studies/{STUDY}" if number % 2 else f"{address}/")
-        before.evaluate(SEEN, True)
+        before.evaluate(SEEN, "hidden")
         last = Tab(first.page.context.new_page())
         last.page.goto(f"{address}/studies/{STUDY}")
         last.wait(SHOWN_FRAME, timeout_seconds=60)
@@ -63,14 +63,14 @@ def test_worklist_that_is_shown_again_has_the_study_that_arrived_while_it_was_hi
         sign_in(house, first, address)
         first.page.goto(address)
         first.wait(LIVE)
-        first.page.evaluate(SEEN, True)
+        first.page.evaluate(SEEN, "hidden")
         assert not first.page.evaluate(LIVE)
         upload(house.client(), dicom_file("1.2.9", study=LATER)).raise_for_status()
         # Somebody who sees a worklist hears of it; whoever does not is told nothing.
         other = listening_page(first, address)
         assert other.locator(f"tr[data-study='{LATER}']").count() == 1
         assert first.page.locator(f"tr[data-study='{LATER}']").count() == 0
-        first.page.evaluate(SEEN, False)
+        first.page.evaluate(SEEN, "visible")
         first.wait("document.getElementById('show-news').checkVisibility()")
         first.page.click("#show-news")
         assert first.page.locator(f"tr[data-study='{LATER}']").count() == 1
