@@ -153,8 +153,8 @@ class Keys(Protocol):
 class Sessions(Protocol):
     """Sessions of one kind; those of another kind are unknown to it."""
 
-    def verify(self, session_token: str) -> Principal | None:
-        """Whose session it is, or None. Raises Unavailable."""
+    def verify(self, session_token: str, *, is_used: bool = True) -> Principal | None:
+        """Whose session it is, or None; it ends as if nobody had asked unless it `is_used`. Raises Unavailable."""
 
     def close_session(self, session_token: str) -> None:
         """Sign out."""

@@ -108,8 +108,9 @@ class SignInLinks:
             append_entry(connection, actor=f"session:{opened.id}", action="signed_in", subject=f"session:{opened.id}", detail={})
         return OpenedSession(token=session, role=Role(opened.role), expires_at=opened.expires_at)
 
-    def verify(self, session_token: str) -> Principal | None:
-        """Whose session it is; None when it is unknown or over. Raises Unavailable."""
+    def verify(self, session_token: str, *, is_used: bool = True) -> Principal | None:
+        """Whose session it is; None when it is unknown or over. Use does not prolong it. Raises Unavailable."""
+        del is_used
         digest = hashed(session_token)
         wanted = select(SignInRow.id, SignInRow.role, SignInRow.session_sha256).where(
             SignInRow.session_sha256 == digest, SignInRow.expires_at > func.now()

@@ -60,8 +60,11 @@ class LocalSessions:
             return None
         return self._open(account, password, attempts)
 
-    def verify(self, session_token: str) -> Principal | None:
-        """Whose session it is; None when it is unknown, over, or idle for too long. Raises Unavailable."""
+    def verify(self, session_token: str, *, is_used: bool = True) -> Principal | None:
+        """Whose session it is; None when it is unknown, over, or was not used for too long. Raises Unavailable.
+
+        What a page asks by itself is no use (OWASP ASVS 5.0, 7.3.1: a session that nobody uses ends).
+        """
         if not session_token.startswith(_PREFIX):
             return None
         digest, row = hashed(session_token), UserSessionRow
@@ -77,7 +80,7 @@ class LocalSessions:
             found = connection.execute(wanted).one_or_none()
             if found is None or not hmac.compare_digest(found.session_sha256, digest):
                 return None
-            if found.is_due:
+            if is_used and found.is_due:
                 connection.execute(update(row).where(row.session_sha256 == digest).values(last_used_at=func.now()))
         return Principal(
             name=account_named(found.user_id),

@@ -24,6 +24,9 @@ PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN_PATH})
 #: Files of the pages: who asks makes no difference, and a page has many of them.
 _FILES_PREFIX = "/static/"
 PUBLIC_PREFIXES = ("/sign-in/", _FILES_PREFIX)
+#: What pages send with whatever they ask by themselves; a browser's event stream cannot send it, and is known by its path.
+UNATTENDED_HEADER = "x-sonomyo-unattended"
+EVENTS_PATH = "/api/v1/events"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -72,7 +75,12 @@ class SessionCookie:
         token = connection.cookies.get(self._cookie_name)
         if token is None or "authorization" in connection.headers:
             return None
-        return self._sessions.verify(token)
+        return self._sessions.verify(token, is_used=not is_unattended(connection))
+
+
+def is_unattended(connection: HTTPConnection) -> bool:
+    """Whether a page asks by itself: nobody need sit before it, and a session is not prolonged by it."""
+    return connection.scope["path"] == EVENTS_PATH or UNATTENDED_HEADER in connection.headers
 
 
 def bearer_token(connection: HTTPConnection) -> str | None:

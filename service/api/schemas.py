@@ -174,6 +174,8 @@ class Me(Value):
     kind: Literal["key", "token", "session"]
     #: Null for programs, and for whoever opened a one-time link: they cannot sign.
     person: Person | None
+    #: What a change by this session repeats in `X-CSRF-Token`; null for keys.
+    csrf_token: str | None
 
 
 _Login = Annotated[str, Field(max_length=64, examples=["anna.kowalska"])]

@@ -38,6 +38,7 @@ def test_person_who_signed_in_is_known_by_name_and_role(house: House) -> None:
         "role": "radiologist",
         "kind": "session",
         "person": {"user_id": user_id, "full_name": "Dr Anna Kowalska"},
+        "csrf_token": csrf_of(browser)["X-CSRF-Token"],
     }
     assert "Dr Anna Kowalska" in browser.get("/").text
 
@@ -181,6 +182,20 @@ def test_session_ends_when_it_is_not_used_for_half_an_hour(house: House) -> None
     assert house.rows("SELECT last_used_at > now() - interval '1 min' FROM user_sessions") == [(True,)]
     set_times(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=31))
     assert browser.get("/").status_code == 401
+
+
+def test_session_ends_when_only_pages_by_themselves_ask_with_it(house: House) -> None:
+    browser = house.person(Role.VIEWER)
+    set_times(house, "UPDATE user_sessions SET last_used_at = now() - :age", age=timedelta(minutes=29))
+    unattended = {"X-Sonomyo-Unattended": "true"}
+    assert browser.get("/", headers=PAGE | unattended).status_code == 200
+    assert browser.get("/api/v1/me", headers=unattended).status_code == 200
+    # The path of the event stream alone says so, for a browser sends no header of ours with it; HEAD is refused after the gate.
+    assert browser.head("/api/v1/events").status_code == 405
+    assert house.rows("SELECT last_used_at < now() - interval '28 min' FROM user_sessions") == [(True,)]
+    set_times(house, "UPDATE user_sessions SET last_used_at = last_used_at - :age", age=timedelta(minutes=2))
+    assert browser.get("/api/v1/me", headers=unattended).status_code == 401
+    assert browser.get("/api/v1/me").status_code == 401
 
 
 def test_session_ends_after_its_life_however_much_it_is_used(house: House) -> None:

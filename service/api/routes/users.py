@@ -15,7 +15,9 @@ router = APIRouter(prefix="/api/v1", tags=["accounts"], responses=problem_respon
 @router.get("/me")
 def read_me(principal: Viewer) -> Me:
     """Who asks, as what; `person` only with the session of a local account."""
-    return Me(name=principal.name, role=principal.role, kind=principal.kind, person=principal.person)
+    return Me(
+        name=principal.name, role=principal.role, kind=principal.kind, person=principal.person, csrf_token=principal.csrf_token
+    )
 
 
 @router.post("/me/password", status_code=204)

@@ -12,7 +12,7 @@ import { listUnsaved, put, showUnsaved } from "./review/unsaved.js";
 import { say } from "./words.js";
 
 const panel = document.getElementById("review-panel");
-const service = new Service(panel.dataset.csrf);
+const service = new Service(panel.dataset.csrf, panel.dataset.principal);
 const content = panel.querySelector("[data-content]");
 let pending = new Pending();
 let preview = { findings: [] };

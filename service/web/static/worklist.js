@@ -1,5 +1,6 @@
 // Keeps the worklist current without losing the reader's place: rows change where they stand, new ones wait to be shown.
 
+import { UNATTENDED, whileVisible } from "./events.js";
 import { say } from "./words.js";
 
 const QUIET_MILLISECONDS = 800; // events come in bursts
@@ -30,7 +31,7 @@ function rowsOf(root) {
 async function read() {
   isReading = true;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+    const answer = await fetch(location.href, { headers: { accept: "text/html", ...UNATTENDED }, redirect: "error" });
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     fresh = page.getElementById("studies");
@@ -79,24 +80,20 @@ function soon() {
   timer = setTimeout(() => (isReading ? soon() : read()), QUIET_MILLISECONDS);
 }
 
-function listen() {
-  const events = new EventSource("/api/v1/events");
-  events.addEventListener("open", () => {
-    tell(say("Live"), true);
-    soon(); // what happened before anybody listened
-  });
-  events.addEventListener("error", () => {
-    tell(events.readyState === EventSource.CLOSED ? say("Not live: reload the page") : say("Connecting again …"), false);
-  });
-  for (const name of EVENTS) events.addEventListener(name, soon);
-}
-
 show.addEventListener("click", showAll);
-setInterval(soon, MINUTE_MILLISECONDS); // should an event be lost
+setInterval(() => document.hidden || soon(), MINUTE_MILLISECONDS); // should an event be lost
 document.addEventListener("visibilitychange", () => document.hidden || soon());
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
   event.preventDefault();
   document.getElementById("patient").select();
 });
-listen();
+whileVisible({
+  names: EVENTS,
+  opened: () => {
+    tell(say("Live"), true);
+    soon(); // what happened while nobody listened
+  },
+  heard: soon,
+  lost: (isOver) => tell(isOver ? say("Not live: reload the page") : say("Connecting again …"), false),
+});

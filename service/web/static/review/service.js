@@ -2,6 +2,8 @@
 
 import { say } from "../words.js";
 
+const OTHER_SESSION = "urn:sonomyo:problem:csrf";
+
 /** An answer that is no answer: RFC 9457's fields as they came. */
 export class Refused extends Error {
   constructor(status, problem) {
@@ -14,9 +16,12 @@ export class Refused extends Error {
 
 export class Service {
   #csrf;
+  #principal;
 
-  constructor(csrf) {
+  /** The token of the session that the page was made for, and whose that session is, by the name of the audit trail. */
+  constructor(csrf, principal) {
     this.#csrf = csrf;
+    this.#principal = principal;
   }
 
   /** The panel of a study as the service renders it, which has escaped all of it. */
@@ -51,6 +56,27 @@ export class Service {
   }
 
   async #send(method, path, body, seen) {
+    try {
+      return await this.#change(method, path, body, seen);
+    } catch (error) {
+      if (error.problem?.type !== OTHER_SESSION) throw error;
+      await this.#goOn();
+      return this.#change(method, path, body, seen);
+    }
+  }
+
+  /** With the session that there is now, of somebody who signed in again; what one person entered is not saved as another's. */
+  async #goOn() {
+    const me = await (await this.#fetch("/api/v1/me", { headers: { Accept: "application/json" } })).json();
+    if (me.name !== this.#principal) {
+      throw new Refused(403, {
+        detail: say("Somebody else has signed in with this browser. Sign in as yourself in another tab, and save again here; what you entered is still here."),
+      });
+    }
+    this.#csrf = me.csrf_token;
+  }
+
+  async #change(method, path, body, seen) {
     const headers = { "Content-Type": "application/json", "X-CSRF-Token": this.#csrf };
     if (seen) headers["If-Match"] = `"${seen}"`;
     const answer = await this.#fetch(path, { method, headers, body: body && JSON.stringify(body) });
@@ -64,8 +90,10 @@ export class Service {
     } catch {
       throw new Refused(0, { detail: say("The service could not be reached. What you entered is still here; try again.") });
     }
-    if (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in")) {
-      throw new Refused(401, { detail: say("The session has ended. Sign in again in another tab, and go on here.") });
+    if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in"))) {
+      throw new Refused(401, {
+        detail: say("The session has ended. Sign in again in another tab, and save again here; what you entered is still here."),
+      });
     }
     if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
     return answer;
