@@ -37,6 +37,7 @@ let isPlayWanted = false; // before a cine is open: it plays as soon as its firs
 
 stage.addPainter((context, frame, unit) => {
   if (!cine) return;
+  readout.wrist(cine.overlays.shownIn(frame), cine.overlays.opacity);
   const edited = editor.isOn && editor.frame === frame ? editor.lines : null;
   const others = edited && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
   const isDrawn = cine.overlays.draw(context, frame, unit, edited && [...others, ...edited]);
@@ -117,7 +118,6 @@ function overlaysOf(uid, count) {
   const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, (frame) => {
     const isShown = frame === stage.frame || overlays.problem !== null;
     if (isShown) stage.paint();
-    if (isShown) showWrist(stage.frame);
     if (cine && (isShown || overlays.kinds.size > known)) readout.kinds(cine.overlays);
     if (overlays.kinds.size > known) units.colour(overlays.kinds);
     known = overlays.kinds.size;
@@ -138,6 +138,7 @@ function close() {
   cine.frames.close();
   cine.overlays.close();
   endEditing();
+  readout.wrist(null, 1);
   cine = null;
 }
 
@@ -153,7 +154,6 @@ function show(frame) {
   readout.frame(frame, cine.number_of_frames, seconds);
   if (editor.isOn && editor.frame !== frame) beginEditing();
   view.dataset.shownFrame = frame;
-  showWrist(frame);
   plots.show(frame);
   units.show(frame);
   cine.frames.prefetch(frame);
@@ -181,10 +181,6 @@ function toggle() {
 
 function showTransport() {
   readout.transport(cine?.player, isPlayWanted);
-}
-
-function showWrist(frame) {
-  readout.wrist(cine?.overlays.get(frame)?.shown);
 }
 
 async function drawSeries() {
