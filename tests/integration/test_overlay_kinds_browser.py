@@ -65,7 +65,7 @@ def test_overlay_of_a_frame_in_which_a_person_drew_has_that_person_s_lines_and_n
     assert {line["is_amended"] for line in after.values()} == {False}
     # The version before is as it was.
     before = f"/api/v1/reports/{report['predecessor']}/overlays/{INSTANCE}"
-    (said,) = amended.client().get(before, params={"frames": str(FRAME)}).json()["analyses"]
+    (said,) = amended.client().get(before, params={"frames": f"{FRAME}-{FRAME}"}).json()["analyses"]
     assert not any(line["is_amended"] for line in said["frames"][0]["lines"])
 
 
@@ -85,6 +85,9 @@ def test_amended_line_is_dashed_in_its_frame_and_a_kind_of_the_legend(amended: H
         assert not any(deep_rows(made))
         made.page.press(AMENDED, " ")
         assert any(deep_rows(made))
+
+
+def test_amended_line_is_told_of_in_german(amended: House) -> None:
     with opened(amended, "de-DE") as made:
         go(made, FRAME)
         assert made.page.locator(AMENDED).inner_text() == "Geänderte Linie"
