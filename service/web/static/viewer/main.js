@@ -186,12 +186,17 @@ function showTransport() {
 async function drawSeries() {
   if (!cine) return;
   const uid = cine.sop_instance_uid;
+  const reading = (reported ??= read());
   let findings;
   try {
-    ({ findings } = await (reported ??= read()));
+    ({ findings } = await reading);
   } catch (error) {
-    return readout.complain(say("The series cannot be plotted: {why}", { why: error.message }));
+    if (reported !== reading) return;
+    reported = null; // it is asked for again with the next cine, or when somebody says so
+    return readout.unplotted(say("The series cannot be plotted: {why}", { why: error.message }));
   }
+  if (reported !== reading) return; // another version is shown meanwhile
+  readout.unplotted("");
   if (cine?.sop_instance_uid !== uid) return;
   const ofCine = findings.filter(({ evidence }) => evidence.sop_instance_uid === uid);
   const own = ofCine.filter(({ amended }) => !amended?.is_rejected);
@@ -271,6 +276,7 @@ listen(actions);
 for (const button of root.querySelectorAll("[data-do]")) button.addEventListener("click", (event) => actions[button.dataset.do](event));
 for (const button of root.querySelectorAll("[data-use]")) button.addEventListener("click", () => useTool(button.dataset.use));
 for (const button of root.querySelectorAll("[data-cine]")) button.addEventListener("click", () => open(button.dataset.cine));
+at("plot-again").addEventListener("click", () => drawSeries());
 at("slider").addEventListener("input", () => go(Number(at("slider").value)));
 at("speed").addEventListener("change", () => cine?.player.setSpeed(Number(at("speed").value)));
 at("opacity").addEventListener("input", () => {

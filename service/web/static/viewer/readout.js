@@ -24,6 +24,12 @@ export class Readout {
     this.#at("problem").hidden = !words;
   }
 
+  /** Why there are no plots, in their place, with a button that asks for them again. */
+  unplotted(words) {
+    this.#at("plots-why").textContent = words;
+    this.#at("plots-failed").hidden = !words;
+  }
+
   /** The flag beside the patient: what the version that is shown is. */
   version({ version, status }) {
     for (const one of this.#root.querySelectorAll("[data-when]")) {
