@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from service.core.amendment import as_said
 from service.core.finding_identity import OF_ALL_CINES
 from service.core.findings import Finding, Polyline, ShownFrame, Value
 from service.core.masks import MaskIndex, MaskLayout, unpack_lines
@@ -46,6 +47,8 @@ class OverlayLine(Value):
 
     label: str
     points: tuple[tuple[float, float], ...]
+    #: Whether a person drew it, in the place of the software's of that label.
+    is_amended: bool = False
 
 
 class OverlayFrame(Value):
@@ -90,13 +93,18 @@ def overlay_of(
     lines: Mapping[int, bytes],
     frames: range,
 ) -> AnalysisOverlay:
-    """Of the frames in `frames`: packed maps and lines by frame; where no line is kept, those that the findings show."""
+    """Of the frames in `frames`: packed maps and lines by frame; where no line is kept, those that the findings show.
+
+    A line that a person drew takes the place of the software's of the same label, in its frame.
+    """
     if any(map(standing_lines, findings)):  # outlines say it in every frame; the areas are kept for one
         index, masks = None, {}
     findings = [finding for finding in findings if not finding.is_rejected]
     standing = tuple(line for finding in findings for line in standing_lines(finding))
     shown = {one.frame: one for finding in findings for one in finding.shown_frames}
-    drawn = {number: standing or _lines(lines.get(number), findings, number) for number in frames}
+    said = [as_said(finding) for finding in findings]
+    amended = tuple(dict.fromkeys(line for finding in findings for line in amended_lines(finding)))
+    drawn = {number: _drawn(standing or _lines(lines.get(number), said, number), amended, number) for number in frames}
     made = tuple(
         _frame(number, masks.get(number), drawn[number], shown.get(number))
         for number in frames
@@ -109,6 +117,12 @@ def overlay_of(
         kinds=tuple(map(Drawn.of, kinds)),
         frames=made,
     )
+
+
+def amended_lines(finding: Finding) -> tuple[Polyline, ...]:
+    """Those that a person drew for a finding, or for one that it is computed from; none where it rests on the software's."""
+    said = None if finding.amended is None else finding.amended.original.evidence
+    return () if said is None or said.lines == finding.evidence.lines else finding.evidence.lines
 
 
 def is_of(stored: Sequence[Finding], reported: Sequence[Finding]) -> bool:
@@ -131,11 +145,18 @@ def _lines(packed: bytes | None, findings: Sequence[Finding], number: int) -> Se
     return tuple(dict.fromkeys(line for finding in findings for line in finding.evidence.lines if line.frame == number))
 
 
-def _frame(number: int, masks: bytes | None, lines: Sequence[Polyline], shown: ShownFrame | None) -> OverlayFrame:
+def _drawn(software: Sequence[Polyline], amended: Sequence[Polyline], number: int) -> tuple[OverlayLine, ...]:
+    persons = [line for line in amended if line.frame == number]
+    labels = {line.label for line in persons}
+    kept = (OverlayLine(label=line.label, points=line.points) for line in software if line.label not in labels)
+    return (*kept, *(OverlayLine(label=line.label, points=line.points, is_amended=True) for line in persons))
+
+
+def _frame(number: int, masks: bytes | None, lines: tuple[OverlayLine, ...], shown: ShownFrame | None) -> OverlayFrame:
     return OverlayFrame(
         frame=number,
         masks=None if masks is None else base64.b64encode(masks).decode("ascii"),
-        lines=tuple(OverlayLine(label=line.label, points=line.points) for line in lines),
+        lines=lines,
         shown=shown,
         title=None if shown is None or shown.plane is None else _TITLES.get(shown.plane),
     )

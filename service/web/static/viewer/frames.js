@@ -12,12 +12,13 @@ const AT_ONCE = 4; // frames that are decoded ahead beside each other, so that t
 
 export class Frames {
   #chunks = new Map(); // index -> promise of pictures, or pictures
-  #bytes = 0;
+  #bytes = 0; // of the batches that are there
+  #arrived = 0; // how many these are
   #bitmaps = new Map(); // frame -> ImageBitmap, the least recently used first
   #decoding = new Map();
   #waiting = [];
   #inFlight = 0;
-  #ahead = 1; // the frame after which frames are decoded ahead
+  #ahead = null; // the frame after which frames are decoded and fetched ahead
   #abort = new AbortController();
 
   /** `batch` frames are asked for at a time. */
@@ -54,9 +55,20 @@ export class Frames {
   prefetch(number) {
     this.#ahead = number;
     this.#decodeAhead();
-    const here = this.#indexOf(number);
+    this.#fetchAhead();
+  }
+
+  #fetchAhead() {
+    if (this.#ahead === null || this.#abort.signal.aborted) return;
+    const here = this.#indexOf(this.#ahead);
     const chunks = Math.ceil(this.count / this.batch);
-    for (let step = 0; step < chunks && this.#bytes < COMPRESSED_BYTES; step += 1) this.#chunk((here + step) % chunks, false);
+    for (let step = 0; step < chunks && !this.#isFull(); step += 1) this.#chunk((here + step) % chunks, false);
+  }
+
+  /** What was asked for counts as much as what has come, at the size of that; until something has come, a few are enough. */
+  #isFull() {
+    const asked = this.#chunks.size - this.#arrived;
+    return this.#arrived ? this.#bytes + (asked * this.#bytes) / this.#arrived >= COMPRESSED_BYTES : asked >= IN_FLIGHT;
   }
 
   #decodeAhead() {
@@ -145,6 +157,8 @@ export class Frames {
     const answer = await asked(address, { signal: this.#abort.signal });
     const content = await answer.arrayBuffer();
     this.#bytes += content.byteLength;
+    this.#arrived += 1;
+    this.#fetchAhead();
     return pictures(content);
   }
 }

@@ -37,6 +37,7 @@ let isPlayWanted = false; // before a cine is open: it plays as soon as its firs
 
 stage.addPainter((context, frame, unit) => {
   if (!cine) return;
+  readout.wrist(cine.overlays.shownIn(frame), cine.overlays.opacity);
   const edited = editor.isOn && editor.frame === frame ? editor.lines : null;
   const others = edited && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
   const isDrawn = cine.overlays.draw(context, frame, unit, edited && [...others, ...edited]);
@@ -117,7 +118,6 @@ function overlaysOf(uid, count) {
   const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, (frame) => {
     const isShown = frame === stage.frame || overlays.problem !== null;
     if (isShown) stage.paint();
-    if (isShown) showWrist(stage.frame);
     if (cine && (isShown || overlays.kinds.size > known)) readout.kinds(cine.overlays);
     if (overlays.kinds.size > known) units.colour(overlays.kinds);
     known = overlays.kinds.size;
@@ -138,6 +138,7 @@ function close() {
   cine.frames.close();
   cine.overlays.close();
   endEditing();
+  readout.wrist(null, 1);
   cine = null;
 }
 
@@ -153,7 +154,6 @@ function show(frame) {
   readout.frame(frame, cine.number_of_frames, seconds);
   if (editor.isOn && editor.frame !== frame) beginEditing();
   view.dataset.shownFrame = frame;
-  showWrist(frame);
   plots.show(frame);
   units.show(frame);
   cine.frames.prefetch(frame);
@@ -183,19 +183,20 @@ function showTransport() {
   readout.transport(cine?.player, isPlayWanted);
 }
 
-function showWrist(frame) {
-  readout.wrist(cine?.overlays.get(frame)?.shown);
-}
-
 async function drawSeries() {
   if (!cine) return;
   const uid = cine.sop_instance_uid;
+  const reading = (reported ??= read());
   let findings;
   try {
-    ({ findings } = await (reported ??= read()));
+    ({ findings } = await reading);
   } catch (error) {
-    return readout.complain(say("The series cannot be plotted: {why}", { why: error.message }));
+    if (reported !== reading) return;
+    reported = null; // it is asked for again with the next cine, or when somebody says so
+    return readout.unplotted(say("The series cannot be plotted: {why}", { why: error.message }));
   }
+  if (reported !== reading) return; // another version is shown meanwhile
+  readout.unplotted("");
   if (cine?.sop_instance_uid !== uid) return;
   const ofCine = findings.filter(({ evidence }) => evidence.sop_instance_uid === uid);
   const own = ofCine.filter(({ amended }) => !amended?.is_rejected);
@@ -275,6 +276,7 @@ listen(actions);
 for (const button of root.querySelectorAll("[data-do]")) button.addEventListener("click", (event) => actions[button.dataset.do](event));
 for (const button of root.querySelectorAll("[data-use]")) button.addEventListener("click", () => useTool(button.dataset.use));
 for (const button of root.querySelectorAll("[data-cine]")) button.addEventListener("click", () => open(button.dataset.cine));
+at("plot-again").addEventListener("click", () => drawSeries());
 at("slider").addEventListener("input", () => go(Number(at("slider").value)));
 at("speed").addEventListener("change", () => cine?.player.setSpeed(Number(at("speed").value)));
 at("opacity").addEventListener("input", () => {

@@ -1,5 +1,6 @@
 // What the analyses drew in each frame: maps as tints with an outline, and lines; fetched some frames at a time.
 
+import { say } from "../words.js";
 import { asked } from "./asked.js";
 
 const PAGE = 64;
@@ -8,6 +9,8 @@ const DRAWN_KEPT = 256; // frames whose maps are kept as pictures
 const AHEAD = 24;
 const AT_ONCE = 2; // frames that are made ahead beside each other: a burst of them would hold up what is playing
 const TINT = 40; // of 255
+/** Kinds that are no label of the service's: lines that a person drew, and what a frame of a wrist shows. */
+const [AMENDED, BADGE] = ["amended", "badge"];
 
 export class Overlays {
   #pages = new Map(); // page -> promise of what the service said of its frames, by frame
@@ -39,7 +42,7 @@ export class Overlays {
     return this.problem !== null || this.#drawn.has(number);
   }
 
-  /** Labels of what has been seen so far, each with its colour and whether it is a line; of a thing that is both, the area. */
+  /** Labels of what has been seen so far, each with its form and its colour or words; of a thing that is both area and line, the area. */
   kinds = new Map();
 
   async load(number) {
@@ -96,11 +99,13 @@ export class Overlays {
       }
       if (this.#abort.signal.aborted) return;
       this.#drawn.set(number, drawn ?? null);
-      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, { colour, isLine: false });
+      for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, { colour, form: "area" });
       for (const line of drawn?.lines ?? []) {
         const { label, colour } = this.#kindOf(line);
-        if (!this.kinds.has(label)) this.kinds.set(label, { colour, isLine: true });
+        if (line.is_amended) this.kinds.set(AMENDED, { form: "dashes", words: say("Amended line") });
+        else if (!this.kinds.has(label)) this.kinds.set(label, { colour, form: "stroke" });
       }
+      if (drawn?.shown) this.kinds.set(BADGE, { form: "badge", words: say("Plane and grade") });
       if (this.#drawn.size > DRAWN_KEPT) this.#drawn.delete(this.#drawn.keys().next().value);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -130,6 +135,11 @@ export class Overlays {
       for (const frame of frames) byFrame.set(frame.frame, [...(byFrame.get(frame.frame) ?? []), { grid, frame }]);
     }
     return byFrame;
+  }
+
+  /** What a frame of a wrist shows, if it is to be seen. */
+  shownIn(number) {
+    return this.isOn && !this.hidden.has(BADGE) ? this.#drawn.get(number)?.shown : null;
   }
 
   /** Draw a frame's own into a context whose units are pixels of the stored frame; `unit` is a pixel of the screen. */
@@ -171,15 +181,17 @@ export class Overlays {
 
   #drawLine(context, line, unit) {
     const { label, colour } = this.#kindOf(line);
-    if (this.hidden.has(label) || line.points.length < 2) return;
+    if (this.hidden.has(line.is_amended ? AMENDED : label) || line.points.length < 2) return;
     const path = this.#paths.get(line) ?? pathOf(line); // lines that are being dragged have none
     context.lineJoin = context.lineCap = "round";
     context.strokeStyle = "rgb(0 0 0 / .65)";
     context.lineWidth = 4.2 * unit;
     context.stroke(path);
     context.strokeStyle = colour;
-    context.lineWidth = 2.2 * unit;
+    context.lineWidth = (line.is_amended ? 2.8 : 2.2) * unit;
+    if (line.is_amended) context.setLineDash([9 * unit, 7 * unit]); // a person's is told apart by more than its colour
     context.stroke(path);
+    context.setLineDash([]);
   }
 }
 

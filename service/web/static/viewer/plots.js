@@ -1,6 +1,7 @@
 // One small plot a series; all share the cursor with the cine. uPlot is loaded only where there is something to plot.
 
 import { decimal, say } from "../words.js";
+import { amendedFrame, markAmended, noteOf } from "./amended.js";
 
 const LIBRARY = "/static/vendor/uplot/uPlot.esm.js";
 const HEIGHT = 128;
@@ -66,7 +67,9 @@ export class Plots {
     this.#frame = frame;
     for (const { plot, line, value, finding, x } of this.#plots) {
       line.style.transform = `translateX(${plot.valToPos(x[frame - 1], "x")}px)`;
-      value.textContent = words(finding.series.values[frame - 1], finding.series.unit);
+      const software = words(finding.series.values[frame - 1], finding.series.unit);
+      value.textContent =
+        amendedFrame(finding) === frame ? say("◆ {value}, software {software}", { value: words(finding.value, finding.unit), software }) : software;
     }
   }
 
@@ -84,10 +87,13 @@ export class Plots {
     const target = document.createElement("div");
     target.setAttribute("role", "img");
     target.setAttribute("aria-label", summary(finding, isTimed ? x.at(-1) : null));
-    box.append(caption, target);
+    const note = noteOf(finding, words);
+    box.append(caption, target, ...note);
     into.append(box);
     const hasCourse = series.smoothed.some(isNumber);
     const data = [x, gaps(series.values, series.left_out), ...(hasCourse ? [gaps(series.smoothed), gaps(series.high), gaps(series.low)] : [])];
+    const persons = amendedFrame(finding);
+    if (persons) data.push(x.map((_, index) => (index === persons - 1 ? finding.value : null))); // the scale has room for it
     const ink = (name) => () => resolved(name);
     const thin = { spanGaps: false, points: { show: false } };
     const plot = new UPlot(
@@ -107,9 +113,15 @@ export class Plots {
             ? { ...thin, stroke: ink("--plot-faint"), width: 1, points: { show: true, size: 3, fill: ink("--plot-faint"), stroke: ink("--plot-faint") }, paths: () => null }
             : { ...thin, stroke: ink("--accent"), width: 1.75 },
           ...(hasCourse ? [{ ...thin, stroke: ink("--accent"), width: 1.75 }, { ...thin, width: 0 }, { ...thin, width: 0 }] : []),
+          ...(persons ? [{ ...thin, width: 0 }] : []),
         ],
         bands: hasCourse ? [{ series: [3, 4], fill: ink("--plot-band") }] : [],
-        hooks: { draw: [(drawn) => markEvents(drawn, x, events, ink)] },
+        hooks: {
+          draw: [
+            (drawn) => markEvents(drawn, x, events, ink),
+            (drawn) => persons && markAmended(drawn, x[persons - 1], finding.value, [ink("--plot-event")(), ink("--panel")()]),
+          ],
+        },
       },
       data,
       target,

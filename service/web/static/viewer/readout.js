@@ -8,6 +8,7 @@ export class Readout {
   #at;
   #stage;
   #go;
+  #shown = null; // what is written of a wrist: the picture is painted far more often than that changes
 
   /** `at(name)` finds the element of a name in `root`, `stage` paints, `go(frame)` goes to a frame. */
   constructor(root, at, { stage, go }) {
@@ -21,6 +22,12 @@ export class Readout {
   complain(words) {
     this.#at("problem").textContent = words;
     this.#at("problem").hidden = !words;
+  }
+
+  /** Why there are no plots, in their place, with a button that asks for them again. */
+  unplotted(words) {
+    this.#at("plots-why").textContent = words;
+    this.#at("plots-failed").hidden = !words;
   }
 
   /** The flag beside the patient: what the version that is shown is. */
@@ -78,24 +85,27 @@ export class Readout {
     this.#at("loop-told").textContent = player.range ? say("Loop {first} to {last}", { first, last }) : "";
   }
 
-  /** What a frame of a wrist shows: plane, grade, and why it is no better. */
-  wrist(shown) {
-    this.#at("shown").hidden = !shown;
-    if (!shown) return;
+  /** What a frame of a wrist shows: plane, grade, and why it is no better; as strong as the rest of the overlay. */
+  wrist(shown, opacity) {
+    const place = this.#at("shown");
+    place.hidden = !shown;
+    place.style.opacity = opacity;
+    if (!shown || shown === this.#shown) return;
+    this.#shown = shown;
     this.#at("plane").textContent = shown.plane ? `${shown.plane} ${say(shown.title ?? "")}` : say("No standard plane");
     this.#at("grade").textContent = shown.grade ?? "–";
     this.#at("grade").dataset.grade = shown.grade ?? "";
     this.#at("why").textContent = (shown.reasons ?? []).map(label).join(", ");
   }
 
-  /** A button for each kind of thing that is drawn: lines have a stroke beside their name, areas a square. */
+  /** A button for each kind of thing that is drawn: lines have a stroke beside their name, those of a person dashes, areas a square. */
   kinds(overlays) {
     const place = this.#at("kinds");
     const { kinds } = overlays;
-    for (const [kind, { colour, isLine }] of kinds) {
+    for (const [kind, told] of kinds) {
       if (/^Motor unit \d+$/.test(kind)) continue; // each has a row of its own under the cine
       if ([...place.children].some((child) => child.dataset.kind === kind)) continue;
-      place.append(this.#kind(kind, colour, isLine, overlays));
+      place.append(this.#kind(kind, told, overlays));
     }
     this.#at("overlay-note").textContent = overlays.problem
       ? say("No overlay: {why}", { why: overlays.problem })
@@ -106,11 +116,11 @@ export class Readout {
           : say("Nothing was drawn in this frame.");
   }
 
-  #kind(kind, colour, isLine, overlays) {
+  #kind(kind, { colour, form, words = say(kind) }, overlays) {
     const swatch = document.createElement("span");
-    swatch.className = isLine ? "swatch stroke" : "swatch";
-    swatch.style.background = colour;
-    const button = this.#button("kind", say(kind), () => {
+    swatch.className = `swatch ${form}`;
+    if (colour) swatch.style.background = colour;
+    const button = this.#button("kind", words, () => {
       const isShown = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(isShown));
       overlays.hidden[isShown ? "delete" : "add"](kind);
