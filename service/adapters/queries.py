@@ -82,7 +82,11 @@ class PostgresStudyViews:
                 return report
             if session.get(StudyRow, study_instance_uid) is None:
                 raise _no_study()
-            raise NotFound("This study has no report yet; its jobs tell why, or, where it has none, its /explain which rule leaves what out.", reason="no_report_yet")
+            raise NotFound(
+                "This study has no report yet; "
+                "its jobs tell why, or, where it has none, its /explain which rule leaves what out.",
+                reason="no_report_yet",
+            )
 
     def draft_report(self, study_instance_uid: str) -> Report:
         """Raises NotFound."""
