@@ -93,6 +93,21 @@ def test_amended_line_is_told_of_in_german(amended: House) -> None:
         assert made.page.locator(AMENDED).inner_text() == "Geänderte Linie"
 
 
+def test_line_is_shown_as_amended_as_soon_as_it_is_saved(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> None:
+    with viewer_house(engine, units, tmp_path) as house:
+        analysed(house, cine_file(contraction()))
+        with opened(house) as made:
+            go(made, FRAME)
+            assert made.page.locator(AMENDED).count() == 0
+            saved = done(amend(house.reviewer(), official(house.client()), lines=[LINES]))
+            # As the panel beside the picture tells it.
+            detail = {name: saved[name] for name in ("report_id", "version", "status")}
+            made.page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('sonomyo:report', { detail }))", detail)
+            made.wait(f"document.querySelector('{AMENDED}') !== null")
+            assert any(deep_rows(made))
+            assert all(abs(row - ROW) < 3 for column in deep_rows(made) for row in column)
+
+
 @pytest.mark.skipif(not PLOTS.exists(), reason="uPlot is not installed: python scripts/web_packages.py uplot")
 def test_plot_of_an_amended_number_says_whose_its_curve_is_and_what_the_person_measured(amended: House) -> None:
     figure = "[...document.querySelectorAll('.plot')].find((one) => one.textContent.startsWith('Thickness'))"
