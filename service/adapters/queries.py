@@ -83,7 +83,8 @@ class PostgresStudyViews:
             if session.get(StudyRow, study_instance_uid) is None:
                 raise _no_study()
             raise NotFound(
-                "This study has no report yet; its jobs tell why, or, where it has none, its /explain which rule leaves what out.",
+                "This study has no report yet; its jobs tell why, or, where it has none, "
+                "its /explain which rule leaves what out.",
                 reason="no_report_yet",
             )
 
