@@ -292,7 +292,7 @@ def _basis(measured: Sequence[Finding]) -> str:
 
 def _worth(measured: Sequence[Finding]) -> str:
     """What networks that saw nobody say is told to be so; what a person has set is that person's word."""
-    flags = {flag for finding in measured if finding.amended is None for flag in finding.flags}
+    flags = {flag for finding in measured if finding.amended is None or finding.is_computed for flag in finding.flags}
     return _LEARNT if flags & _LEARNT_FROM_SIMULATION else ""
 
 

@@ -59,6 +59,7 @@ def test_rejected_unit_is_counted_no_more(report: Report) -> None:
     assert "Motor unit count 2, computed anew" in told.text
     assert "The software said 3." in told.text
     assert "motor unit count 2 (amended)" in made.impression
+    assert "Learnt from simulated pictures only" in made.impression
     assert changed(made, "accept", 1).findings[0] == told
 
 

@@ -68,7 +68,7 @@ def test_agreement_with_pennation_is_high_where_the_states_are_true() -> None:
     finding = analyse(scanned())["agreement_with_pennation"]
     assert isinstance(finding.value, float)
     assert finding.value > 0.7
-    assert finding.flags == ()
+    assert finding.flags == ("simulated_people",)
 
 
 def test_states_that_contradict_the_pennation_are_doubted() -> None:

@@ -20,7 +20,7 @@ from service.core.measure.motor_maps import Floats, territories
 from service.core.measure.motor_trains import discharges, traces
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import accepted, regional_ica, truth_of
-from training.motor_units.figures import differences_table, table
+from training.motor_units.figures import SIMULATED, differences_table, table
 from training.motor_units.rivals import RESULTS, difference, statistics, summary
 from training.motor_units.scores import Score, UnitTrace, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION
@@ -110,7 +110,7 @@ def evaluate(networks: Networks, split: str, count: int, least_ica: float, outpu
         if split == "validation":
             found["tried"] = tried(target)
         keep(output, **{f"networks on {split}": found})
-    output.with_suffix(f".{split}.md").write_text(table(cells) + "\n" + differences_table(told), encoding="utf-8")
+    output.with_suffix(f".{split}.md").write_text(SIMULATED + table(cells) + "\n" + differences_table(told), encoding="utf-8")
 
 
 def said_of(networks: Networks, sequence: MotorSequence) -> Said:

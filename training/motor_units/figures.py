@@ -30,6 +30,10 @@ def told(results: Mapping[str, Any]) -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
+#: At the head of every file of tables.
+SIMULATED = "All muscles are simulated.\n\n"
+
+
 def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
     """A row a cell and what was scored in it."""
     heads = ["cell", "what", *FIGURES]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from service.core.measure.motor_maps import matched
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import BASELINES, Candidate, accepted, oracle, truth_of
-from training.motor_units.figures import table
+from training.motor_units.figures import SIMULATED, table
 from training.motor_units.scores import Score, UnitTrace, precision_recall_f1, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION, Cell
 from training.wrist_hand.results import keep
@@ -52,7 +52,7 @@ def main() -> None:
         cells[cell.name] = scored(cell, TEST[: arguments.sequences], least)
         print(f"{cell.name}, {time.monotonic() - begun:.0f} s", flush=True)
         keep(arguments.output, simulator=MOTOR_UNITS_VERSION, sequences=arguments.sequences, least_scores=least, cells=cells)
-        arguments.output.with_suffix(".md").write_text(table(cells), encoding="utf-8")
+        arguments.output.with_suffix(".md").write_text(SIMULATED + table(cells), encoding="utf-8")
 
 
 def least_score(name: str, sequences: Sequence[MotorSequence]) -> float:

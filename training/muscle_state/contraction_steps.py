@@ -45,9 +45,11 @@ class Leg:
     activity: float
     pennation: float
     pennation_to_superficial: float
+    #: With the angle held at its mean in training: what the patch says alone.
+    activity_of_patch: float
 
 
-_RANKED = ("activity", "pennation", "pennation_to_superficial")
+_RANKED = ("activity", "pennation", "pennation_to_superficial", "activity_of_patch")
 
 
 def main() -> None:
@@ -77,8 +79,8 @@ def of_legs(pictures: Sequence[StepPicture], network: Network, networks: OnnxNet
 
 def legs_table(found: Mapping[str, Any]) -> str:
     """For people to read."""
-    heads = "|leg|pictures answered|activity|measured pennation (deep line)|to the superficial line|"
-    lines = [heads, "|---" * 5 + "|"]
+    heads = "|leg|pictures answered|activity|measured pennation (deep line)|to the superficial line|activity, angle held|"
+    lines = [heads, "|---" * 6 + "|"]
     lines += [f"|{leg['leg']}|{leg['answered']} of {leg['pictures']}|{_ranks(leg)}|" for leg in found["legs"]]
     lines.append(f"|median of {len(found['legs'])} legs||{_ranks(found['median'])}|")
     return "\n".join(lines)
@@ -94,8 +96,8 @@ def _leg(name: str, pictures: Sequence[StepPicture], network: Network, networks:
     return Leg(name, len(pictures), len(rows), *(_ranked(steps, one) for one in each))
 
 
-def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[float, float, float] | None:
-    """Activity, and pennation to the deep and the superficial line in degrees; None where one of them says nothing."""
+def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[float, ...] | None:
+    """As `_RANKED` says, angles in degrees; None where one of them says nothing."""
     values = {finding.name: finding.value for finding in analyse(one_frame(image), networks.infer)}
     angles = [values.get(name) for name in ("pennation_angle", "fascicle_angle", "superficial_aponeurosis_angle")]
     known = [angle for angle in angles if isinstance(angle, float)]
@@ -111,7 +113,9 @@ def _asked(image: Pixels, network: Network, networks: OnnxNetworks) -> tuple[flo
     except ValueError:
         return None
     angle = abs(fascicle - superficial)
-    return float(ask(network, _frames(patches.pixels, angle)).mean[0, _ACTIVITY]), pennation, angle
+    usual = float(network.head.scalar_mean[ANGLE])
+    activity, of_patch = (float(ask(network, _frames(patches.pixels, one)).mean[0, _ACTIVITY]) for one in (angle, usual))
+    return activity, pennation, angle, of_patch
 
 
 def _frames(pixels: Pixels, angle_deg: float) -> Frames:

@@ -76,7 +76,7 @@ def held_out(network: Network, known: Frames, others: Frames, strangers: Frames)
 
 def results(people: list[Asked]) -> dict[str, Any]:
     """By predictor, then by score, then by state; and the network less ridge, person by person."""
-    made: dict[str, Any] = {"people": len(people)}
+    made: dict[str, Any] = {"data": "simulated people", "people": len(people)}
     scores: dict[str, dict[str, Values]] = {}
     for name in ("network", "network, offset taken out", "ridge", "mean"):
         said = [_said(one, name) for one in people]

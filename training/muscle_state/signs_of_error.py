@@ -179,6 +179,7 @@ def summary(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
     told = {name: _ranks(first, name) for name in signs}
     chosen = sorted(signs, key=lambda name: -told[name]["error of all"][0])[:_CHOSEN]
     return {
+        "data": "simulated people",
         "people": [len(first), len(others)],
         "angle off by more than 10 degrees": sum(row["error of joint_angle"] > 10 for row in rows),
         "moment off by more than 30 N.m": sum(row["error of joint_moment"] > 30 for row in rows),

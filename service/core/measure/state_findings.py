@@ -193,7 +193,7 @@ class StateFindings:
                 kind=FindingKind.QUALITY,
                 value=found.together,
                 unit="{ratio}",
-                flags=("low_agreement",) if found.is_low else (),
+                flags=(SIMULATED_PEOPLE, *(("low_agreement",) if found.is_low else ())),
                 text=_agreement_text(found),
                 evidence=self._evidence(),
             ),
@@ -279,7 +279,8 @@ def _agreement_text(found: Agreement) -> str:
     angle, activity = (wording.number(one, "{ratio}") for one in (found.angle, found.activity))
     together = wording.number(found.together, "{ratio}")
     return (
-        f"Angle and activity together follow the pennation of the gastrocnemius with a rank correlation of {together}"
+        f"Angle and activity, learnt from simulated people, together follow the pennation of the gastrocnemius with a rank"
+        f" correlation of {together}"
         f" over {found.frames} frames; the angle alone with {angle}, the activity alone with {activity}."
     )
 
