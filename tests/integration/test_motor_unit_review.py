@@ -36,7 +36,8 @@ def test_rejected_unit_is_counted_no_more_until_it_is_restored(house: House) -> 
     made = done(amend(house.reviewer(), before, findings=[change(before, "reject", 2)]))
     (count,) = of(made, "motor_unit_count")
     assert (count["value"], count["amended"]["method"], count["amended"]["original"]["value"]) == (2.0, "computed", 3.0)
-    assert made["impression"] == "Motor units: motor unit count 2 (amended)."
+    worth = "Learnt from simulated pictures only, not validated in people."
+    assert made["impression"] == f"Motor units: motor unit count 2 (amended). {worth}"
     page = house.client().get(f"/api/v1/studies/{STUDY}/report", headers={"Accept": "text/html"}).text
     assert "motor unit count 2 (amended)" in page
     assert page.count('class="twitch"') == 2
