@@ -96,7 +96,7 @@ def environments() -> Iterator[Environment]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = (*project["project"]["dependencies"], *project["dependency-groups"]["embedded"])
     # A distribution on the disk gives a path; the protocol allows others.
-    yield Environment("service", Path(importlib.metadata.distribution("packaging").locate_file("")), wanted)  # type: ignore[arg-type] # see above
+    yield Environment("service", Path(importlib.metadata.distribution("packaging").locate_file("")), wanted)  # type: ignore[arg-type]  # it is a path on a disk
     for site_packages in ROOT.glob(".triton/lib/python3*/site-packages"):
         yield Environment("triton", site_packages, ("nvidia-pytriton", "onnxruntime", "openvino"))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.core.analyses.analysis import Analysis, DescribeModel, Infer
+from service.core.analyses.motor_units import MotorUnits
 from service.core.analyses.muscle_state import MuscleState
 from service.core.analyses.myofascial_pain import MyofascialPain
 from service.core.analyses.wrist_hand import WristHand
@@ -17,7 +18,6 @@ from tests import calf_parts, motor_parts, trapezius_parts, wrist_parts
 from tests.cine_files import EXPLICIT, region
 from tests.fakes import FakeAnalysis
 from tests.integration.api_parts import as_file, dicom_dataset
-from tests.integration.test_motor_units_browser import KnownUnits, fast_cine
 from tests.integration.viewer_parts import DrawnMuscles, cine_file, contraction
 
 _PLANE = "document.querySelector('[data-plane]').textContent.includes('S')"
@@ -37,6 +37,16 @@ class Known(FakeAnalysis):
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
         del infer, describe
         return tuple(self._work.analyse(cine, self._answers(), motor_parts.described, keep))
+
+
+def known_units() -> Known:
+    """Of the units of `motor_parts`."""
+    return Known(MotorUnits(), motor_parts.knowing)
+
+
+def known_states() -> Known:
+    """Of the calf of `calf_parts`."""
+    return Known(MuscleState(), lambda: calf_parts.Knowing(calf_parts.scanned()).infer)
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,7 @@ def _muscle_architecture() -> Case:
 
 
 def _muscle_state() -> Case:
-    of = calf_parts.scanned()
-    return Case(
-        file_of(calf_parts.cine_of(of, uid="1.2.3")), Known(MuscleState(), lambda: calf_parts.Knowing(of).infer), _PLOTS_OF_STATES
-    )
+    return Case(file_of(calf_parts.cine_of(calf_parts.scanned(), uid="1.2.3")), known_states(), _PLOTS_OF_STATES)
 
 
 def _wrist_hand() -> Case:
@@ -72,7 +79,7 @@ def _wrist_hand() -> Case:
 
 
 def _motor_units() -> Case:
-    return Case(fast_cine(), KnownUnits(), _TRAINS)
+    return Case(fast_cine(), known_units(), _TRAINS)
 
 
 def _myofascial_pain() -> Case:
@@ -88,6 +95,20 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "wrist_hand": _wrist_hand,
     "myofascial_pain": _myofascial_pain,
 }
+
+
+def fast_cine() -> bytes:
+    """512 frames at 4 ms, the picture filling the frame."""
+    frames = [frame.pixels for frame in motor_parts.motor_cine().frames()]
+    tissue = region(
+        0, 0, motor_parts.SIDE - 1, motor_parts.SIDE - 1, PhysicalDeltaX=motor_parts.MM / 10, PhysicalDeltaY=motor_parts.MM / 10
+    )
+    own: dict[str, Any] = {"FrameIncrementPointer": 0x00181063, "FrameTime": "4", "SequenceOfUltrasoundRegions": [tissue]}
+    dataset = dicom_dataset("1.2.3", frames=1, **own)
+    dataset.NumberOfFrames = len(frames)
+    dataset.Rows = dataset.Columns = motor_parts.SIDE
+    dataset.PixelData = b"".join(frame.tobytes() for frame in frames)
+    return as_file(dataset, EXPLICIT)
 
 
 def file_of(cine: Cine) -> bytes:

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 
 from service.access import Role
 from service.ports import UnitOfWorkFactory
-from tests.browser import Tab, tab
-from tests.integration.api_parts import PASSWORD, STUDY, House
+from tests.browser import tab
+from tests.integration.api_parts import PASSWORD, House
 from tests.integration.known_analyses import CASES, Case
-from tests.integration.viewer_parts import analysed, viewer_house
+from tests.integration.viewer_parts import analysed, read_by_anna, viewer_house
 from tests.page_checks import english_in, faults_in, scrolls_sideways_by
 from tests.peers import PLOTS
 
@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not PLOTS.exists(), reason="uPlot is not installed: python scripts/web_packages.py uplot"),
 ]
+UNFOLD = "document.querySelectorAll('main details:not([data-window])').forEach((one) => { one.open = true; })"
 Language = Literal["de-DE", "en-GB"]
 
 
@@ -42,7 +43,8 @@ def test_viewer_of_each_analysis_is_in_its_readers_language_and_has_no_fault_tha
 ) -> None:
     found = list[object]()
     with reading_room.served() as address, tab(language=language, is_still=True) as made:
-        opened(made, address)
+        read_by_anna(made, address)
+        made.page.evaluate(UNFOLD)
         made.wait(case.shows, timeout_seconds=60)
         for theme in ("dark", "light"):
             made.page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
@@ -51,15 +53,3 @@ def test_viewer_of_each_analysis_is_in_its_readers_language_and_has_no_fault_tha
         found += [("English", one) for one in english_in(made) if language == "de-DE"]
         assert found == []
         assert made.problems == []
-
-
-def opened(made: Tab, address: str) -> None:
-    """The viewer with its overlay, its plots and its panel, all that folds unfolded."""
-    page = made.page
-    page.goto(f"{address}/sign-in?page=study&study={STUDY}")
-    page.fill("#login", "anna")
-    page.fill("#password", PASSWORD)
-    page.press("#password", "Enter")
-    made.wait("Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0", timeout_seconds=240)
-    made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
-    page.evaluate("document.querySelectorAll('main details:not([data-window])').forEach((one) => { one.open = true; })")

@@ -9,14 +9,14 @@ from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import STUDY, House
-from tests.integration.test_motor_units_browser import KnownUnits, fast_cine
+from tests.integration.known_analyses import fast_cine, known_units
 from tests.integration.test_report_life import amend, done, official
 from tests.integration.viewer_parts import analysed, viewer_house
 
 
 @pytest.fixture
 def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
-    with viewer_house(engine, units, tmp_path, analysis=KnownUnits()) as made:
+    with viewer_house(engine, units, tmp_path, analysis=known_units()) as made:
         analysed(made, fast_cine())
         yield made
 

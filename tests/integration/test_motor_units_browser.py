@@ -1,28 +1,20 @@
 """Motor units in a real browser: territories with numbers over every frame, rows of firings that choose a unit and a frame."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from service.access import Role
-from service.core.analyses.analysis import DescribeModel, Infer
-from service.core.analyses.motor_units import MotorUnits
-from service.core.cine import Cine
-from service.core.findings import Finding
-from service.core.masks import MaskKeeper
 from service.core.render.overlay import UNIT_COLOURS
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
-from tests.cine_files import EXPLICIT, region
-from tests.fakes import FakeAnalysis
-from tests.integration.api_parts import PASSWORD, STUDY, as_file, dicom_dataset
+from tests.integration.api_parts import PASSWORD, STUDY
+from tests.integration.known_analyses import fast_cine, known_units
 from tests.integration.test_review_browser import WHY, amend, save
 from tests.integration.viewer_parts import analysed, sign_in, viewer_house
-from tests.motor_parts import MM, SIDE, UNITS, described, knowing, motor_cine
+from tests.motor_parts import UNITS
 from tests.page_checks import faults_in
 from tests.peers import PLOTS
 
@@ -44,33 +36,9 @@ PIXELS_OF = """
 """
 
 
-@dataclass
-class KnownUnits(FakeAnalysis):
-    """The real analysis over the answers of networks that know."""
-
-    name: str = "motor_units"
-    version: str = MotorUnits().version
-
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
-        del infer, describe
-        return MotorUnits().analyse(cine, knowing(), described, keep)
-
-
-def fast_cine() -> bytes:
-    """512 frames at 4 ms, the picture filling the frame."""
-    frames = [frame.pixels for frame in motor_cine().frames()]
-    tissue = region(0, 0, SIDE - 1, SIDE - 1, PhysicalDeltaX=MM / 10, PhysicalDeltaY=MM / 10)
-    own: dict[str, Any] = {"FrameIncrementPointer": 0x00181063, "FrameTime": "4", "SequenceOfUltrasoundRegions": [tissue]}
-    dataset = dicom_dataset("1.2.3", frames=1, **own)
-    dataset.NumberOfFrames = len(frames)
-    dataset.Rows = dataset.Columns = SIDE
-    dataset.PixelData = b"".join(frame.tobytes() for frame in frames)
-    return as_file(dataset, EXPLICIT)
-
-
 @pytest.fixture
 def viewer(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Tab]:
-    with viewer_house(engine, units, tmp_path, analysis=KnownUnits()) as house:
+    with viewer_house(engine, units, tmp_path, analysis=known_units()) as house:
         analysed(house, fast_cine())
         with house.served() as address, tab(width=1280, height=1000) as made:
             sign_in(house, made, address, Role.VIEWER)
@@ -119,7 +87,7 @@ def test_unit_that_the_keyboard_chooses_has_its_train_plotted_alone(viewer: Tab)
 @pytest.fixture
 def reader(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Tab]:
     """A radiologist's, who may amend."""
-    with viewer_house(engine, units, tmp_path, analysis=KnownUnits()) as house:
+    with viewer_house(engine, units, tmp_path, analysis=known_units()) as house:
         house.users.add(login="anna", full_name="Dr Anna Grau", role=Role.RADIOLOGIST, password=PASSWORD, actor="test")
         analysed(house, fast_cine())
         with house.served() as address, tab(width=1440, height=1000) as made:

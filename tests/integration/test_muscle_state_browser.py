@@ -1,7 +1,6 @@
 """Muscle states in a real browser: bands under the cine, whose places are frames; both muscles over it; German; hostile names."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +8,13 @@ import pytest
 from sqlalchemy import Engine
 
 from service.access import Role
-from service.core.analyses.analysis import DescribeModel, Infer
-from service.core.analyses.muscle_state import MuscleState
-from service.core.cine import Cine
-from service.core.findings import Finding
-from service.core.masks import MaskKeeper
 from service.core.routing import RoutingRule, RoutingRules
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
-from tests.calf_parts import FRAMES, SECONDS, Knowing, described, scanned
+from tests.calf_parts import FRAMES, SECONDS, scanned
 from tests.cine_files import EXPLICIT, region
-from tests.fakes import FakeAnalysis
 from tests.integration.api_parts import STUDY, House, as_file, dicom_dataset
+from tests.integration.known_analyses import known_states
 from tests.integration.viewer_parts import analysed, sign_in, viewer_house
 from tests.peers import PLOTS
 
@@ -33,18 +27,6 @@ HOSTILE = "<script>alert(1)</script>^<img src onerror>"
 VIEW = "document.querySelector('[data-view]')"
 FIRST = "[...document.querySelectorAll('[data-first] .plot')]"
 STATES = ("Joint angle", "Activity gastrocnemius", "Activity soleus", "Joint moment")
-
-
-@dataclass
-class KnownStates(FakeAnalysis):
-    """The real analysis over the answers of networks that know."""
-
-    name: str = "muscle_state"
-    version: str = MuscleState().version
-
-    def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
-        del infer, describe
-        return MuscleState().analyse(cine, Knowing(scanned()).infer, described, keep)
 
 
 def calf_cine() -> bytes:
@@ -68,7 +50,7 @@ def calf_cine() -> bytes:
 @pytest.fixture
 def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
     rules = RoutingRules(rules=(RoutingRule(analysis="muscle_state", minimum_frames=2),))
-    with viewer_house(engine, units, tmp_path, analysis=KnownStates(), rules=rules) as made:
+    with viewer_house(engine, units, tmp_path, analysis=known_states(), rules=rules) as made:
         analysed(made, calf_cine())
         yield made
 

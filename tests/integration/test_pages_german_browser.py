@@ -11,7 +11,7 @@ from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House
 from tests.integration.test_pages_browser import PAGES, add, house, pacs, signed_in
-from tests.integration.viewer_parts import analysed, cine_file, contraction, viewer_house
+from tests.integration.viewer_parts import analysed, cine_file, contraction, read_by_anna, viewer_house
 from tests.page_checks import english_in, faults_in, scrolls_sideways_by
 from tests.peers import PLOTS
 
@@ -104,13 +104,8 @@ def reading_room(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> It
 def test_viewer_in_german_has_no_english_is_not_too_wide_and_keeps_its_own_reasons_german(reading_room: House) -> None:
     with reading_room.served() as address, tab(language="de-DE", is_still=True) as made:
         page, found = made.page, list[object]()
-        page.goto(f"{address}/sign-in?page=study&study={STUDY}")
-        page.fill("#login", "anna")
-        page.fill("#password", PASSWORD)
-        page.press("#password", "Enter")
-        made.wait("Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0", timeout_seconds=240)
+        read_by_anna(made, address)
         made.wait("document.querySelectorAll('.plot .u-over').length >= 4", timeout_seconds=60)
-        made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
         found += looked_at(made, "the viewer")
         page.click(f"{THICKNESS} [data-accept]")
         made.wait("!document.querySelector('[data-unsaved]').hidden")

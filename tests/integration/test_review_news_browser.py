@@ -1,10 +1,12 @@
 """What an open panel tells of other people's versions, and of the service's: offered calmly, and a conflict in German."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.browser import tab
+from tests.browser import Tab, tab
 from tests.integration.api_parts import STUDY
 from tests.integration.test_review_browser import WHY, Desk, amend, desk, house, reading, text
 from tests.page_checks import english_in
@@ -22,9 +24,16 @@ def save_meanwhile(desk: Desk, change: dict[str, Any]) -> None:
     desk.house.reviewer().patch(f"/api/v1/reports/{seen['report_id']}", json=body, headers=headers).raise_for_status()
 
 
-def test_reader_hears_that_somebody_else_made_a_version_and_sees_it_at_a_press(desk: Desk) -> None:
+@contextmanager
+def listening(desk: Desk) -> Iterator[Tab]:
+    """A review that hears of news."""
     with reading(desk) as anna:
         anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        yield anna
+
+
+def test_reader_hears_that_somebody_else_made_a_version_and_sees_it_at_a_press(desk: Desk) -> None:
+    with listening(desk) as anna:
         save_meanwhile(desk, {"action": "accept"})
         anna.page.click("[data-news] button")
         anna.wait("document.getElementById('review-panel').dataset.number === '2'")
@@ -47,8 +56,7 @@ def test_reader_without_events_sees_within_a_minute_that_somebody_else_made_a_ve
 
 
 def test_reader_is_offered_the_version_that_the_service_makes_of_a_new_analysis(desk: Desk) -> None:
-    with reading(desk) as anna:
-        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+    with listening(desk) as anna:
         anna.wait("document.querySelector('[data-newest]') !== null")
         desk.house.reviewer().post(f"/api/v1/studies/{STUDY}/reanalyse").raise_for_status()
         desk.house.work()
@@ -60,8 +68,7 @@ def test_reader_is_offered_the_version_that_the_service_makes_of_a_new_analysis(
 
 
 def test_reader_who_is_typing_keeps_the_words_when_another_version_is_shown(desk: Desk) -> None:
-    with reading(desk) as anna:
-        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+    with listening(desk) as anna:
         page = anna.page
         page.click("[data-open=impression-form]")
         page.fill("#impression-text", "A thick muscle.")
@@ -80,8 +87,7 @@ def test_reader_who_is_typing_keeps_the_words_when_another_version_is_shown(desk
 
 
 def test_words_that_have_no_place_in_the_version_that_is_shown_are_told(desk: Desk) -> None:
-    with reading(desk) as anna:
-        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+    with listening(desk) as anna:
         page = anna.page
         page.click("[data-open=cancel-form]")
         page.fill("#cancel-why", "of another patient")

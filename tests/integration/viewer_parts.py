@@ -24,7 +24,7 @@ from service.rendering import Rendering
 from tests.browser import Tab
 from tests.cine_files import EXPLICIT, JPEG, encode, region
 from tests.fakes import FakeAnalysis
-from tests.integration.api_parts import STUDY, House, as_file, dicom_dataset, upload
+from tests.integration.api_parts import PASSWORD, STUDY, House, as_file, dicom_dataset, upload
 from tests.phantoms import Muscle, described, scripted
 
 INSTANCE = "1.2.3"
@@ -97,6 +97,17 @@ def sign_in(house: House, tab: Tab, address: str, role: Role = Role.RADIOLOGIST)
     opened = house.sign_ins.open_session(house.sign_ins.create_link(role))
     assert opened is not None
     tab.carry(session_cookie_name(secure=False), opened.token, address)
+
+
+def read_by_anna(made: Tab, address: str) -> None:
+    """The viewer of the study with its frame and its panel, after Anna signed in by the form."""
+    page = made.page
+    page.goto(f"{address}/sign-in?page=study&study={STUDY}")
+    page.fill("#login", "anna")
+    page.fill("#password", PASSWORD)
+    page.press("#password", "Enter")
+    made.wait("Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0", timeout_seconds=240)
+    made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
 
 
 def bytes_of_frames(body: bytes) -> list[bytes]:
