@@ -8,20 +8,18 @@ lock, so a waiting job never looks at the study before the change that it was de
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from service.commitment import AWAITING, Commitments
+from service.analysing import Analyser
+from service.commitment import Commitments
 from service.composing import Composer
-from service.core.analyses.analysis import Analysis, ModelSpec, apart
+from service.core.analyses.analysis import Analysis
 from service.core.compose import Software
 from service.core.conditions import Arrival
 from service.core.delivery_rules import DeliveryRule
-from service.core.evidence import draw_evidence, not_measured
-from service.core.findings import Finding
-from service.core.masks import MaskKeeper
 from service.core.pinned import of_no_use
-from service.core.report import Report
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
+from service.delivering import Deliverer
 from service.dispatch import Dispatch
-from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable, Unavailable
+from service.errors import InputRejected, NotFound
 from service.ports import (
     Arrivals,
     CineReader,
@@ -41,9 +39,6 @@ from service.publication import (
     Publication,
     RejectionNotes,
     Renderer,
-    is_rejection,
-    obstacle,
-    send_overtaken_again,
 )
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
@@ -87,6 +82,16 @@ class Flow:
             rejections=self.rejections,
         )
 
+    @property
+    def _analyser(self) -> Analyser:
+        return Analyser(reader=self.reader, store=self.store, server=self.server, analyses=self.analyses)
+
+    @property
+    def _deliverer(self) -> Deliverer:
+        return Deliverer(
+            units=self.units, publication=self.publication, destinations=self.destinations, commitments=self.commitments
+        )
+
     def store_instance(self, received: ReceivedInstance) -> StoredInstance:
         """One commit of the row and its jobs; C-STORE answers 0x0000 only after it returns. Raises Unavailable."""
         selected = self._selected(received.arrival)
@@ -121,13 +126,13 @@ class Flow:
 
         Findings are never taken from another instance, for a correction may change the scale or the time under equal pixels.
         """
-        analysis = self._analysis(analysis_name)
+        analysis = self._analyser.named(analysis_name)
         with self.units() as unit:
             instance = unit.instances.get(instance_id)
             opened = unit.analyses.get(instance_id, analysis_name)
         if opened is None or opened.state != "queued":
             return
-        self._close(self._run(analysis, instance, opened), instance)
+        self._close(self._analyser.run(analysis, instance, opened), instance)
 
     def give_up_analysis(self, instance_id: int, analysis_name: str, reason: str) -> None:
         """The job is a dead letter: the study must not wait for it, and its report says what is missing."""
@@ -148,7 +153,7 @@ class Flow:
             served = unit.analyses.get(instance_id, analysis_name)
         if not versions or served is None or served.state not in _ENDED_WELL:
             return
-        made = self._run(self._analysis(analysis_name), instance, replace(served, model_versions=versions))
+        made = self._analyser.run(self._analyser.named(analysis_name), instance, replace(served, model_versions=versions))
         with self.units() as unit:
             unit.shadows.save(
                 ShadowAnalysis(
@@ -235,7 +240,7 @@ class Flow:
         is not served, does not fit or is of no use in the study, Unavailable when a pin is given and Triton is away.
         """
         pinned = dict(model_versions or {})
-        self._check_pinned(pinned)
+        self._analyser.check(pinned)
         with self.units() as unit:
             unit.studies.lock(study_instance_uid)
             reopened = unit.analyses.reopen(study_instance_uid, pinned)
@@ -253,37 +258,7 @@ class Flow:
 
         Raises Unavailable, to be retried, and Paused when nothing was tried; InputRejected for what is stored and not held.
         """
-        if self.commitments is not None and self.commitments.pursue(report_id, destination, kind):
-            return
-        with self.units() as unit:
-            report = unit.reports.get(report_id)
-            study = unit.studies.lock(report.study.study_instance_uid)
-            if unit.outbox.lock(report_id, destination, kind).state != "pending":
-                return
-            found = None if is_rejection(kind) else obstacle(unit, report, study)
-            if found is not None:
-                unit.outbox.set_aside(report_id, destination, kind, state=found[0], reason=found[1])
-                return
-            target = self.destinations.get(destination)
-            if target is None:
-                raise NotFound(f"There is no destination named {destination}; it was removed from the settings.")
-            unit.circuits.admit(destination)
-            rendered = unit.reports.rendered(report_id, kind)
-            began_at = unit.now()
-        try:
-            target.send(rendered)
-        except Unavailable as error:
-            with self.units() as unit:
-                unit.circuits.failed(destination, str(error), began_at=began_at)
-            raise
-        except InputRejected as refused:
-            self._end_delivery(report, destination, kind, state="refused", error=str(refused))
-            return
-        if self.commitments is None or not self.commitments.asks(destination):
-            self._end_delivery(report, destination, kind, state="delivered", error=None)
-            return
-        self._end_delivery(report, destination, kind, state=AWAITING, error=None)
-        self.commitments.pursue(report_id, destination, kind)
+        self._deliverer.deliver(report_id, destination, kind)
 
     def report_commitment(self, request_id: int) -> None:
         """Tell a peer what we hold of what it asked for. Raises Unavailable, to be retried, InputRejected, NotFound."""
@@ -293,12 +268,7 @@ class Flow:
 
     def give_up_delivery(self, report_id: str, destination: str, kind: str, reason: str, *, final: bool) -> None:
         """Record a failed attempt; after the last one the delivery is a dead letter."""
-        with self.units() as unit:
-            if self.commitments is not None and self.commitments.note_failure(
-                unit, report_id, destination, kind, reason, final=final
-            ):
-                return
-            _close_delivery(unit, report_id, destination, kind, state="failed" if final else "pending", error=reason)
+        self._deliverer.give_up(report_id, destination, kind, reason, final=final)
 
     # -- parts of the steps above, in the order of use --
 
@@ -342,66 +312,16 @@ class Flow:
         except InputRejected:
             return False
 
-    def _analysis(self, name: str) -> Analysis:
-        try:
-            return self.analyses[name]
-        except KeyError as error:
-            raise NotFound(f"There is no analysis named {name}; the routing rules and this version disagree.") from error
-
     def _in_shadow(self, analysis_name: str) -> dict[str, str]:
         """Versions of the models of one analysis that run in shadow; empty for one that this version does not have."""
         analysis = self.analyses.get(analysis_name)
         names = {model.model_name for model in analysis.models} if analysis is not None else set()
         return {name: version for name, version in self.shadow_models.items() if name in names}
 
-    def _check_pinned(self, model_versions: Mapping[str, str]) -> None:
-        used = {spec.model_name: spec for analysis in self.analyses.values() for spec in analysis.models}
-        for name, version in model_versions.items():
-            if name not in used:
-                known = ", ".join(sorted(used)) or "none"
-                raise InputRejected(f"No analysis uses a model {name}; those in use: {known}.", reason="model_unknown")
-            served = self.server.versions(used[name])
-            if version not in served:
-                said = f"Version {version} of {name} is not served; there is {', '.join(served) or 'none'}."
-                raise InputRejected(said, reason="model_version_unknown")
-        for analysis in self.analyses.values():
-            if alone := apart(analysis, model_versions):
-                raise InputRejected(alone, reason="model_versions_apart")
-        try:
-            self.server.check([_pinned(used[name], model_versions) for name in model_versions])
-        except ModelContractError as error:
-            raise InputRejected(str(error), reason="model_version_unfit") from error
-
     def _check_of_use(self, pinned: Mapping[str, str], running: Collection[str], instances: Sequence[StoredInstance]) -> None:
         routed = [select_analyses(instance.arrival, self.rules) for instance in instances]
         if said := of_no_use(pinned, self.analyses, running, routed):
             raise InputRejected(said, reason="model_of_no_use")
-
-    def _run(self, analysis: Analysis, instance: StoredInstance, opened: StoredAnalysis) -> StoredAnalysis:
-        picture: bytes | None = None
-        state, failure, keeper = "done", None, MaskKeeper()
-        try:
-            with self.reader.open(self.store.path(instance.storage_key)) as cine:
-                findings: tuple[Finding, ...] = analysis.analyse(
-                    cine,
-                    lambda model, batches: self.server.infer(_pinned(model, opened.model_versions), batches),
-                    lambda model: self.server.describe(_pinned(model, opened.model_versions)),
-                    keeper,
-                )
-                picture = draw_evidence(cine, findings)
-        except (InputRejected, NotMeasurable) as refused:
-            state, failure = "rejected", f"{refused.reason}: {refused}"
-            findings = (not_measured(analysis, instance.attributes.sop_instance_uid, refused),)
-        masks = keeper.kept() if state == "done" else None
-        return replace(
-            opened,
-            analysis_version=analysis.version,
-            state=state,
-            findings=findings,
-            picture=picture,
-            masks=None if masks is None else masks.to_bytes(),
-            failure=failure,
-        )
 
     def _close(self, outcome: StoredAnalysis, instance: StoredInstance) -> None:
         study_instance_uid = instance.attributes.study_instance_uid
@@ -428,36 +348,6 @@ class Flow:
         if study.open_associations:
             return max(self.stable_age_seconds - age, 1.0)
         return max(self.stable_age_seconds - age, 0.0)
-
-    def _end_delivery(self, report: Report, destination: str, kind: str, *, state: str, error: str | None) -> None:
-        """The destination has answered: what waits for it goes, too."""
-        delivery = report.report_id, destination, kind
-        study_instance_uid = report.study.study_instance_uid
-        with self.units() as unit:
-            unit.studies.lock(study_instance_uid)
-            was_superseded = unit.outbox.lock(*delivery).state == "superseded"
-            if state == "delivered":
-                send_overtaken_again(unit, *delivery)
-            if _close_delivery(unit, *delivery, state=state, error=error) and state == AWAITING:
-                unit.commitments.open(*delivery)
-            official = unit.reports.official(study_instance_uid) if was_superseded else None
-            if official is not None:
-                self.publication.retract(unit, official)  # where it was withdrawn while this was on its way
-            if unit.circuits.answered(destination):
-                unit.jobs.hasten_deliveries(destination)
-
-
-def _close_delivery(unit: UnitOfWork, report_id: str, destination: str, kind: str, *, state: str, error: str | None) -> bool:
-    # What has gone out is told as delivered, even when a newer version took its place meanwhile.
-    is_open = unit.outbox.lock(report_id, destination, kind).state == "pending" or state in ("delivered", AWAITING)
-    if is_open:
-        unit.outbox.close(report_id, destination, kind, state=state, error=error)
-    return is_open
-
-
-def _pinned(model: ModelSpec, model_versions: Mapping[str, str]) -> ModelSpec:
-    """The model in the version that was asked for, else as the analysis names it."""
-    return replace(model, model_version=model_versions.get(model.model_name, model.model_version))
 
 
 def _record(unit: UnitOfWork, actor: str | None, action: str, study_instance_uid: str, **detail: object) -> None:
