@@ -37,6 +37,7 @@ BENCHMARKS = (
     Benchmark("worklist", (), (), ("--quick",)),
     Benchmark("viewer", (TRITON, CHROMIUM), (), ("--quick",)),
     Benchmark("viewer_start", (TRITON, CHROMIUM), (), ("--quick",)),
+    Benchmark("viewer_playing", (TRITON, CHROMIUM), (), ("--quick",)),
     Benchmark("memory", (STORESCU, TRITON), ("--gigabytes", "2"), ("--quick",)),
 )
 

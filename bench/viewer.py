@@ -3,7 +3,7 @@
 `sonomyo up` runs as a user starts it. Each person asks over HTTP, one request after the other, for a report: the page, the JSON,
 the frames that a viewer begins with; first all of the same study, then each of a study of their own. Two floors stand beside
 these in the same minutes: a static file of the same server, and the report's bytes from Starlette and uvicorn alone
-(`bench/bare_answer.py`). Then one browser opens the report and plays its 400 frames at their own rate, drawn by the processor.
+(`bench/bare_answer.py`).
 """
 
 import argparse
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -31,7 +30,6 @@ from bench.live import analysing
 from bench.worklist import fetch
 from service.core.identifiers import derive_uid
 from simulator.write import simulate
-from tests.browser import Tab, tab
 from tests.running import RunningService, running_service
 
 USERS = 20
@@ -41,16 +39,7 @@ TARGET_FIRST_FRAME_P95, TARGET_REPORT_P99 = 500.0, 100.0
 #: common start all twenty would ask for the same thing in the same moment, for ever. The targets say twenty users and
 #: not how fast they read, so that both are told.
 _PAUSES = {"reading": 5.0, "never_reading": 0.5}
-_PLAYED_SECONDS = 15
 _FLOOR, _BARE = "floor: static file", "floor: the report's bytes, bare"
-#: Seconds of the screen's clock at which another frame is there, from now on.
-_WATCH = """
-() => { const view = document.querySelector("[data-view]"); window.shown = []; let last = null;
-  const look = () => { const frame = view.dataset.shownFrame;
-    if (frame !== last) { window.shown.push([performance.now() / 1000, Number(frame)]); last = frame; }
-    requestAnimationFrame(look); };
-  look(); }
-"""
 
 
 def main() -> None:
@@ -89,7 +78,6 @@ def run(folder: Path, *, rounds: int, studies: int) -> dict[str, Any]:
                 told = measured(service, read_by_all, rounds, _PAUSES[how])
                 told["cines_analysed_meanwhile"] = done[0] - before_it
                 beside["one_study" if read_by_all is not each else "studies_of_their_own"][how] = told
-            in_a_browser = played(service, study)
         return {
             "machine": machine(),
             "users": USERS,
@@ -99,7 +87,6 @@ def run(folder: Path, *, rounds: int, studies: int) -> dict[str, Any]:
             "target_milliseconds": {"first frame p95": TARGET_FIRST_FRAME_P95, "report p99": TARGET_REPORT_P99},
             "mean_pause_seconds": _PAUSES,
             "beside_a_busy_worker": beside,
-            "in_a_browser_beside_it": in_a_browser,
             "load_average": {"before": before, "after": os.getloadavg()},
         }
 
@@ -192,39 +179,6 @@ def summary(seconds: list[float]) -> dict[str, float]:
         "p95": round(cuts[94] * 1000, 1),
         "p99": round(cuts[98] * 1000, 1),
         "most": round(max(seconds) * 1000, 1),
-    }
-
-
-def played(service: RunningService, study: str) -> dict[str, Any]:
-    """From the navigation to the first frame on the stage, with an empty cache and then a full one; then the cine, most of it."""
-    link = service.api.post("/api/v1/sign-in-links", json={"role": "viewer"}).raise_for_status().json()["url"]
-    with tab(width=1280, height=900) as opened:
-        opened.page.goto(link)
-        ready = [ready_to_play(opened, f"{service.api.base_url}/studies/{study}") for _ in range(5)]
-        opened.page.evaluate(_WATCH)
-        opened.page.locator("[data-play]").first.click()
-        opened.wait("window.shown.length > 1", timeout_seconds=60)
-        opened.wait(f"performance.now() / 1000 > window.shown[0][0] + {_PLAYED_SECONDS}", timeout_seconds=120)
-        shown: list[list[float]] = opened.page.evaluate("window.shown")
-    return {"ready_to_play_milliseconds": {"empty_cache": ready[0], "full_cache": ready[1:]}, **smoothness(shown)}
-
-
-def ready_to_play(opened: Tab, address: str) -> float:
-    """Since the navigation began."""
-    opened.page.goto(address)
-    found = "performance.getEntriesByName('sonomyo-ready')[0]?.startTime"
-    return round(float(opened.wait(found, timeout_seconds=60)), 1)
-
-
-def smoothness(shown: list[list[float]]) -> dict[str, float]:
-    """What was left out, and how long one picture stood at the most. `shown`: seconds and the frame that appeared then."""
-    steps = [(later[1] - sooner[1]) % FRAMES for sooner, later in pairwise(shown)]
-    waits = [later[0] - sooner[0] for sooner, later in pairwise(shown)]
-    return {
-        "frames_shown": len(shown),
-        "share_left_out": round(1 - len(steps) / sum(steps), 4),
-        "milliseconds_between_frames_median": round(median(waits) * 1000, 1),
-        "milliseconds_between_frames_most": round(max(waits) * 1000, 1),
     }
 
 

@@ -1,7 +1,7 @@
 """Whether a cine of 400 frames stutters in a browser while a worker analyses: `python -m bench.viewer_playing`.
 
 `sonomyo up` runs as a user starts it, and Chromium, drawing by the processor, opens a report with an empty cache and plays the
-cine once at its own rate, from the moment that the first frame is there, overlays drawn. Three ways: with nothing else to do (the
+cine through once at its own rate, overlays drawn, as soon as its first frame is there. Three ways: with nothing else to do (the
 floor); beside a worker that analyses another cine over and over, on the same processors; and beside that worker with the browser
 on one processor and all of the service on another, as a radiologist's screen and a server are two machines.
 """
@@ -24,7 +24,7 @@ from simulator.write import simulate
 from tests.browser import Tab, tab
 from tests.running import RunningService, running_service
 
-#: From a moment at which the last frame was shown: all but the last few, so that the cine has not begun again.
+#: Not the very last one, after which the cine begins again.
 _LAST = FRAMES - 5
 #: Seconds of the screen's clock at which another frame is there, until it has been played through.
 _WATCH = f"""() => {{
@@ -114,6 +114,8 @@ def once(opened: Tab, address: str) -> list[tuple[float, int]]:
     opened.page.context.new_cdp_session(opened.page).send("Network.clearBrowserCache")
     opened.page.goto(address)
     opened.wait("performance.getEntriesByName('sonomyo-ready').length > 0", timeout_seconds=60)
+    opened.page.keyboard.press("Home")
+    opened.wait("document.querySelector('[data-view]').dataset.shownFrame === '1'")
     opened.page.evaluate(_WATCH)
     opened.page.locator("[data-play]").first.click()
     return [(seconds, int(frame)) for seconds, frame in opened.page.evaluate("window.played")]
