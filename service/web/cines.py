@@ -1,13 +1,14 @@
 """What the report viewer plays: a cine's time, scale and frames, several frames in one answer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path as File
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from service.adapters.stored_frames import open_frames
 from service.api.dependencies import Parts, Services, Uid, Viewer
@@ -19,7 +20,7 @@ from service.core.pixel_format import CODECS
 from service.core.report import Report
 from service.dicom_views import HeldObject
 from service.dicomweb.objects import cache_headers, record, unchanged
-from service.errors import NotFound, Removed
+from service.errors import InputRejected, NotFound, Removed
 
 #: So many frames in one answer: as many as a player fetches ahead, and no more in memory.
 MOST_FRAMES = 32
@@ -28,6 +29,7 @@ BATCH = 16
 _FOR_GOOD = "private, max-age=31536000, immutable"
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _LENGTH = 4
+_OCTETS = "application/octet-stream"
 
 router = APIRouter(prefix="/studies/{study_instance_uid}/cines/{sop_instance_uid}", include_in_schema=False)
 FrameNumber = Annotated[int, Path(ge=1, le=1_000_000)]
@@ -162,7 +164,8 @@ def cine_frames(
 ) -> Response:
     """JPEGs one behind the other, each with its length before it in four bytes, most significant first.
 
-    With the version in the address a browser keeps them: a correction has another one.
+    What has to be decoded is sent frame by frame, so that the first is seen while the others are made; before a frame that cannot
+    be, it ends. With the version in the address a browser keeps them: a correction has another one.
     """
     if not first <= last < first + MOST_FRAMES:
         raise Problem(422, f"At most {MOST_FRAMES} frames, the first before the last.", reason="frames")
@@ -170,9 +173,24 @@ def cine_frames(
     record(parts, principal.name, [held])
     if (known := unchanged(request, headers)) is not None:
         return known
+    lengthed = _lengthed(parts, held, range(first, last + 1))
+    if CODECS.get(held.attributes.transfer_syntax_uid) == "jpeg":
+        return Response(b"".join(lengthed), media_type=_OCTETS, headers=headers)
+    begun = next(lengthed)  # before the answer begins: what is wrong with it can still be told
+    return StreamingResponse(chain((begun,), _until_refused(lengthed)), media_type=_OCTETS, headers=headers)
+
+
+def _lengthed(parts: Services, held: HeldObject, wanted: range) -> Iterator[bytes]:
+    """Each frame behind its length, made as it is asked for. Raises Problem (404)."""
     with parts.dicom.open(held) as path:
-        body = b"".join(len(one).to_bytes(_LENGTH) + one for one in _frames(parts, held, path, range(first, last + 1)))
-    return Response(body, media_type="application/octet-stream", headers=headers)
+        for one in _frames(parts, held, path, wanted):
+            yield len(one).to_bytes(_LENGTH) + one
+
+
+def _until_refused(lengthed: Iterator[bytes]) -> Iterator[bytes]:
+    """Whoever misses a frame asks for it alone, and is told why."""
+    with suppress(InputRejected):
+        yield from lengthed
 
 
 def _headers(held: HeldObject, form: str, version: str | None) -> dict[str, str]:

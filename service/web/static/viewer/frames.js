@@ -2,6 +2,7 @@
 
 import { say } from "../words.js";
 import { asked } from "./asked.js";
+import { Batch } from "./batch.js";
 
 const AS_STORED = { imageOrientation: "none", colorSpaceConversion: "none", premultiplyAlpha: "none" };
 const IN_FLIGHT = 3;
@@ -11,7 +12,7 @@ const AHEAD = 32;
 const AT_ONCE = 4; // frames that are decoded ahead beside each other, so that the one that is wanted does not wait behind them
 
 export class Frames {
-  #chunks = new Map(); // index -> promise of pictures, or pictures
+  #batches = new Map(); // by their index
   #bytes = 0; // of the batches that are there
   #arrived = 0; // how many these are
   #bitmaps = new Map(); // frame -> ImageBitmap, the least recently used first
@@ -61,13 +62,13 @@ export class Frames {
   #fetchAhead() {
     if (this.#ahead === null || this.#abort.signal.aborted) return;
     const here = this.#indexOf(this.#ahead);
-    const chunks = Math.ceil(this.count / this.batch);
-    for (let step = 0; step < chunks && !this.#isFull(); step += 1) this.#chunk((here + step) % chunks, false);
+    const batches = Math.ceil(this.count / this.batch);
+    for (let step = 0; step < batches && !this.#isFull(); step += 1) this.#batch((here + step) % batches, false);
   }
 
   /** What was asked for counts as much as what has come, at the size of that; until something has come, a few are enough. */
   #isFull() {
-    const asked = this.#chunks.size - this.#arrived;
+    const asked = this.#batches.size - this.#arrived;
     return this.#arrived ? this.#bytes + (asked * this.#bytes) / this.#arrived >= COMPRESSED_BYTES : asked >= IN_FLIGHT;
   }
 
@@ -83,7 +84,7 @@ export class Frames {
     this.#abort.abort();
     for (const bitmap of this.#bitmaps.values()) bitmap.close();
     this.#bitmaps.clear();
-    this.#chunks.clear();
+    this.#batches.clear();
   }
 
   #indexOf(number) {
@@ -92,9 +93,7 @@ export class Frames {
 
   async #decode(number) {
     const index = this.#indexOf(number);
-    const pictures = await this.#chunk(index, true);
-    const picture = pictures[number - 1 - index * this.batch];
-    if (!picture) throw new Error(say("The service sent no frame {number}.", { number }));
+    const picture = (await this.#batch(index, true).picture(number - 1 - index * this.batch)) ?? (await this.#alone(number));
     // A millisecond each: made one by one here, not in a burst when the batch comes, which would hold up what is playing.
     const blob = new Blob([picture], { type: "image/jpeg" });
     const bitmap = await createImageBitmap(blob, AS_STORED).catch(() => {
@@ -121,30 +120,30 @@ export class Frames {
   }
 
   /** What is wanted now goes before what is only fetched ahead. */
-  #chunk(index, isUrgent) {
-    const known = this.#chunks.get(index);
+  #batch(index, isUrgent) {
+    const known = this.#batches.get(index);
     if (known) {
       const queued = isUrgent && this.#waiting.find((job) => job.index === index);
       if (queued) this.#waiting.unshift(...this.#waiting.splice(this.#waiting.indexOf(queued), 1));
       return known;
     }
-    const made = new Promise((resolve, reject) => {
-      const job = { index, resolve, reject };
-      if (isUrgent) this.#waiting.unshift(job);
-      else this.#waiting.push(job);
-    });
-    made.catch(() => this.#chunks.delete(index));
-    this.#chunks.set(index, made);
+    const batch = new Batch(Math.min(this.batch, this.count - index * this.batch));
+    this.#batches.set(index, batch);
+    if (isUrgent) this.#waiting.unshift({ index, batch });
+    else this.#waiting.push({ index, batch });
     this.#next();
-    return made;
+    return batch;
   }
 
   #next() {
     while (this.#inFlight < IN_FLIGHT && this.#waiting.length) {
-      const job = this.#waiting.shift();
+      const { index, batch } = this.#waiting.shift();
       this.#inFlight += 1;
-      this.#fetch(job.index)
-        .then(job.resolve, job.reject)
+      this.#fetch(index, batch)
+        .catch((error) => {
+          this.#batches.delete(index); // so that it is asked for again
+          batch.fail(error);
+        })
         .finally(() => {
           this.#inFlight -= 1;
           this.#next();
@@ -152,27 +151,19 @@ export class Frames {
     }
   }
 
-  async #fetch(index) {
+  /** A frame that its batch lacks; the service says why. */
+  async #alone(number) {
+    const address = `${this.address}/frames/${number}.jpg?v=${encodeURIComponent(this.version)}`;
+    return (await asked(address, { signal: this.#abort.signal })).arrayBuffer();
+  }
+
+  async #fetch(index, batch) {
     const first = index * this.batch + 1;
-    const last = Math.min(first + this.batch - 1, this.count);
+    const last = first + batch.count - 1;
     const address = `${this.address}/frames/${first}-${last}?v=${encodeURIComponent(this.version)}`;
     const answer = await asked(address, { signal: this.#abort.signal });
-    const content = await answer.arrayBuffer();
-    this.#bytes += content.byteLength;
+    this.#bytes += await batch.fill(answer.body);
     this.#arrived += 1;
     this.#fetchAhead();
-    return pictures(content);
   }
-}
-
-/** Each picture has its length before it, in four bytes. */
-function pictures(content) {
-  const view = new DataView(content);
-  const found = [];
-  for (let at = 0; at + 4 <= content.byteLength; ) {
-    const length = view.getUint32(at);
-    found.push(new Uint8Array(content, at + 4, length));
-    at += 4 + length;
-  }
-  return found;
 }
