@@ -16,9 +16,9 @@ from sqlalchemy import Engine, text
 from service.access import Role
 from service.core.findings import Finding
 from service.ports import UnitOfWorkFactory
-from tests.cine_files import H264, JPEG
+from tests.cine_files import H264, JPEG, JPEG_2000
 from tests.integration.api_parts import STUDY, House, dicom_file, upload
-from tests.integration.viewer_parts import INSTANCE, analysed, bytes_of_frames, cine_file, contraction, viewer_house
+from tests.integration.viewer_parts import INSTANCE, analysed, bytes_of_frames, cine_file, contraction, viewer_house, without_end
 from tests.phantoms import Muscle
 
 CINE = f"/studies/{STUDY}/cines/{INSTANCE}"
@@ -54,6 +54,19 @@ def test_frames_that_are_stored_otherwise_are_jpegs_of_what_is_stored(house: Hou
     assert len(given) == FEW
     for jpeg, muscle in zip(given, muscles, strict=True):
         assert np.abs(grey(jpeg) - muscle.draw()[0]).mean() < 2
+
+
+def test_frames_that_have_to_be_decoded_end_before_one_that_cannot_be_which_says_why_by_itself(
+    house: House, muscles: list[Muscle]
+) -> None:
+    upload(house.client(), without_end(cine_file(muscles, syntax=JPEG_2000), 4)).raise_for_status()
+    client = house.client()
+    given = bytes_of_frames(client.get(f"{CINE}/frames/1-{FEW}").content)
+    assert [np.abs(grey(jpeg) - muscle.draw()[0]).mean() < 2 for jpeg, muscle in zip(given, muscles, strict=False)] == [True] * 3
+    for frames in ("4.jpg", f"4-{FEW}"):
+        answer = client.get(f"{CINE}/frames/{frames}")
+        assert (answer.status_code, answer.json()["detail"]) == (422, "A JPEG 2000 frame ends before its end marker")
+    assert len(bytes_of_frames(client.get(f"{CINE}/frames/5-{FEW}").content)) == 2
 
 
 def test_jpeg_that_a_browser_would_show_otherwise_is_encoded_anew(house: House, muscles: list[Muscle]) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
 from tests.browser import tab
+from tests.cine_files import JPEG_2000
 from tests.integration.api_parts import STUDY, House
-from tests.integration.viewer_parts import analysed, cine_file, contraction, sign_in, viewer_house
+from tests.integration.viewer_parts import analysed, cine_file, contraction, sign_in, viewer_house, without_end
 
 pytestmark = pytest.mark.timeout(600)
 VIEW = "document.querySelector('[data-view]')"
@@ -45,6 +46,23 @@ LATE = """async (source) => {
   const late = performance.now() + 60_000;
   for (const after of [0, 50, 9000, 9001, 9200]) due.shift()?.(late + after);
   return [shown, player.isPlaying];
+}"""
+#: What is known of three pictures while their answer comes in pieces, torn anywhere, and ends after the second.
+PIECES = """async (source) => {
+  const { Batch } = await import(source);
+  const batch = new Batch(3), told = [];
+  for (const place of [0, 1, 2]) batch.picture(place).then((bytes) => told.push([place, bytes ? [...bytes] : null]));
+  let send;
+  const body = new ReadableStream({ start: (control) => (send = control) });
+  const total = batch.fill(body);
+  const known = [];
+  for (const piece of [[0, 0], [0, 1, 7, 0, 0, 0], [2], [8, 9, 0, 0, 0]]) {
+    send.enqueue(new Uint8Array(piece));
+    await new Promise((done) => setTimeout(done));
+    known.push(told.length);
+  }
+  send.close();
+  return [known, await total, told];
 }"""
 
 
@@ -86,6 +104,34 @@ def test_cine_that_is_played_once_on_a_late_screen_starts_at_its_first_frame_and
         made.wait(f"{PLAY} !== null", timeout_seconds=60)
         source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'player.js')"
         assert made.page.evaluate(LATE, made.page.evaluate(source)) == [[1, 2, 3], False]
+
+
+def test_picture_is_there_as_soon_as_its_bytes_are_and_one_that_does_not_come_is_missed(house: House) -> None:
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        made.wait(f"{PLAY} !== null", timeout_seconds=60)
+        source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'batch.js')"
+        told = [[0, [7]], [1, [8, 9]], [2, None]]
+        assert made.page.evaluate(PIECES, made.page.evaluate(source)) == [[0, 1, 1, 2], 14, told]
+
+
+def test_cine_with_a_frame_that_cannot_be_decoded_shows_the_others_and_says_which(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    with viewer_house(engine, units, tmp_path) as house:
+        analysed(house, without_end(cine_file(contraction(6), syntax=JPEG_2000), 4))
+        with house.served() as address, tab() as made:
+            sign_in(house, made, address)
+            made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+            made.wait(f"{VIEW}?.dataset.shownFrame === '1'", timeout_seconds=60)
+            for frame in ("2", "3"):
+                made.page.keyboard.press("ArrowRight")
+                made.wait(f"{VIEW}.dataset.shownFrame === '{frame}'")
+            made.page.keyboard.press("ArrowRight")
+            made.wait("[...document.querySelectorAll('[data-problem]')].some((one) => one.textContent.includes('rame 4'))")
+            made.page.keyboard.press("End")
+            made.wait(f"{VIEW}.dataset.shownFrame === '6'")
 
 
 def test_cine_that_waits_for_a_frame_goes_on_at_that_frame(house: House) -> None:

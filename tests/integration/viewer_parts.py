@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom.encaps import encapsulate
+import pydicom
+from pydicom.encaps import encapsulate, generate_frames
 from sqlalchemy import Engine
 
 from service.access import Role
@@ -22,7 +23,7 @@ from service.core.masks import MaskKeeper
 from service.ports import UnitOfWorkFactory
 from service.rendering import Rendering
 from tests.browser import Tab
-from tests.cine_files import EXPLICIT, JPEG, encode, region
+from tests.cine_files import EXPLICIT, encode, region
 from tests.fakes import FakeAnalysis
 from tests.integration.api_parts import PASSWORD, STUDY, House, as_file, dicom_dataset, upload
 from tests.phantoms import Muscle, described, scripted
@@ -59,11 +60,22 @@ def cine_file(muscles: list[Muscle], uid: str = INSTANCE, *, syntax: str = EXPLI
     own = {**time, "SequenceOfUltrasoundRegions": [tissue], **changes}
     dataset = dicom_dataset(uid, frames=len(pictures), **{name: value for name, value in own.items() if value is not None})
     dataset.Rows, dataset.Columns = rows, columns
-    if syntax == JPEG:
-        dataset.PixelData = encapsulate([encode(picture, JPEG) for picture in pictures])
-    else:
+    if syntax == EXPLICIT:
         dataset.PixelData = b"".join(picture.tobytes() for picture in pictures)
+    else:
+        dataset.PixelData = encapsulate([encode(picture, syntax) for picture in pictures])
     return as_file(dataset, syntax)
+
+
+def without_end(content: bytes, frame: int) -> bytes:
+    """An encapsulated cine of which one frame's codestream breaks off in its middle."""
+    dataset = pydicom.dcmread(BytesIO(content))
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=dataset.NumberOfFrames))
+    frames[frame - 1] = frames[frame - 1][: len(frames[frame - 1]) // 4 * 2]
+    dataset.PixelData = encapsulate(frames)
+    written = BytesIO()
+    dataset.save_as(written)
+    return written.getvalue()
 
 
 @contextmanager

@@ -20,15 +20,19 @@ export class Batch {
 
   /** Reads the body of an answer; gives its length in bytes. */
   async fill(body) {
-    let [filled, total, rest] = [0, 0, new Uint8Array(0)];
+    let [filled, total, held, size, wanted] = [0, 0, [], 0, LENGTH];
     for await (const piece of pieces(body)) {
       total += piece.length;
-      rest = joined(rest, piece);
-      for (let end = endOfFirst(rest); end <= rest.length; end = endOfFirst(rest)) {
-        this.#places[filled]?.resolve(rest.slice(LENGTH, end));
+      size += piece.length;
+      held.push(piece);
+      if (size < wanted) continue;
+      let bytes = joined(held, size);
+      for (wanted = endOfFirst(bytes); wanted <= bytes.length; wanted = endOfFirst(bytes)) {
+        this.#places[filled]?.resolve(bytes.slice(LENGTH, wanted));
         filled += 1;
-        rest = rest.subarray(end);
+        bytes = bytes.subarray(wanted);
       }
+      [held, size] = [[bytes], bytes.length];
     }
     for (const { resolve } of this.#places.slice(filled)) resolve(undefined);
     return total;
@@ -52,15 +56,19 @@ async function* pieces(body) {
   }
 }
 
+/** Where the first picture ends; of less than its length, where that ends. */
 function endOfFirst(bytes) {
-  if (bytes.length < LENGTH) return Infinity;
+  if (bytes.length < LENGTH) return LENGTH;
   return LENGTH + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
 }
 
-function joined(one, other) {
-  if (!one.length) return other;
-  const both = new Uint8Array(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
+function joined(held, size) {
+  if (held.length === 1) return held[0];
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const piece of held) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
 }

@@ -17,6 +17,7 @@ export class Frames {
   #arrived = 0; // how many these are
   #bitmaps = new Map(); // frame -> ImageBitmap, the least recently used first
   #decoding = new Map();
+  #failed = new Set(); // frames that could not be had: asked for again when they are wanted, not ahead of that
   #waiting = [];
   #inFlight = 0;
   #ahead = null; // the frame after which frames are decoded and fetched ahead
@@ -47,6 +48,7 @@ export class Frames {
     let decoding = this.#decoding.get(number);
     if (!decoding) {
       decoding = this.#decode(number).finally(() => this.#decoding.delete(number));
+      decoding.then(() => this.#failed.delete(number), () => this.#failed.add(number));
       this.#decoding.set(number, decoding);
     }
     return decoding;
@@ -76,7 +78,8 @@ export class Frames {
     const ahead = Math.min(AHEAD, this.count, Math.floor(this.#capacity() / 2));
     for (let step = 1; step < ahead && this.#decoding.size < AT_ONCE; step += 1) {
       const next = ((this.#ahead - 1 + step) % this.count) + 1;
-      if (!this.#bitmaps.has(next) && !this.#decoding.has(next)) this.load(next).then(() => this.#decodeAhead(), () => {});
+      if (this.#bitmaps.has(next) || this.#decoding.has(next) || this.#failed.has(next)) continue;
+      this.load(next).then(() => this.#decodeAhead(), () => {});
     }
   }
 
@@ -154,7 +157,11 @@ export class Frames {
   /** A frame that its batch lacks; the service says why. */
   async #alone(number) {
     const address = `${this.address}/frames/${number}.jpg?v=${encodeURIComponent(this.version)}`;
-    return (await asked(address, { signal: this.#abort.signal })).arrayBuffer();
+    const answer = await asked(address, { signal: this.#abort.signal }).catch((error) => {
+      if (error.name === "AbortError") throw error;
+      throw new Error(say("Frame {number} cannot be shown: {why}", { number, why: error.message }));
+    });
+    return answer.arrayBuffer();
   }
 
   async #fetch(index, batch) {

@@ -101,6 +101,7 @@ function begin(told, frames) {
     want: (frame) => Promise.all([frames.load(frame), waitsForOverlay() ? cine.overlays.load(frame) : null]),
     show,
     changed: showTransport,
+    failed: (error) => error.name === "AbortError" || readout.complain(error.message),
   });
   cine = { ...told, frames, overlays, scale, player, events: [] };
   measures.scale = scale;
@@ -146,6 +147,7 @@ function show(frame) {
   const bitmap = cine.frames.get(frame);
   if (!bitmap) return;
   stage.show(frame, bitmap);
+  readout.complain("");
   if (at("early")) {
     at("early").remove();
     performance.mark("sonomyo-ready");
@@ -167,9 +169,7 @@ function show(frame) {
 }
 
 function go(frame) {
-  if (!cine) return;
-  cine.player.pause();
-  cine.player.seek(frame).catch((error) => error.name === "AbortError" || readout.complain(error.message));
+  cine?.player.go(frame);
 }
 
 /** What is asked for while the cine is still being opened is remembered. */

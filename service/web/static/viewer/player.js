@@ -5,9 +5,9 @@ const NO_TIME_RATE = 25; // frames a second of a cine without a time axis
 export class Player {
   /**
    * `show(frame)` shows a frame that is ready; `isReady(frame)` says whether it is; `want(frame)` has it made ready.
-   * `changed()` hears of every other change: playing, speed, loop.
+   * `changed()` hears of every other change: playing, speed, loop; `failed(error)` why a frame cannot be shown.
    */
-  constructor({ count, seconds, isReady, want, show, changed }) {
+  constructor({ count, seconds, isReady, want, show, changed, failed }) {
     this.count = count;
     this.isTimed = seconds !== null && seconds.length === count;
     this.seconds = this.isTimed ? seconds : Array.from({ length: count }, (_, index) => index / NO_TIME_RATE);
@@ -15,6 +15,7 @@ export class Player {
     this.want = want;
     this.show = show;
     this.changed = changed;
+    this.failed = failed;
     this.frame = 0;
     this.speed = 1;
     this.isLooping = true;
@@ -53,11 +54,16 @@ export class Player {
     this.#begin(wanted);
   }
 
-  step(by) {
+  /** Stand still at a frame. */
+  go(frame) {
     this.pause();
+    return this.seek(frame).catch((error) => this.failed(error));
+  }
+
+  step(by) {
     const span = this.count;
     const next = (this.#wanted || this.frame) + by;
-    return this.seek(this.isLooping ? ((((next - 1) % span) + span) % span) + 1 : next);
+    return this.go(this.isLooping ? ((((next - 1) % span) + span) % span) + 1 : next);
   }
 
   toggle() {
@@ -98,6 +104,11 @@ export class Player {
     this.changed();
   }
 
+  #stop(error) {
+    this.pause();
+    this.failed(error);
+  }
+
   #begin(frame) {
     this.#media = this.seconds[frame - 1];
     this.#at = null;
@@ -126,7 +137,7 @@ export class Player {
     const frame = this.#frameAt(media);
     if (frame !== this.frame && !this.isReady(frame)) {
       // The clock stands still meanwhile: nothing is left out, and nothing wrong is shown.
-      if (!this.isWaiting) this.want(frame).catch(() => this.pause());
+      if (!this.isWaiting) this.want(frame).catch((error) => this.#stop(error));
       this.isWaiting = true;
       this.#at = now;
       this.#media = this.seconds[frame - 1];

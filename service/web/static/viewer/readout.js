@@ -18,8 +18,9 @@ export class Readout {
     this.#go = go;
   }
 
-  /** What is wrong, over the picture; nothing hides it. */
+  /** What is wrong, over the picture, until a frame is shown. */
   complain(words) {
+    if (this.#at("problem").textContent === words) return;
     this.#at("problem").textContent = words;
     this.#at("problem").hidden = !words;
   }
