@@ -28,6 +28,13 @@ def _host_and_port(text: str) -> str:
     return text
 
 
+def _web_address(text: str) -> str:
+    found = re.fullmatch(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?", text)
+    if found is None or not 1 <= int(found[1] or 1) <= _MOST_PORT:
+        raise ValueError("give https://HOST or https://HOST:PORT, without a path")
+    return text
+
+
 def _file_url(text: str) -> str:
     """`file:/path` from `file:/path` or `file:///path` (RFC 8089)."""
     found = re.fullmatch(r"file:(?://)?(/[^/].*)", text.strip())
@@ -120,6 +127,8 @@ class HttpSettings(Section):
     maximum_upload_bytes: Annotated[int, Field(ge=1 << 10)] = 2 << 30
     #: Behind a reverse proxy that ends TLS, so that cookies are marked Secure.
     secure_cookies: bool = False
+    #: What addresses in answers begin with, where it is not what requests say; links of DICOMweb, FHIR and sign-in.
+    public_url: Annotated[str, AfterValidator(_web_address)] | None = None
     #: A session of an account ends when it is not used for so long, and in any case after so long.
     session_idle_seconds: Seconds = 1800.0
     session_seconds: Seconds = 43_200.0

@@ -16,6 +16,7 @@ from service.api.headers import SecurityHeaders
 from service.api.instrumentation import Instrumentation
 from service.api.limits import BodyLimit, Limits, RateLimit, TokenBuckets
 from service.api.openapi import describe
+from service.api.public_address import PublicAddress
 from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies, users
 from service.api.threads import threads_limited
 
@@ -83,6 +84,7 @@ def create_app(
             Middleware(Gate, schemes=schemes, failures=failures),
             Middleware(RateLimit, limits=limits),
             Middleware(BodyLimit, limits=limits, sizes=dict.fromkeys(UPLOAD_ROUTES, limits.maximum_upload_bytes)),
+            *([Middleware(PublicAddress, url=services.public_url)] if services.public_url else []),
         ],
     )
     app.state.services = services

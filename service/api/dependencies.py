@@ -157,6 +157,8 @@ class Services:
     #: By SOP Instance UID and version: what the viewer is told of a cine, as JSON; making it starts a decoder.
     told_cines: Recent[tuple[str, str], bytes] = field(default_factory=lambda: Recent(_TOLD_CINES))
     secure_cookies: bool = False
+    #: What addresses in answers begin with; what a request says without it.
+    public_url: str | None = None
     #: For those who do not say which they want.
     language: LanguageTag = "en"
 

@@ -118,6 +118,7 @@ def make_services(service: Service) -> Services:
         fhir=service.rendering.fhir,
         explain=service.explainer.study,
         secure_cookies=service.settings.http.secure_cookies,
+        public_url=service.settings.http.public_url,
         language=service.settings.language,
     )
 

@@ -114,6 +114,7 @@ class House:
     root: Path
     limits: Limits = field(default_factory=Limits)
     secure_cookies: bool = False
+    public_url: str | None = None
     probes: dict[str, Callable[[], object]] = field(default_factory=dict)
     refusal: str | None = None
     maximum_object_bytes: int = 1 << 30
@@ -171,10 +172,10 @@ class House:
         self.app.state.services.readiness.close()
 
     @contextmanager
-    def served(self) -> Iterator[str]:
+    def served(self, port: int = 0) -> Iterator[str]:
         """On a port of its own, for clients that are not ours; gives the address."""
         ready = threading.Event()
-        server = make_server(self.app, host="127.0.0.1", port=0, ready=lambda _: ready.set())
+        server = make_server(self.app, host="127.0.0.1", port=port, ready=lambda _: ready.set())
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
@@ -294,6 +295,7 @@ class House:
                 units=self.units, rules=self.flow.rules, dispatch=Dispatch(self.flow.destinations, self.flow.delivery_rules)
             ).study,
             secure_cookies=self.secure_cookies,
+            public_url=self.public_url,
         )
         schemes = (
             PeopleByName(ANNA, BERT),

@@ -28,10 +28,10 @@ EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 
 
 @contextmanager
-def dicomweb_house(engine: Engine, units: UnitOfWorkFactory, root: Path) -> Iterator[House]:
+def dicomweb_house(engine: Engine, units: UnitOfWorkFactory, root: Path, public_url: str | None = None) -> Iterator[House]:
     reader = FileCineReader()
     try:
-        with House(engine, units, root, reader=reader, renderers=Rendering().renderers(("sr",))) as house:
+        with House(engine, units, root, reader=reader, renderers=Rendering().renderers(("sr",)), public_url=public_url) as house:
             yield house
     finally:
         reader.close()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -17,19 +16,26 @@ from sqlalchemy import Engine
 from service.ports import UnitOfWorkFactory
 from tests.integration.api_parts import ADMINISTRATOR_KEY, PATIENT_NAME, STUDY, House, dicom_file
 from tests.integration.dicomweb_parts import EXPLICIT, JPEG, SERIES, dicomweb_house, jpeg_file, jpeg_frames
+from tests.running import free_port
 
 OTHER = "1.2.826.0.1.3680043.8.498.8"
 
 
 @pytest.fixture
-def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
-    with dicomweb_house(engine, units, tmp_path) as made:
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, port: int) -> Iterator[House]:
+    # The client names its host without the port, so the service has to be told its address.
+    with dicomweb_house(engine, units, tmp_path, public_url=f"http://127.0.0.1:{port}") as made:
         yield made
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[DICOMwebClient]:
-    with house.served() as address:
+def client(house: House, port: int) -> Iterator[DICOMwebClient]:
+    with house.served(port) as address:
         yield DICOMwebClient(url=f"{address}/dicom-web", headers={"Authorization": f"Bearer {ADMINISTRATOR_KEY}"})
 
 
@@ -39,11 +45,6 @@ def dataset_of(content: bytes) -> pydicom.Dataset:
 
 def store(client: DICOMwebClient, *files: bytes) -> pydicom.Dataset:
     return client.store_instances([dataset_of(content) for content in files])
-
-
-def address_of(element: dict[str, Any], client: DICOMwebClient) -> str:
-    """The client names its host without the port, so the service cannot know it."""
-    return str(element["BulkDataURI"]).replace("http://127.0.0.1/dicom-web", client.base_url)
 
 
 def report(house: House) -> None:
@@ -121,7 +122,7 @@ def test_client_retrieves_frames_and_all_of_them_as_bulk_data(client: DICOMwebCl
     ]
     (plain,) = client.iter_instance_frames(STUDY, SERIES, "1.2.3", [2], media_types=("application/octet-stream",))
     assert np.frombuffer(plain, np.uint8).tolist() == pytest.approx([80] * 64, abs=2)
-    address = address_of(client.retrieve_instance_metadata(STUDY, SERIES, "1.2.3")["7FE00010"], client)
+    address = client.retrieve_instance_metadata(STUDY, SERIES, "1.2.3")["7FE00010"]["BulkDataURI"]
     assert len(client.retrieve_bulkdata(address)) == 3
     assert len(list(client.iter_bulkdata(address))) == 3
 
@@ -129,7 +130,7 @@ def test_client_retrieves_frames_and_all_of_them_as_bulk_data(client: DICOMwebCl
 def test_client_retrieves_a_large_value_by_its_address(client: DICOMwebClient) -> None:
     document = bytes(range(256)) * 8
     store(client, dicom_file(ICCProfile=document))
-    address = address_of(client.retrieve_instance_metadata(STUDY, SERIES, "1.2.3")["00282000"], client)
+    address = client.retrieve_instance_metadata(STUDY, SERIES, "1.2.3")["00282000"]["BulkDataURI"]
     assert client.retrieve_bulkdata(address) == [document]
 
 

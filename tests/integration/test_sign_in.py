@@ -71,6 +71,21 @@ def test_cookies_behind_tls_are_secure_and_bound_to_the_host(engine: Engine, uni
     assert all("Secure" in cookie for cookie in cookies)
 
 
+def test_public_address_stands_in_links_and_is_no_origin_of_its_own(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    with House(engine, units, tmp_path, public_url="https://sonomyo.example:8443") as house:
+        link = house.client().post("/api/v1/sign-in-links", json={"role": "viewer"}).json()["url"]
+        assert link.startswith("https://sonomyo.example:8443/sign-in/")
+        house.users.add(login="anna", full_name="Dr Anna Kowalska", role=Role.VIEWER, password=PASSWORD, actor="test")
+        form, asked = {"login": "anna", "password": PASSWORD}, house.client(None)
+        own = asked.post("/sign-in", data=form, headers={"Origin": "http://testserver"})
+        assert own.status_code == 303
+        assert own.headers["location"].startswith("/")
+        elsewhere = house.client(None).post("/sign-in", data=form, headers={"Origin": "https://sonomyo.example:8443"})
+        assert elsewhere.status_code == 403
+
+
 def test_login_is_taken_whatever_its_capitals(house: House) -> None:
     house.person(Role.VIEWER)
     assert submit(house.client(None), login=" ANNA ").status_code == 303

@@ -222,6 +222,10 @@ def numbers_without_bounds(schema: Any, name: str = "") -> Iterator[str]:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        *(
+            ("HTTP__PUBLIC_URL", wrong)
+            for wrong in ("canary", "ftp://canary", "https://canary/path", "http://user:canary@host", "http://canary:0")
+        ),
         ("STORE__URL", "s3://bucket/prefix"),
         ("STORE__URL", "file:store"),
         ("STORE__URL", "/var/lib/sonomyo"),
