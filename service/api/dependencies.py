@@ -154,8 +154,8 @@ class Services:
     fhir: FhirRendering
     #: Which rule chose what of a study. Raises NotFound.
     explain: Callable[[str], StudyExplanation]
-    #: By SOP Instance UID and version: what the viewer is told of a cine, as JSON; making it starts a decoder.
-    told_cines: Recent[tuple[str, str], bytes] = field(default_factory=lambda: Recent(_TOLD_CINES))
+    #: By SOP Instance UID, version and language: what the viewer is told of a cine, as JSON; making it starts a decoder.
+    told_cines: Recent[tuple[str, str, str], bytes] = field(default_factory=lambda: Recent(_TOLD_CINES))
     secure_cookies: bool = False
     #: What addresses in answers begin with; what a request says without it.
     public_url: str | None = None

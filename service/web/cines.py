@@ -21,6 +21,7 @@ from service.core.report import Report
 from service.dicom_views import HeldObject
 from service.dicomweb.objects import cache_headers, record, unchanged
 from service.errors import InputRejected, NotFound, Removed
+from service.web.words import Wording, Words
 
 #: So many frames in one answer: as many as a player fetches ahead, and no more in memory.
 MOST_FRAMES = 32
@@ -123,18 +124,19 @@ Held = Annotated[HeldObject, Depends(find_cine)]
 
 
 @router.get("")
-def cine_told(request: Request, parts: Parts, principal: Viewer, held: Held) -> Response:
-    """Frames, time axis and scale as the analyses know them."""
+def cine_told(request: Request, parts: Parts, principal: Viewer, held: Held, words: Wording) -> Response:
+    """Frames, time axis and scale as the analyses know them; reasons in the reader's language."""
     del principal
-    headers = cache_headers([held], "cine")
+    headers = cache_headers([held], f"cine, {words.tag}")
+    headers["Vary"] += ", Accept-Language"
     if (known := unchanged(request, headers)) is not None:
         return known
 
     def told() -> bytes:
         with parts.dicom.open(held) as path, parts.reader.open(path) as cine:
-            return _told(held, cine).model_dump_json().encode()
+            return _told(held, cine, words).model_dump_json().encode()
 
-    content = parts.told_cines.get_or_make((held.attributes.sop_instance_uid, held.version), told)
+    content = parts.told_cines.get_or_make((held.attributes.sop_instance_uid, held.version, words.tag), told)
     return Response(content, media_type="application/json", headers=headers)
 
 
@@ -221,7 +223,7 @@ def _shown(held: HeldObject, place: int) -> ShownCine:
     )
 
 
-def _told(held: HeldObject, cine: Cine) -> CineTold:
+def _told(held: HeldObject, cine: Cine, words: Words) -> CineTold:
     axis, box, scale = cine.time_axis, cine.region.box, cine.region.calibration
     return CineTold(
         sop_instance_uid=held.attributes.sop_instance_uid,
@@ -230,7 +232,7 @@ def _told(held: HeldObject, cine: Cine) -> CineTold:
         rows=cine.rows,
         columns=cine.columns,
         is_colour=cine.is_colour,
-        time=TimeTold(seconds=axis.seconds, source=axis.source, is_nominal=axis.is_nominal, reason=axis.reason),
+        time=TimeTold(seconds=axis.seconds, source=axis.source, is_nominal=axis.is_nominal, reason=_worded(axis.reason, words)),
         region=ScaleTold(
             x0=box.x0,
             y0=box.y0,
@@ -238,9 +240,13 @@ def _told(held: HeldObject, cine: Cine) -> CineTold:
             y1=box.y1,
             mm_per_pixel_x=scale.mm_per_pixel_x,
             mm_per_pixel_y=scale.mm_per_pixel_y,
-            reason=scale.reason,
+            reason=_worded(scale.reason, words),
         ),
     )
+
+
+def _worded(reason: str | None, words: Words) -> str | None:
+    return None if reason is None else words.told(reason)
 
 
 def _frames(parts: Services, held: HeldObject, path: File, wanted: range) -> Iterator[bytes]:

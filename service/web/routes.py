@@ -10,6 +10,7 @@ from service.access import Role
 from service.api.dependencies import Parts, Radiologist, Uid, Viewer
 from service.api.headers import CONTENT_SECURITY_POLICY
 from service.api.routes.studies import Which, version_headers, which_report
+from service.core.measure.wrist_grading import FAULTS
 from service.core.render.overlay import LINE_COLOURS, STRUCTURE_COLOURS, kind_of
 from service.core.wording import title_of
 from service.core.wrist_planes import PLANES, STRUCTURES
@@ -23,6 +24,7 @@ _DRAWN = frozenset(
     {
         *map(kind_of, (*LINE_COLOURS, "middle_aponeurosis", *STRUCTURE_COLOURS, *STRUCTURES, "drives_the_score")),
         *(plane.title for plane in PLANES),
+        *(reason.replace("_", " ") for reason in FAULTS),
     }
 )
 Wanted = Annotated[str | None, Query(pattern=r"^[0-9.]{1,64}$")]

@@ -11,7 +11,7 @@ from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House
 from tests.integration.test_pages_browser import PAGES, add, house, pacs, signed_in
-from tests.integration.viewer_parts import analysed, cine_file, contraction, read_by_anna, viewer_house
+from tests.integration.viewer_parts import INSTANCE, analysed, cine_file, contraction, read_by_anna, viewer_house
 from tests.page_checks import english_in, faults_in, scrolls_sideways_by
 from tests.peers import PLOTS
 
@@ -124,3 +124,23 @@ def test_viewer_in_german_has_no_english_is_not_too_wide_and_keeps_its_own_reaso
     assert report["act"]["why"] == "findings reviewed"
     page_in_german = {"Accept": "text/html", "Accept-Language": "de"}
     assert "Befunde geprüft" in reading_room.client().get(f"/api/v1/reports/{report['report_id']}", headers=page_in_german).text
+
+
+def test_viewer_in_german_of_a_cine_without_scale_and_time_says_why_in_german(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    with viewer_house(engine, units, tmp_path) as house:
+        house.users.add(login="anna", full_name="Dr Anna Grau", role=Role.RADIOLOGIST, password=PASSWORD, actor="test")
+        file = cine_file(contraction(), SequenceOfUltrasoundRegions=None, FrameIncrementPointer=None, FrameTime=None)
+        analysed(house, file)
+        with house.served() as address, tab(language="de-DE", is_still=True) as made:
+            read_by_anna(made, address)
+            made.wait("document.querySelector('[data-scale-note]').textContent !== ''")
+            assert "SequenceOfUltrasoundRegions fehlt" in made.page.locator("[data-scale-note]").inner_text()
+            assert "FrameIncrementPointer fehlt" in made.page.locator("[data-time-note]").inner_text()
+            assert english_in(made) == []
+        address = f"/studies/{STUDY}/cines/{INSTANCE}"
+        told = {tag: house.client().get(address, headers={"Accept-Language": tag}) for tag in ("de", "en")}
+        assert told["en"].json()["region"]["reason"] == "there is no SequenceOfUltrasoundRegions"
+        assert told["de"].headers["etag"] != told["en"].headers["etag"]
+        assert "Accept-Language" in told["de"].headers["vary"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.core import codes
+from service.core.measure.wrist_grading import FAULTS
 from service.core.render.catalogue import msgids, read_catalogue
 from service.core.render.language import Language, language_of
 from service.core.wording import label
@@ -128,7 +129,7 @@ def test_sentence_that_is_in_no_catalogue_is_noticed(tmp_path: Path) -> None:
 def names() -> Iterator[str]:
     yield from (label(name) for name in (*codes.FINDING_CODES, *codes.STRUCTURE_CODES, *STRUCTURES))
     yield from (plane.title for plane in PLANES)
-    yield from (f"missing {label(name).lower()}" for name in STRUCTURES)
+    yield from (fault.replace("_", " ") for fault in FAULTS)
     yield from codes.LATERALITIES
     yield from codes.STATISTICS
     muscles = (

@@ -15,8 +15,13 @@ from service.core.measure.plane import Scale
 from service.core.measure.wrist_structures import Structure
 from service.core.preprocess import Placement
 from service.core.quality import Fault, Move
-from service.core.wrist_planes import BONES, TENDONS, Plane
+from service.core.wrist_planes import BONES, STRUCTURES, TENDONS, Plane
 
+#: Every reason that a fault can have.
+FAULTS = (
+    *(f"{kind}_{name}" for kind in ("missing", "size") for name in STRUCTURES),
+    *("off_centre", "too_shallow", "too_deep", "bone_interrupted", "tendons_dark"),
+)
 _SUREST = 0.7
 #: Times the usual area of the structure in this plane.
 _SIZES = (0.5, 2.0)

@@ -1,7 +1,6 @@
 // What the page says beside the picture: where the cine stands, what is drawn, what a frame of a wrist shows, its contractions.
 
 import { decimal, say } from "../words.js";
-import { label } from "./plots.js";
 
 export class Readout {
   #root;
@@ -96,7 +95,7 @@ export class Readout {
     this.#at("plane").textContent = shown.plane ? `${shown.plane} ${say(shown.title ?? "")}` : say("No standard plane");
     this.#at("grade").textContent = shown.grade ?? "–";
     this.#at("grade").dataset.grade = shown.grade ?? "";
-    this.#at("why").textContent = (shown.reasons ?? []).map(label).join(", ");
+    this.#at("why").textContent = (shown.reasons ?? []).map((reason) => say(reason.replaceAll("_", " "))).join(", ");
   }
 
   /** A button for each kind of thing that is drawn: lines have a stroke beside their name, those of a person dashes, areas a square. */
