@@ -1,7 +1,7 @@
 """Which analyses apply to an instance, and the sentence that says why or why not (`sonomyo explain`)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -46,14 +46,19 @@ _IMAGE_TYPE_VALUE_4 = 3
 ANALYSIS_AE_TITLES = "analysis_ae_titles"
 
 
+AnalysisName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
 class RoutingRule(InstanceConditions):
     """When one analysis runs."""
 
     #: The analysis's own where none is given.
     name: RuleName | None = None
-    analysis: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    analysis: AnalysisName
     enabled: bool = True
     sop_class_uids: tuple[str, ...] = ULTRASOUND_IMAGES
+    #: An analysis whose rule goes before this one: what that rule selects, this one does not.
+    gives_way_to: AnalysisName | None = None
 
     @property
     def label(self) -> str:
@@ -68,7 +73,7 @@ class RoutingRules(Value):
         RoutingRule(
             analysis="muscle_architecture",
             none_of_anatomic_region_codes=(*_TRAPEZIUS, *_WRIST_AND_HAND),
-            below_frame_rate=_OF_TWITCHES,
+            gives_way_to="motor_units",
         ),
         RoutingRule(analysis="myofascial_pain", minimum_frames=2, anatomic_region_codes=_TRAPEZIUS),
         RoutingRule(analysis="muscle_state", minimum_frames=2, anatomic_region_codes=_CALF),
@@ -90,6 +95,9 @@ class RoutingRules(Value):
         unknown = sorted(set(self.analysis_ae_titles.values()) - set(names))
         if unknown:
             raise ValueError(f"analysis_ae_titles: no rule for the analysis {', '.join(unknown)}")
+        first = {rule.analysis for rule in self.rules if rule.gives_way_to is None}
+        if misled := sorted({rule.gives_way_to for rule in self.rules if rule.gives_way_to} - first):
+            raise ValueError(f"gives_way_to: {', '.join(misled)} has no rule, or one that gives way itself")
         return self
 
     def with_ae_titles(self, analysis_ae_titles: Mapping[str, str]) -> Self:
@@ -113,7 +121,9 @@ class RoutingDecision:
 def select_analyses(arrival: Arrival, rules: RoutingRules) -> tuple[RoutingDecision, ...]:
     """One decision for each rule, in the order of the rules; what an image must be comes before what a rule wishes."""
     asked = _analysis_of(arrival.called_ae_title, rules)
-    return tuple(_decide(rule, arrival, asked) for rule in rules.rules)
+    decisions = [_decide(rule, arrival, asked) for rule in rules.rules]
+    selected = {decision.analysis_name: decision.rule for decision in decisions if decision.selected}
+    return tuple(_given_way(one, rule, selected) for one, rule in zip(decisions, rules.rules, strict=True))
 
 
 def reason_left_out(decisions: Sequence[RoutingDecision]) -> str:
@@ -143,6 +153,14 @@ def _decide(rule: RoutingRule, arrival: Arrival, asked: str | None) -> RoutingDe
     image = f"{_kind(attributes)} of {_b_mode_evidence(attributes)}"
     cause = f"matches the rule {rule.label}" if asked is None else f"was sent to the AE title {title}, which asks for it"
     return RoutingDecision(rule.analysis, selected=True, rule=decided, why=f"Selected: the instance is {image} and {cause}.")
+
+
+def _given_way(decision: RoutingDecision, rule: RoutingRule, selected: Mapping[str, str]) -> RoutingDecision:
+    before = selected.get(rule.gives_way_to) if rule.gives_way_to is not None else None
+    if before is None or not decision.selected:
+        return decision
+    obstacle = f"the rule {before} selects it, to which this one gives way"
+    return replace(decision, selected=False, why=f"Not selected: {obstacle}.", obstacle=obstacle)
 
 
 def _no_image(rule: RoutingRule, attributes: InstanceAttributes) -> str | None:

@@ -22,7 +22,7 @@ from tests.running import ROOT
 def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Each analysis draws another picture, and pages tell which they show."""
     drawn = iter([b"first", b"second", b"third"])
-    monkeypatch.setattr("service.flow.draw_evidence", lambda _cine, _findings: next(drawn))
+    monkeypatch.setattr("service.analysing.draw_evidence", lambda _cine, _findings: next(drawn))
     with House(engine, units, tmp_path) as made:
         object.__setattr__(made.app.state.services, "render_page", page)
         yield made

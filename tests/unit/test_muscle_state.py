@@ -96,6 +96,23 @@ def test_cine_without_a_scale_gives_courses_only_and_says_so() -> None:
     assert "grade_b" in found["image_quality"].flags
 
 
+def test_cine_without_a_scale_tells_nothing_of_what_stands_still() -> None:
+    of = scanned()
+    still = of.states.copy()
+    still[:, 0] = still[0, 0] + np.random.default_rng(1).normal(0, 0.2, len(still))  # as noise moves a picture that stands still
+    found = analyse(replace(of, states=still), is_calibrated=False)
+    assert "joint_angle_relative" not in found
+    assert "activity_gastrocnemius_relative" in found
+    assert found["image_quality"].text.endswith("Unchanged in this cine, and so not told: joint angle.")
+    still[:, 1:] = still[0, 1:]
+    (nothing,) = analyse(replace(of, states=still), is_calibrated=False).values()
+    assert nothing.kind is FindingKind.NOT_MEASURED
+    assert {"no_change", "relative_only", "grade_c"} <= set(nothing.flags)
+    assert "nothing changes in this cine" in nothing.text
+    scaled = analyse(replace(of, states=still))
+    assert scaled["joint_angle"].value == pytest.approx(still[0, 0], abs=0.5)
+
+
 def test_lengths_that_the_network_is_given_are_those_of_the_picture() -> None:
     of = scanned()
     knowing = Knowing(of)

@@ -231,3 +231,30 @@ def test_rule_of_ones_own_may_ask_for_a_frame_rate_beside_a_region(frame_time_ms
     (decision,) = select_analyses(Arrival(replace(SLOW_CALF, frame_time_ms=frame_time_ms)), read_rules(toml))
     assert decision.selected is selected
     assert selected or "the rule asks for at least 100" in decision.why
+
+
+@pytest.mark.parametrize(
+    ("frames", "selected"), [(300, ["muscle_architecture"]), (511, ["muscle_architecture"]), (512, ["motor_units"])]
+)
+def test_fast_cine_goes_to_motor_units_or_where_it_is_too_short_to_architecture(frames: int, selected: list[str]) -> None:
+    fast = replace(CINE, number_of_frames=frames, frame_time_ms=4.0)
+    decisions = select_analyses(Arrival(fast), RoutingRules())
+    assert [one.analysis_name for one in decisions if one.selected] == selected
+    (architecture,) = (one for one in decisions if one.analysis_name == "muscle_architecture")
+    assert architecture.selected or architecture.obstacle == "the rule motor_units selects it, to which this one gives way"
+    titles = RoutingRules().with_ae_titles({"LINES": "muscle_architecture"})
+    asked = select_analyses(Arrival(fast, "LINES"), titles)
+    assert [one.analysis_name for one in asked if one.selected] == ["muscle_architecture"]
+
+
+def test_rule_gives_way_to_no_rule_that_is_switched_off() -> None:
+    off = tuple(rule.model_copy(update={"enabled": rule.analysis != "motor_units"}) for rule in RoutingRules().rules)
+    decisions = select_analyses(Arrival(replace(CINE, number_of_frames=600, frame_time_ms=4.0)), RoutingRules(rules=off))
+    assert [one.analysis_name for one in decisions if one.selected] == ["muscle_architecture"]
+
+
+@pytest.mark.parametrize("other", ["", '[[rules]]\nanalysis = "motor_units"\ngives_way_to = "muscle_architecture"'])
+def test_rule_that_gives_way_to_what_has_no_rule_or_gives_way_itself_is_refused(other: str) -> None:
+    toml = f'[[rules]]\nanalysis = "muscle_architecture"\ngives_way_to = "motor_units"\n{other}'
+    with pytest.raises(InputRejected, match="gives_way_to"):
+        read_rules(toml)

@@ -44,7 +44,7 @@ class MuscleState:
 
     frames_per_batch: int = SEGMENTATION.max_batch_size
     name: str = "muscle_state"
-    version: str = "1.1.0"
+    version: str = "1.2.0"
     models: tuple[ModelSpec, ...] = (SEGMENTATION, MODEL)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:

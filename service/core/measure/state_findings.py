@@ -6,6 +6,7 @@ Without a scale the network does not know the muscles' lengths, and nothing is t
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -33,11 +34,9 @@ _STRONGEST_PERCENT = 100.0
 
 #: A cine shows both muscles when at least this share of its frames does; below the second share it is a fault.
 _SMALLEST_SHARE, _GOOD_SHARE = 0.2, 0.8
-#: Without a scale, of the values within a cine these quantiles are 0 and 100 per cent; what moves less than this does not move.
+#: Without a scale, of the values within a cine these quantiles are 0 and 100 per cent.
 _LOW, _HIGH = 0.05, 0.95
-_LEAST_RANGE = 1e-3
-#: Whose course without a scale follows the truth no better than by chance (model card).
-_NEEDS_SCALE = "joint_moment"
+NO_CHANGE = "no_change"
 _LINES = ("superficial_aponeurosis", "middle_aponeurosis", "deep_aponeurosis")
 
 SENTENCES = {
@@ -58,6 +57,9 @@ class Shown:
     unit: str
     site: Code
     read: Callable[[Floats], float]
+    #: Without a scale it is told where its course changes by at least so much, in its unit: with noise alone, in a picture that
+    #: stands still, by less than a tenth of that, in simulated movements by several times as much.
+    least_change: float
 
 
 def _mean_activity(states: Floats) -> float:
@@ -65,11 +67,12 @@ def _mean_activity(states: Floats) -> float:
 
 
 SHOWN = (
-    Shown("joint_angle", "deg", codes.ANKLE_JOINT, lambda states: float(states[0])),
-    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity),
-    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1]))),
-    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2]))),
-    Shown("joint_moment", "N.m", codes.ANKLE_JOINT, lambda states: float(states[3])),
+    Shown("joint_angle", "deg", codes.ANKLE_JOINT, lambda states: float(states[0]), 1.5),
+    Shown("activity", "%", codes.MUSCLE_OF_LOWER_LIMB, _mean_activity, 4.0),
+    Shown("activity_gastrocnemius", "%", codes.GASTROCNEMIUS, lambda states: activity_percent(float(states[1])), 4.0),
+    Shown("activity_soleus", "%", codes.SOLEUS, lambda states: activity_percent(float(states[2])), 4.0),
+    # Without a scale its course follows the truth no better than by chance (model card).
+    Shown("joint_moment", "N.m", codes.ANKLE_JOINT, lambda states: float(states[3]), inf),
 )
 
 
@@ -94,10 +97,13 @@ class StateFindings:
             return (self._too_poor(faults),)
         course = smoothed(self.frames, self._times())
         if self._is_absolute():
-            states = [self._state(shown, course) for shown in SHOWN]
-        else:
-            states = [self._relative(shown, course) for shown in SHOWN if shown.name != _NEEDS_SCALE]
-        return (*states, *self._agreement(), self._image_quality(read, faults))
+            return (*(self._state(shown, course) for shown in SHOWN), *self._agreement(), self._image_quality(read, faults))
+        moving = [shown for shown in SHOWN if _change(shown, course) >= shown.least_change]
+        if not moving:
+            return (self._unchanged(),)
+        relative = (self._relative(shown, course) for shown in moving)
+        still = [shown.name for shown in SHOWN if shown not in moving and shown.least_change < inf]
+        return (*relative, *self._agreement(), self._image_quality(read, faults, still))
 
     def lines_of(self, frame: FrameStates) -> tuple[Polyline, ...]:
         """The three aponeuroses of a frame, in pixels of the stored frame; none where they were not found."""
@@ -145,7 +151,7 @@ class StateFindings:
         values = _values(shown, self.frames)
         known = np.array([value for value in values if value is not None])
         low, high = (float(np.quantile(known, share)) for share in (_LOW, _HIGH))
-        reach = max(high - low, _LEAST_RANGE)
+        reach = high - low
         shares, smooth_shares = (
             _rounded([None if value is None else 100 * (value - low) / reach for value in line])
             for line in (values, _values(shown, course))
@@ -199,7 +205,7 @@ class StateFindings:
             ),
         )
 
-    def _image_quality(self, read: int, faults: Sequence[Fault]) -> Finding:
+    def _image_quality(self, read: int, faults: Sequence[Fault], still: Sequence[str] = ()) -> Finding:
         reasons = self._reasons()
         counted = f"Of {len(self.frames)} frames, both muscles were read in {read}."
         why = "".join(f" In {count}, {SENTENCES[reason]}." for reason, count in reasons)
@@ -209,7 +215,7 @@ class StateFindings:
             value=100 * read / len(self.frames),
             unit="%",
             flags=(grade_of(faults).flag, *(str(reason) for reason, _ in reasons)),
-            text=counted + why + stated(faults),
+            text=counted + why + stated(faults) + _told_still(still),
             evidence=self._evidence(),
         )
 
@@ -253,6 +259,18 @@ class StateFindings:
             evidence=self._evidence(),
         )
 
+    def _unchanged(self) -> Finding:
+        return Finding(
+            **self._common("not_measured", codes.MUSCLE_OF_LOWER_LIMB),
+            kind=FindingKind.NOT_MEASURED,
+            flags=(NO_CHANGE, RELATIVE_ONLY, Grade.C.flag),
+            text=(
+                "Not measured: the picture carries no scale, so that only changes can be told, and nothing changes in this cine:"
+                " record a movement or a contraction, or send a calibrated cine."
+            ),
+            evidence=self._evidence(),
+        )
+
     def _reasons(self) -> list[tuple[NoLines | Unread, int]]:
         return Counter(frame.reason for frame in self.frames if frame.reason is not None).most_common()
 
@@ -275,6 +293,12 @@ class StateFindings:
         return evidence_of(self.cine, tuple(frame.number for frame in shown), scale=self.scale, lines=lines)
 
 
+def _told_still(names: Sequence[str]) -> str:
+    return (
+        f" Unchanged in this cine, and so not told: {', '.join(wording.label(name).lower() for name in names)}." if names else ""
+    )
+
+
 def _agreement_text(found: Agreement) -> str:
     angle, activity = (wording.number(one, "{ratio}") for one in (found.angle, found.activity))
     together = wording.number(found.together, "{ratio}")
@@ -288,6 +312,12 @@ def _agreement_text(found: Agreement) -> str:
 def _values(shown: Shown, frames: Sequence[FrameStates], deviations: float = 0.0) -> tuple[float | None, ...]:
     """Of each frame, so many standard deviations away; None where that is not known."""
     return tuple(None if (states := frame.away(deviations)) is None else shown.read(states) for frame in frames)
+
+
+def _change(shown: Shown, course: Sequence[FrameStates]) -> float:
+    """Between the quantiles of its course, in its unit."""
+    known = [value for value in _values(shown, course) if value is not None]
+    return float(np.quantile(known, _HIGH) - np.quantile(known, _LOW))
 
 
 def _rounded(values: Values) -> tuple[float | None, ...]:
