@@ -2,7 +2,7 @@
 
 `sonomyo simulate motor-units -o DIR -n 10 --seed 400001` makes the cines. Networks learnt from velocity that a simulator drew;
 here it is estimated from B-mode, which is noisier, and less so near the probe: this is what that costs. The height of a mean
-twitch is told beside, as a share of the true one: in the middle of the unit, and of its whole territory.
+twitch is told beside, as a share of the true one: in the middle of the unit, and of its whole territory. So is the area.
 """
 
 import argparse
@@ -45,19 +45,25 @@ def main() -> None:
 def scored(cines: Sequence[Path], networks: OnnxNetworks) -> dict[str, Any]:
     """Of all cines together, and each."""
     reader = FileCineReader(memory_bytes=_MEMORY, timeout_seconds=300, spares=0)
-    scores, each, shares = [], [], []
+    scores, each, shares, areas = [], [], [], []
     try:
         for path in cines:
             scene, units = of_cine(path, networks, reader)
             found = scored_units(scene, units)
             scores.append(found)
             shares += heights(scene, units)
+            areas += [float(other.mask.sum() / one.mask.sum()) for one, other in pairs_of(scene, units)]
             each.append({"cine": path.stem, "true": found.true, "found": found.found, "matched": len(found.pairs)})
             print(each[-1], flush=True)
     finally:
         reader.close()
     told = {"cines": len(cines), "simulator": MOTOR_UNITS_VERSION, "networks": summary(scores), "each": each}
-    return {**told, "height of the mean twitch, share of the true one": quartiles(shares)}
+    shares_of_area = {"units": len(areas), "quartiles": np.quantile(areas, [0.25, 0.5, 0.75]).tolist()}
+    return {
+        **told,
+        "height of the mean twitch, share of the true one": quartiles(shares),
+        "area, share of the true one": shares_of_area,
+    }
 
 
 def of_cine(path: Path, networks: OnnxNetworks, reader: FileCineReader) -> tuple[Scene, Sequence[Unit]]:
@@ -76,8 +82,13 @@ def scored_units(scene: Scene, units: Sequence[Unit]) -> Score:
 
 def heights(scene: Scene, units: Sequence[Unit]) -> list[tuple[float, float]]:
     """Of each matched unit the range of its mean twitch over the true one: in its middle, and the mean of its territory."""
+    return [_height(scene, one, other) for one, other in pairs_of(scene, units)]
+
+
+def pairs_of(scene: Scene, units: Sequence[Unit]) -> list[tuple[ActiveUnit, Unit]]:
+    """True units with those found that were matched with them."""
     pairs = matched([unit.mask for unit in scene.units], [unit.mask for unit in units])
-    return [_height(scene, scene.units[one], units[other]) for one, other in pairs]
+    return [(scene.units[one], units[other]) for one, other in pairs]
 
 
 def quartiles(shares: Sequence[tuple[float, float]]) -> dict[str, Any]:

@@ -97,12 +97,14 @@ def _judged(state: Finding, truth: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def _over(people: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    held, errors = (np.array([one[key] for one in people]) for key in ("in_band", "error"))
+    """`r2_of_levels` is of the people's means over their cines: who does much, and who little."""
+    held, errors, levels = (np.array([one[key] for one in people]) for key in ("in_band", "error", "truth"))
     return {
         "in_band": {key: round(value, 3) for key, value in asdict(spread(held)).items()},
         "people_with_under_half_in_band": int((held < 0.5).sum()),
         "median_absolute_error": round(float(np.median(np.abs(errors))), 2),
         "mean_error": {key: round(value, 2) for key, value in asdict(spread(errors)).items()},
+        "r2_of_levels": round(float(1 - np.sum(errors**2) / np.sum((levels - levels.mean()) ** 2)), 3),
     }
 
 
