@@ -8,7 +8,7 @@ from sqlalchemy import text as sql
 
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD
-from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, save, text
+from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, ready, save, text
 
 __all__ = ["desk", "house"]  # fixtures
 pytestmark = pytest.mark.timeout(600)
@@ -67,3 +67,26 @@ def test_change_is_not_saved_as_that_of_another_person_who_signed_in_beside(desk
         opened.wait(f"{PROBLEM}.startsWith('In diesem Browser hat sich jemand anderes angemeldet.')")
         assert amended(desk) is None
         assert "18,8" in text(opened, f"{THICKNESS} [data-pending]")
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+def test_conflict_with_what_the_same_person_saved_in_another_tab_says_so(desk: Desk, language: str) -> None:
+    own = {
+        "en-GB": "You saved this report meanwhile in another tab or window",
+        "de-DE": "Sie haben diesen Befund inzwischen in einem anderen Tab oder Fenster gespeichert",
+    }
+    with tab(language=language) as first:
+        desk.sign_in(first, "anna")
+        second = Tab(first.page.context.new_page())
+        second.page.goto(first.page.url)
+        ready(second)
+        for opened, value in ((first, "18.8"), (second, "19.9")):
+            amend(opened, value)
+            opened.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 ')")
+        first.page.click("[data-save]")
+        first.wait("document.getElementById('review-title').textContent === 'Version 2'")
+        second.page.click("[data-save]")
+        second.wait("!document.querySelector('[data-conflict]').hidden")
+        assert second.page.locator("[data-conflict] h3").inner_text() == own[language]
+        assert text(second, "[data-said]").startswith(f"{own[language]}. ")
+        assert "18" in text(second, "[data-conflict]")

@@ -134,8 +134,16 @@ async function meet(current) {
   const [theirs, seen] = await Promise.all([service.report(current.report_id), service.report(panel.dataset.report)]);
   const { mine, follows } = listUnsaved(content, pending);
   news.hidden = true; // it is told below, with what is to be done
-  announce(say("Somebody else saved this report meanwhile. Nothing of yours is lost."));
-  showConflict(find("[data-conflict]"), { theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs) });
+  const title = isOwn(theirs.act)
+    ? say("You saved this report meanwhile in another tab or window")
+    : say("Somebody else saved this report meanwhile");
+  announce(`${title}. ${say("Nothing of yours is lost.")}`);
+  showConflict(find("[data-conflict]"), { title, theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs) });
+}
+
+/** Whether whoever made a version reads here; the audit trail names people by their account. */
+function isOwn(act) {
+  return Boolean(act) && panel.dataset.principal === `user:${act.user_id}`;
 }
 
 /** As the row is called; one without a row, which is new, by the words of its name. */

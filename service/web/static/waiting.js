@@ -2,6 +2,8 @@
 
 import { UNATTENDED, whileVisible } from "./events.js";
 
+const MINUTE_MILLISECONDS = 60_000;
+
 const place = document.getElementById("study");
 
 async function read() {
@@ -12,8 +14,10 @@ async function read() {
   else location.reload();
 }
 
-const look = () => read().catch(() => {});
+const look = () => document.hidden || read().catch(() => {});
 
+setInterval(look, MINUTE_MILLISECONDS); // should an event be lost, or none come through
+document.addEventListener("visibilitychange", look);
 whileVisible({
   names: ["instance_stored", "analysis_done", "analysis_failed", "report_ready", "report_failed"],
   opened: look, // what happened while nobody listened

@@ -95,5 +95,5 @@ whileVisible({
     soon(); // what happened while nobody listened
   },
   heard: soon,
-  lost: (isOver) => tell(isOver ? say("Not live: reload the page") : say("Connecting again …"), false),
+  lost: (isRefused) => tell(isRefused ? say("Not live: reload the page") : say("Connecting again …"), false),
 });

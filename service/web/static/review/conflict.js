@@ -1,21 +1,21 @@
-// Somebody else saved meanwhile: what they did, what of one's own is unsaved, and the way on. Text only; nothing is markup.
+// Somebody else saved meanwhile, or the same person elsewhere: what they did, what of one's own is unsaved, and the way on. Text only; nothing is markup.
 
 import { moment, say } from "../words.js";
 import { toldReason, written } from "./pending.js";
 
 /**
- * Fill `place` in. `theirs` and `seen` are reports, `mine` and `follows` sentences of what the person changed and of what the service made of it; `nameOf(finding)` is what the page calls a finding;
+ * Fill `place` in. `title` says who saved, `theirs` and `seen` are reports, `mine` and `follows` sentences of what the person changed and of what the service made of it; `nameOf(finding)` is what the page calls a finding;
  * `reapply` is called by the button.
  */
-export function showConflict(place, { theirs, seen, mine, follows, nameOf, reapply }) {
-  const title = element("h3", say("Somebody else saved this report meanwhile"));
-  title.tabIndex = -1;
+export function showConflict(place, { title, theirs, seen, mine, follows, nameOf, reapply }) {
+  const heading = element("h3", title);
+  heading.tabIndex = -1;
   const button = element("button", mine.length ? say("Load version {version} and re-apply mine", theirs) : say("Load version {version}", theirs));
   button.type = "button";
   button.className = "primary";
   button.addEventListener("click", reapply);
   place.replaceChildren(
-    title,
+    heading,
     element("p", `${toldVersions(seen, theirs)} ${toldAct(theirs.act)}`),
     element("p", say("What differs from the version that you read:")),
     list(differences(seen, theirs, nameOf), say("No finding differs.")),
@@ -25,7 +25,7 @@ export function showConflict(place, { theirs, seen, mine, follows, nameOf, reapp
     button,
   );
   place.hidden = false;
-  title.focus();
+  heading.focus();
 }
 
 function toldVersions(seen, theirs) {

@@ -1,5 +1,6 @@
 // What the panel asks of the service. Whatever is refused becomes an error with the sentence that the service gave.
 
+import { isSignedOut } from "../signed_out.js";
 import { say } from "../words.js";
 
 const OTHER_SESSION = "urn:sonomyo:problem:csrf";
@@ -90,7 +91,7 @@ export class Service {
     } catch {
       throw new Refused(0, { detail: say("The service could not be reached. What you entered is still here; try again.") });
     }
-    if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname.startsWith("/sign-in"))) {
+    if (isSignedOut(answer)) {
       throw new Refused(401, {
         detail: say("The session has ended. Sign in again in another tab, and save again here; what you entered is still here."),
       });

@@ -1,18 +1,29 @@
 // What the viewer asks of the service. Whatever is refused or fails becomes an error in the reader's language.
 
+import { isSignedOut } from "../signed_out.js";
 import { say } from "../words.js";
 
 /** A good answer; raises an error with the sentence that a person may read, or AbortError. */
 export async function asked(address, options = {}) {
-  let answer;
+  const answer = await reached(() => fetch(address, options));
+  if (isSignedOut(answer)) throw new Error(say("The session has ended. Sign in again in another tab."));
+  if (!answer.ok) throw new Error(await said(answer));
+  return answer;
+}
+
+/** What a good answer holds; errors as above. */
+export async function askedJson(address, options = {}) {
+  const answer = await asked(address, options);
+  return reached(() => answer.json());
+}
+
+async function reached(deed) {
   try {
-    answer = await fetch(address, options);
+    return await deed();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error(say("The service could not be reached.")); // a browser's own words are in its language, and tell less
   }
-  if (!answer.ok) throw new Error(await said(answer));
-  return answer;
 }
 
 /** What a problem document (RFC 9457) says, in the language that was asked for. */

@@ -3,7 +3,7 @@
 
 import { say } from "../words.js";
 import { actionsOf } from "./actions.js";
-import { asked } from "./asked.js";
+import { askedJson } from "./asked.js";
 import { Frames } from "./frames.js";
 import { listen } from "./keyboard.js";
 import { LineEditor } from "./lines.js";
@@ -34,6 +34,8 @@ const readout = new Readout(root, at, { stage, go });
 let cine = null; // what the service tells of it, with its frames, overlays and player
 let opened = 0;
 let isPlayWanted = false; // before a cine is open: it plays as soon as its first frame is there
+let tryAgain = () => {}; // what could not be opened
+const hidden = new Set(); // kinds of what is drawn that a person hid: in every cine, and in every version
 
 stage.addPainter((context, frame, unit) => {
   if (!cine) return;
@@ -54,7 +56,7 @@ let reported = null; // asked for once a frame is shown, which is what people wa
 
 /** The version that is shown, as JSON. */
 async function read() {
-  return (await asked(`/api/v1/reports/${report}`, { headers: { Accept: "application/json" } })).json();
+  return askedJson(`/api/v1/reports/${report}`, { headers: { Accept: "application/json" } });
 }
 
 async function open(uid, { frame = null } = {}) {
@@ -72,7 +74,7 @@ async function open(uid, { frame = null } = {}) {
   const early = frames.load(start); // beside what is asked of the cine, which it does not need
   early.catch(() => {});
   try {
-    const told = await (await asked(address)).json();
+    const told = await askedJson(address);
     if (ticket !== opened) return frames.close();
     begin(told, frames);
     await early.finally(() => void drawSeries());
@@ -85,7 +87,9 @@ async function open(uid, { frame = null } = {}) {
     if (error.name === "AbortError" || ticket !== opened) return;
     isPlayWanted = false;
     showTransport();
-    readout.complain(say("This cine cannot be shown: {why}", { why: error.message }));
+    if (!cine) frames.close();
+    readout.complain(say("This cine cannot be shown: {why}", { why: error.message }), { canTryAgain: true });
+    tryAgain = () => open(uid, { frame: start });
   }
 }
 
@@ -116,16 +120,24 @@ function begin(told, frames) {
 /** What the version that is shown says of a cine is drawn over it. */
 function overlaysOf(uid, count) {
   let known = 0;
-  const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, (frame) => {
-    const isShown = frame === stage.frame || overlays.problem !== null;
-    if (isShown) stage.paint();
-    if (cine && (isShown || overlays.kinds.size > known)) readout.kinds(cine.overlays);
-    if (overlays.kinds.size > known) units.colour(overlays.kinds);
+  const learnt = (frame) => {
+    if (frame === stage.frame) {
+      stage.paint();
+      tellOverlay();
+    }
+    if (overlays.kinds.size === known) return;
+    readout.kinds(overlays);
+    units.colour(overlays.kinds);
     known = overlays.kinds.size;
-  });
+  };
+  const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, { hidden, learnt });
   overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
   overlays.opacity = at("opacity").value / 100;
   return overlays;
+}
+
+function tellOverlay() {
+  readout.overlay(cine?.overlays, stage.frame);
 }
 
 /** A frame that stands still is shown at once, and its overlay as soon as it is there; none flickers while the cine plays. */
@@ -141,6 +153,7 @@ function close() {
   endEditing();
   readout.wrist(null, 1);
   cine = null;
+  tellOverlay();
 }
 
 function show(frame) {
@@ -163,6 +176,7 @@ function show(frame) {
     cine.overlays.load(frame);
     cine.overlays.prefetch(frame); // while it stands still, too, so that it starts without a pause
   }
+  tellOverlay();
   if (!cine.player.isPlaying) announce([told(frame, cine.number_of_frames, seconds), ...measures.of(frame)].join(". "));
   const detail = { sop_instance_uid: cine.sop_instance_uid, frame };
   document.dispatchEvent(new CustomEvent("sonomyo:frame", { detail }));
@@ -211,7 +225,8 @@ async function drawSeries() {
     at("plots-missing").hidden = !own.some(({ series }) => series);
     return;
   }
-  await plots.draw(own.filter((finding) => units.isShown(finding)), { count: cine.number_of_frames, seconds });
+  const isDrawn = await plots.draw(own.filter((finding) => units.isShown(finding)), { count: cine.number_of_frames, seconds });
+  if (!isDrawn) return readout.unplotted(say("The series cannot be plotted: {why}", { why: say("A part of the page did not load.") }));
   plots.show(stage.frame || 1);
 }
 
@@ -242,7 +257,13 @@ function setOverlay(isOn) {
   if (!cine) return;
   cine.overlays.isOn = isOn;
   if (isOn && stage.frame) cine.overlays.load(stage.frame);
+  tellOverlay();
   stage.paint();
+}
+
+/** What did not come may come now: a person says so, or is back, maybe from signing in in another tab. */
+function askForOverlayAgain() {
+  if (cine?.overlays.isOn && !document.hidden) cine.overlays.tryAgain();
 }
 
 function useTool(tool) {
@@ -277,6 +298,10 @@ for (const button of root.querySelectorAll("[data-do]")) button.addEventListener
 for (const button of root.querySelectorAll("[data-use]")) button.addEventListener("click", () => useTool(button.dataset.use));
 for (const button of root.querySelectorAll("[data-cine]")) button.addEventListener("click", () => open(button.dataset.cine));
 at("plot-again").addEventListener("click", () => drawSeries());
+at("open-again").addEventListener("click", () => tryAgain());
+at("overlay-again").addEventListener("click", askForOverlayAgain);
+document.addEventListener("visibilitychange", askForOverlayAgain);
+addEventListener("focus", askForOverlayAgain);
 at("slider").addEventListener("input", () => go(Number(at("slider").value)));
 at("speed").addEventListener("change", () => cine?.player.setSpeed(Number(at("speed").value)));
 at("opacity").addEventListener("input", () => {
@@ -307,6 +332,7 @@ document.addEventListener("sonomyo:report", ({ detail }) => {
   cine.overlays.close();
   cine.overlays = overlaysOf(cine.sop_instance_uid, cine.number_of_frames);
   at("kinds").replaceChildren();
+  tellOverlay();
   if (stage.frame) cine.overlays.load(stage.frame);
   drawSeries();
 });

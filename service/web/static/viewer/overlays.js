@@ -1,7 +1,9 @@
 // What the analyses drew in each frame: maps as tints with an outline, and lines; fetched some frames at a time.
 
+import { UNATTENDED } from "../events.js";
 import { say } from "../words.js";
-import { asked } from "./asked.js";
+import { askedJson } from "./asked.js";
+import { Refused } from "./refused.js";
 
 const PAGE = 64;
 const PAGES_KEPT = 16;
@@ -9,11 +11,15 @@ const DRAWN_KEPT = 256; // frames whose maps are kept as pictures
 const AHEAD = 24;
 const AT_ONCE = 2; // frames that are made ahead beside each other: a burst of them would hold up what is playing
 const TINT = 40; // of 255
+const SLOWEST_MILLISECONDS = 30_000; // of an answer: a cine that plays waits for it
 /** Kinds that are no label of the service's: lines that a person drew, and what a frame of a wrist shows. */
 const [AMENDED, BADGE] = ["amended", "badge"];
 
 export class Overlays {
   #pages = new Map(); // page -> promise of what the service said of its frames, by frame
+  #refused = new Refused(); // pages that did not come
+  #broken = new Map(); // frame that came and cannot be drawn -> why
+  #wanted = null; // the frame that was wanted last
   #drawn = new Map(); // frame -> what is drawn in it, null where nothing is; the least recently used first
   #drawing = new Map();
   #abort = new AbortController();
@@ -21,14 +27,13 @@ export class Overlays {
   #paths = new WeakMap(); // line -> its path
   #ahead = null; // the frame after which frames are made ahead
 
-  /** `learnt(frame)` hears whenever something new is known of a frame. */
-  constructor(address, count, learnt) {
+  /** `learnt(frame)` hears whenever something new is known of a frame; `hidden` has the labels of kinds that are not drawn. */
+  constructor(address, count, { hidden, learnt }) {
     this.address = address;
     this.count = count;
     this.learnt = learnt;
     this.isSuperseded = false;
-    this.problem = null;
-    this.hidden = new Set(); // labels of kinds that are not drawn
+    this.hidden = hidden;
     this.opacity = 1;
     this.isOn = true;
   }
@@ -38,15 +43,35 @@ export class Overlays {
     return this.#drawn.get(number);
   }
 
+  /** One that cannot be had now is not waited for. */
   isReady(number) {
-    return this.problem !== null || this.#drawn.has(number);
+    return this.#drawn.has(number) || this.problemOf(number) !== null;
+  }
+
+  /** Why a frame's overlay is not there; null where it is, or is still awaited. */
+  problemOf(number) {
+    if (this.#drawn.has(number)) return null;
+    return this.#broken.get(number) ?? this.#refused.why(this.#pageOf(number));
   }
 
   /** Labels of what has been seen so far, each with its form and its colour or words; of a thing that is both area and line, the area. */
   kinds = new Map();
 
-  async load(number) {
-    if (this.isReady(number)) return;
+  /** Make what is drawn in a frame that is wanted now; what did not come is asked for again, but not at once. */
+  load(number) {
+    this.#wanted = number;
+    return this.#load(number);
+  }
+
+  /** Ask at once for what did not come, as far as it is wanted. */
+  tryAgain() {
+    this.#broken.clear();
+    this.#refused.endPauses();
+    return this.#wanted === null ? Promise.resolve() : this.load(this.#wanted);
+  }
+
+  async #load(number) {
+    if (this.#drawn.has(number) || this.#broken.has(number) || this.#refused.isPausing(this.#pageOf(number))) return;
     let drawing = this.#drawing.get(number);
     if (!drawing) {
       drawing = this.#make(number).finally(() => {
@@ -67,9 +92,9 @@ export class Overlays {
 
   #makeAhead() {
     const ahead = Math.min(AHEAD, this.count);
-    for (let step = 1; step < ahead && this.#drawing.size < AT_ONCE && this.problem === null; step += 1) {
+    for (let step = 1; step < ahead && this.#drawing.size < AT_ONCE; step += 1) {
       const next = this.#after(this.#ahead, step);
-      if (!this.#drawn.has(next) && !this.#drawing.has(next)) this.load(next);
+      if (!this.isReady(next) && !this.#drawing.has(next)) this.#load(next);
     }
   }
 
@@ -89,7 +114,8 @@ export class Overlays {
 
   async #make(number) {
     try {
-      const told = (await this.#page(this.#pageOf(number))).get(number);
+      const page = await this.#page(this.#pageOf(number)).catch(() => null); // it is known why
+      const told = page?.get(number);
       const drawn = told && { maps: [], lines: [], shown: null };
       for (const { grid, frame } of told ?? []) {
         if (frame.masks) drawn.maps.push(await drawnMaps(grid, frame.masks));
@@ -98,7 +124,7 @@ export class Overlays {
         if (frame.shown) drawn.shown = { ...frame.shown, title: frame.title };
       }
       if (this.#abort.signal.aborted) return;
-      this.#drawn.set(number, drawn ?? null);
+      if (page) this.#drawn.set(number, drawn ?? null);
       for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, { colour, form: "area" });
       for (const line of drawn?.lines ?? []) {
         const { label, colour } = this.#kindOf(line);
@@ -108,16 +134,20 @@ export class Overlays {
       if (drawn?.shown) this.kinds.set(BADGE, { form: "badge", words: say("Plane and grade") });
       if (this.#drawn.size > DRAWN_KEPT) this.#drawn.delete(this.#drawn.keys().next().value);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      this.problem = error.message;
+      this.#broken.set(number, error.message);
     }
     this.learnt(number);
   }
 
   #page(page) {
     let fetching = this.#pages.get(page);
+    if (!fetching && this.#refused.isPausing(page)) return Promise.reject(new Error(this.#refused.why(page)));
     if (!fetching) {
       fetching = this.#fetch(page);
+      fetching.then(
+        () => this.#refused.delete(page),
+        (error) => this.#refuse(page, error),
+      );
       this.#pages.set(page, fetching);
       if (this.#pages.size > PAGES_KEPT) this.#pages.delete(this.#pages.keys().next().value);
     }
@@ -127,14 +157,27 @@ export class Overlays {
   async #fetch(page) {
     const first = page * PAGE + 1;
     const last = Math.min(first + PAGE - 1, this.count);
-    const answer = await asked(`${this.address}?frames=${first}-${last}`, { signal: this.#abort.signal });
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(SLOWEST_MILLISECONDS)]);
+    const headers = this.#refused.has(page) ? UNATTENDED : {}; // asking again and again keeps no session alive
+    const { analyses } = await askedJson(`${this.address}?frames=${first}-${last}`, { signal, headers });
     const byFrame = new Map();
-    for (const { grid, kinds, frames, is_superseded: isSuperseded } of (await answer.json()).analyses) {
+    for (const { grid, kinds, frames, is_superseded: isSuperseded } of analyses) {
       this.isSuperseded ||= isSuperseded;
       for (const one of [...(grid?.segments ?? []), ...kinds]) this.#kinds.set(one.name, one);
       for (const frame of frames) byFrame.set(frame.frame, [...(byFrame.get(frame.frame) ?? []), { grid, frame }]);
     }
     return byFrame;
+  }
+
+  /** Forget what did not come, and ask for it again after a pause if it is wanted then. */
+  #refuse(page, error) {
+    this.#pages.delete(page);
+    if (this.#abort.signal.aborted) return;
+    const pause = this.#refused.add(page, error.message);
+    setTimeout(() => {
+      const isWanted = this.#wanted !== null && this.#pageOf(this.#wanted) === page && this.isOn && !document.hidden;
+      if (isWanted && !this.#abort.signal.aborted) this.#load(this.#wanted);
+    }, pause + 1);
   }
 
   /** What a frame of a wrist shows, if it is to be seen. */

@@ -19,6 +19,7 @@ export class Plots {
   #plots = [];
   #frame = 1;
   #drawing = null;
+  #failures = 0; // of the library to load
 
   /** `seek(frame)` goes to the frame of a point that is clicked. */
   constructor(place, { more, seek }) {
@@ -32,15 +33,19 @@ export class Plots {
     more.addEventListener("toggle", () => this.#fit());
   }
 
-  /** Draw the series of one cine's findings; `seconds` is null where the cine has no time. */
+  /** Draw the series of one cine's findings; `seconds` is null where the cine has no time. False where the library did not come. */
   async draw(findings, { count, seconds }) {
     this.clear();
     const drawing = (this.#drawing = Symbol("drawing"));
     const series = inOrder(findings.filter(({ series: one }) => one && one.values.length === count && one.values.some(isNumber)));
     this.place.hidden = series.length === 0;
-    if (!series.length) return;
-    const { default: UPlot } = await import(LIBRARY);
-    if (drawing !== this.#drawing) return; // another cine or version was asked for meanwhile
+    if (!series.length) return true;
+    const UPlot = await this.#library();
+    if (drawing !== this.#drawing) return true; // another cine or version was asked for meanwhile
+    if (!UPlot) {
+      this.place.hidden = true;
+      return false;
+    }
     const x = seconds ?? Array.from({ length: count }, (_, index) => index + 1);
     const shown = series.some(({ name }) => STATES.includes(name)) ? SHOWN_WITH_STATES : SHOWN_AT_ONCE;
     const events = findings.flatMap(({ contractions }) => contractions ?? []);
@@ -52,6 +57,17 @@ export class Plots {
     this.more.querySelector("summary").textContent = say("{count} more series", { count: series.length - shown });
     this.#fit();
     this.show(this.#frame);
+    return true;
+  }
+
+  /** Null where it does not come. By another address after that: browsers remember of a module that it failed. */
+  async #library() {
+    try {
+      return (await import(this.#failures ? `${LIBRARY}?again=${this.#failures}` : LIBRARY)).default;
+    } catch {
+      this.#failures += 1;
+      return null;
+    }
   }
 
   clear() {

@@ -12,7 +12,7 @@ export function point({ view, stage, measures, editor, fit, step, isOpen }) {
     view.dataset.held = "";
   };
   view.addEventListener("pointerdown", (event) => {
-    if (!isOpen()) return;
+    if (!isOpen() || event.target.closest("button")) return; // a button over the picture is pressed as any other
     const isMain = event.button === 0;
     if (isMain && editor.grab(stage.toFrame(...place(event)), 1 / stage.scale)) held = "handle";
     else if (isMain && measures.tool) held = "tool";

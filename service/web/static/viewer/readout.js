@@ -17,17 +17,26 @@ export class Readout {
     this.#go = go;
   }
 
-  /** What is wrong, over the picture, until a frame is shown. */
-  complain(words) {
+  /** What is wrong, over the picture, until a frame is shown; with a button where it can be tried again. */
+  complain(words, { canTryAgain = false } = {}) {
     if (this.#at("problem").textContent === words) return;
     this.#at("problem").textContent = words;
     this.#at("problem").hidden = !words;
+    this.#hide(this.#at("complaint"), !words);
+    this.#at("open-again").hidden = !canTryAgain;
+  }
+
+  /** Where the button that has the focus goes, the picture gets it: keys lead on from there. */
+  #hide(place, isHidden) {
+    const hasFocus = place.contains(document.activeElement);
+    place.hidden = isHidden;
+    if (hasFocus && isHidden) this.#at("view").focus();
   }
 
   /** Why there are no plots, in their place, with a button that asks for them again. */
   unplotted(words) {
     this.#at("plots-why").textContent = words;
-    this.#at("plots-failed").hidden = !words;
+    this.#hide(this.#at("plots-failed"), !words);
   }
 
   /** The flag beside the patient: what the version that is shown is. */
@@ -107,13 +116,19 @@ export class Readout {
       if ([...place.children].some((child) => child.dataset.kind === kind)) continue;
       place.append(this.#kind(kind, told, overlays));
     }
-    this.#at("overlay-note").textContent = overlays.problem
-      ? say("No overlay: {why}", { why: overlays.problem })
-      : overlays.isSuperseded
-        ? say("The cine was analysed anew since this version: its masks are not those of this report and are not shown.")
-        : kinds.size
-          ? ""
-          : say("Nothing was drawn in this frame.");
+  }
+
+  /** What there is to say of a frame's overlay; where it did not come, with a button that asks for it again. */
+  overlay(overlays, frame) {
+    const why = overlays?.isOn ? overlays.problemOf(frame) : null;
+    this.#write("overlay-why", why === null ? "" : say("No overlay: {why}", { why }));
+    this.#hide(this.#at("overlay-failed"), why === null);
+    this.#write("overlay-note", overlays ? noteOf(overlays, frame) : "");
+  }
+
+  /** As often as frames are shown; what is the same already is left alone. */
+  #write(name, words) {
+    if (this.#at(name).textContent !== words) this.#at(name).textContent = words;
   }
 
   #kind(kind, { colour, form, words = say(kind) }, overlays) {
@@ -127,7 +142,7 @@ export class Readout {
       this.#stage.paint();
     });
     button.dataset.kind = kind;
-    button.setAttribute("aria-pressed", "true");
+    button.setAttribute("aria-pressed", String(!overlays.hidden.has(kind)));
     button.prepend(swatch);
     return button;
   }
@@ -156,6 +171,11 @@ export class Readout {
     button.addEventListener("click", pressed);
     return button;
   }
+}
+
+function noteOf(overlays, frame) {
+  if (overlays.isSuperseded) return say("The cine was analysed anew since this version: its masks are not those of this report and are not shown.");
+  return overlays.get(frame) === null && !overlays.kinds.size ? say("Nothing was drawn in this frame.") : "";
 }
 
 export function told(frame, count, seconds) {
