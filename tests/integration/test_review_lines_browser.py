@@ -64,10 +64,9 @@ class Drawing:
         self.tab.page.evaluate(f"document.dispatchEvent(new CustomEvent('sonomyo:seek', {{detail: {{frame: {frame}}}}}))")
         self.tab.wait(f"{VIEW}.dataset.drawnFrame === '{frame}'")
 
-    def told(self) -> str:
-        """The numbers between the lines that were drawn last."""
-        self.tab.wait(f"document.querySelector('{FORM} [data-drawn]').textContent.includes('thickness')")
-        return self.tab.page.locator(f"{FORM} [data-drawn]").inner_text()
+    def tells(self, words: str) -> None:
+        """Wait until the form says it of the lines."""
+        self.tab.wait(f"document.querySelector('{FORM} [data-drawn]').textContent.includes('{words}')")
 
     def keep(self) -> None:
         self.tab.page.fill(f"{FORM} [name=why]", WHY)
@@ -102,13 +101,15 @@ def test_moved_lines_stay_when_another_form_is_opened_and_can_be_kept(drawing: D
     page = drawing.tab.page
     drawing.begin()
     drawing.raise_line(2)
-    told = drawing.told()
+    top = drawing.top
     for opener in (f"{THICKNESS} [data-amend]", "[data-open=sign-form]", "[data-draw]"):
         page.click(opener)
         is_reminded(drawing)
         page.focus("[data-view]")
     page.keyboard.press("Control+s")
-    assert drawing.told() == told
+    is_reminded(drawing)
+    drawing.raise_line()
+    assert drawing.top == pytest.approx(top - PIXELS_PER_KEY)
     drawing.keep()
     assert page.locator(FORM).is_hidden()
 
@@ -118,7 +119,7 @@ def test_lines_that_are_discarded_are_the_software_s_again_and_no_number_stays(d
     before = drawing.rows()
     drawing.begin()
     drawing.raise_line(2)
-    drawing.told()
+    drawing.tells("thickness")
     assert page.locator(f"{FORM} [data-close]").inner_text() == "Discard"
     page.click(f"{FORM} [data-close]")
     assert drawing.rows() == pytest.approx(before, abs=1)
@@ -147,8 +148,9 @@ def test_kept_lines_are_dashed_in_the_picture_and_drawn_on_from_there(drawing: D
     drawing.begin()
     frame = drawing.frame
     drawing.raise_line(4)
-    (top, told) = (drawing.top, drawing.told())
+    top = drawing.top
     drawing.keep()
+    thickness = page.locator(f"{THICKNESS} [data-pending]").inner_text().partition(" mm")[0].removeprefix("Unsaved: ")
     kept = drawing.rows()
     assert 0 < len(kept) < len(before) == 30
     assert all(kept[column] < before[column] - PIXELS_PER_KEY for column in kept)
@@ -156,7 +158,7 @@ def test_kept_lines_are_dashed_in_the_picture_and_drawn_on_from_there(drawing: D
     drawing.go(frame + 3)
     drawing.begin()
     drawing.tab.wait(f"{VIEW}.dataset.shownFrame === '{frame}'")
-    assert drawing.told() == told
+    drawing.tells(f"thickness {thickness} mm;")
     assert page.input_value(f"{FORM} [name=why]") == WHY
     drawing.has_handles()
     drawing.raise_line()
@@ -182,7 +184,7 @@ def test_numbers_of_lines_moved_by_a_held_key_are_asked_for_once_at_a_time_and_t
     held[0].continue_()
     poll(lambda: page.evaluate("1") and len(held) > 1, timeout_seconds=30, what="another request")
     held[1].continue_()
-    drawing.told()
+    drawing.tells("thickness")
     assert len(held) == 2
     asked: dict[str, Any] = json.loads(str(held[1].request.post_data))
     assert asked["lines"][0]["superficial"][0][1] == drawing.top

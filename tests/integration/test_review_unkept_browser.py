@@ -101,7 +101,9 @@ def test_version_saved_beside_typed_words_says_that_these_are_not_in_it(desk: De
         write_impression(opened)
         save(opened, 2)
         is_reminded(opened, WORDS)
-        assert opened.page.input_value("#impression-text") == "A thick muscle."
+        opened.page.keyboard.press("End")
+        opened.page.keyboard.type(" Or not.")
+        assert opened.page.input_value("#impression-text") == "A thick muscle. Or not."
 
 
 def test_page_with_a_typed_number_asks_before_it_is_left(desk: Desk) -> None:

@@ -201,7 +201,7 @@ function reveal(form, opener) {
   nameLeaving(form);
   const first = form.querySelector("input, select, textarea, button");
   first.focus();
-  first.select?.();
+  if (!isTyped(form)) first.select?.(); // else the next key would overwrite it
   form.scrollIntoView({ block: "nearest" });
 }
 

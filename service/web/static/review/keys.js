@@ -9,13 +9,19 @@ export function listen(panel, { rows, leave, save }) {
     const isTyping = event.target.matches(FIELDS);
     if (isTyping || event.key === " " || event.key === "Enter") event.stopPropagation();
     if (event.key === "Escape" && event.target.closest("form.in-place")) return done(event, () => leave(event.target.closest("form.in-place")));
-    if (event.key === "s" && (event.ctrlKey || event.metaKey)) return done(event, save);
+    if (isSave(event)) return done(event, save);
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return undefined;
     if (event.key === "j" || event.key === "k") return done(event, () => step(rows(), event.key === "j" ? 1 : -1));
     const row = event.target.closest(".finding");
     const button = row && event.key in OF_A_FINDING && row.querySelector(OF_A_FINDING[event.key]);
     return button ? done(event, () => button.click()) : undefined;
   });
+  // Also from the picture, where lines are drawn; whoever may only read saves the page, as in any other.
+  document.addEventListener("keydown", (event) => isSave(event) && panel.querySelector("[data-save]") && done(event, save));
+}
+
+function isSave({ key, ctrlKey, metaKey }) {
+  return key === "s" && (ctrlKey || metaKey);
 }
 
 function step(rows, direction) {
