@@ -9,7 +9,7 @@ from pydantic import Field, StrictFloat, StrictInt, StrictStr
 from service.core.compose import of_all_cines
 from service.core.findings import Acceptance, Amendment, Evidence, Finding, FindingKind, Said, Value
 from service.core.measure.wrist_findings import PLANE_NAME
-from service.core.plausible import limits_of
+from service.core.plausible import can_be_zero, limits_of
 from service.core.review_words import finding_text
 from service.core.wording import label, quantity_range
 from service.core.wrist_planes import PLANES
@@ -154,7 +154,8 @@ def reapplied(amended: Finding, finding: Finding) -> Finding:
 def is_plausible(finding: Finding, value: float) -> bool:
     """Whether a number can be that of a finding, in its unit."""
     limits = limits_of(finding.name, finding.unit)
-    return math.isfinite(value) and (limits is None or limits[0] <= value <= limits[1])
+    is_within = limits is None or limits[0] <= value <= limits[1]
+    return math.isfinite(value) and is_within and (value > 0 or can_be_zero(finding.name))
 
 
 def _accepted(finding: Finding, by: Author, at: datetime) -> Finding:
@@ -210,6 +211,8 @@ def _number(finding: Finding, value: float) -> float:
     limits = limits_of(finding.name, finding.unit)
     if not math.isfinite(value):
         raise InputRejected(f"{label(finding.name)} must be a finite number{_in_unit(finding)}.", reason="value")
+    if value == 0 and not can_be_zero(finding.name):
+        raise InputRejected(f"{label(finding.name)} must be above 0.", reason="implausible_value")
     if limits is not None and not is_plausible(finding, value):
         between = quantity_range(*limits, finding.unit)
         said = f"{label(finding.name)} outside {between} is not plausible: is the unit right?"

@@ -49,6 +49,22 @@ _BY_UNIT: Mapping[str, tuple[float, float]] = {
     "{pixels}": (0.0, 100_000.0),
     "{ratio}": (0.0, 1000.0),
 }
+#: Of a thing that was found: none of it is 0, whatever the unit.
+_NEVER_ZERO = frozenset(
+    {
+        "thickness",
+        "thickness_at_25_percent",
+        "thickness_at_50_percent",
+        "thickness_at_75_percent",
+        "fascicle_length",
+        "median_nerve_area",
+    }
+)
+
+
+def can_be_zero(name: str) -> bool:
+    """Whether 0 can be a measurement of something that was found."""
+    return name not in _NEVER_ZERO
 
 
 def limits_of(name: str, unit: str | None) -> tuple[float, float] | None:

@@ -72,18 +72,26 @@ def test_reader_who_is_typing_keeps_the_words_when_another_version_is_shown(desk
         page = anna.page
         page.click("[data-open=impression-form]")
         page.fill("#impression-text", "A thick muscle.")
-        page.click(f"{ANGLE} [data-amend]")
-        page.fill(f"{ANGLE} form[data-form=amend] [name=value]", "19")
         save_meanwhile(desk, {"action": "set", "value": 18.8})
         page.click("[data-news] button")
         anna.wait("document.getElementById('review-panel').dataset.number === '2'")
+        assert page.locator("#impression-form").is_visible()
+        assert page.input_value("#impression-text") == "A thick muscle."
+        page.fill("#words-why", WHY)
+        page.press("#words-why", "Enter")
+        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+        page.click(f"{ANGLE} [data-amend]")
+        page.fill(f"{ANGLE} form[data-form=amend] [name=value]", "19")
+        save_meanwhile(desk, {"action": "accept"})
+        anna.wait("!document.querySelector('[data-news]').hidden")
+        page.click("[data-news] button")
+        anna.wait("document.getElementById('review-panel').dataset.number === '3'")
+        anna.wait("document.getElementById('review-panel').ariaBusy === 'false'")
         assert page.locator(f"{ANGLE} form[data-form=amend]").is_visible()
         assert page.input_value(f"{ANGLE} form[data-form=amend] [name=value]") == "19"
         page.fill(f"{ANGLE} form[data-form=amend] [name=why]", WHY)
         page.press(f"{ANGLE} form[data-form=amend] [name=why]", "Enter")
-        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
-        page.click("[data-open=impression-form]")
-        assert page.input_value("#impression-text") == "A thick muscle."
+        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('2 unsaved')")
 
 
 def test_words_that_have_no_place_in_the_version_that_is_shown_are_told(desk: Desk) -> None:

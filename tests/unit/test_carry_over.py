@@ -85,6 +85,14 @@ def test_thickness_that_no_muscle_has_is_refused(value: float) -> None:
         amend(calf_report(), changes, making(calf_report()), compare=lambda _: (), software=SOFTWARE)
 
 
+@pytest.mark.parametrize("name", ["thickness", "fascicle_length"])
+def test_length_of_nothing_is_refused(name: str) -> None:
+    change = {"action": "set", "finding_id": f"2.25.1:{name}", "value": 0.0}
+    changes = Changes.model_validate({"why": "because", "findings": [change]})
+    with pytest.raises(InputRejected, match=r"must be above 0\."):
+        amend(calf_report(), changes, making(calf_report()), compare=lambda _: (), software=SOFTWARE)
+
+
 def test_reason_why_nothing_was_measured_cannot_be_amended() -> None:
     report = calf_report(findings=[not_measured("2.25.1")])
     for action in ({"action": "set", "value": 3.0}, {"action": "reject"}):

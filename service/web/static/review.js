@@ -1,13 +1,15 @@
 // The review beside the viewer: amend, accept, reject, draw, save, sign. What is shown the service rendered; what is typed here
 // is only ever put into the page as text. Contract with the viewer: events `sonomyo:seek`, `sonomyo:frame`, `sonomyo:edit-lines`
-// and `sonomyo:lines` on the document; `sonomyo:report` tells which version is shown now.
+// and `sonomyo:lines` on the document; `sonomyo:own-lines` tells of lines that are drawn and not saved, `sonomyo:report` which
+// version is shown now.
 
 import { showConflict } from "./review/conflict.js";
 import { listen } from "./review/keys.js";
+import { newestOnly } from "./review/newest.js";
 import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
-import { putBack, setApplied, typedIn } from "./review/typed.js";
+import { discardTyped, fieldsOf, forgetKept, FORMS, isTyped, keepFields, putBack, typedField, typedIn } from "./review/typed.js";
 import { listUnsaved, put, showUnsaved } from "./review/unsaved.js";
 import { say } from "./words.js";
 
@@ -18,12 +20,13 @@ let pending = new Pending();
 let preview = { findings: [] };
 let running = Promise.resolve();
 let proposals = 0;
-/** The cine whose lines are being drawn, and what was drawn last. */
+/** The cine whose lines are being drawn, and as `detail` what was drawn and not kept. */
 let drawing = null;
 
 const news = panel.querySelector("[data-news]");
 const find = (selector) => content.querySelector(selector);
 const rows = () => [...content.querySelectorAll(".finding")];
+const forms = () => [...content.querySelectorAll(FORMS)];
 const rowOf = (id) => rows().find((row) => row.dataset.finding === id);
 
 // ---- what is shown ----
@@ -53,6 +56,7 @@ function replace(fresh, version) {
 
 function show() {
   showUnsaved(content, pending, preview);
+  tellOwnLines();
 }
 
 function announce(words) {
@@ -75,6 +79,7 @@ async function propose(apply) {
 
 async function discard() {
   [pending, preview] = [new Pending(), { findings: [] }];
+  forms().forEach(forget);
   show();
   announce(say("All unsaved changes are discarded."));
   focusTitle();
@@ -83,9 +88,10 @@ async function discard() {
 /** Asked while something else is under way, it follows that. */
 async function save() {
   await running;
+  const left = unkept();
+  if (left && (!pending.count || isDrawnIn(left))) return remind(left);
   if (!pending.count) return;
   await act(find("[data-save-problem]"), async () => {
-    refuseWhileDrawing();
     const made = await service.amend(panel.dataset.report, pending.body());
     await settled(made, say("Saved as version {version}.", made));
   });
@@ -95,7 +101,9 @@ async function settled(made, words) {
   [pending, preview] = [new Pending(), { findings: [] }];
   await load(versionOf(made));
   announce(words);
-  focusTitle();
+  const left = unkept(); // the new version is without it
+  if (left) remind(left);
+  else focusTitle();
 }
 
 /** A draft beside a signed version is asked for as such. */
@@ -177,7 +185,7 @@ function toldLoaded(version, count) {
 
 /** Lines that were moved and not applied lie over a frame of the version that is shown: another one would lose them. */
 function refuseWhileDrawing() {
-  if (drawing?.detail) throw new Error(say("Keep or leave the lines that you are drawing first."));
+  if (drawing?.detail) throw new Error(say("Keep or discard the lines that you are drawing first."));
 }
 
 function cines() {
@@ -186,22 +194,33 @@ function cines() {
 
 // ---- forms in place ----
 
+/** Another form than the one with what would be left out: that one is shown instead. */
 function open(form, opener) {
-  content.querySelectorAll("form.in-place:not([hidden])").forEach((other) => other !== form && close(other, false));
+  const left = unkept(form);
+  if (left) return remind(left);
+  reveal(form, opener);
+}
+
+function reveal(form, opener) {
+  closeOthers(form);
   form.hidden = false;
-  setApplied(form, false);
   opener?.setAttribute("aria-expanded", "true");
   form.opener = opener;
+  nameLeaving(form);
   const first = form.querySelector("input, select, textarea, button");
   first.focus();
-  first.select?.();
+  if (!isTyped(form)) first.select?.(); // else the next key would overwrite it
   form.scrollIntoView({ block: "nearest" });
+}
+
+function closeOthers(form) {
+  forms().forEach((other) => other !== form && !other.hidden && !isUnkept(other) && close(other, false));
 }
 
 function openAgain(form) {
   if (form.dataset.form === "lines") return startDrawing(form.closest(".group").querySelector("[data-draw]"));
   const opener = form.closest(".finding")?.querySelector(`[data-${form.dataset.form}]`) ?? find(`[data-open="${form.id}"]`);
-  return open(form, opener);
+  return reveal(form, opener);
 }
 
 function close(form, isFocused = true) {
@@ -209,8 +228,61 @@ function close(form, isFocused = true) {
   form.opener?.setAttribute("aria-expanded", "false");
   put(form.querySelector("[data-problem]"), "");
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
-  if (form.dataset.form === "lines") stopDrawing();
+  if (isBeingDrawn(form)) stopDrawing();
   if (isFocused) form.opener?.focus();
+}
+
+/** By Escape, or by the button that opened it: nothing is lost. */
+function leave(form) {
+  if (isUnkept(form)) remind(form);
+  else close(form);
+}
+
+function discardForm(form) {
+  discardTyped(form);
+  if (isBeingDrawn(form)) drawing.detail = null;
+  close(form);
+}
+
+/** What was kept of a form is undone; what is being typed or drawn stays. */
+function forget(form) {
+  forgetKept(form);
+  if (isBeingDrawn(form) && !isUnkept(form)) close(form);
+}
+
+// ---- what is neither kept nor discarded ----
+
+/** The form, other than a given one, that holds what was typed or drawn and would be left out. */
+function unkept(except = null) {
+  return forms().find((form) => form !== except && isUnkept(form));
+}
+
+function isUnkept(form) {
+  return isTyped(form) || isDrawnIn(form);
+}
+
+function isBeingDrawn(form) {
+  return form.dataset.form === "lines" && drawing?.uid === form.dataset.uid;
+}
+
+function isDrawnIn(form) {
+  return isBeingDrawn(form) && drawing.detail !== null;
+}
+
+function remind(form) {
+  if (form.hidden) openAgain(form);
+  form.closest("details")?.setAttribute("open", "");
+  put(
+    form.querySelector("[data-problem]"),
+    isDrawnIn(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it."),
+  );
+  (typedField(form) ?? form.elements.why).focus();
+  form.scrollIntoView({ block: "nearest" });
+}
+
+/** The button says what it does to what would be lost. */
+function nameLeaving(form) {
+  if (form.elements.why) form.querySelector("[data-close]").textContent = isUnkept(form) ? say("Discard") : say("Leave");
 }
 
 const SUBMIT = {
@@ -222,8 +294,9 @@ const SUBMIT = {
   reject: (form, id) => propose((trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) })),
   lines: (form) =>
     propose((trial) => {
-      if (!drawing?.detail) throw new Error(say("No line was moved yet: drag one in the picture."));
-      trial.lines.set(form.dataset.uid, { ...drawing.detail, why: reason(form) });
+      const lines = drawnLast();
+      if (!lines) throw new Error(say("No line was moved yet: drag one in the picture."));
+      trial.lines.set(form.dataset.uid, { ...lines, why: reason(form) });
     }),
   words: (form) =>
     propose((trial) => {
@@ -234,13 +307,19 @@ const SUBMIT = {
       }
       if (Object.keys(written).length > 1) trial.words = written;
     }),
-  sign: async () => settled(await service.sign(panel.dataset.report), say("The report is signed.")),
+  sign: async () => {
+    if (pending.count) throw new Error(find("[data-unsaved]").textContent);
+    await settled(await service.sign(panel.dataset.report), say("The report is signed."));
+  },
   cancel: async (form) => {
     const made = await service.cancel(panel.dataset.report, reason(form));
-    setApplied(form, true);
+    keepFields(form);
     await settled(made, say("Done."));
   },
 };
+
+/** After which nothing can be kept any more. */
+const ENDS_DRAFT = ["sign", "cancel"];
 
 function reason(form) {
   const words = form.elements.why.value.trim();
@@ -251,22 +330,53 @@ function reason(form) {
 }
 
 async function submit(form) {
+  const left = ENDS_DRAFT.includes(form.dataset.form) && unkept(form);
+  if (left) return remind(left);
   const id = form.closest(".finding")?.dataset.finding;
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+  const [fields, lines] = [fieldsOf(form), drawing?.detail];
   const isDone = await act(form.querySelector("[data-problem]"), () => SUBMIT[form.dataset.form](form, id));
-  setApplied(form, isDone);
-  if (isDone && form.isConnected) close(form);
+  if (isDone && form.isConnected) settleForm(form, fields, lines);
   else if (!isDone && form.elements.value && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
+}
+
+/** A form of which this was kept is closed, unless more was typed or drawn meanwhile. */
+function settleForm(form, fields, lines) {
+  keepFields(form, fields);
+  if (isBeingDrawn(form) && drawing.detail === lines) drawing.detail = null;
+  if (!isUnkept(form)) close(form);
 }
 
 // ---- lines ----
 
+/** What a person drew in the cine that is being drawn in, kept or not. */
+function drawnLast() {
+  return drawing?.detail ?? pending.lines.get(drawing?.uid);
+}
+
+function draw(button) {
+  const form = formOf(button.dataset.draw);
+  if (isBeingDrawn(form)) return leave(form);
+  const left = unkept(form);
+  if (left) return remind(left);
+  startDrawing(button);
+}
+
 function startDrawing(button) {
-  const group = button.closest(".group");
-  drawing = { uid: button.dataset.draw, detail: null, button };
+  const uid = button.dataset.draw;
+  const form = formOf(uid);
+  closeOthers(form);
+  drawing = { uid, detail: null, button };
   button.setAttribute("aria-pressed", "true");
-  open(group.querySelector("form[data-form=lines]"), button);
-  tell("sonomyo:edit-lines", { on: true, sop_instance_uid: drawing.uid });
+  const kept = pending.lines.get(uid);
+  if (kept && !isTyped(form)) {
+    form.elements.why.value = kept.why;
+    keepFields(form);
+  }
+  reveal(form, button);
+  form.querySelector("[data-drawn]").textContent = say("No line was moved yet.");
+  if (kept) tellNumbers(kept);
+  tell("sonomyo:edit-lines", { on: true, sop_instance_uid: uid });
 }
 
 function stopDrawing() {
@@ -274,25 +384,47 @@ function stopDrawing() {
   drawing.button.setAttribute("aria-pressed", "false");
   drawing = null;
   tell("sonomyo:edit-lines", { on: false });
+  tellOwnLines();
+}
+
+/** Of each cine the lines that are drawn and not saved. */
+function tellOwnLines() {
+  const own = new Map([...pending.lines].map(([uid, lines]) => [uid, { ...lines, is_kept: true }]));
+  if (drawing?.detail) own.set(drawing.uid, { ...drawing.detail, is_kept: false });
+  tell("sonomyo:own-lines", { lines: [...own.values()] });
+}
+
+function formOf(uid) {
+  return find(`form[data-form=lines][data-uid="${CSS.escape(uid)}"]`);
 }
 
 function tell(name, detail) {
   document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
-document.addEventListener("sonomyo:lines", async ({ detail }) => {
+document.addEventListener("sonomyo:lines", ({ detail }) => {
   if (!drawing || detail.sop_instance_uid !== drawing.uid) return;
-  const asked = (drawing.detail = detail);
-  const form = find(`form[data-form=lines][data-uid="${CSS.escape(drawing.uid)}"]`);
+  drawing.detail = detail;
+  nameLeaving(formOf(drawing.uid));
+  tellOwnLines();
+  tellNumbers(detail);
+});
+
+/** What the report would say with the lines that were drawn last. */
+const tellNumbers = newestOnly(async (lines) => {
+  const place = (name) => formOf(lines.sop_instance_uid).querySelector(`[data-${name}]`);
+  let problem = "";
+  let told = "";
   try {
-    const shown = await service.preview(panel.dataset.report, { why: "preview", lines: [detail] });
-    if (drawing?.detail !== asked) return;
+    const shown = await service.preview(panel.dataset.report, { why: "preview", lines: [lines] });
     const numbers = shown.findings.filter((one) => one.value !== null && one.amended).map(named);
-    form.querySelector("[data-drawn]").textContent = say("Frame {frame}: {numbers}.", { frame: detail.frame, numbers: numbers.join("; ") });
-    put(form.querySelector("[data-problem]"), "");
+    told = say("Frame {frame}: {numbers}.", { frame: lines.frame, numbers: numbers.join("; ") });
   } catch (error) {
-    put(form.querySelector("[data-problem]"), error.message);
+    problem = error.message;
   }
+  if (drawnLast() !== lines) return;
+  if (told) place("drawn").textContent = told;
+  put(place("problem"), problem);
 });
 
 function named(finding) {
@@ -315,23 +447,30 @@ const PRESSED = {
   amend: (button) => open(button.closest(".finding").querySelector("form[data-form=amend]"), button),
   reject: (button) => open(button.closest(".finding").querySelector("form[data-form=reject]"), button),
   open: (button) => open(document.getElementById(button.dataset.open), button),
-  close: (button) => close(button.closest("form")),
+  close: (button) => discardForm(button.closest("form")),
   accept: (button) => once(button, "accept"),
   restore: (button) => once(button, "restore"),
   undo: (button) => {
     const row = button.closest(".finding");
-    return act(row.querySelector("[data-problem]"), () => propose((trial) => trial.changes.delete(row.dataset.finding))).then(() => row.focus());
+    const undo = () => propose((trial) => trial.changes.delete(row.dataset.finding));
+    return act(row.querySelector("[data-problem]"), undo).then((isDone) => {
+      if (isDone) row.querySelectorAll(FORMS).forEach(forget);
+      row.focus();
+    });
   },
-  undoLines: (button) => undone((trial) => trial.lines.delete(button.dataset.undoLines)),
-  undoWords: () => undone((trial) => (trial.words = null)),
-  draw: (button) => (drawing ? close(button.closest(".group").querySelector("form[data-form=lines]")) : startDrawing(button)),
+  undoLines: (button) => undone(formOf(button.dataset.undoLines), (trial) => trial.lines.delete(button.dataset.undoLines)),
+  undoWords: () => undone(find("#impression-form"), (trial) => (trial.words = null)),
+  draw,
   save,
   discard,
   download: (button) => act(find("[data-download-problem]"), () => download(button.dataset)),
 };
 
-function undone(apply) {
-  return act(find("[data-save-problem]"), () => propose(apply)).then(focusTitle);
+function undone(form, apply) {
+  return act(find("[data-save-problem]"), () => propose(apply)).then((isDone) => {
+    if (isDone) forget(form);
+    focusTitle();
+  });
 }
 
 function once(button, action) {
@@ -356,7 +495,8 @@ content.addEventListener("submit", (event) => {
   event.preventDefault();
   submit(event.target);
 });
-listen(panel, { rows, close, save });
+content.addEventListener("input", (event) => event.target.form?.matches(FORMS) && nameLeaving(event.target.form));
+listen(panel, { rows, leave, save });
 hear({
   study: panel.dataset.study,
   place: news,
@@ -365,7 +505,7 @@ hear({
   newest: () => Number(find("[data-newest]")?.dataset.newest ?? Infinity), // nothing is news before there is a list
   show: (id) => act(news.querySelector("[data-problem]"), async () => take(await service.report(id))),
 });
-addEventListener("beforeunload", (event) => pending.count && event.preventDefault());
+addEventListener("beforeunload", (event) => (pending.count || unkept()) && event.preventDefault());
 
 if (find("[data-loading]")) load(panel.dataset.version).catch((error) => put(find("[data-loading]"), error.message));
 else show();

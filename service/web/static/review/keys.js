@@ -3,19 +3,25 @@
 const OF_A_FINDING = { e: "[data-amend]", x: "[data-reject]", c: "[data-accept]", f: "[data-seek]" };
 const FIELDS = "input, textarea, select";
 
-/** `rows` gives the findings in order, `close` closes a form, `save` saves. */
-export function listen(panel, { rows, close, save }) {
+/** `rows` gives the findings in order, `leave` leaves a form, `save` saves. */
+export function listen(panel, { rows, leave, save }) {
   panel.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches(FIELDS);
     if (isTyping || event.key === " " || event.key === "Enter") event.stopPropagation();
-    if (event.key === "Escape" && event.target.closest("form.in-place")) return done(event, () => close(event.target.closest("form.in-place")));
-    if (event.key === "s" && (event.ctrlKey || event.metaKey)) return done(event, save);
+    if (event.key === "Escape" && event.target.closest("form.in-place")) return done(event, () => leave(event.target.closest("form.in-place")));
+    if (isSave(event)) return done(event, save);
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return undefined;
     if (event.key === "j" || event.key === "k") return done(event, () => step(rows(), event.key === "j" ? 1 : -1));
     const row = event.target.closest(".finding");
     const button = row && event.key in OF_A_FINDING && row.querySelector(OF_A_FINDING[event.key]);
     return button ? done(event, () => button.click()) : undefined;
   });
+  // Also from the picture, where lines are drawn; whoever may only read saves the page, as in any other.
+  document.addEventListener("keydown", (event) => isSave(event) && panel.querySelector("[data-save]") && done(event, save));
+}
+
+function isSave({ key, ctrlKey, metaKey }) {
+  return key === "s" && (ctrlKey || metaKey);
 }
 
 function step(rows, direction) {

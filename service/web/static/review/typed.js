@@ -1,16 +1,45 @@
-// What stands in forms and was not applied yet: it outlives another version of the report being shown.
+// What stands in forms and was neither kept nor discarded: it outlives another version of the report being shown.
 
-const FORMS = "form.in-place";
+export const FORMS = "form.in-place";
 
-/** The form holds nothing that would be lost, until it is opened again. */
-export function setApplied(form, isApplied) {
-  form.toggleAttribute("data-applied", isApplied);
+/** Of each form that was kept, its fields as they were then: only what differs from them would be lost. */
+const KEPT = new WeakMap();
+
+/** What the fields of a form hold now, by name. */
+export function fieldsOf(form) {
+  return new Map(named(form).map((field) => [field.name, field.value]));
+}
+
+/** What `fields` say of a form counts as kept. */
+export function keepFields(form, fields = fieldsOf(form)) {
+  KEPT.set(form, fields);
+}
+
+/** What was kept counts no longer: the form is as the version has it, unless more was typed into it since. */
+export function forgetKept(form) {
+  const isTypedSince = isTyped(form);
+  KEPT.delete(form);
+  if (!isTypedSince) form.reset();
+}
+
+export function isTyped(form) {
+  return named(form).some((field) => field.value !== startOf(form, field));
+}
+
+/** The field into which something was typed first. */
+export function typedField(form) {
+  return named(form).find((field) => field.value !== startOf(form, field));
+}
+
+/** A form as it was when it was kept, or as the version has it. */
+export function discardTyped(form) {
+  for (const field of named(form)) field.value = startOf(form, field);
 }
 
 /** What a person typed or chose: of each form, which one it is, whether it is open, and its fields by name. */
 export function typedIn(content) {
-  const forms = [...content.querySelectorAll(FORMS)].filter((form) => !form.hasAttribute("data-applied"));
-  return forms.map((form) => ({ ...placeOf(form), isOpen: !form.hidden, fields: changed(form) })).filter(({ fields }) => fields.size);
+  const forms = [...content.querySelectorAll(FORMS)].filter(isTyped);
+  return forms.map((form) => ({ ...placeOf(form), isOpen: !form.hidden, fields: changed(form) }));
 }
 
 /** Put it into the same forms of other content; those that were open are opened by `open(form)`. Gives what has no place any more. */
@@ -29,12 +58,21 @@ function placeOf(form) {
   return { kind: form.dataset.form, of: form.dataset.uid ?? form.closest(".finding")?.dataset.finding };
 }
 
+/** Also what was kept before: it stands beside what was typed since. */
 function changed(form) {
-  const fields = [...form.elements].filter((field) => field.name && field.value !== startOf(field));
+  const fields = named(form).filter((field) => field.value !== startOf(form, field) || field.value !== ownStartOf(field));
   return new Map(fields.map((field) => [field.name, field.value]));
 }
 
-function startOf(field) {
+function named(form) {
+  return [...form.elements].filter((field) => field.name);
+}
+
+function startOf(form, field) {
+  return KEPT.get(form)?.get(field.name) ?? ownStartOf(field);
+}
+
+function ownStartOf(field) {
   if (!field.options) return field.defaultValue;
   return ([...field.options].find((option) => option.defaultSelected) ?? field.options[0])?.value;
 }

@@ -19,28 +19,36 @@ export class LineEditor {
     this.#said = said;
     this.isOn = false;
     this.frame = 0;
-    this.lines = null; // of the frame: [{label, points}]
+    this.lines = null; // of the frame: [{label, points, is_amended}]
+    this.told = ""; // what can be done in the frame
     stage.addPainter((context, frame, unit) => this.#paint(context, frame, unit));
   }
 
-  begin(frame, lines) {
+  /** `elsewhere`: another frame in which the person has drawn; until that is kept, nothing is moved in this one. */
+  begin(frame, lines, elsewhere = null) {
     const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines.find((line) => line.label === label));
-    this.isOn = wanted.every(Boolean);
+    this.isOn = wanted.every(Boolean) && !elsewhere;
     this.frame = frame;
-    this.lines = this.isOn ? wanted.map(({ label, points }) => ({ label, points: points.map((point) => [...point]) })) : null;
-    this.#said(
-      this.isOn
-        ? say("Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys.")
-        : say("Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses."),
-    );
+    this.lines = this.isOn ? wanted.map((line) => ({ ...line, points: line.points.map((point) => [...point]) })) : null;
+    this.told = this.#toldOf(elsewhere);
+    this.#said(this.told);
     this.#stage.view.dataset.edits = this.isOn ? "lines" : "";
     this.#stage.paint();
     return this.isOn;
   }
 
+  #toldOf(elsewhere) {
+    if (this.isOn) return say("Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys.");
+    if (elsewhere) return say("Your lines lie in frame {frame}: keep or discard them before you draw in another one.", { frame: elsewhere });
+    return say("Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses.");
+  }
+
+  /** What is held is let go where it is. */
   end() {
+    this.drop();
     this.isOn = false;
-    this.#held = this.lines = null;
+    this.frame = 0;
+    this.lines = null;
     this.#stage.view.dataset.edits = "";
     this.#stage.paint();
   }
@@ -90,6 +98,7 @@ export class LineEditor {
 
   #move(right, down) {
     const [which, place] = this.#chosen;
+    for (const line of this.lines) line.is_amended = true; // both become the person's
     this.lines[which].points.forEach((point, other) => {
       const share = Math.exp(-((other - place) ** 2) / 2);
       point[0] += other === place ? right : 0;

@@ -1,5 +1,5 @@
 // The stage of a report: cine, overlays, tools and plots. The panel beside it speaks to it by events on `document`: the stage
-// takes `sonomyo:seek`, `sonomyo:edit-lines` and `sonomyo:report`, and gives `sonomyo:frame` and `sonomyo:lines`.
+// takes `sonomyo:seek`, `sonomyo:edit-lines`, `sonomyo:own-lines` and `sonomyo:report`, and gives `sonomyo:frame` and `sonomyo:lines`.
 
 import { say } from "../words.js";
 import { actionsOf } from "./actions.js";
@@ -9,6 +9,7 @@ import { listen } from "./keyboard.js";
 import { LineEditor } from "./lines.js";
 import { Measures, paintScaleBar, Scale } from "./measure.js";
 import { Overlays } from "./overlays.js";
+import { OwnLines } from "./own.js";
 import { Player } from "./player.js";
 import { Plots } from "./plots.js";
 import { point } from "./pointer.js";
@@ -33,6 +34,7 @@ const stage = new Stage({
 const readout = new Readout(root, at, { stage, go });
 let cine = null; // what the service tells of it, with its frames, overlays and player
 let opened = 0;
+let drawnIn = ""; // the cine whose lines are being drawn, whichever is open
 let isPlayWanted = false; // before a cine is open: it plays as soon as its first frame is there
 let tryAgain = () => {}; // what could not be opened
 const hidden = new Set(); // kinds of what is drawn that a person hid: in every cine, and in every version
@@ -40,15 +42,16 @@ const hidden = new Set(); // kinds of what is drawn that a person hid: in every 
 stage.addPainter((context, frame, unit) => {
   if (!cine) return;
   readout.wrist(cine.overlays.shownIn(frame), cine.overlays.opacity);
-  const edited = editor.isOn && editor.frame === frame ? editor.lines : null;
-  const others = edited && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
-  const isDrawn = cine.overlays.draw(context, frame, unit, edited && [...others, ...edited]);
+  const own = editor.isOn && editor.frame === frame ? editor.lines : ownLines.in(cine.sop_instance_uid, frame);
+  const others = own && (cine.overlays.get(frame)?.lines ?? []).filter(({ label: name }) => !name.endsWith("aponeurosis"));
+  const isDrawn = cine.overlays.draw(context, frame, unit, own && [...others, ...own]);
   view.dataset.drawnFrame = isDrawn ? String(frame) : "";
   if (isDrawn) units.paint(context, unit, cine.overlays);
   paintScaleBar(context, cine.scale, unit);
 });
 const measures = new Measures(stage, announce);
 const editor = new LineEditor(stage, { changed: tellLines, said: announce });
+const ownLines = new OwnLines();
 const plots = new Plots(at("plots"), { more: at("more-plots"), seek: go });
 const units = new Units(at("units"), { seek: go, changed: drawSeries });
 let report = root.dataset.report;
@@ -133,6 +136,7 @@ function overlaysOf(uid, count) {
   const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, { hidden, learnt });
   overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
   overlays.opacity = at("opacity").value / 100;
+  if (ownLines.of(uid)) overlays.learnAmended();
   return overlays;
 }
 
@@ -150,7 +154,7 @@ function close() {
   cine.player.pause();
   cine.frames.close();
   cine.overlays.close();
-  endEditing();
+  pauseEditing();
   readout.wrist(null, 1);
   cine = null;
   tellOverlay();
@@ -167,7 +171,7 @@ function show(frame) {
   }
   const seconds = cine.player.isTimed ? cine.player.seconds[frame - 1] : null;
   readout.frame(frame, cine.number_of_frames, seconds);
-  if (editor.isOn && editor.frame !== frame) beginEditing();
+  if (drawnIn && editor.frame !== frame) beginEditing();
   view.dataset.shownFrame = frame;
   plots.show(frame);
   units.show(frame);
@@ -230,22 +234,35 @@ async function drawSeries() {
   plots.show(stage.frame || 1);
 }
 
-function beginEditing() {
-  const isOn = editor.begin(stage.frame, cine.overlays.get(stage.frame)?.lines ?? []);
-  at("editing").hidden = !isOn;
+/** Handles on the lines of the frame that is shown, once these are known: on the person's own before the software's. */
+async function beginEditing() {
+  pauseEditing();
+  const { overlays, sop_instance_uid: uid } = cine;
+  const { frame } = stage;
+  await overlays.load(frame);
+  if (cine?.overlays !== overlays || stage.frame !== frame || drawnIn !== uid) return false;
+  const lines = ownLines.in(uid, frame) ?? overlays.get(frame)?.lines ?? [];
+  const isOn = editor.begin(frame, lines, ownLines.elsewhere(uid, frame));
+  at("editing").textContent = isOn ? say("Moving the aponeurosis lines") : editor.told;
+  at("editing").hidden = false;
   return isOn;
 }
 
-function endEditing() {
+function pauseEditing() {
   editor.end();
   at("editing").hidden = true;
+}
+
+function endEditing() {
+  drawnIn = "";
+  pauseEditing();
 }
 
 function tellLines(lines) {
   const points = (name) => lines.find((line) => line.label === name).points.map(([x, y]) => [round(x), round(y)]);
   const detail = {
     sop_instance_uid: cine.sop_instance_uid,
-    frame: stage.frame,
+    frame: editor.frame,
     superficial: points("superficial_aponeurosis"),
     deep: points("deep_aponeurosis"),
   };
@@ -338,12 +355,23 @@ document.addEventListener("sonomyo:report", ({ detail }) => {
 });
 document.addEventListener("sonomyo:edit-lines", async ({ detail }) => {
   if (!detail.on) return endEditing();
-  if (detail.sop_instance_uid && detail.sop_instance_uid !== cine?.sop_instance_uid) await open(detail.sop_instance_uid);
-  if (!cine) return;
+  drawnIn = detail.sop_instance_uid ?? cine?.sop_instance_uid ?? "";
+  const frame = ownLines.of(drawnIn)?.frame ?? null; // drawing goes on where it was left
+  if (drawnIn !== cine?.sop_instance_uid) await open(drawnIn, { frame });
+  if (!cine || drawnIn !== cine.sop_instance_uid) return;
   cine.player.pause();
   setOverlay(true);
-  await cine.overlays.load(stage.frame);
-  if (beginEditing()) view.focus();
+  if (frame && frame !== stage.frame) await cine.player.go(frame);
+  if (cine && (await beginEditing())) view.focus();
+});
+document.addEventListener("sonomyo:own-lines", ({ detail }) => {
+  ownLines.take(detail.lines);
+  if (!cine) return;
+  if (ownLines.of(cine.sop_instance_uid)) {
+    cine.overlays.learnAmended();
+    readout.kinds(cine.overlays);
+  }
+  stage.paint();
 });
 
 at("play").disabled = false; // from here on a click is heard

@@ -128,7 +128,7 @@ export class Overlays {
       for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, { colour, form: "area" });
       for (const line of drawn?.lines ?? []) {
         const { label, colour } = this.#kindOf(line);
-        if (line.is_amended) this.kinds.set(AMENDED, { form: "dashes", words: say("Amended line") });
+        if (line.is_amended) this.learnAmended();
         else if (!this.kinds.has(label)) this.kinds.set(label, { colour, form: "stroke" });
       }
       if (drawn?.shown) this.kinds.set(BADGE, { form: "badge", words: say("Plane and grade") });
@@ -137,6 +137,11 @@ export class Overlays {
       this.#broken.set(number, error.message);
     }
     this.learnt(number);
+  }
+
+  /** Lines of a person's are seen in this cine, saved or not. */
+  learnAmended() {
+    this.kinds.set(AMENDED, { form: "dashes", words: say("Amended line") });
   }
 
   #page(page) {

@@ -33,7 +33,10 @@ export function point({ view, stage, measures, editor, fit, step, isOpen }) {
     if (held === "tool") measures.put(stage.toFrame(...place(event)));
     release();
   });
-  view.addEventListener("pointercancel", release);
+  view.addEventListener("pointercancel", () => {
+    editor.drop();
+    release();
+  });
   view.addEventListener("contextmenu", (event) => event.preventDefault());
   view.addEventListener("dblclick", () => !measures.tool && fit());
   view.addEventListener(
