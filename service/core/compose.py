@@ -47,8 +47,8 @@ _FLAG_SENTENCES = {
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
     UNITS_FROM_SIMULATION: (
         "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"
-        " neither is validated in people. The height of a mean twitch is that of the whole territory between 3 and 30 Hz,"
-        " less than in its middle."
+        " neither is validated in people. Territories of simulated muscles were drawn 14 % too large in the median;"
+        " the height of a mean twitch is that of the whole territory between 3 and 30 Hz, less than in its middle."
     ),
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",
