@@ -18,6 +18,7 @@ export class LineEditor {
     this.#changed = changed;
     this.#said = said;
     this.isOn = false;
+    this.isCarrying = false; // the chosen handle goes where the next click is
     this.frame = 0;
     this.lines = null; // of the frame: [{label, points}]
     stage.addPainter((context, frame, unit) => this.#paint(context, frame, unit));
@@ -26,11 +27,12 @@ export class LineEditor {
   begin(frame, lines) {
     const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines.find((line) => line.label === label));
     this.isOn = wanted.every(Boolean);
+    this.isCarrying = false;
     this.frame = frame;
     this.lines = this.isOn ? wanted.map(({ label, points }) => ({ label, points: points.map((point) => [...point]) })) : null;
     this.#said(
       this.isOn
-        ? say("Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys.")
+        ? say("Drag a handle of an aponeurosis, or click it and then its new place; or choose one with comma and full stop and move it with the arrow keys.")
         : say("Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses."),
     );
     this.#stage.view.dataset.edits = this.isOn ? "lines" : "";
@@ -39,7 +41,7 @@ export class LineEditor {
   }
 
   end() {
-    this.isOn = false;
+    this.isOn = this.isCarrying = false;
     this.#held = this.lines = null;
     this.#stage.view.dataset.edits = "";
     this.#stage.paint();
@@ -70,6 +72,29 @@ export class LineEditor {
   drop() {
     if (this.#held) this.#changed(this.lines);
     this.#held = null;
+  }
+
+  /** A handle that was clicked and not dragged waits for the click that says where it goes. */
+  carry() {
+    this.#held = null;
+    this.isCarrying = true;
+    this.#said(say("The handle is chosen: click its new place, or let it go with Escape."));
+    this.#stage.paint();
+  }
+
+  put(point) {
+    this.isCarrying = false;
+    this.#held = this.#chosen;
+    this.drag(point);
+    this.drop();
+  }
+
+  /** True where one was carried. */
+  letGo() {
+    const wasCarrying = this.isCarrying;
+    this.isCarrying = false;
+    if (wasCarrying) this.#stage.paint();
+    return wasCarrying;
   }
 
   choose(by) {
@@ -103,7 +128,7 @@ export class LineEditor {
     this.lines.forEach((line, which) =>
       line.points.forEach((point, place) => {
         const isChosen = which === this.#chosen[0] && place === this.#chosen[1];
-        drawDot(context, point, isChosen ? 1.6 * unit : unit, isChosen ? "#ffd479" : "#ffffff", 5);
+        drawDot(context, point, isChosen ? 1.6 * unit : unit, isChosen ? "#ffd479" : "#ffffff", isChosen && this.isCarrying ? 7 : 5);
       }),
     );
   }
