@@ -9,6 +9,8 @@ from service.core.report import Comparison, SideComparison
 #: Decimals by UCUM unit; other units get three significant digits.
 _DECIMALS = {"mm": 1, "cm": 2, "deg": 1, "mm2": 1, "mm/s": 0, "s": 2, "Hz": 1, "{pixels}": 0, "%": 0, "{ratio}": 2, "N.m": 1}
 _MOTOR_UNIT = "motor_unit_"
+#: The characters that turn the direction of text (UAX 9, Bidi_Control): by one of them a name is read as another.
+_TURNS = {turn: f"[U+{turn:04X}]" for turn in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 #: Such a number has its three significant digits before the point.
 _WHOLE_FROM = 100
 _SYMBOLS = {"deg": "°", "1": "", "{ratio}": "", "{pixels}": " px", "mm2": " mm²", "%": " %", "N.m": " N m"}
@@ -80,6 +82,11 @@ def symbol(unit: str | None) -> str:
     if unit in _SYMBOLS:
         return _SYMBOLS[unit]
     return " " + unit.strip("{}")
+
+
+def without_turns(text: str) -> str:
+    """In the order in which it is stored: `[U+202E]` stands where its direction would turn."""
+    return text if text.isascii() else text.translate(_TURNS)
 
 
 def date(value: str | None) -> str | None:

@@ -8,6 +8,7 @@ from pydicom.uid import UID
 from starlette.requests import HTTPConnection
 
 from service.access import Role
+from service.core.render.page import finalize
 from service.core.wording import person_name
 from service.web.static_files import modules_of, static_prefix
 from service.web.vendored import ohif_url
@@ -55,7 +56,9 @@ def uid_name(uid: str) -> str:
 @cache
 def _templates() -> Environment:
     loader = PackageLoader("service.web")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
+    environment = Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False, finalize=finalize
+    )
     environment.filters["person_name"] = person_name
     environment.filters["uid_name"] = uid_name
     environment.globals["areas"] = AREAS

@@ -50,6 +50,8 @@ def test_viewer_of_each_analysis_is_in_its_readers_language_and_has_no_fault_tha
             made.page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
             found += [(theme, fault) for fault in faults_in(made)]
         found += [("too wide by", pixels) for pixels in [scrolls_sideways_by(made)] if pixels > 0]
+        made.page.set_viewport_size({"width": 320, "height": 900})
+        found += [("too wide at 320 by", pixels) for pixels in [scrolls_sideways_by(made)] if pixels > 0]
         found += [("English", one) for one in english_in(made) if language == "de-DE"]
         assert found == []
         assert made.problems == []

@@ -29,6 +29,7 @@ from service.core.wording import (
     site_text,
     symbol,
     title_of,
+    without_turns,
 )
 from service.core.wrist_planes import PLANES
 
@@ -302,7 +303,7 @@ def _identity(study: StudyHeader) -> list[tuple[str, str]]:
         ("Study", study.description),
         ("Referred by", person_name(study.referring_physician_name)),
     ]
-    return [(name, value) for name, value in rows if value]
+    return [(name, without_turns(value)) for name, value in rows if value]
 
 
 def _calibrations(report: Report) -> list[str]:

@@ -39,13 +39,13 @@ async function load(version) {
 function replace(fresh, version) {
   const typed = typedIn(content);
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
-  const top = panel.scrollTop;
+  const top = find("[data-read]")?.scrollTop ?? 0;
   stopDrawing();
   content.replaceChildren(...fresh.querySelector("[data-content]").childNodes);
   const { report, number, status } = fresh.dataset;
   Object.assign(panel.dataset, { report, number, status, version });
   content.querySelectorAll("details").forEach((one) => (one.open = open.includes(one.dataset.keep)));
-  panel.scrollTop = top;
+  find("[data-read]").scrollTop = top;
   news.hidden = true;
   history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
   tell("sonomyo:report", { report_id: report, version: Number(number), status });

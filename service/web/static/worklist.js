@@ -1,6 +1,7 @@
 // Keeps the worklist current without losing the reader's place: rows change where they stand, new ones wait to be shown.
 
 import { UNATTENDED, whileVisible } from "./events.js";
+import { keyOf } from "./single-keys.js";
 import { say } from "./words.js";
 
 const QUIET_MILLISECONDS = 800; // events come in bursts
@@ -84,7 +85,7 @@ show.addEventListener("click", showAll);
 setInterval(() => document.hidden || soon(), MINUTE_MILLISECONDS); // should an event be lost
 document.addEventListener("visibilitychange", () => document.hidden || soon());
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  if (keyOf(event) !== "/" || event.target.closest("input, select, textarea")) return;
   event.preventDefault();
   document.getElementById("patient").select();
 });

@@ -1,5 +1,7 @@
 // The panel by keyboard. Keys of letters work on a finding that has the focus, and never while something is typed.
 
+import { keyOf } from "../single-keys.js";
+
 const OF_A_FINDING = { e: "[data-amend]", x: "[data-reject]", c: "[data-accept]", f: "[data-seek]" };
 const FIELDS = "input, textarea, select";
 
@@ -10,10 +12,11 @@ export function listen(panel, { rows, leave, save }) {
     if (isTyping || event.key === " " || event.key === "Enter") event.stopPropagation();
     if (event.key === "Escape" && event.target.closest("form.in-place")) return done(event, () => leave(event.target.closest("form.in-place")));
     if (isSave(event)) return done(event, save);
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return undefined;
-    if (event.key === "j" || event.key === "k") return done(event, () => step(rows(), event.key === "j" ? 1 : -1));
+    const key = keyOf(event);
+    if (isTyping || key === null) return undefined;
+    if (key === "j" || key === "k") return done(event, () => step(rows(), key === "j" ? 1 : -1));
     const row = event.target.closest(".finding");
-    const button = row && event.key in OF_A_FINDING && row.querySelector(OF_A_FINDING[event.key]);
+    const button = row && key in OF_A_FINDING && row.querySelector(OF_A_FINDING[key]);
     return button ? done(event, () => button.click()) : undefined;
   });
   // Also from the picture, where lines are drawn; whoever may only read saves the page, as in any other.

@@ -54,6 +54,7 @@ export function actionsOf(desk) {
     remove: () => measures.removeLast(),
     leave: () => {
       at("window").open = false;
+      if (editor.letGo()) return;
       if (isAiming()) desk.useTool(measures.tool);
       else if (document.activeElement.closest(".beside")) at("view").focus();
     },

@@ -1,11 +1,13 @@
 // Every key of the viewer, once: what it does, and what the help says of it.
 
-/** `actions` by name; gives nothing to a key that is typed into a field or held with Ctrl, Alt or Meta. */
+import { keyOf } from "../single-keys.js";
+
+/** `actions` by name; gives nothing to a key that is typed into a field. */
 export function listen(actions) {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || isTyping(event.target)) return;
+    if (event.defaultPrevented || isTyping(event.target)) return;
     if (document.querySelector("dialog[open]") || isTheirs(event)) return;
-    const action = actions[KEYS.get(event.key)];
+    const action = actions[KEYS.get(keyOf(event))];
     if (!action) return;
     event.preventDefault();
     action(event);

@@ -18,6 +18,7 @@ export class LineEditor {
     this.#changed = changed;
     this.#said = said;
     this.isOn = false;
+    this.isCarrying = false; // the chosen handle goes where the next click is
     this.frame = 0;
     this.lines = null; // of the frame: [{label, points, is_amended}]
     this.told = ""; // what can be done in the frame
@@ -28,6 +29,7 @@ export class LineEditor {
   begin(frame, lines, elsewhere = null) {
     const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines.find((line) => line.label === label));
     this.isOn = wanted.every(Boolean) && !elsewhere;
+    this.isCarrying = false;
     this.frame = frame;
     this.lines = this.isOn ? wanted.map((line) => ({ ...line, points: line.points.map((point) => [...point]) })) : null;
     this.told = this.#toldOf(elsewhere);
@@ -38,7 +40,7 @@ export class LineEditor {
   }
 
   #toldOf(elsewhere) {
-    if (this.isOn) return say("Drag a handle of an aponeurosis; or choose one with comma and full stop and move it with the arrow keys.");
+    if (this.isOn) return say("Drag a handle of an aponeurosis, or click it and then its new place; or choose one with comma and full stop and move it with the arrow keys.");
     if (elsewhere) return say("Your lines lie in frame {frame}: keep or discard them before you draw in another one.", { frame: elsewhere });
     return say("Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses.");
   }
@@ -46,6 +48,7 @@ export class LineEditor {
   /** What is held is let go where it is. */
   end() {
     this.drop();
+    this.isCarrying = false;
     this.isOn = false;
     this.frame = 0;
     this.lines = null;
@@ -80,6 +83,29 @@ export class LineEditor {
     this.#held = null;
   }
 
+  /** A handle that was clicked and not dragged waits for the click that says where it goes. */
+  carry() {
+    this.#held = null;
+    this.isCarrying = true;
+    this.#said(say("The handle is chosen: click its new place, or let it go with Escape."));
+    this.#stage.paint();
+  }
+
+  put(point) {
+    this.isCarrying = false;
+    this.#held = this.#chosen;
+    this.drag(point);
+    this.drop();
+  }
+
+  /** True where one was carried. */
+  letGo() {
+    const wasCarrying = this.isCarrying;
+    this.isCarrying = false;
+    if (wasCarrying) this.#stage.paint();
+    return wasCarrying;
+  }
+
   choose(by) {
     const places = this.lines.flatMap((line, which) => line.points.map((_, place) => [which, place]));
     const here = places.findIndex(([which, place]) => which === this.#chosen[0] && place === this.#chosen[1]);
@@ -112,7 +138,7 @@ export class LineEditor {
     this.lines.forEach((line, which) =>
       line.points.forEach((point, place) => {
         const isChosen = which === this.#chosen[0] && place === this.#chosen[1];
-        drawDot(context, point, isChosen ? 1.6 * unit : unit, isChosen ? "#ffd479" : "#ffffff", 5);
+        drawDot(context, point, isChosen ? 1.6 * unit : unit, isChosen ? "#ffd479" : "#ffffff", isChosen && this.isCarrying ? 7 : 5);
       }),
     );
   }

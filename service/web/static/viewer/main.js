@@ -1,6 +1,7 @@
 // The stage of a report: cine, overlays, tools and plots. The panel beside it speaks to it by events on `document`: the stage
 // takes `sonomyo:seek`, `sonomyo:edit-lines`, `sonomyo:own-lines` and `sonomyo:report`, and gives `sonomyo:frame` and `sonomyo:lines`.
 
+import { offer } from "../single-keys.js";
 import { say } from "../words.js";
 import { actionsOf } from "./actions.js";
 import { askedJson } from "./asked.js";
@@ -311,6 +312,7 @@ const actions = actionsOf({
   },
 });
 listen(actions);
+offer(at("single-keys"));
 for (const button of root.querySelectorAll("[data-do]")) button.addEventListener("click", (event) => actions[button.dataset.do](event));
 for (const button of root.querySelectorAll("[data-use]")) button.addEventListener("click", () => useTool(button.dataset.use));
 for (const button of root.querySelectorAll("[data-cine]")) button.addEventListener("click", () => open(button.dataset.cine));

@@ -83,6 +83,11 @@ export class Measures {
     this.#stage.paint();
   }
 
+  /** Whether a point of one is set, and another is to follow on this frame. */
+  get isBegun() {
+    return this.#open !== null && this.#open.frame === this.#stage.frame;
+  }
+
   put(point) {
     if (!this.tool) return;
     if (!this.#open || this.#open.frame !== this.#stage.frame) this.#open = { tool: this.tool, frame: this.#stage.frame, points: [] };

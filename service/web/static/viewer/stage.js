@@ -79,6 +79,11 @@ export class Stage {
     this.#place();
   }
 
+  /** A point of the view goes to its middle. */
+  centre(x, y) {
+    this.pan(this.view.clientWidth / 2 - x, this.view.clientHeight / 2 - y);
+  }
+
   /** Level and width in grey values of the shown picture, 0 to 255 (PS3.3 C.11.2.1.2, linear exact). */
   setWindow(level, width) {
     this.level = Math.min(Math.max(level, 0), 255);

@@ -1,0 +1,93 @@
+"""What is dragged in the picture is done by single clicks, too (WCAG 2.5.7), and a drag with the ruler sets both its ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from service.ports import UnitOfWorkFactory
+from tests.browser import Tab, tab
+from tests.integration.api_parts import STUDY
+from tests.integration.viewer_parts import analysed, cine_file, contraction, sign_in, viewer_house
+
+pytestmark = pytest.mark.timeout(300)
+#: Where the view is, and how a point of the frame lies in it: left, top, scale, right, down.
+PLACED = """(() => {
+  const { left, top } = document.querySelector('[data-view]').getBoundingClientRect();
+  const { a, e, f } = new DOMMatrix(getComputedStyle(document.querySelector('[data-picture]')).transform);
+  return [left, top, a, e, f];
+})()"""
+TOLD = "document.querySelector('[data-announce]').textContent"
+
+
+@pytest.fixture
+def viewer(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Tab]:
+    with viewer_house(engine, units, tmp_path) as house:
+        analysed(house, cine_file(contraction(5)))
+        with house.served() as address, tab() as made:
+            sign_in(house, made, address)
+            made.page.goto(f"{address}/studies/{STUDY}")
+            made.wait("Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0", timeout_seconds=60)
+            yield made
+            assert made.problems == []
+
+
+def on_page(made: Tab, column: float, row: float) -> tuple[float, float]:
+    left, top, scale, right, down = made.page.evaluate(PLACED)
+    return left + right + (column + 0.5) * scale, top + down + (row + 0.5) * scale
+
+
+def edit_lines(made: Tab) -> list[list[float]]:
+    """The handles of the superficial line, after the first was moved by a key."""
+    made.page.evaluate("document.addEventListener('sonomyo:lines', ({detail}) => (window.moved = detail.superficial))")
+    made.page.evaluate("document.dispatchEvent(new CustomEvent('sonomyo:edit-lines', {detail: {on: true}}))")
+    made.wait("document.querySelector('[data-view]').dataset.edits === 'lines'")
+    made.page.keyboard.press("ArrowDown")
+    handles: list[list[float]] = made.page.evaluate("window.moved")
+    return handles
+
+
+def test_handle_that_is_clicked_goes_where_the_next_click_is(viewer: Tab) -> None:
+    column, row = edit_lines(viewer)[2]
+    viewer.page.mouse.click(*on_page(viewer, column, row))
+    viewer.wait(f"{TOLD}.includes('click its new place')")
+    assert viewer.page.evaluate("window.moved[2]") == [column, row]
+    viewer.page.mouse.click(*on_page(viewer, column + 6, row + 20))
+    assert viewer.page.evaluate("window.moved[2]") == pytest.approx([column + 6, row + 20], abs=0.6)
+    viewer.page.mouse.click(*on_page(viewer, column + 60, row + 90))
+    assert viewer.page.evaluate("window.moved[2]") == pytest.approx([column + 6, row + 20], abs=0.6)
+
+
+def test_handle_that_is_clicked_and_let_go_with_escape_stays(viewer: Tab) -> None:
+    column, row = edit_lines(viewer)[2]
+    viewer.page.mouse.click(*on_page(viewer, column, row))
+    viewer.page.keyboard.press("Escape")
+    viewer.page.mouse.click(*on_page(viewer, column + 6, row + 40))
+    assert viewer.page.evaluate("window.moved[2]") == [column, row]
+    assert viewer.page.evaluate("document.querySelector('[data-view]').dataset.edits") == "lines"
+
+
+def test_click_in_a_picture_that_is_larger_brings_that_place_to_the_middle(viewer: Tab) -> None:
+    page = viewer.page
+    before = page.evaluate(PLACED)
+    page.mouse.click(before[0] + 200, before[1] + 150)
+    assert page.evaluate(PLACED) == before
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    left, top, _, right, down = page.evaluate(PLACED)
+    page.mouse.click(left + 200, top + 150)
+    after = page.evaluate(PLACED)
+    width, height = (page.evaluate(f"document.querySelector('[data-view]').client{side}") for side in ("Width", "Height"))
+    assert after[3:] == pytest.approx([right + width / 2 - 200, down + height / 2 - 150], abs=1)
+
+
+def test_drag_with_the_ruler_measures_from_where_it_began_to_where_it_ended(viewer: Tab) -> None:
+    page = viewer.page
+    page.keyboard.press("r")
+    page.mouse.move(*on_page(viewer, 100, 100))
+    page.mouse.down()
+    page.mouse.move(*on_page(viewer, 120, 110))
+    page.mouse.move(*on_page(viewer, 130, 140))
+    page.mouse.up()
+    viewer.wait(f"/5\\.0 mm|4\\.9 mm|5\\.1 mm/.test({TOLD})")
