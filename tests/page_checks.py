@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from axe_playwright_python.sync_playwright import Axe
 
@@ -58,5 +59,8 @@ def faults_in(made: Tab) -> list[object]:
 
 
 def scrolls_sideways_by(made: Tab) -> int:
-    """Pixels that a page is wider than its window."""
-    return int(made.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+    """Pixels that a page is wider than its window, once what is drawn to measure has been drawn anew."""
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    with suppress(AssertionError):
+        made.wait(f"{wider} <= 0", timeout_seconds=5)
+    return int(made.page.evaluate(wider))
