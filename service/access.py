@@ -11,6 +11,8 @@ from service.core.findings import Value
 from service.errors import InputRejected
 
 HOW_TO_ADD_AN_ACCOUNT = "make an account with `sonomyo users add LOGIN --full-name NAME --role radiologist`"
+#: So long before a session ends a page says so; less where sessions are short (WCAG 2.2, 2.2.1).
+WARNED = timedelta(minutes=5)
 #: How long a browser is known after a person signed in with it.
 BROWSER_LIFE = timedelta(days=90)
 
@@ -53,6 +55,25 @@ def account_named(user_id: str) -> str:
     return f"user:{user_id}"
 
 
+class SessionEnd(Value):
+    """When a session ends if nobody uses it, in seconds from the answer on."""
+
+    ends_in_seconds: int
+    #: False where only a new sign-in helps, for every session ends some time.
+    is_prolonged_by_use: bool
+    #: So many seconds before its end whoever has a page open is warned.
+    warned_seconds: int
+
+    @classmethod
+    def of(cls, *, left: timedelta, idle_left: timedelta | None = None, idle_life: timedelta | None = None) -> "SessionEnd":
+        """Of what is left in any case, and of what is left to, and of the whole of, a session that nobody uses."""
+        is_prolonged = idle_left is not None and idle_left < left
+        nearest = idle_left if idle_left is not None and is_prolonged else left
+        warned = WARNED if idle_life is None else min(WARNED, idle_life / 3)
+        seconds = max(0, int(nearest.total_seconds()))
+        return cls(ends_in_seconds=seconds, is_prolonged_by_use=is_prolonged, warned_seconds=int(warned.total_seconds()))
+
+
 class Principal(Value):
     """Whoever makes a request."""
 
@@ -65,6 +86,8 @@ class Principal(Value):
     person: Person | None = None
     #: What a form or header must repeat when the browser sends the session by itself.
     csrf_token: str | None = None
+    #: None for programs.
+    session_end: SessionEnd | None = None
 
 
 class KeyDetails(Value):

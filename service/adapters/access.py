@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, func, insert, or_, select, update
 
-from service.access import KeyDetails, OpenedSession, Principal, Role, role_named
+from service.access import KeyDetails, OpenedSession, Principal, Role, SessionEnd, role_named
 from service.adapters.audit_rows import append_entry
 from service.adapters.postgres import reading, vendor_errors_translated
 from service.adapters.tables import ApiKeyRow, SignInRow
@@ -112,7 +112,8 @@ class SignInLinks:
         """Whose session it is; None when it is unknown or over. Use does not prolong it. Raises Unavailable."""
         del is_used
         digest = hashed(session_token)
-        wanted = select(SignInRow.id, SignInRow.role, SignInRow.session_sha256).where(
+        left = (SignInRow.expires_at - func.now()).label("left")
+        wanted = select(SignInRow.id, SignInRow.role, SignInRow.session_sha256, left).where(
             SignInRow.session_sha256 == digest, SignInRow.expires_at > func.now()
         )
         with reading(self._engine) as connection:
@@ -120,7 +121,11 @@ class SignInLinks:
         if found is None or not hmac.compare_digest(found.session_sha256 or "", digest):
             return None
         return Principal(
-            name=f"session:{found.id}", role=Role(found.role), kind="session", csrf_token=csrf_token_of(session_token)
+            name=f"session:{found.id}",
+            role=Role(found.role),
+            kind="session",
+            csrf_token=csrf_token_of(session_token),
+            session_end=SessionEnd.of(left=found.left),
         )
 
     def close_session(self, session_token: str) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from service.access import BROWSER_LIFE, Person, Principal, Role, SignedIn, TryLater, account_named
+from service.access import BROWSER_LIFE, Person, Principal, Role, SessionEnd, SignedIn, TryLater, account_named
 from service.adapters.access import csrf_token_of, hashed
 from service.adapters.account_tables import UserRow, UserSessionRow
 from service.adapters.audit_rows import append_entry
@@ -72,6 +72,7 @@ class LocalSessions:
         wanted = (
             select(row.session_sha256, UserRow.user_id, UserRow.role, UserRow.full_name)
             .add_columns((row.last_used_at < func.now() - step).label("is_due"))
+            .add_columns((row.expires_at - func.now()).label("left"), (func.now() - row.last_used_at).label("unused"))
             .join(UserRow, UserRow.user_id == row.user_id)
             .where(row.session_sha256 == digest, UserRow.disabled_at.is_(None))
             .where(row.expires_at > func.now(), row.last_used_at > func.now() - self._idle_life)
@@ -80,14 +81,17 @@ class LocalSessions:
             found = connection.execute(wanted).one_or_none()
             if found is None or not hmac.compare_digest(found.session_sha256, digest):
                 return None
-            if is_used and found.is_due:
+            is_renewed = is_used and found.is_due
+            if is_renewed:
                 connection.execute(update(row).where(row.session_sha256 == digest).values(last_used_at=func.now()))
+        idle_left = self._idle_life if is_renewed else self._idle_life - found.unused
         return Principal(
             name=account_named(found.user_id),
             role=Role(found.role),
             kind="session",
             person=Person(user_id=found.user_id, full_name=found.full_name),
             csrf_token=csrf_token_of(session_token),
+            session_end=SessionEnd.of(left=found.left, idle_left=idle_left, idle_life=self._idle_life),
         )
 
     def close_session(self, session_token: str) -> None:

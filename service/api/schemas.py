@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr
 
-from service.access import Person, Role, UserDetails
+from service.access import Person, Role, SessionEnd, UserDetails
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.core.amendment import Why
 from service.core.findings import Finding, Value
@@ -176,6 +176,8 @@ class Me(Value):
     person: Person | None
     #: What a change by this session repeats in `X-CSRF-Token`; null for keys.
     csrf_token: str | None
+    #: Null for keys. Asked with `X-Sonomyo-Unattended`, the answer prolongs nothing.
+    session_end: SessionEnd | None
 
 
 _Login = Annotated[str, Field(max_length=64, examples=["anna.kowalska"])]

@@ -33,7 +33,11 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[
 def test_person_who_signed_in_is_known_by_name_and_role(house: House) -> None:
     browser = house.person(Role.RADIOLOGIST)
     user_id = user_id_of(browser)
-    assert browser.get("/api/v1/me").json() == {
+    me = browser.get("/api/v1/me").json()
+    end = me.pop("session_end")
+    assert 1790 < end.pop("ends_in_seconds") <= 1800
+    assert end == {"is_prolonged_by_use": True, "warned_seconds": 300}
+    assert me == {
         "name": f"user:{user_id}",
         "role": "radiologist",
         "kind": "session",

@@ -16,7 +16,12 @@ router = APIRouter(prefix="/api/v1", tags=["accounts"], responses=problem_respon
 def read_me(principal: Viewer) -> Me:
     """Who asks, as what; `person` only with the session of a local account."""
     return Me(
-        name=principal.name, role=principal.role, kind=principal.kind, person=principal.person, csrf_token=principal.csrf_token
+        name=principal.name,
+        role=principal.role,
+        kind=principal.kind,
+        person=principal.person,
+        csrf_token=principal.csrf_token,
+        session_end=principal.session_end,
     )
 
 
