@@ -96,5 +96,5 @@ whileVisible({
     soon(); // what happened while nobody listened
   },
   heard: soon,
-  lost: (isRefused) => tell(isRefused ? say("Not live: reload the page") : say("Connecting again …"), false),
+  lost: (isRefused) => tell(isRefused ? say("Not live: trying again") : say("Connecting again …"), false),
 });
