@@ -1,5 +1,8 @@
 """What needs no training: units found in simulated muscles, and discharges in drawn trains."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is only in the training envi
 
 from training.motor_units.baselines import BASELINES, Candidate, distinct, oracle, truth_of
 from training.motor_units.figures import table
-from training.motor_units.rivals import summary
+from training.motor_units.rivals import COLUMNS, keep_rows, kept_rows, summary, tallies
 from training.motor_units.scores import score
 
 
@@ -64,6 +67,18 @@ def test_candidates_of_one_place_are_one_unit() -> None:
 
 def test_table_tells_each_figure_with_its_interval(muscle: MotorSequence) -> None:
     truth = truth_of(muscle.units)
-    found = summary([score(truth, oracle(muscle)), score(truth, [])])
+    found = summary(tallies([score(truth, oracle(muscle)), score(truth, [])]))
     assert found["recall"] == {"value": 0.5, "low": 0.0, "high": 1.0}
     assert "0.50 (0.00 to 1.00)" in table({"a cell": {"oracle": found}})
+
+
+def test_kept_rows_give_the_same_figures(muscle: MotorSequence, tmp_path: Path) -> None:
+    truth = truth_of(muscle.units)
+    rows = tallies([score(truth, oracle(muscle)), score(truth, [])])
+    path = tmp_path / "results.json"
+    keep_rows(path, "test", "a cell", {"oracle": rows})
+    keep_rows(path, "test", "a cell", {"networks": rows[:1]})
+    kept = kept_rows(json.loads(path.read_text(encoding="utf-8")), "test", "a cell")
+    assert rows.shape == (2, len(COLUMNS))
+    assert summary(kept["oracle"]) == summary(rows)
+    assert len(kept["networks"]) == 1
