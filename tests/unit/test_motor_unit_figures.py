@@ -28,8 +28,8 @@ def test_networks_are_surely_better_where_the_interval_is_all_on_their_side() ->
     assert list(unsure(less)) == [
         "- deflation: nothing",
         (
-            "- PCA: Dice in 1 of 2 cells, behind by the mean in 1 (hard: -0.100 (-0.120 to -0.080)), "
-            "NRMSE in 1 of 2 cells, behind by the mean in 1 (easy: +0.010 (-0.010 to +0.030))"
+            "- PCA: Dice in 1 of 2 cells, behind by the mean in 1, surely in 1 (hard: -0.100 (-0.120 to -0.080)), "
+            "NRMSE in 1 of 2 cells, behind by the mean in 1, surely in 0 (easy: +0.010 (-0.010 to +0.030))"
         ),
     ]
 
@@ -41,8 +41,8 @@ def test_cards_tell_every_rival_and_the_oracle_of_every_cell(results: dict[str, 
         for name in results["networks on test"]["cells"]:
             for what in ("networks", "deflation", "PCA", "stICA", "spatial ICA", "oracle"):
                 assert f"|{name}|{what}|" in card
-        assert "deflation: NRMSE in 6 of 10 cells" in card
-        assert "twitch r in 1 of 10 cells" in card
+        assert "twitch r in 10 of 10 cells, behind by the mean in 1, surely in 0" in card
+        assert "NRMSE in 10 of 10 cells, behind by the mean in 10, surely in 10" in card
 
 
 def test_what_is_read_from_the_networks_is_the_best_that_was_tried_on_validation(results: dict[str, Any]) -> None:

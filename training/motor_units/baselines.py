@@ -3,8 +3,7 @@
 After what is published, not the published code: regions and components as in Rohlen et al. 2020 (25 regions of 10 x 10 mm, in
 each spatio-temporal ICA after Stone et al. 2002, see `stica`), deflation in the spirit of their velBSS. Each gives candidates
 with a score; how high it must be is chosen on validation, as were, of the ICAs, the weight of space, the densities, the number of
-components, the score and the height at which a map is cut (20 muscles). Independence in space alone was a hundredth better in F1
-there than in space and time, hence both.
+components, the score and the height at which a map is cut. Independence in space alone did as well there, hence both.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,16 +16,15 @@ from service.core.measure.motor_maps import Mask
 from service.core.measure.motor_trains import swells, within_band
 from simulator.motor_units import FRAME_RATE_HZ, ActiveUnit, MotorSequence
 from training.motor_units.scores import UnitTrace, Values
-from training.motor_units.stica import Doubles, Logistic, TwoHumps, spatio_temporal
+from training.motor_units.stica import Doubles, Logistic, spatio_temporal
 
 _REGION, _STEP = 16, 12  # pixels: 10 mm, and five regions a side
 _REDUCED, _COMPONENTS = 40, 25
 #: A singular value so many times the fortieth is more than noise and than what is left of twitches that change their shape.
 _ABOVE_NOISE = 4.0
-#: Of stICA: the weight of space (`training.motor_units.rivals --weights`), spots on even ground, and trains as those of filtered
-#: twitches are: the excess kurtosis of true ones is -0.6 in the median.
-_ALPHA = 0.8
-_SPOTS, _FUSED = Logistic(4.0, 0.5), TwoHumps()
+#: Of stICA: the weight of space (`training.motor_units.rivals --weights`), and the density of maps: spots on even ground.
+ALPHA = 0.5
+_SPOTS = Logistic(2.0, 0.5)
 #: A component's territory is what is above this share of its peak; a deflated unit's, which is smoothed, above half.
 _COMPONENT_LEVEL, _DEFLATED_LEVEL = 0.4, 0.5
 _DEFLATIONS = 40
@@ -52,9 +50,9 @@ Baseline = Callable[[Values], list[Candidate]]
 Rotation = Callable[[Doubles, Doubles], tuple[Doubles, Doubles]]
 
 
-def regional_stica(velocity: Values, alpha: float = _ALPHA) -> list[Candidate]:
+def regional_stica(velocity: Values, alpha: float = ALPHA) -> list[Candidate]:
     """Maps and trains independent at once in each region of (T, H, W) mm/s; alpha is the weight of space."""
-    return _regional(velocity, lambda maps, trains: spatio_temporal(maps, trains, alpha, _SPOTS, _FUSED))
+    return _regional(velocity, lambda maps, trains: spatio_temporal(maps, trains, alpha, _SPOTS))
 
 
 def regional_ica(velocity: Values) -> list[Candidate]:

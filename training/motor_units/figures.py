@@ -6,6 +6,8 @@ from typing import Any
 from service.core.measure.motor_maps import LEAST_HEAT
 from service.core.measure.motor_trains import LEAST_PROBABILITY
 
+#: The cards' last chapter begins so.
+CHAPTER = "## Figures"
 FIGURES = ("precision", "recall", "F1", "Dice", "twitch r", "NRMSE", "rate of agreement", "CoV error")
 #: What needs no training, the nearest first.
 ICA = "stICA"
@@ -19,7 +21,7 @@ _ERRORS = frozenset({"NRMSE", "CoV error"})
 
 def told(results: Mapping[str, Any]) -> str:
     """Figures on test muscles, or on validation where there are no others; who is not surely behind; cines; how was chosen."""
-    parts = ["## Figures (`bench/results/motor_units.json`; all simulated, 95 % intervals over muscles)"]
+    parts = [f"{CHAPTER} (`bench/results/motor_units.json`; all simulated, 95 % intervals over muscles)"]
     split = next((one for one in ("test", "validation") if f"networks on {one}" in results), None)
     if split is not None:
         parts += _on(split, results[f"networks on {split}"], results["cells"] if split == "test" else {})
@@ -61,10 +63,12 @@ def unsure(less: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) 
         clauses = []
         for figure in FIGURES:
             some = {cell: found[figure] for cell, found in less[rival].items() if not _surely_better(figure, found[figure])}
-            ahead = sum(_gain(figure, one["value"]) < 0 for one in some.values())
+            behind = sum(_gain(figure, one["value"]) < 0 for one in some.values())
+            surely = sum(max(_gain(figure, one["low"]), _gain(figure, one["high"])) < 0 for one in some.values())
             where = "; ".join(f"{cell}: {_difference(one, 3)}" for cell, one in some.items())
             if some:
-                clauses.append(f"{figure} in {len(some)} of {len(less[rival])} cells, behind by the mean in {ahead} ({where})")
+                in_cells = f"in {len(some)} of {len(less[rival])} cells, behind by the mean in {behind}, surely in {surely}"
+                clauses.append(f"{figure} {in_cells} ({where})")
         yield f"- {rival}: {', '.join(clauses) or 'nothing'}"
 
 

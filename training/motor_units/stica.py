@@ -4,13 +4,11 @@ Stone, Porrill, Porter and Wilkinson, NeuroImage 2002, 15:407; our own code. Vel
 maps U W and trains V W^-T L, L a diagonal of free scales, so that alpha h_S + (1 - alpha) h_T is greatest: the mean log
 likelihoods of a pixel and of a frame. Stone's density of maps is skewed, since what is active is a spot on even ground; here
 that is the type IV logistic density, exp(a s) / (1 + exp(s))^(a + b), with its mode at 0: its left tail falls as exp(a s), its
-right one as exp(-b s), and with a = b = 1 it is proportional to sech^2(s / 2). Theirs of trains has long tails; trains of fused
-twitches have short ones (`TwoHumps`).
+right one as exp(-b s), and with a = b = 1 it is proportional to sech^2(s / 2), which is the density of trains.
 """
 
 import warnings
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,49 +22,24 @@ _FAST_ROUNDS = 200
 _ROUNDS = 150
 _TOLERANCE = 1e-5
 #: Only a step that goes much too far comes there.
-_LARGEST_LOG_SCALE = 6.0
-
-
-class Density(Protocol):
-    """Of a source; unscaled, for its scale is unmixed too."""
-
-    def log(self, source: Doubles) -> Doubles:
-        """Log density but for a constant, of any shape."""
-        ...
-
-    def slope(self, source: Doubles) -> Doubles:
-        """Derivative of the log density."""
-        ...
+_FARTHEST_LOG_SCALE = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """With long tails: super-Gaussian, and skewed where the tails differ."""
+    """Density of a source, unscaled, for its scale is unmixed too: super-Gaussian, and skewed where the tails differ."""
 
     left: float = 1.0
     right: float = 1.0
 
     def log(self, source: Doubles) -> Doubles:
-        """As every `Density`."""
+        """Log density but for a constant, of any shape."""
         moved = source + np.log(self.left / self.right)
         return np.asarray(self.left * moved - (self.left + self.right) * np.logaddexp(0, moved))
 
     def slope(self, source: Doubles) -> Doubles:
-        """As every `Density`."""
+        """Derivative of the log density."""
         return np.asarray(self.left - (self.left + self.right) * special.expit(source + np.log(self.left / self.right)))
-
-
-@dataclass(frozen=True, slots=True)
-class TwoHumps:
-    """Half a normal density round -1 and half round 1, both of variance 1: sub-Gaussian, of excess kurtosis -0.5."""
-
-    def log(self, source: Doubles) -> Doubles:
-        """As every `Density`."""
-        return np.asarray(np.logaddexp(source, -source) - source**2 / 2)
-
-    def slope(self, source: Doubles) -> Doubles:
-        """As every `Density`."""
-        return np.asarray(np.tanh(source) - source)
 
 
 SYMMETRIC = Logistic()
@@ -79,8 +52,8 @@ class Unmixing:
     maps: Doubles
     trains: Doubles
     alpha: float
-    of_maps: Density = SYMMETRIC
-    of_trains: Density = SYMMETRIC
+    of_maps: Logistic = SYMMETRIC
+    of_trains: Logistic = SYMMETRIC
 
     def value_and_gradient(self, parameters: Doubles) -> tuple[float, Doubles]:
         """Of W (K x K, row by row) and then K logarithms of the trains' scales: less the likelihood, and its gradient."""
@@ -103,10 +76,11 @@ class Unmixing:
         return -float(self.alpha * of_space + (1 - self.alpha) * of_time), -gradient
 
     def best(self) -> Doubles:
-        """W (K, K), looked for from the identity: what is given should be near."""
+        """W (K, K), looked for from the identity, with the given trains scaled to a deviation of 1: these should be near."""
         number = self.maps.shape[1]
-        start = np.concatenate([np.eye(number).ravel(), np.zeros(number)])
-        bounds = [(None, None)] * number**2 + [(-_LARGEST_LOG_SCALE, _LARGEST_LOG_SCALE)] * number
+        log_scales = -np.log(np.maximum(self.trains.std(0), 1e-12))
+        start = np.concatenate([np.eye(number).ravel(), log_scales])
+        bounds = [(None, None)] * number**2 + [(one - _FARTHEST_LOG_SCALE, one + _FARTHEST_LOG_SCALE) for one in log_scales]
         options = {"maxiter": _ROUNDS, "gtol": _TOLERANCE}
         found = optimize.minimize(self.value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         return np.asarray(found.x[: number**2]).reshape(number, number)
@@ -123,14 +97,13 @@ def spatial(maps: Doubles, trains: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def spatio_temporal(
-    maps: Doubles, trains: Doubles, alpha: float, of_maps: Density = SYMMETRIC, of_trains: Density = SYMMETRIC
+    maps: Doubles, trains: Doubles, alpha: float, of_maps: Logistic = SYMMETRIC, of_trains: Logistic = SYMMETRIC
 ) -> tuple[Doubles, Doubles]:
     """Of maps (pixels, K) and trains (K, frames) others with the same product, independent in space and time."""
     first, then = spatial(maps, trains)
     # Spots are upwards, for a skewed density.
     scale = first.std(0) * np.sign(first[np.abs(first).argmax(0), np.arange(first.shape[1])])
     first, then = first / scale, then * scale[:, None]
-    loud = np.maximum(then.std(1), 1e-12)
-    given = Unmixing(np.asarray(first, np.float64), np.asarray((then / loud[:, None]).T, np.float64), alpha, of_maps, of_trains)
+    given = Unmixing(np.asarray(first, np.float64), np.asarray(then.T, np.float64), alpha, of_maps, of_trains)
     unmixing = given.best()
     return given.maps @ unmixing, np.linalg.solve(unmixing, then)
