@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from service.core.measure.motor_maps import matched
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
-from training.motor_units.baselines import BASELINES, Baseline, Candidate, accepted, oracle, regional_stica, truth_of
+from training.motor_units.baselines import BASELINES, Candidate, accepted, oracle, regional_stica, truth_of
 from training.motor_units.figures import SIMULATED, table
 from training.motor_units.scores import Score, UnitTrace, precision_recall_f1, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION, Cell
@@ -79,18 +79,17 @@ def main() -> None:
 
 def least_score(name: str, sequences: Sequence[MotorSequence]) -> float:
     """With which F1 over all units of the sequences is greatest."""
-    return _best(BASELINES[name], sequences)[1]
+    return _best([BASELINES[name](one.velocity) for one in sequences], sequences)
 
 
 def by_weight(sequences: Sequence[MotorSequence]) -> dict[str, dict[str, float]]:
     """F1, Dice and twitch r of stICA by the weight of space, each with the least score with which its F1 is greatest."""
     told = {}
     for alpha in _WEIGHTS:
-        baseline = partial(regional_stica, alpha=alpha)
-        least = _best(baseline, sequences)[1]
-        rows = tallies([score(truth_of(one.units), accepted(baseline(one.velocity), least)) for one in sequences])
-        found = statistics(rows)
-        told[str(alpha)] = {name: round(found[name](np.arange(len(rows))), 4) for name in _WEIGHED}
+        found = [regional_stica(one.velocity, alpha) for one in sequences]
+        least = _best(found, sequences)
+        rows = tallies([score(truth_of(one.units), accepted(some, least)) for one, some in zip(sequences, found, strict=True)])
+        told[str(alpha)] = {name: round(statistics(rows)[name](np.arange(len(rows))), 4) for name in _WEIGHED}
     return told
 
 
@@ -153,12 +152,11 @@ def statistics(rows: Tallies) -> dict[str, Statistic]:
     return found
 
 
-def _best(baseline: Baseline, sequences: Sequence[MotorSequence]) -> tuple[float, float]:
-    """F1, and the least score with which it is greatest."""
-    found = [baseline(one.velocity) for one in sequences]
+def _best(found: list[list[Candidate]], sequences: Sequence[MotorSequence]) -> float:
+    """The least score with which F1 is greatest."""
     truths = [[unit.mask for unit in one.units] for one in sequences]
     tried = np.quantile([one.score for some in found for one in some], _QUANTILES)
-    return max(((_f1(truths, found, float(least)), float(least)) for least in tried), key=lambda one: one[0])
+    return float(max(tried, key=lambda least: _f1(truths, found, float(least))))
 
 
 def _share(seeds: range, place: int, number: int) -> range:
