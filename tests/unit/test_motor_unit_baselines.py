@@ -1,18 +1,22 @@
 """What needs no training: units found in simulated muscles, and discharges in drawn trains."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from service.core.measure.motor_maps import matched
 from service.core.measure.motor_trains import swells, within_band
 from simulator.motor_units import FRAME_RATE_HZ, Conditions, MotorSequence, simulate_sequence
+from tests.running import ROOT
 from training.motor_units.scores import rate_of_agreement
 
 pytest.importorskip("sklearn", reason="scikit-learn is only in the training environment (training/requirements.txt)")
 
-from training.motor_units.baselines import BASELINES, Candidate, distinct, oracle, truth_of
+from training.motor_units.baselines import ALPHA, BASELINES, Candidate, distinct, oracle, truth_of
 from training.motor_units.figures import table
-from training.motor_units.rivals import summary
+from training.motor_units.rivals import COLUMNS, keep_rows, kept_rows, summary, tallies
 from training.motor_units.scores import score
 
 
@@ -64,6 +68,24 @@ def test_candidates_of_one_place_are_one_unit() -> None:
 
 def test_table_tells_each_figure_with_its_interval(muscle: MotorSequence) -> None:
     truth = truth_of(muscle.units)
-    found = summary([score(truth, oracle(muscle)), score(truth, [])])
+    found = summary(tallies([score(truth, oracle(muscle)), score(truth, [])]))
     assert found["recall"] == {"value": 0.5, "low": 0.0, "high": 1.0}
     assert "0.50 (0.00 to 1.00)" in table({"a cell": {"oracle": found}})
+
+
+def test_rows_are_read_as_they_were_kept(muscle: MotorSequence, tmp_path: Path) -> None:
+    truth = truth_of(muscle.units)
+    rows = tallies([score(truth, oracle(muscle)), score(truth, [])])
+    path = tmp_path / "results.json"
+    keep_rows(path, "test", "a cell", {"oracle": rows})
+    keep_rows(path, "test", "a cell", {"networks": rows[:1]})
+    kept = kept_rows(json.loads(path.read_text(encoding="utf-8")), "test", "a cell")
+    assert rows.shape == (2, len(COLUMNS))
+    assert np.array_equal(kept["oracle"], rows)
+    assert len(kept["networks"]) == 1
+
+
+def test_weight_of_space_is_the_best_that_was_tried_on_validation_muscles() -> None:
+    results = json.loads((ROOT / "bench/results/motor_units.json").read_text(encoding="utf-8"))
+    sums = {weight: sum(found.values()) for weight, found in results["stICA on validation, by weight of space"].items()}
+    assert sums[str(ALPHA)] == max(sums.values())

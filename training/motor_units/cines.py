@@ -22,7 +22,7 @@ from service.core.measure.motor_velocity import moving_tissue
 from simulator.motor_cine import MotorUnitsTruth
 from simulator.motor_units import MOTOR_UNITS_VERSION, ActiveUnit, Scene, simulate_scene
 from training.motor_units.baselines import truth_of
-from training.motor_units.rivals import RESULTS, summary
+from training.motor_units.rivals import RESULTS, summary, tallies
 from training.motor_units.scores import Score, UnitTrace, score
 from training.onnx_networks import OnnxNetworks
 from training.wrist_hand.results import keep
@@ -57,7 +57,7 @@ def scored(cines: Sequence[Path], networks: OnnxNetworks) -> dict[str, Any]:
             print(each[-1], flush=True)
     finally:
         reader.close()
-    told = {"cines": len(cines), "simulator": MOTOR_UNITS_VERSION, "networks": summary(scores), "each": each}
+    told = {"cines": len(cines), "simulator": MOTOR_UNITS_VERSION, "networks": summary(tallies(scores)), "each": each}
     shares_of_area = {"units": len(areas), "quartiles": np.quantile(areas, [0.25, 0.5, 0.75]).tolist()}
     return {
         **told,

@@ -1,7 +1,7 @@
 """The two networks in the cells of the baselines' table: `python -m training.motor_units.evaluate --maps RUN --trains RUN`.
 
-On validation muscles what is read from the networks is tuned, on test muscles it is told; beside them stands the difference to
-independent components of the same muscles.
+On validation muscles what is read from the networks is tuned, on test muscles it is told; beside them stand the differences to
+what `training.motor_units.rivals` found in the same muscles, which has to run first. Without runs the served networks are asked.
 """
 
 import argparse
@@ -9,56 +9,92 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
+from service.core.analyses.motor_units import MAPS, TRAINS
 from service.core.measure import motor_maps, motor_trains
 from service.core.measure.motor_maps import Floats, territories
 from service.core.measure.motor_trains import discharges, traces
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
-from training.motor_units.baselines import accepted, regional_ica, truth_of
-from training.motor_units.figures import SIMULATED, differences_table, table
-from training.motor_units.rivals import RESULTS, difference, statistics, summary
+from training.motor_units.baselines import truth_of
+from training.motor_units.figures import COMPARED, ICA, SIMULATED, differences_table, table
+from training.motor_units.rivals import RESULTS, SPLITS, Tallies, difference, keep_rows, kept_rows, statistics, summary, tallies
 from training.motor_units.scores import Score, UnitTrace, score
-from training.motor_units.sequences import CELLS, TEST, VALIDATION
+from training.motor_units.sequences import CELLS
 from training.motor_units.train import load_network
+from training.onnx_networks import OnnxNetworks
 from training.wrist_hand.results import keep
 
-_SPLITS = {"validation": VALIDATION, "test": TEST}
 #: Tried on validation muscles.
 _HEATS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 _PROBABILITIES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 #: The mean is taken over the cells of 10 dB, which the targets are about.
 _TARGET_DB = 10.0
-_COMPARED = ("F1", "Dice", "twitch r", "rate of agreement")
+
+
+class Networks(Protocol):
+    """Both, ready to be asked."""
+
+    def maps_of(self, velocity: Floats) -> Floats:
+        """(14, H, W) of (T, H, W) mm/s."""
+        ...
+
+    def trains_of(self, velocity: Floats, masks: Sequence[motor_maps.Mask]) -> tuple[Floats, Floats]:
+        """Twitch trains and logits of discharges, each (N, T), of at least one territory."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
-    """Both, ready to be asked."""
+class TrainedNetworks:
+    """Of two runs."""
 
     maps: nn.Module
     trains: nn.Module
 
     @classmethod
-    def of(cls, maps: Path, trains: Path) -> "Networks":
-        """Of two runs."""
+    def of(cls, maps: Path, trains: Path) -> "TrainedNetworks":
+        """Folders of the runs."""
         return cls(load_network(maps)[0], load_network(trains)[0])
 
     def maps_of(self, velocity: Floats) -> Floats:
-        """(14, H, W) of (T, H, W) mm/s."""
+        """As every `Networks`."""
         with torch.inference_mode():
             found: Floats = self.maps(torch.from_numpy(velocity)[None, None])[0].numpy()
         return found
 
     def trains_of(self, velocity: Floats, masks: Sequence[motor_maps.Mask]) -> tuple[Floats, Floats]:
-        """Twitch trains and logits of discharges, each (N, T), of at least one territory."""
+        """As every `Networks`."""
         with torch.inference_mode():
             twitch, logits = self.trains(torch.from_numpy(np.stack([traces(velocity, mask) for mask in masks])))
         return twitch.numpy(), logits.numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class ServedNetworks:
+    """As exported, in ONNX Runtime."""
+
+    networks: OnnxNetworks
+
+    @classmethod
+    def of(cls, models: Path) -> "ServedNetworks":
+        """Version 1 of both in a model repository."""
+        names = (MAPS.model_name, TRAINS.model_name)
+        return cls(OnnxNetworks.opened({name: models / name / "1" / "model.onnx" for name in names}))
+
+    def maps_of(self, velocity: Floats) -> Floats:
+        """As every `Networks`."""
+        (answer,) = self.networks.infer(MAPS, [{MAPS.inputs[0].name: velocity[None, None]}])
+        return np.asarray(answer[MAPS.outputs[0].name][0], np.float32)
+
+    def trains_of(self, velocity: Floats, masks: Sequence[motor_maps.Mask]) -> tuple[Floats, Floats]:
+        """As every `Networks`."""
+        (answer,) = self.networks.infer(TRAINS, [{TRAINS.inputs[0].name: np.stack([traces(velocity, mask) for mask in masks])}])
+        twitch, logits = (np.asarray(answer[output.name], np.float32) for output in TRAINS.outputs)
+        return twitch, logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,37 +116,49 @@ class Said:
 def main() -> None:
     """Tune on validation, or tell of test."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--maps", type=Path, required=True, help="run of the first network")
-    parser.add_argument("--trains", type=Path, required=True, help="run of the second")
-    parser.add_argument("--split", choices=sorted(_SPLITS), default="validation")
+    parser.add_argument("--maps", type=Path, help="run of the first network")
+    parser.add_argument("--trains", type=Path, help="run of the second")
+    parser.add_argument("--models", type=Path, default=Path("model_repository"), help="asked where no runs are given")
+    parser.add_argument("--split", choices=sorted(SPLITS), default="validation")
     parser.add_argument("--sequences", type=int, default=20, help="muscles of each cell")
-    parser.add_argument("--least-ica", type=float, help="score of an independent component; default: as in the results")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    least_ica = arguments.least_ica or float(keep(RESULTS)["least_scores"]["ICA"])
-    evaluate(Networks.of(arguments.maps, arguments.trains), arguments.split, arguments.sequences, least_ica, arguments.output)
+    trained = arguments.maps and arguments.trains
+    networks = TrainedNetworks.of(arguments.maps, arguments.trains) if trained else ServedNetworks.of(arguments.models)
+    found = evaluate(networks, arguments.split, arguments.sequences, arguments.output)
+    tell(found, arguments.split, arguments.sequences, arguments.output)
 
 
-def evaluate(networks: Networks, split: str, count: int, least_ica: float, output: Path) -> None:
-    """All cells; on validation what was tried is told, too."""
-    begun, cells, told = time.monotonic(), {}, {}
+def evaluate(networks: Networks, split: str, count: int, output: Path) -> dict[str, Any]:
+    """Rows of all cells are kept; on validation what was tried is given."""
+    begun = time.monotonic()
     target: list[Said] = []
     for cell in CELLS:
-        said, theirs = [], []
-        for seed in _SPLITS[split][:count]:
-            sequence = cell.sequence(seed)
-            said.append(said_of(networks, sequence))
-            theirs.append(score(said[-1].truth, accepted(regional_ica(sequence.velocity), least_ica)))
-        ours = [one.read(motor_maps.LEAST_HEAT, motor_trains.LEAST_PROBABILITY) for one in said]
+        said = [said_of(networks, cell.sequence(seed)) for seed in SPLITS[split][:count]]
+        rows = tallies([one.read(motor_maps.LEAST_HEAT, motor_trains.LEAST_PROBABILITY) for one in said])
         target += said if cell.snr_db == _TARGET_DB else []
-        cells[cell.name] = {"networks": summary(ours), "ICA": summary(theirs)}
-        told[cell.name] = {name: difference(name, ours, theirs) for name in _COMPARED}
-        print(f"{cell.name}, {time.monotonic() - begun:.0f} s: {_short(cells[cell.name]['networks'])}", flush=True)
-        found: dict[str, Any] = {"sequences": count, "simulator": MOTOR_UNITS_VERSION, "cells": cells, "less ICA": told}
-        if split == "validation":
-            found["tried"] = tried(target)
-        keep(output, **{f"networks on {split}": found})
-    output.with_suffix(f".{split}.md").write_text(SIMULATED + table(cells) + "\n" + differences_table(told), encoding="utf-8")
+        keep_rows(output, split, cell.name, {"networks": rows})
+        print(f"{cell.name}, {time.monotonic() - begun:.0f} s: {_short(rows)}", flush=True)
+    return {"tried": tried(target)} if split == "validation" else {}
+
+
+def tell(parts: dict[str, Any], split: str, count: int, output: Path) -> None:
+    """What the kept rows of the networks and their rivals say, with differences; the parts beside."""
+    results = keep(output)
+    rows = {cell.name: kept_rows(results, split, cell.name) for cell in CELLS}
+    chosen = ("networks", ICA)
+    cells = {cell: {name: summary(some[name]) for name in chosen} for cell, some in rows.items()}
+    rivals = [name for name in next(iter(rows.values())) if name not in ("networks", "oracle")]
+    less = {rival: {cell: differences(some["networks"], some[rival]) for cell, some in rows.items()} for rival in rivals}
+    found = {"sequences": count, "simulator": MOTOR_UNITS_VERSION, "cells": cells, "less": less, **parts}
+    keep(output, **{f"networks on {split}": found})
+    text = SIMULATED + table(cells) + "\n" + differences_table(less[ICA])
+    output.with_suffix(f".{split}.md").write_text(text, encoding="utf-8")
+
+
+def differences(ours: Tallies, theirs: Tallies) -> dict[str, dict[str, float]]:
+    """Of every figure."""
+    return {name: difference(name, ours, theirs) for name in statistics(ours)}
 
 
 def said_of(networks: Networks, sequence: MotorSequence) -> Said:
@@ -126,18 +174,18 @@ def tried(said: Sequence[Said]) -> dict[str, dict[str, float]]:
     if not said:
         return {}
     usual = motor_trains.LEAST_PROBABILITY
-    heats = {str(heat): _value("F1", [one.read(heat, usual) for one in said]) for heat in _HEATS}
+    heats = {str(heat): _value("F1", tallies([one.read(heat, usual) for one in said])) for heat in _HEATS}
     best = float(max(heats, key=lambda heat: heats[heat]))
-    agreement = {str(p): _value("rate of agreement", [one.read(best, p) for one in said]) for p in _PROBABILITIES}
+    agreement = {str(p): _value("rate of agreement", tallies([one.read(best, p) for one in said])) for p in _PROBABILITIES}
     return {"F1 by least heat": heats, "rate of agreement by least probability": agreement}
 
 
-def _value(name: str, scores: Sequence[Score]) -> float:
-    return round(statistics(scores)[name](np.arange(len(scores))), 4)
+def _value(name: str, rows: Tallies) -> float:
+    return round(statistics(rows)[name](np.arange(len(rows))), 4)
 
 
-def _short(found: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {found[name]['value']:.2f}" for name in _COMPARED)
+def _short(rows: Tallies) -> str:
+    return ", ".join(f"{name} {_value(name, rows):.3f}" for name in COMPARED)
 
 
 if __name__ == "__main__":

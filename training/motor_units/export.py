@@ -1,7 +1,7 @@
 """Put both networks into the model repository: `python -m training.motor_units.export --maps RUN --trains RUN`.
 
 What `training.motor_units.evaluate` and `training.motor_units.cines` measured goes into the cards; nothing is chosen here. With
-`--cards` these alone are written anew, of the weights that are served.
+`--cards` these alone are written anew, of the weights that are served; with `--figures` only their last chapter, without runs.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from service.core.analyses.motor_units import MAPS, TRAINS
 from service.core.measure.motor_trains import traces
 from simulator.motor_units import MOTOR_UNITS_VERSION
 from training.exporting import configuration, digests_in, export, largest_difference
-from training.motor_units.figures import told
+from training.motor_units.figures import CHAPTER, told
 from training.motor_units.rivals import RESULTS
 from training.motor_units.sequences import VALIDATION, training_sequence
 from training.motor_units.train import Schedule, load_network, steps_done
@@ -46,13 +46,20 @@ class Trained:
 def main() -> None:
     """Export, compare with torch, write the folders."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--maps", type=Path, required=True, help="run of the first network")
-    parser.add_argument("--trains", type=Path, required=True, help="run of the second")
+    parser.add_argument("--maps", type=Path, help="run of the first network")
+    parser.add_argument("--trains", type=Path, help="run of the second")
     parser.add_argument("--version", type=int, default=1)
     parser.add_argument("--to", type=Path, default=Path("model_repository"))
     parser.add_argument("--cards", action="store_true", help="leave weights and configuration as they are")
+    parser.add_argument("--figures", action="store_true", help="write only the figures in the cards anew")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if arguments.figures:
+        for model in (MAPS, TRAINS):
+            write_figures(arguments.to / model.model_name, told(keep(arguments.results)))
+        return
+    if arguments.maps is None or arguments.trains is None:
+        parser.error("--maps and --trains are needed to export")
     muscles = [training_sequence(seed) for seed in VALIDATION[:_COMPARED]]
     of_units = [traces(muscle.velocity, unit.mask) for muscle in muscles for unit in muscle.units]
     figures = told(keep(arguments.results))
@@ -95,6 +102,13 @@ def write_card(trained: Trained, folder: Path, version: int, figures: str) -> No
         figures=figures,
     )
     (folder / "model_card.md").write_text(text, encoding="utf-8")
+
+
+def write_figures(folder: Path, figures: str) -> None:
+    """The last chapter of a card, and nothing else of it."""
+    card = folder / "model_card.md"
+    before = card.read_text(encoding="utf-8").partition(CHAPTER)[0]
+    card.write_text(f"{before}{figures}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,22 @@ from typing import Any
 from service.core.measure.motor_maps import LEAST_HEAT
 from service.core.measure.motor_trains import LEAST_PROBABILITY
 
+#: The cards' last chapter begins so.
+CHAPTER = "## Figures"
 FIGURES = ("precision", "recall", "F1", "Dice", "twitch r", "NRMSE", "rate of agreement", "CoV error")
 #: What needs no training, the nearest first.
-RIVALS = ("deflation", "PCA", "ICA")
+ICA = "stICA"
+RIVALS = ("deflation", "PCA", ICA, "spatial ICA")
+#: Of these the networks' differences to independent components are told.
+COMPARED = ("F1", "Dice", "twitch r", "rate of agreement")
 _ORACLE = "oracle"
 #: Of these less is better.
 _ERRORS = frozenset({"NRMSE", "CoV error"})
 
 
 def told(results: Mapping[str, Any]) -> str:
-    """Figures on test muscles, or on validation where there are no others; who is ahead in what; cines; how was chosen."""
-    parts = ["## Figures (`bench/results/motor_units.json`; all simulated, 95 % intervals over muscles)"]
+    """Figures on test muscles, or on validation where there are no others; who is not surely behind; cines; how was chosen."""
+    parts = [f"{CHAPTER} (`bench/results/motor_units.json`; all simulated, 95 % intervals over muscles)"]
     split = next((one for one in ("test", "validation") if f"networks on {one}" in results), None)
     if split is not None:
         parts += _on(split, results[f"networks on {split}"], results["cells"] if split == "test" else {})
@@ -46,39 +51,45 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
 
 def differences_table(differences: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Networks less independent components, a row a cell."""
-    heads = list(next(iter(differences.values())))
-    lines = ["|networks less ICA|" + "|".join(heads) + "|", "|---" * (1 + len(heads)) + "|"]
+    lines = ["|" + "|".join([f"networks less {ICA}", *COMPARED]) + "|", "|---" * (1 + len(COMPARED)) + "|"]
     for cell, found in differences.items():
-        cells = [f"{one['value']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})" for one in found.values()]
-        lines.append("|" + "|".join([cell, *cells]) + "|")
+        lines.append("|" + "|".join([cell, *(_difference(found[name], 2) for name in COMPARED)]) + "|")
     return "\n".join(lines) + "\n"
 
 
-def ahead(cells: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Of each rival in what, and in how many of the cells, its mean is better than the networks'."""
-    for rival in (name for name in RIVALS if all(name in cell for cell in cells.values())):
-        where: dict[str, list[str]] = {}
-        for name, cell in cells.items():
-            for figure in (one for one in FIGURES if one in cell[rival]):
-                ours, theirs = cell["networks"][figure]["value"], cell[rival][figure]["value"]
-                if (theirs < ours) if figure in _ERRORS else (theirs > ours):
-                    where.setdefault(figure, []).append(f"{name}: {theirs:.3f} against {ours:.3f}")
-        clauses = [f"{figure} in {len(some)} of {len(cells)} cells ({'; '.join(some)})" for figure, some in where.items()]
+def unsure(less: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> Iterator[str]:
+    """Of each rival in what, and in which cells, the networks are not surely better: the interval is not all on their side."""
+    for rival in (name for name in RIVALS if name in less):
+        clauses = []
+        for figure in FIGURES:
+            some = {cell: found[figure] for cell, found in less[rival].items() if not _surely_better(figure, found[figure])}
+            behind = sum(_gain(figure, one["value"]) < 0 for one in some.values())
+            surely = sum(max(_gain(figure, one["low"]), _gain(figure, one["high"])) < 0 for one in some.values())
+            where = "; ".join(f"{cell}: {_difference(one, 3)}" for cell, one in some.items())
+            if some:
+                in_cells = f"in {len(some)} of {len(less[rival])} cells, behind by the mean in {behind}, surely in {surely}"
+                clauses.append(f"{figure} {in_cells} ({where})")
         yield f"- {rival}: {', '.join(clauses) or 'nothing'}"
+
+
+def _surely_better(figure: str, found: Mapping[str, float]) -> bool:
+    return min(_gain(figure, found["low"]), _gain(figure, found["high"])) > 0
+
+
+def _gain(figure: str, difference: float) -> float:
+    return -difference if figure in _ERRORS else difference
 
 
 def _on(split: str, networks: Mapping[str, Any], rivals: Mapping[str, Mapping[str, Any]]) -> list[str]:
     cells = {
-        name: {"networks": cell["networks"], **(_beside(rivals[name]) if name in rivals else {"ICA": cell["ICA"]})}
+        name: {"networks": cell["networks"], **(_beside(rivals[name]) if name in rivals else {ICA: cell[ICA]})}
         for name, cell in networks["cells"].items()
     }
     head = f"Both networks on {split} muscles, {networks['sequences']} a cell, beside what needs no training, of the same muscles"
     parts = [f"{head}; the oracle is told the true territories, and reads mean traces from them:\n\n{table(cells)}"]
-    if rivals:
-        parts.append(
-            "Ahead of the networks, by the means (of these differences no interval was kept):\n\n" + "\n".join(ahead(cells))
-        )
-    return [*parts, differences_table(networks["less ICA"])]
+    where = "\n".join(unsure(networks["less"]))
+    parts.append(f"Where the networks are not surely better, with the difference to the rival and its 95 % interval:\n\n{where}")
+    return [*parts, differences_table(networks["less"][ICA])]
 
 
 def _beside(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,6 +106,10 @@ def _choice(sequences: int, tried: Mapping[str, Mapping[str, float]]) -> list[st
 
 def _with_interval(found: Mapping[str, float]) -> str:
     return f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+
+
+def _difference(found: Mapping[str, float], decimals: int) -> str:
+    return "{value:+.{n}f} ({low:+.{n}f} to {high:+.{n}f})".format(**found, n=decimals)
 
 
 def _tried(name: str, found: Mapping[str, float]) -> str:
