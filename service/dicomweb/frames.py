@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import StreamingResponse
 
 from service.adapters.stored_frames import StoredFrames, open_frames
 from service.adapters.transcoding import decoded_frame, keeps_its_colour
 from service.api.dependencies import Parts, Services, Viewer
 from service.api.problems import Problem
 from service.api.schemas import problem_responses
+from service.api.streams import ClosedStream
 from service.core.dicom_file import EXPLICIT_LITTLE_ENDIAN
 from service.dicom_views import HeldObject
 from service.dicomweb import multipart
@@ -100,7 +100,7 @@ def _retrieve(
         boundary = multipart.new_boundary()
         address = f"{url_of_object(request, instance)}/frames"
         body = multipart.write(_parts(read, numbers, first, form.media_type, address), boundary)
-        return StreamingResponse(
+        return ClosedStream(
             _closing(body, resources.pop_all()),
             media_type=multipart.content_type(form.part_type, boundary),
             headers=headers,

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import StreamingResponse
 
 from service.adapters.stored_metadata import PLACE, encode_json, read_attributes_json, read_bulk_value
 from service.api.dependencies import Parts, Services, Viewer
 from service.api.negotiation import choose
 from service.api.schemas import problem_responses
+from service.api.streams import ClosedStream
 from service.core.dicom_json import Element
 from service.core.qido_answer import answer
 from service.core.qido_attributes import Level
@@ -80,7 +80,7 @@ def retrieve_bulk_data(
         return Response(value, media_type=OCTETS, headers=headers)
     boundary = multipart.new_boundary()
     body = multipart.write([multipart.Part(form.kind, [value], str(request.url.replace(query="")))], boundary)
-    return StreamingResponse(body, media_type=multipart.content_type(OCTETS, boundary), headers=headers)
+    return ClosedStream(body, media_type=multipart.content_type(OCTETS, boundary), headers=headers)
 
 
 def _tell(
@@ -100,7 +100,7 @@ def _tell(
             yield b"," + _read(request, parts, held, is_alone=False)
         yield b"]"
 
-    return StreamingResponse(body(), media_type=media_type, headers=headers)
+    return ClosedStream(body(), media_type=media_type, headers=headers)
 
 
 def _read(request: Request, parts: Services, held: HeldObject, *, is_alone: bool) -> bytes:

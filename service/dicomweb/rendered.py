@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import StreamingResponse
 
 from service.adapters.stored_frames import StoredFrames, open_frames
 from service.adapters.stored_metadata import read_bulk_value
@@ -15,6 +14,7 @@ from service.api.negotiation import choose, read_accept
 from service.api.preferences import MediaRange
 from service.api.problems import Problem
 from service.api.schemas import problem_responses
+from service.api.streams import ClosedStream
 from service.core.cine import Pixels
 from service.core.native_samples import mask_picture
 from service.dicom_views import HeldObject
@@ -175,7 +175,7 @@ def _pictures(asked: _Asked, objects: Sequence[HeldObject], listed: str | None) 
             return Response(picture, media_type=media_type, headers=headers)
         parts = _parts(asked, images, numbers, first, picture, media_type, resources.pop_all())
         boundary = multipart.new_boundary()
-        return StreamingResponse(
+        return ClosedStream(
             multipart.write(parts, boundary), media_type=multipart.content_type(media_type, boundary), headers=headers
         )
 

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from service.adapters.transcoding import can_be_made_explicit, explicit_file
 from service.api.dependencies import Parts, Services, Viewer
 from service.api.schemas import problem_responses
+from service.api.streams import ClosedStream
 from service.core.dicom_file import EXPLICIT_LITTLE_ENDIAN
 from service.dicom_views import HeldObject
 from service.dicomweb import multipart
@@ -68,7 +68,7 @@ def retrieve_instance(request: Request, parts: Parts, principal: Viewer, instanc
             return known
         body = _closing(content, resources.pop_all())
         if is_single:
-            return StreamingResponse(body, media_type=form.media_type, headers={**headers, "Content-Length": str(length)})
+            return ClosedStream(body, media_type=form.media_type, headers={**headers, "Content-Length": str(length)})
         boundary = multipart.new_boundary()
         parts_of_body = [Part(form.media_type, body, url_of_object(request, instance))]
         return _multipart(multipart.write(parts_of_body, boundary), boundary, headers)
@@ -98,7 +98,7 @@ def _retrieve_all(
 
 
 def _multipart(body: Iterator[bytes], boundary: str, headers: dict[str, str]) -> Response:
-    return StreamingResponse(body, media_type=multipart.content_type(DICOM, boundary), headers=headers)
+    return ClosedStream(body, media_type=multipart.content_type(DICOM, boundary), headers=headers)
 
 
 def _forms(held: HeldObject) -> Sequence[Form]:

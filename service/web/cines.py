@@ -1,18 +1,18 @@
 """What the report viewer plays: a cine's time, scale and frames, several frames in one answer."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path as File
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from service.adapters.stored_frames import open_frames
 from service.api.dependencies import Parts, Services, Uid, Viewer
 from service.api.problems import Problem
+from service.api.streams import MadeAhead
 from service.core.browser_pictures import encode_for_browser, is_browser_jpeg
 from service.core.cine import Cine
 from service.core.findings import Value
@@ -149,8 +149,8 @@ def cine_frame(
     record(parts, principal.name, [held])
     if (known := unchanged(request, headers)) is not None:
         return known
-    with parts.dicom.open(held) as path:
-        (picture,) = _frames(parts, held, path, range(number, number + 1))
+    with parts.dicom.open(held) as path, closing(_Shown(parts, held, path, range(number, number + 1))) as shown:
+        picture = next(iter(shown.run())) if _is_video(held) else shown.picture(number)
     return Response(picture, media_type="image/jpeg", headers=headers)
 
 
@@ -166,8 +166,9 @@ def cine_frames(
 ) -> Response:
     """JPEGs one behind the other, each with its length before it in four bytes, most significant first.
 
-    What has to be decoded is sent frame by frame, so that the first is seen while the others are made; before a frame that cannot
-    be, it ends. With the version in the address a browser keeps them: a correction has another one.
+    What has to be decoded is sent frame by frame, so that the first is seen while the others are made. A frame that cannot be
+    shown has the length 0, and says why when it is asked for alone. With the version in the address a browser keeps them: a
+    correction has another one.
     """
     if not first <= last < first + MOST_FRAMES:
         raise Problem(422, f"At most {MOST_FRAMES} frames, the first before the last.", reason="frames")
@@ -179,20 +180,20 @@ def cine_frames(
     if CODECS.get(held.attributes.transfer_syntax_uid) == "jpeg":
         return Response(b"".join(lengthed), media_type=_OCTETS, headers=headers)
     begun = next(lengthed)  # before the answer begins: what is wrong with it can still be told
-    return StreamingResponse(chain((begun,), _until_refused(lengthed)), media_type=_OCTETS, headers=headers)
+    return MadeAhead(_begun(begun, lengthed), media_type=_OCTETS, headers=headers)
 
 
-def _lengthed(parts: Services, held: HeldObject, wanted: range) -> Iterator[bytes]:
-    """Each frame behind its length, made as it is asked for. Raises Problem (404)."""
+def _begun(first: bytes, others: Generator[bytes]) -> Generator[bytes]:
+    with closing(others):
+        yield first
+        yield from others
+
+
+def _lengthed(parts: Services, held: HeldObject, wanted: range) -> Generator[bytes]:
+    """Each frame behind its length, made as it is asked for; one that cannot be shown has none. Raises Problem (404)."""
     with parts.dicom.open(held) as path:
         for one in _frames(parts, held, path, wanted):
             yield len(one).to_bytes(_LENGTH) + one
-
-
-def _until_refused(lengthed: Iterator[bytes]) -> Iterator[bytes]:
-    """Whoever misses a frame asks for it alone, and is told why."""
-    with suppress(InputRejected):
-        yield from lengthed
 
 
 def _headers(held: HeldObject, form: str, version: str | None) -> dict[str, str]:
@@ -249,22 +250,65 @@ def _worded(reason: str | None, words: Words) -> str | None:
     return None if reason is None else words.told(reason)
 
 
-def _frames(parts: Services, held: HeldObject, path: File, wanted: range) -> Iterator[bytes]:
-    """As they are stored where a browser can show that, decoded and encoded anew elsewhere. Raises Problem (404)."""
-    with ExitStack() as resources:
-        stored = resources.enter_context(_stored_jpegs(held, path))
-        cine: Cine | None = None
+def _frames(parts: Services, held: HeldObject, path: File, wanted: range) -> Generator[bytes]:
+    """As they are stored where a browser can show that, decoded and encoded anew elsewhere; nothing of one that is refused.
+
+    Of a video it ends there, for its frames do not stand alone. Raises Problem (404).
+    """
+    shown = _Shown(parts, held, path, wanted)
+    with closing(shown):
+        if _is_video(held):
+            with suppress(InputRejected):
+                yield from shown.run()
+            return
         for number in wanted:
-            if stored is not None and (jpeg := stored(number)) is not None:
-                yield jpeg
-                continue
-            if cine is None:
-                cine = resources.enter_context(parts.reader.open(path))
-                _check(wanted, cine.number_of_frames)
-            if _is_video(held):
-                yield from _encoded_run(cine, range(number, wanted.stop))
-                return
-            yield encode_for_browser(cine.picture(number), is_colour=cine.is_colour)
+            try:
+                picture = shown.picture(number)
+            except InputRejected:
+                if not shown.is_open:
+                    raise  # of no frame can anything be shown
+                shown.close()  # a decoder that has refused a frame is of no more use
+                picture = b""
+            yield picture
+
+
+class _Shown:
+    """Frames of one stored file as JPEG; a decoder is opened when the first frame needs one."""
+
+    def __init__(self, parts: Services, held: HeldObject, path: File, wanted: range) -> None:
+        self._parts, self._held, self._path, self._wanted = parts, held, path, wanted
+        self._resources = ExitStack()
+        self._stored: Callable[[int], bytes | None] | None = None
+        self._cine: Cine | None = None
+        #: Whether the file as a whole could be opened.
+        self.is_open = False
+
+    def picture(self, number: int) -> bytes:
+        """One frame. Raises InputRejected, Problem (404)."""
+        if self._cine is None and self._stored is None:
+            self._stored = self._resources.enter_context(_stored_jpegs(self._held, self._path))
+            self.is_open = self._stored is not None
+        if self._stored is not None and (jpeg := self._stored(number)) is not None:
+            return jpeg
+        cine = self._decoded()
+        return encode_for_browser(cine.picture(number), is_colour=cine.is_colour)
+
+    def run(self) -> Iterator[bytes]:
+        """All that are wanted of a video, in one pass."""
+        return _encoded_run(self._decoded(), self._wanted)
+
+    def close(self) -> None:
+        """What is asked for after it is opened anew."""
+        self._resources.close()
+        self._stored = self._cine = None
+        self.is_open = False
+
+    def _decoded(self) -> Cine:
+        if self._cine is None:
+            self._cine = self._resources.enter_context(self._parts.reader.open(self._path))
+            self.is_open = True
+            _check(self._wanted, self._cine.number_of_frames)
+        return self._cine
 
 
 @contextmanager

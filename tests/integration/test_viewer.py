@@ -1,9 +1,12 @@
 """What the report viewer is given: its page, the frames of a cine for a browser, and overlays a page of frames at a time."""
 
 import base64
+import gc
 import io
+import socket
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,11 @@ from service.access import Role
 from service.core.findings import Finding
 from service.ports import UnitOfWorkFactory
 from tests.cine_files import H264, JPEG, JPEG_2000
-from tests.integration.api_parts import STUDY, House, dicom_file, upload
+from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, dicom_file, upload
+from tests.integration.dicomweb_parts import SERIES
 from tests.integration.viewer_parts import INSTANCE, analysed, bytes_of_frames, cine_file, contraction, viewer_house, without_end
 from tests.phantoms import Muscle
+from tests.running import decoders, poll
 
 CINE = f"/studies/{STUDY}/cines/{INSTANCE}"
 FEW = 6
@@ -56,17 +61,48 @@ def test_frames_that_are_stored_otherwise_are_jpegs_of_what_is_stored(house: Hou
         assert np.abs(grey(jpeg) - muscle.draw()[0]).mean() < 2
 
 
-def test_frames_that_have_to_be_decoded_end_before_one_that_cannot_be_which_says_why_by_itself(
-    house: House, muscles: list[Muscle]
+@pytest.mark.parametrize(("syntax", "broken"), [(JPEG_2000, 4), (JPEG_2000, 1), (JPEG, 4)])
+def test_frame_that_cannot_be_shown_hides_no_other_and_says_why_when_it_is_asked_for_alone(
+    house: House, muscles: list[Muscle], syntax: str, broken: int
 ) -> None:
-    upload(house.client(), without_end(cine_file(muscles, syntax=JPEG_2000), 4)).raise_for_status()
+    upload(house.client(), without_end(cine_file(muscles, syntax=syntax), broken)).raise_for_status()
     client = house.client()
     given = bytes_of_frames(client.get(f"{CINE}/frames/1-{FEW}").content)
-    assert [np.abs(grey(jpeg) - muscle.draw()[0]).mean() < 2 for jpeg, muscle in zip(given, muscles, strict=False)] == [True] * 3
-    for frames in ("4.jpg", f"4-{FEW}"):
-        answer = client.get(f"{CINE}/frames/{frames}")
-        assert (answer.status_code, answer.json()["detail"]) == (422, "A JPEG 2000 frame ends before its end marker")
-    assert len(bytes_of_frames(client.get(f"{CINE}/frames/5-{FEW}").content)) == 2
+    assert [number for number, jpeg in enumerate(given, start=1) if not jpeg] == [broken]
+    for jpeg, muscle in zip(given, muscles, strict=True):
+        assert not jpeg or np.abs(grey(jpeg) - muscle.draw()[0]).mean() < 2
+    answer = client.get(f"{CINE}/frames/{broken}.jpg")
+    assert (answer.status_code, "ends before" in answer.json()["detail"]) == (422, True)
+    assert client.get(f"{CINE}/frames/{FEW + 1}-{FEW + 2}").status_code == 404
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is given back is given back by who took it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("has_gone", [True, False])
+def test_client_that_reads_no_further_holds_no_decoder(house: House, has_gone: bool) -> None:  # noqa: FBT001 - a parameter of pytest's
+    upload(house.client(), cine_file(contraction(30), syntax=JPEG_2000)).raise_for_status()
+    path = f"/dicom-web/studies/{STUDY}/series/{SERIES}/instances/{INSTANCE}/rendered" if has_gone else f"{CINE}/frames/1-30"
+    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR_KEY}\r\n"
+    asked += 'Accept: multipart/related; type="image/jpeg", */*\r\n\r\n'
+    before = len(decoders())
+    with house.served() as address, ExitStack() as open_ones:
+        port = int(address.rpartition(":")[2])
+        for _ in range(3):
+            one = socket.create_connection(("127.0.0.1", port))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            open_ones.enter_context(one)
+            one.sendall(asked.encode())
+            assert one.recv(200).startswith(b"HTTP/1.1 200")
+        if has_gone:
+            open_ones.close()
+        poll(lambda: len(decoders()) <= before, timeout_seconds=60, what="no decoder is held")
 
 
 def test_jpeg_that_a_browser_would_show_otherwise_is_encoded_anew(house: House, muscles: list[Muscle]) -> None:

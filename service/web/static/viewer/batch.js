@@ -13,7 +13,7 @@ export class Batch {
     for (const { promise } of this.#places) promise.catch(() => {}); // told to those who ask for it
   }
 
-  /** A promise of the bytes of one, from 0 on; of nothing where the answer ended before it. */
+  /** A promise of the bytes of one, from 0 on; of nothing where it has none, or the answer ended before it. */
   async picture(place) {
     return this.#places[place]?.promise;
   }
@@ -28,7 +28,7 @@ export class Batch {
       if (size < wanted) continue;
       let bytes = joined(held, size);
       for (wanted = endOfFirst(bytes); wanted <= bytes.length; wanted = endOfFirst(bytes)) {
-        this.#places[filled]?.resolve(bytes.slice(LENGTH, wanted));
+        this.#places[filled]?.resolve(wanted > LENGTH ? bytes.slice(LENGTH, wanted) : undefined);
         filled += 1;
         bytes = bytes.subarray(wanted);
       }

@@ -9,6 +9,7 @@ const IN_FLIGHT = 3;
 const DECODED_BYTES = 192 << 20;
 const COMPRESSED_BYTES = 192 << 20;
 const AHEAD = 32;
+const [FIRST_PAUSE, LONGEST_PAUSE] = [2000, 60_000]; // milliseconds after a batch that failed in which none is asked for ahead
 const AT_ONCE = 4; // frames that are decoded ahead beside each other, so that the one that is wanted does not wait behind them
 
 export class Frames {
@@ -20,6 +21,8 @@ export class Frames {
   #failed = new Set(); // frames that could not be had: asked for again when they are wanted, not ahead of that
   #waiting = [];
   #inFlight = 0;
+  #pause = FIRST_PAUSE;
+  #again = 0; // milliseconds of the page's clock
   #ahead = null; // the frame after which frames are decoded and fetched ahead
   #abort = new AbortController();
 
@@ -62,7 +65,7 @@ export class Frames {
   }
 
   #fetchAhead() {
-    if (this.#ahead === null || this.#abort.signal.aborted) return;
+    if (this.#ahead === null || this.#abort.signal.aborted || performance.now() < this.#again) return;
     const here = this.#indexOf(this.#ahead);
     const batches = Math.ceil(this.count / this.batch);
     for (let step = 0; step < batches && !this.#isFull(); step += 1) this.#batch((here + step) % batches, false);
@@ -76,6 +79,7 @@ export class Frames {
 
   #decodeAhead() {
     const ahead = Math.min(AHEAD, this.count, Math.floor(this.#capacity() / 2));
+    if (performance.now() < this.#again) return;
     for (let step = 1; step < ahead && this.#decoding.size < AT_ONCE; step += 1) {
       const next = ((this.#ahead - 1 + step) % this.count) + 1;
       if (this.#bitmaps.has(next) || this.#decoding.has(next) || this.#failed.has(next)) continue;
@@ -145,6 +149,8 @@ export class Frames {
       this.#fetch(index, batch)
         .catch((error) => {
           this.#batches.delete(index); // so that it is asked for again
+          this.#again = performance.now() + this.#pause;
+          this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
           batch.fail(error);
         })
         .finally(() => {
@@ -171,6 +177,7 @@ export class Frames {
     const answer = await asked(address, { signal: this.#abort.signal });
     this.#bytes += await batch.fill(answer.body);
     this.#arrived += 1;
+    this.#pause = FIRST_PAUSE;
     this.#fetchAhead();
   }
 }
