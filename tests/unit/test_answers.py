@@ -24,7 +24,7 @@ REFUSING = (
     *(f"adapters/{name}.py" for name in ("commitment_scu", "connection", "http_exchange", "mllp", "store_association")),
     *(f"adapters/{name}.py" for name in ("stow_confirmation", "triton")),
     *(f"core/{name}.py" for name in ("fhir_transaction", "hl7_acknowledgement", "outgoing_syntax")),
-    *("commitment.py", "delivering.py"),
+    *("commitment.py", "core/delivery_status.py", "core/measure/drawn_lines.py", "delivering.py"),
     *(f"core/{name}.py" for name in ("amendment", "association_policy", "drawn", "live_frames", "passwords", "report_life")),
     *("core/live.py", "review.py", "reaching.py", "web/cines.py", "web/ohif.py", "web/sign_in.py"),
 )
