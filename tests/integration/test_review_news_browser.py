@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser import Tab, tab
 from tests.integration.api_parts import STUDY
-from tests.integration.test_review_browser import WHY, Desk, amend, desk, house, reading, text
+from tests.integration.test_review_browser import WHY, Desk, amend, desk, house, reading, save, text
 from tests.page_checks import english_in
 
 __all__ = ["desk", "house"]  # fixtures
@@ -160,3 +160,44 @@ def test_number_in_german_has_a_decimal_comma_and_one_minus_sign(desk: Desk) -> 
         words = opened.page.evaluate("performance.getEntriesByType('resource').find(one => one.name.endsWith('/words.js')).name")
         said = opened.page.evaluate(f"import('{words}').then(({{ decimal }}) => ['-12.5', '14.1', '-3'].map(decimal))")
         assert said == ["\u221212,5", "14,1", "\u22123"]
+
+
+def keep_words(opened: Tab, field: str, words: str) -> None:
+    """Write the impression or the comment, and keep it."""
+    page = opened.page
+    page.click("[data-open=impression-form]")
+    page.fill(field, words)
+    page.fill("#words-why", WHY)
+    page.press("#words-why", "Enter")
+    opened.wait(
+        "document.querySelector('#impression-form').hidden && document.querySelector('#review-panel').ariaBusy === 'false'"
+    )
+
+
+def show_it(opened: Tab, version: int) -> None:
+    """The version that is offered."""
+    opened.wait("!document.querySelector('[data-news]').hidden")
+    opened.page.click("[data-news] button")
+    opened.wait(f"document.getElementById('review-panel').dataset.number === '{version}'")
+    opened.wait("document.getElementById('review-panel').ariaBusy === 'false'")
+
+
+def test_impression_kept_before_another_version_was_shown_is_saved_with_a_comment_kept_after(desk: Desk) -> None:
+    with listening(desk) as anna:
+        keep_words(anna, "#impression-text", "A thick muscle.")
+        save_meanwhile(desk, {"action": "accept"})
+        show_it(anna, 2)
+        assert anna.page.input_value("#impression-text") == "A thick muscle."
+        keep_words(anna, "#comment-text", "Seen twice.")
+        save(anna, 3)
+    stored = desk.newest()
+    assert stored["written_impression"]["text"] == "A thick muscle."
+    assert stored["comment"]["text"] == "Seen twice."
+
+
+def test_impression_that_is_as_the_version_has_it_again_is_no_longer_unsaved(desk: Desk) -> None:
+    with reading(desk) as anna:
+        keep_words(anna, "#impression-text", "A thick muscle.")
+        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+        keep_words(anna, "#impression-text", "")
+        anna.wait("document.querySelector('[data-unsaved]').hidden")

@@ -50,8 +50,17 @@ function replace(fresh, version) {
   history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
   tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
+  showKeptWords();
   const lost = putBack(content, typed, openAgain);
   put(panel.querySelector("[data-lost]"), lost.length ? say("What you typed has no place in this version: {words}", { words: lost.join("; ") }) : "");
+}
+
+/** The form of another version says what was kept of it, too. */
+function showKeptWords() {
+  const form = find("#impression-form");
+  if (!form || !pending.words) return;
+  for (const [name, text] of Object.entries(pending.words)) form.elements[name].value = text ?? "";
+  keepFields(form);
 }
 
 function show() {
@@ -305,7 +314,7 @@ const SUBMIT = {
         const field = form.elements[name];
         if (field.value !== field.defaultValue) written[name] = field.value.trim() || null;
       }
-      if (Object.keys(written).length > 1) trial.words = written;
+      trial.words = Object.keys(written).length > 1 ? written : null;
     }),
   sign: async () => {
     if (pending.count) throw new Error(find("[data-unsaved]").textContent);
