@@ -188,3 +188,33 @@ def test_numbers_of_lines_moved_by_a_held_key_are_asked_for_once_at_a_time_and_t
     assert len(held) == 2
     asked: dict[str, Any] = json.loads(str(held[1].request.post_data))
     assert asked["lines"][0]["superficial"][0][1] == drawing.top
+
+
+def test_kept_lines_stay_in_their_frame_while_others_are_drawn_in_another(drawing: Drawing) -> None:
+    drawing.begin()
+    frame = drawing.frame
+    drawing.raise_line(4)
+    drawing.keep()
+    kept = drawing.rows()
+    drawing.begin()
+    drawing.go(frame + 2)
+    drawing.has_handles()
+    drawing.raise_line(2)
+    drawing.go(frame)
+    assert f"frame {frame}" in drawing.tab.page.locator("[data-pending-lines]").inner_text()
+    assert drawing.rows() == pytest.approx(kept, abs=1)
+    drawing.tab.wait("document.querySelector('[data-editing]').textContent.startsWith('Your lines lie in frame')")
+    drawing.keep()
+    drawing.tab.wait(f"document.querySelector('[data-pending-lines]').textContent.includes('frame {frame + 2}')")
+
+
+def test_line_that_is_drawn_is_seen_also_where_amended_lines_are_hidden(drawing: Drawing) -> None:
+    page = drawing.tab.page
+    drawing.begin()
+    drawing.raise_line(4)
+    drawing.keep()
+    page.get_by_role("button", name="Amended line").click()
+    assert drawing.rows() == {}
+    drawing.begin()
+    drawing.raise_line()
+    assert drawing.rows() != {}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser import Tab, tab
 from tests.integration.api_parts import STUDY
-from tests.integration.test_review_browser import WHY, Desk, amend, desk, house, reading, text
+from tests.integration.test_review_browser import WHY, Desk, amend, desk, house, reading, save, text
 from tests.page_checks import english_in
 
 __all__ = ["desk", "house"]  # fixtures
@@ -160,3 +160,104 @@ def test_number_in_german_has_a_decimal_comma_and_one_minus_sign(desk: Desk) -> 
         words = opened.page.evaluate("performance.getEntriesByType('resource').find(one => one.name.endsWith('/words.js')).name")
         said = opened.page.evaluate(f"import('{words}').then(({{ decimal }}) => ['-12.5', '14.1', '-3'].map(decimal))")
         assert said == ["\u221212,5", "14,1", "\u22123"]
+
+
+def keep_words(opened: Tab, field: str, words: str) -> None:
+    """Write the impression or the comment, and keep it."""
+    page = opened.page
+    page.click("[data-open=impression-form]")
+    page.fill(field, words)
+    page.fill("#words-why", WHY)
+    page.press("#words-why", "Enter")
+    opened.wait(
+        "document.querySelector('#impression-form').hidden && document.querySelector('#review-panel').ariaBusy === 'false'"
+    )
+
+
+def show_it(opened: Tab, version: int) -> None:
+    """The version that is offered."""
+    opened.wait("!document.querySelector('[data-news]').hidden")
+    opened.page.click("[data-news] button")
+    opened.wait(f"document.getElementById('review-panel').dataset.number === '{version}'")
+    opened.wait("document.getElementById('review-panel').ariaBusy === 'false'")
+
+
+def test_impression_kept_before_another_version_was_shown_is_saved_with_a_comment_kept_after(desk: Desk) -> None:
+    with listening(desk) as anna:
+        keep_words(anna, "#impression-text", "A thick muscle.")
+        save_meanwhile(desk, {"action": "accept"})
+        show_it(anna, 2)
+        assert anna.page.input_value("#impression-text") == "A thick muscle."
+        keep_words(anna, "#comment-text", "Seen twice.")
+        save(anna, 3)
+    stored = desk.newest()
+    assert stored["written_impression"]["text"] == "A thick muscle."
+    assert stored["comment"]["text"] == "Seen twice."
+
+
+def test_impression_that_is_as_the_version_has_it_again_is_no_longer_unsaved(desk: Desk) -> None:
+    with reading(desk) as anna:
+        keep_words(anna, "#impression-text", "A thick muscle.")
+        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+        keep_words(anna, "#impression-text", "")
+        anna.wait("document.querySelector('[data-unsaved]').hidden")
+
+
+def withdraw_meanwhile(desk: Desk) -> None:
+    """Somebody else withdraws the report."""
+    seen = desk.newest()["report_id"]
+    headers = {"If-Match": f'"{seen}"'}
+    desk.house.reviewer().post(f"/api/v1/reports/{seen}/cancel", json={"why": WHY}, headers=headers).raise_for_status()
+
+
+def keep_two_changes(opened: Tab) -> None:
+    """A number, and a comment of two lines."""
+    amend(opened, "18.2")
+    opened.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+    keep_words(opened, "#comment-text", "Seen\ntwice.")
+    opened.wait("document.querySelector('[data-unsaved]').textContent.startsWith('2 unsaved')")
+
+
+def lost_is_listed(opened: Tab) -> None:
+    """What was kept, with its words, and nothing unsaved beside it; it is gone once it is discarded."""
+    place = opened.page.locator("[data-lost]")
+    opened.wait("!document.querySelector('[data-lost]').hidden")
+    opened.wait("document.getElementById('review-panel').ariaBusy === 'false'")
+    assert place.locator("li").all_inner_texts() == [f"Thickness: 18.2 mm ({WHY}).", "Comment: Seen\ntwice."]
+    assert opened.page.locator(".finding .pending:visible").count() == 0
+    place.get_by_role("button", name="Discard").click()
+    assert place.is_hidden()
+    assert opened.page.evaluate("document.activeElement.id") == "review-title"
+
+
+def test_kept_changes_are_listed_with_their_words_after_a_conflict_with_a_withdrawal(desk: Desk) -> None:
+    with tab() as anna:
+        desk.sign_in(anna, "anna")
+        keep_two_changes(anna)
+        withdraw_meanwhile(desk)
+        anna.page.click("[data-save]")
+        anna.wait("!document.querySelector('[data-conflict]').hidden")
+        assert anna.page.get_by_role("button", name="re-apply").count() == 0
+        anna.page.get_by_role("button", name="Load version 2").click()
+        lost_is_listed(anna)
+
+
+def test_kept_changes_are_listed_with_their_words_when_a_withdrawn_version_is_shown(desk: Desk) -> None:
+    with listening(desk) as anna:
+        keep_two_changes(anna)
+        withdraw_meanwhile(desk)
+        show_it(anna, 2)
+        lost_is_listed(anna)
+
+
+def test_changes_that_cannot_be_tried_in_the_version_that_is_shown_say_why(desk: Desk) -> None:
+    with tab() as anna:
+        desk.sign_in(anna, "anna")
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        amend(anna, "18.2")
+        anna.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+        save_meanwhile(desk, {"action": "accept"})
+        anna.page.route("**/preview", lambda route: route.abort())
+        show_it(anna, 2)
+        assert "could not be reached" in text(anna, "[data-save-problem]")
+        assert text(anna, "[data-unsaved]").startswith("1 unsaved")

@@ -1,7 +1,7 @@
 """What is typed into a form of the panel and not kept: it is neither lost nor left out of a version without a word."""
 
 import pytest
-from playwright.sync_api import Dialog
+from playwright.sync_api import Dialog, Route
 
 from tests.browser import Tab, tab
 from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, reading, save, text
@@ -157,3 +157,41 @@ def test_thickness_of_nothing_is_refused_beside_its_field(desk: Desk) -> None:
         amend(opened, "0.0")
         opened.wait(f"document.querySelector(`{AMEND} [data-problem]`).textContent === 'Thickness must be above 0.'")
         assert opened.page.locator("[data-unsaved]").is_hidden()
+
+
+def test_report_with_a_change_since_the_withdrawal_was_asked_for_is_not_withdrawn(desk: Desk) -> None:
+    with reading(desk) as opened:
+        page = opened.page
+        page.click("[data-open=cancel-form]")
+        page.fill("#cancel-why", WHY)
+        page.click(f"{ANGLE} [data-accept]")
+        opened.wait(HAS_ONE)
+        page.click("#cancel-form button[type=submit]")
+        told = "Save or discard your unsaved changes first."
+        opened.wait(f"document.querySelector('#cancel-form [data-problem]').textContent === '{told}'")
+        page.click("[data-discard]")
+        page.click("#cancel-form button[type=submit]")
+        opened.wait("document.getElementById('review-panel').dataset.status === 'cancelled'")
+
+
+def test_discarded_changes_stay_discarded_when_a_slow_answer_comes_after(desk: Desk) -> None:
+    with reading(desk) as opened:
+        page = opened.page
+        held: list[Route] = []
+        page.click(f"{ANGLE} [data-accept]")
+        opened.wait(HAS_ONE)
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/preview", hold)
+        amend(opened, "18.2")
+        poll(lambda: page.evaluate("1") and held, timeout_seconds=30, what="the question")
+        page.click("[data-discard]")
+        held[0].continue_()
+        opened.wait("document.getElementById('review-panel').ariaBusy === 'false'")
+        assert page.locator("[data-unsaved]").is_hidden()
+        assert page.evaluate("document.querySelector('[data-said]').textContent") == "All unsaved changes are discarded."
+        assert page.input_value(f"{AMEND} [name=value]") == "18.2"
+        page.click("[data-open=sign-form]")
+        is_reminded(opened, AMEND)

@@ -10,7 +10,7 @@ import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Service } from "./review/service.js";
 import { discardTyped, fieldsOf, forgetKept, FORMS, isTyped, keepFields, putBack, typedField, typedIn } from "./review/typed.js";
-import { listUnsaved, put, showUnsaved } from "./review/unsaved.js";
+import { listLeft, listUnsaved, put, showUnsaved } from "./review/unsaved.js";
 import { say } from "./words.js";
 
 const panel = document.getElementById("review-panel");
@@ -24,6 +24,7 @@ let proposals = 0;
 let drawing = null;
 
 const news = panel.querySelector("[data-news]");
+const lostPlace = panel.querySelector("[data-lost]");
 const find = (selector) => content.querySelector(selector);
 const rows = () => [...content.querySelectorAll(".finding")];
 const forms = () => [...content.querySelectorAll(FORMS)];
@@ -50,8 +51,24 @@ function replace(fresh, version) {
   history.replaceState(history.state, "", version === "draft" ? "?version=draft" : location.pathname);
   tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
+  showKeptWords();
   const lost = putBack(content, typed, openAgain);
-  put(panel.querySelector("[data-lost]"), lost.length ? say("What you typed has no place in this version: {words}", { words: lost.join("; ") }) : "");
+  tellLost(lost);
+}
+
+/** What has no place in the version that is shown stays to be copied, until the person discards it. */
+function tellLost(lost) {
+  const items = lost.map((words) => Object.assign(document.createElement("li"), { textContent: words }));
+  lostPlace.querySelector("ul").append(...items);
+  if (items.length) lostPlace.hidden = false;
+}
+
+/** The form of another version says what was kept of it, too. */
+function showKeptWords() {
+  const form = find("#impression-form");
+  if (!form || !pending.words) return;
+  for (const [name, text] of Object.entries(pending.words)) form.elements[name].value = text ?? "";
+  keepFields(form);
 }
 
 function show() {
@@ -65,19 +82,21 @@ function announce(words) {
 
 // ---- changes ----
 
-/** Try a change: the service says whether it can be and what follows. Nothing is stored. */
+/** Try a change: the service says whether it can be and what follows. Nothing is stored. False where that was overtaken. */
 async function propose(apply) {
   const trial = pending.copy();
   apply(trial);
   const number = ++proposals;
   const answer = trial.count ? await service.preview(panel.dataset.report, trial.body()) : { findings: [] };
-  if (number !== proposals) return;
+  if (number !== proposals) return false;
   [pending, preview] = [trial, answer];
   show();
   announce(pending.count ? content.querySelector("[data-unsaved]").textContent : say("Nothing is unsaved."));
+  return true;
 }
 
 async function discard() {
+  proposals += 1; // what is still being tried is not taken any more
   [pending, preview] = [new Pending(), { findings: [] }];
   forms().forEach(forget);
   show();
@@ -116,7 +135,7 @@ function focusTitle() {
   find("#review-title")?.focus();
 }
 
-/** Do something once, with the buttons off; what is refused is said at `place`. True when it was done. */
+/** Do something once, with the buttons off; what is refused is said at `place`. True when it was done, and not overtaken. */
 function act(place, deed) {
   if (panel.ariaBusy === "true") return Promise.resolve(false);
   running = done(place, deed);
@@ -127,8 +146,7 @@ async function done(place, deed) {
   panel.ariaBusy = "true";
   put(place, "");
   try {
-    await deed();
-    return true;
+    return (await deed()) !== false;
   } catch (error) {
     if (error.status === 412 && error.problem.current) await meet(error.problem.current);
     else put(place, error.message);
@@ -168,12 +186,14 @@ function reapply(theirs) {
 async function take(theirs) {
   refuseWhileDrawing();
   const fresh = await service.page(panel.dataset.source, versionOf(theirs));
+  const left = pending.keepOnly(placesIn(fresh));
+  const lost = listLeft(content, left);
   preview = { findings: [] };
   replace(fresh, versionOf(theirs));
-  const lost = pending.keepOnly(new Set(rows().map((row) => row.dataset.finding)), cines());
-  await propose(() => {});
+  tellLost(lost);
+  await propose(() => {}).catch((error) => put(find("[data-save-problem]"), error.message));
   const told = toldLoaded(theirs.version, pending.count);
-  announce(lost.length ? `${told} ${say("{count} no longer fit.", { count: lost.length })}` : told);
+  announce(left.count ? `${told} ${say("{count} no longer fit.", { count: left.count })}` : told);
   if (!find("form.in-place:not([hidden])")) focusTitle();
 }
 
@@ -188,8 +208,11 @@ function refuseWhileDrawing() {
   if (drawing?.detail) throw new Error(say("Keep or discard the lines that you are drawing first."));
 }
 
-function cines() {
-  return new Set([...content.querySelectorAll("[data-lines-of]")].map((one) => one.dataset.linesOf));
+/** What can be changed in a version: nothing in one that is withdrawn. */
+function placesIn(fresh) {
+  const named = (selector, key) => new Set([...fresh.querySelectorAll(selector)].map((one) => one.dataset[key]));
+  const isOpen = fresh.querySelector("[data-save]") !== null;
+  return { findings: isOpen ? named(".finding", "finding") : new Set(), cines: named("[data-draw]", "draw"), hasWords: isOpen };
 }
 
 // ---- forms in place ----
@@ -305,13 +328,14 @@ const SUBMIT = {
         const field = form.elements[name];
         if (field.value !== field.defaultValue) written[name] = field.value.trim() || null;
       }
-      if (Object.keys(written).length > 1) trial.words = written;
+      trial.words = Object.keys(written).length > 1 ? written : null;
     }),
   sign: async () => {
     if (pending.count) throw new Error(find("[data-unsaved]").textContent);
     await settled(await service.sign(panel.dataset.report), say("The report is signed."));
   },
   cancel: async (form) => {
+    if (pending.count) throw new Error(say("Save or discard your unsaved changes first."));
     const made = await service.cancel(panel.dataset.report, reason(form));
     keepFields(form);
     await settled(made, say("Done."));
@@ -337,7 +361,7 @@ async function submit(form) {
   const [fields, lines] = [fieldsOf(form), drawing?.detail];
   const isDone = await act(form.querySelector("[data-problem]"), () => SUBMIT[form.dataset.form](form, id));
   if (isDone && form.isConnected) settleForm(form, fields, lines);
-  else if (!isDone && form.elements.value && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
+  else if (!isDone && form.elements.value && form.querySelector("[data-problem]").textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
 }
 
 /** A form of which this was kept is closed, unless more was typed or drawn meanwhile. */
@@ -387,11 +411,11 @@ function stopDrawing() {
   tellOwnLines();
 }
 
-/** Of each cine the lines that are drawn and not saved. */
+/** Of each cine the lines that are kept and not saved, and before them those that are being drawn. */
 function tellOwnLines() {
-  const own = new Map([...pending.lines].map(([uid, lines]) => [uid, { ...lines, is_kept: true }]));
-  if (drawing?.detail) own.set(drawing.uid, { ...drawing.detail, is_kept: false });
-  tell("sonomyo:own-lines", { lines: [...own.values()] });
+  const kept = [...pending.lines.values()].map((lines) => ({ ...lines, is_kept: true }));
+  const drawn = drawing?.detail ? [{ ...drawing.detail, is_kept: false }] : [];
+  tell("sonomyo:own-lines", { lines: [...drawn, ...kept] });
 }
 
 function formOf(uid) {
@@ -505,7 +529,12 @@ hear({
   newest: () => Number(find("[data-newest]")?.dataset.newest ?? Infinity), // nothing is news before there is a list
   show: (id) => act(news.querySelector("[data-problem]"), async () => take(await service.report(id))),
 });
-addEventListener("beforeunload", (event) => (pending.count || unkept()) && event.preventDefault());
+lostPlace.querySelector("button").addEventListener("click", () => {
+  lostPlace.querySelector("ul").replaceChildren();
+  lostPlace.hidden = true;
+  focusTitle();
+});
+addEventListener("beforeunload", (event) => (pending.count || unkept() || !lostPlace.hidden) && event.preventDefault());
 
 if (find("[data-loading]")) load(panel.dataset.version).catch((error) => put(find("[data-loading]"), error.message));
 else show();

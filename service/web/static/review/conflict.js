@@ -10,7 +10,7 @@ import { toldReason, written } from "./pending.js";
 export function showConflict(place, { title, theirs, seen, mine, follows, nameOf, reapply }) {
   const heading = element("h3", title);
   heading.tabIndex = -1;
-  const button = element("button", mine.length ? say("Load version {version} and re-apply mine", theirs) : say("Load version {version}", theirs));
+  const button = element("button", mine.length && theirs.status !== "cancelled" ? say("Load version {version} and re-apply mine", theirs) : say("Load version {version}", theirs));
   button.type = "button";
   button.className = "primary";
   button.addEventListener("click", reapply);

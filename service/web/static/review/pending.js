@@ -38,12 +38,13 @@ export class Pending {
     };
   }
 
-  /** Only what a version still has. Gives the names of what was left behind. */
-  keepOnly(findings, cines) {
-    const lost = [...this.changes.keys()].filter((id) => !findings.has(id));
-    lost.forEach((id) => this.changes.delete(id));
-    [...this.lines.keys()].filter((uid) => !cines.has(uid)).forEach((uid) => this.lines.delete(uid));
-    return lost;
+  /** Only what a version has a place for. Gives what was left behind. */
+  keepOnly({ findings, cines, hasWords }) {
+    const left = new Pending();
+    left.changes = without(this.changes, findings);
+    left.lines = without(this.lines, cines);
+    if (!hasWords) [left.words, this.words] = [this.words, null];
+    return left;
   }
 
   /** Of the version as a whole: all reasons; what is accepted or restored needs none. */
@@ -54,6 +55,13 @@ export class Pending {
     const isAccepted = [...this.changes.values()].some(({ action }) => action === "accept");
     return isAccepted ? REVIEWED : RESTORED;
   }
+}
+
+/** Take out of a map what has other keys than these. */
+function without(map, keys) {
+  const left = new Map([...map].filter(([key]) => !keys.has(key)));
+  left.forEach((_, key) => map.delete(key));
+  return left;
 }
 
 /** Why somebody made a version: one of the panel's own reasons in the page's language, or what was typed as it was typed. */

@@ -34,10 +34,27 @@ export function listUnsaved(content, pending) {
   for (const place of content.querySelectorAll(".finding .pending:not([hidden]), [data-pending-lines]:not([hidden])")) {
     const row = place.closest(".finding");
     const isMine = !row || pending.changes.has(row.dataset.finding);
-    told[isMine ? "mine" : "follows"].push(`${row?.dataset.shownName ?? say("Lines")}: ${place.textContent.replace(`${say("Unsaved")}: `, "")}`);
+    told[isMine ? "mine" : "follows"].push(sentenceOf(place));
   }
   if (pending.words) told.mine.push(say("The impression or comment that you wrote."));
   return told;
+}
+
+/** What is left behind, with all its words, while the version in which it was written is still shown. */
+export function listLeft(content, left) {
+  const find = (selector, value, inside = "") => content.querySelector(`[${selector}="${CSS.escape(value)}"]${inside}`);
+  const { impression, comment } = left.words ?? {};
+  return [
+    ...[...left.changes.keys()].map((id) => sentenceOf(find("data-finding", id, " [data-pending]"))),
+    ...[...left.lines.keys()].map((uid) => sentenceOf(find("data-pending-lines", uid))),
+    ...(impression ? [`${say("Impression")}: ${impression}`] : []),
+    ...(comment ? [`${say("Comment")}: ${comment}`] : []),
+  ];
+}
+
+function sentenceOf(place) {
+  const name = place.closest(".finding")?.dataset.shownName ?? say("Lines");
+  return `${name}: ${place.textContent.replace(`${say("Unsaved")}: `, "")}`;
 }
 
 function toldOf(row, change, after) {

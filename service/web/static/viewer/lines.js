@@ -20,7 +20,7 @@ export class LineEditor {
     this.isOn = false;
     this.isCarrying = false; // the chosen handle goes where the next click is
     this.frame = 0;
-    this.lines = null; // of the frame: [{label, points, is_amended}]
+    this.lines = null; // of the frame: [{label, points, is_amended, is_being_drawn}]
     this.told = ""; // what can be done in the frame
     stage.addPainter((context, frame, unit) => this.#paint(context, frame, unit));
   }
@@ -31,7 +31,7 @@ export class LineEditor {
     this.isOn = wanted.every(Boolean) && !elsewhere;
     this.isCarrying = false;
     this.frame = frame;
-    this.lines = this.isOn ? wanted.map((line) => ({ ...line, points: line.points.map((point) => [...point]) })) : null;
+    this.lines = this.isOn ? wanted.map((line) => ({ ...line, is_being_drawn: true, points: line.points.map((point) => [...point]) })) : null;
     this.told = this.#toldOf(elsewhere);
     this.#said(this.told);
     this.#stage.view.dataset.edits = this.isOn ? "lines" : "";

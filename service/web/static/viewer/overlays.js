@@ -229,7 +229,8 @@ export class Overlays {
 
   #drawLine(context, line, unit) {
     const { label, colour } = this.#kindOf(line);
-    if (this.hidden.has(line.is_amended ? AMENDED : label) || line.points.length < 2) return;
+    const isHidden = !line.is_being_drawn && this.hidden.has(line.is_amended ? AMENDED : label);
+    if (isHidden || line.points.length < 2) return;
     const path = this.#paths.get(line) ?? pathOf(line); // lines that are being dragged have none
     context.lineJoin = context.lineCap = "round";
     context.strokeStyle = "rgb(0 0 0 / .65)";

@@ -1,27 +1,29 @@
 // Lines that a person drew and that no version has yet: the panel tells of them, the picture shows them.
 
 export class OwnLines {
-  #ofCines = new Map();
+  #pairs = [];
 
-  /** `lines` as the panel has them, one pair for a cine; `is_kept` of those that only wait to be saved. */
+  /** `lines` as the panel has them: of a cine the pair that is being drawn, and the one that only waits to be saved, which `is_kept`. */
   take(lines) {
-    this.#ofCines = new Map(lines.map((one) => [one.sop_instance_uid, one]));
+    this.#pairs = lines;
   }
 
+  /** The pair of a cine that was drawn last. */
   of(uid) {
-    return this.#ofCines.get(uid);
+    return this.#pairs.find((one) => one.sop_instance_uid === uid);
   }
 
   /** As the overlays have lines; null in a frame in which the person drew none. */
   in(uid, frame) {
-    const own = this.#ofCines.get(uid);
-    if (own?.frame !== frame) return null;
-    return ["superficial", "deep"].map((name) => ({ label: `${name}_aponeurosis`, points: own[name], is_amended: true }));
+    const own = this.#pairs.find((one) => one.sop_instance_uid === uid && one.frame === frame);
+    if (!own) return null;
+    const told = { is_amended: true, is_being_drawn: !own.is_kept };
+    return ["superficial", "deep"].map((name) => ({ label: `${name}_aponeurosis`, points: own[name], ...told }));
   }
 
   /** The frame in which lines are drawn that would be lost by drawing in `frame`; null where none would. */
   elsewhere(uid, frame) {
-    const own = this.#ofCines.get(uid);
+    const own = this.of(uid);
     return own && !own.is_kept && own.frame !== frame ? own.frame : null;
   }
 }
