@@ -83,6 +83,11 @@ export class LineEditor {
     this.#held = null;
   }
 
+  /** A handle that was grabbed stays as it was. */
+  leave() {
+    this.#held = null;
+  }
+
   /** A handle that was clicked and not dragged waits for the click that says where it goes. */
   carry() {
     this.#held = null;
