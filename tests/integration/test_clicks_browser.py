@@ -82,6 +82,61 @@ def test_click_in_a_picture_that_is_larger_brings_that_place_to_the_middle(viewe
     assert after[3:] == pytest.approx([right + width / 2 - 200, down + height / 2 - 150], abs=1)
 
 
+def press(made: Tab, at: tuple[float, float], *moves: float) -> None:
+    """The main button goes down there, the pointer to the right by so much, and the button up."""
+    made.page.mouse.move(*at)
+    made.page.mouse.down()
+    for right in moves:
+        made.page.mouse.move(at[0] + right, at[1])
+    made.page.mouse.up()
+
+
+def test_press_that_trembles_leaves_the_picture_and_a_drag_moves_it_as_far_as_the_pointer(viewer: Tab) -> None:
+    page = viewer.page
+    before = page.evaluate(PLACED)
+    beside = (before[0] + 200, before[1] + 150)
+    press(viewer, beside, 1, 2)
+    assert page.evaluate(PLACED) == before
+    press(viewer, beside, 2, 9, 30)
+    assert page.evaluate(PLACED) == pytest.approx([*before[:3], before[3] + 30, before[4]], abs=0.5)
+    page.keyboard.press("+")
+    larger = page.evaluate(PLACED)
+    press(viewer, beside, 1, 2)
+    assert page.evaluate(PLACED) == larger
+
+
+def test_click_that_misses_a_handle_or_is_a_tool_s_leaves_a_larger_picture(viewer: Tab) -> None:
+    page = viewer.page
+    column, row = edit_lines(viewer)[2]
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    placed = page.evaluate(PLACED)
+    x, y = on_page(viewer, column, row)
+    page.mouse.click(x, y + 18)
+    assert page.evaluate(PLACED) == placed
+    page.keyboard.press("r")
+    page.mouse.click(x, y + 18)
+    assert page.evaluate(PLACED) == placed
+    assert page.evaluate("window.moved[2]") == [column, row]
+
+
+def test_double_click_while_lines_are_edited_moves_no_line_and_leaves_the_view(viewer: Tab) -> None:
+    page = viewer.page
+    column, row = edit_lines(viewer)[2]
+    page.keyboard.press("+")
+    placed = page.evaluate(PLACED)
+    x, y = on_page(viewer, column, row)
+    page.mouse.dblclick(x + 3, y + 3)
+    assert page.evaluate("window.moved[2]") == [column, row]
+    assert page.evaluate(PLACED) == placed
+    page.mouse.dblclick(*on_page(viewer, column + 6, row + 20))
+    moved = page.evaluate("window.moved[2]")
+    assert moved == pytest.approx([column + 6, row + 20], abs=0.6)
+    assert page.evaluate(PLACED) == placed
+    page.mouse.click(*on_page(viewer, column + 40, row + 70))
+    assert page.evaluate("window.moved[2]") == moved
+
+
 def test_drag_with_the_ruler_measures_from_where_it_began_to_where_it_ended(viewer: Tab) -> None:
     page = viewer.page
     page.keyboard.press("r")

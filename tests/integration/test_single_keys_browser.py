@@ -12,6 +12,7 @@ from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY
 from tests.integration.viewer_parts import analysed, cine_file, contraction, read_by_anna, viewer_house
 from tests.page_checks import faults_in
+from tests.running import poll
 
 pytestmark = pytest.mark.timeout(600)
 TOOL = "document.querySelector('[data-view]').dataset.tool ?? ''"
@@ -106,3 +107,19 @@ def test_single_keys_switched_on_again_in_one_tab_work_in_another(viewer: tuple[
     made.wait("document.querySelector('[data-use=ruler]').getAttribute('aria-keyshortcuts') === 'r'")
     made.page.keyboard.press("r")
     assert made.page.evaluate(TOOL) == "ruler"
+
+
+def test_single_keys_switched_off_in_one_tab_are_off_in_a_worklist_that_is_open(viewer: tuple[Tab, str]) -> None:
+    made, address = viewer
+    worklist = made.page.context.new_page()
+    worklist.goto(address)
+    focused = "document.activeElement.id"
+    worklist.keyboard.press("/")
+    assert worklist.evaluate(focused) == "patient"
+    worklist.evaluate("document.activeElement.blur(); addEventListener('storage', () => (window.isTold = true))")
+    switch_off(made)
+    poll(lambda: worklist.evaluate("window.isTold"), timeout_seconds=30, what="the other tab's choice")
+    worklist.keyboard.press("/")
+    assert worklist.evaluate(focused) != "patient"
+    worklist.keyboard.press("Alt+/")
+    assert worklist.evaluate(focused) == "patient"

@@ -119,6 +119,25 @@ def test_overlay_that_was_refused_comes_by_itself_to_a_frame_that_stands_still(h
         drawn(made, LATE)
 
 
+def test_lines_that_were_refused_are_told_as_such_and_have_handles_when_they_come(house: House) -> None:
+    editing = "document.querySelector('[data-editing]')"
+    with house.served() as address, tab(is_still=True) as made:
+        made.page.add_init_script(NEVER_LATER)
+        refusing = Refusing(made.page, LATE_PAGE)
+        opened(house, made, address)
+        seek(made, LATE)
+        told(made, "No overlay: Busy.")
+        made.page.evaluate("document.dispatchEvent(new CustomEvent('sonomyo:edit-lines', {detail: {on: true}}))")
+        words = "The lines of this frame have not come yet: they can be moved as soon as they are there."
+        made.wait(f"!{editing}.hidden && {editing}.textContent === '{words}'")
+        refusing.is_on = False
+        made.page.focus("[data-overlay-again]")
+        made.page.keyboard.press("Enter")
+        made.wait(f"{VIEW}.dataset.edits === 'lines' && {editing}.textContent === 'Moving the aponeurosis lines'")
+        seek(made, 20)
+        made.wait(f"{VIEW}.dataset.edits === 'lines'")
+
+
 @pytest.mark.parametrize("answers", [True, False], ids=["refused", "unanswered"])
 def test_cine_plays_on_where_an_overlay_does_not_come(house: House, *, answers: bool) -> None:
     with house.served() as address, tab() as made:

@@ -4,6 +4,7 @@
 const KEPT = "sonomyo-single-keys";
 const OFF = "off";
 let areOn = read() !== OFF;
+let offered = null; // the switch, on a page that has it
 
 /** The key that a page is to act on: null with Ctrl or Meta, and for a single key while these are off. With Alt they always work. */
 export function keyOf(event) {
@@ -21,21 +22,23 @@ function withoutAlt({ key, code }) {
 
 /** The switch of the help, and what the page says of its keys. */
 export function offer(choice) {
-  show(choice);
+  offered = choice;
+  show();
   choice.addEventListener("change", () => {
     areOn = choice.checked;
     keep();
-    show(choice);
-  });
-  addEventListener("storage", ({ key, newValue }) => {
-    if (key !== KEPT) return;
-    areOn = newValue !== OFF;
-    show(choice);
+    show();
   });
 }
 
-function show(choice) {
-  choice.checked = areOn;
+addEventListener("storage", ({ key, newValue }) => {
+  if (key !== KEPT) return;
+  areOn = newValue !== OFF;
+  if (offered) show();
+});
+
+function show() {
+  offered.checked = areOn;
   for (const one of document.querySelectorAll("[aria-keyshortcuts]")) {
     const key = one.getAttribute("aria-keyshortcuts").replace(/^Alt\+/, "");
     if (key.length > 1) continue;

@@ -25,23 +25,24 @@ export class LineEditor {
     stage.addPainter((context, frame, unit) => this.#paint(context, frame, unit));
   }
 
-  /** `elsewhere`: another frame in which the person has drawn; until that is kept, nothing is moved in this one. */
+  /** `lines` are null where they did not come: nothing begins, then. `elsewhere`: another frame in which the person has drawn; until that is kept, nothing is moved in this one. */
   begin(frame, lines, elsewhere = null) {
-    const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines.find((line) => line.label === label));
+    const wanted = ["superficial_aponeurosis", "deep_aponeurosis"].map((label) => lines?.find((line) => line.label === label));
     this.isOn = wanted.every(Boolean) && !elsewhere;
     this.isCarrying = false;
-    this.frame = frame;
+    this.frame = lines ? frame : 0;
     this.lines = this.isOn ? wanted.map((line) => ({ ...line, is_being_drawn: true, points: line.points.map((point) => [...point]) })) : null;
-    this.told = this.#toldOf(elsewhere);
+    this.told = this.#toldOf(lines, elsewhere);
     this.#said(this.told);
     this.#stage.view.dataset.edits = this.isOn ? "lines" : "";
     this.#stage.paint();
     return this.isOn;
   }
 
-  #toldOf(elsewhere) {
+  #toldOf(lines, elsewhere) {
     if (this.isOn) return say("Drag a handle of an aponeurosis, or click it and then its new place; or choose one with comma and full stop and move it with the arrow keys.");
     if (elsewhere) return say("Your lines lie in frame {frame}: keep or discard them before you draw in another one.", { frame: elsewhere });
+    if (!lines) return say("The lines of this frame have not come yet: they can be moved as soon as they are there.");
     return say("Neither line can be moved on this frame: nothing was measured in it. Go to a frame with both aponeuroses.");
   }
 
@@ -80,6 +81,11 @@ export class LineEditor {
 
   drop() {
     if (this.#held) this.#changed(this.lines);
+    this.#held = null;
+  }
+
+  /** A handle that was grabbed stays as it was. */
+  leave() {
     this.#held = null;
   }
 

@@ -128,6 +128,7 @@ function overlaysOf(uid, count) {
     if (frame === stage.frame) {
       stage.paint();
       tellOverlay();
+      if (drawnIn === uid && editor.frame !== frame && overlays.get(frame) !== undefined) beginEditing();
     }
     if (overlays.kinds.size === known) return;
     readout.kinds(overlays);
@@ -242,7 +243,9 @@ async function beginEditing() {
   const { frame } = stage;
   await overlays.load(frame);
   if (cine?.overlays !== overlays || stage.frame !== frame || drawnIn !== uid) return false;
-  const lines = ownLines.in(uid, frame) ?? overlays.get(frame)?.lines ?? [];
+  if (editor.frame === frame) return editor.isOn; // begun meanwhile
+  const softwares = overlays.problemOf(frame) === null ? (overlays.get(frame)?.lines ?? []) : null;
+  const lines = ownLines.in(uid, frame) ?? softwares;
   const isOn = editor.begin(frame, lines, ownLines.elsewhere(uid, frame));
   at("editing").textContent = isOn ? say("Moving the aponeurosis lines") : editor.told;
   at("editing").hidden = false;

@@ -7,7 +7,8 @@ const SLIP = 4; // pixels of the screen that a click may move
 export function point({ view, stage, measures, editor, fit, step, isOpen }) {
   let held = null;
   let pressed = null; // where, in the view
-  let isDragged = false;
+  let panned = null; // up to there
+  let [isMoved, isDragged, isRepeated] = [false, false, false]; // by a pixel; further than a click may; the second of a double click
   const place = (event) => {
     const box = view.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
@@ -20,10 +21,21 @@ export function point({ view, stage, measures, editor, fit, step, isOpen }) {
     if (isDragged && !measures.isBegun) measures.put(stage.toFrame(...pressed));
     measures.put(at);
   };
+  const letGo = (isSecond) => {
+    if (isDragged) editor.drop();
+    else if (isSecond) editor.leave();
+    else editor.carry();
+  };
+  const pan = ([x, y]) => {
+    stage.pan(x - panned[0], y - panned[1]);
+    panned = [x, y];
+  };
+  const isWorking = () => editor.isOn || measures.tool !== null; // a click that misses, or comes twice, leaves the view as it is
   view.addEventListener("pointerdown", (event) => {
     if (!isOpen() || event.target.closest("button")) return; // a button over the picture is pressed as any other
     const isMain = event.button === 0;
-    [pressed, isDragged] = [place(event), false];
+    pressed = panned = place(event);
+    [isMoved, isDragged, isRepeated] = [false, false, false];
     if (isMain && editor.isCarrying) held = "carried";
     else if (isMain && editor.grab(stage.toFrame(...place(event)), 1 / stage.scale)) held = "handle";
     else if (isMain && measures.tool) held = "tool";
@@ -31,22 +43,26 @@ export function point({ view, stage, measures, editor, fit, step, isOpen }) {
     view.setPointerCapture(event.pointerId);
     view.dataset.held = held;
   });
+  view.addEventListener("mousedown", ({ detail: times }) => (isRepeated = times > 1)); // what the system takes for a double click
   view.addEventListener("pointermove", (event) => {
     if (!isOpen()) return;
     const [x, y] = place(event);
     const at = stage.toFrame(x, y);
-    isDragged ||= held !== null && Math.hypot(x - pressed[0], y - pressed[1]) > SLIP;
+    const away = held === null ? 0 : Math.hypot(x - pressed[0], y - pressed[1]);
+    isMoved ||= away >= 1;
+    isDragged ||= away > SLIP;
     if (held === "handle") isDragged && editor.drag(at);
     else if (held === "window") stage.setWindow(stage.level - event.movementY * 0.6, stage.width + event.movementX);
-    else if (held === "pan") stage.pan(event.movementX, event.movementY);
+    else if (held === "pan") isDragged && pan([x, y]);
     else measures.hover(at);
   });
   view.addEventListener("pointerup", (event) => {
     const at = place(event);
-    if (held === "handle") isDragged ? editor.drop() : editor.carry();
-    else if (held === "carried") editor.put(stage.toFrame(...at));
+    const isSecond = isRepeated && !isDragged;
+    if (held === "handle") letGo(isSecond);
+    else if (held === "carried") isSecond || editor.put(stage.toFrame(...at));
     else if (held === "tool") measure(stage.toFrame(...at));
-    else if (held === "pan" && event.button === 0 && !isDragged && !stage.isFitted) stage.centre(...at);
+    else if (held === "pan" && event.button === 0 && !isMoved && !stage.isFitted && !isWorking()) stage.centre(...at);
     release();
   });
   view.addEventListener("pointercancel", () => {
@@ -54,7 +70,7 @@ export function point({ view, stage, measures, editor, fit, step, isOpen }) {
     release();
   });
   view.addEventListener("contextmenu", (event) => event.preventDefault());
-  view.addEventListener("dblclick", () => !measures.tool && fit());
+  view.addEventListener("dblclick", () => isWorking() || fit());
   view.addEventListener(
     "wheel",
     (event) => {
