@@ -261,3 +261,15 @@ def test_changes_that_cannot_be_tried_in_the_version_that_is_shown_say_why(desk:
         show_it(anna, 2)
         assert "could not be reached" in text(anna, "[data-save-problem]")
         assert text(anna, "[data-unsaved]").startswith("1 unsaved")
+
+
+def test_what_is_listed_of_a_withdrawn_report_is_german_but_for_what_was_typed(desk: Desk) -> None:
+    with tab(language="de-DE") as anna:
+        desk.sign_in(anna, "anna")
+        anna.wait("document.querySelector('[data-news]').dataset.listens === 'true'")
+        keep_words(anna, "#impression-text", "Ein dicker Muskel.")
+        keep_words(anna, "#comment-text", "Zweimal gesehen.")
+        withdraw_meanwhile(desk)
+        show_it(anna, 2)
+        told = anna.page.locator("[data-lost] li").all_inner_texts()
+        assert told == ["Beurteilung: Ein dicker Muskel.", "Kommentar: Zweimal gesehen."]
