@@ -19,6 +19,11 @@ PLACED = """(() => {
   return [left, top, a, e, f];
 })()"""
 TOLD = "document.querySelector('[data-announce]').textContent"
+#: The plots have taken their room, and the picture is fitted to what they leave.
+LAID_OUT = """
+  (document.querySelectorAll('.plot .u-over').length >= 4 || !document.querySelector('[data-plots-missing]').hidden) &&
+  document.querySelector('[data-over]').height === document.querySelector('[data-view]').clientHeight
+"""
 
 
 @pytest.fixture
@@ -29,6 +34,7 @@ def viewer(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator
             sign_in(house, made, address)
             made.page.goto(f"{address}/studies/{STUDY}")
             made.wait("Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0", timeout_seconds=60)
+            made.wait(LAID_OUT)
             yield made
             assert made.problems == []
 
