@@ -45,6 +45,7 @@ _FLAG_SENTENCES = {
     ),
     ABOVE_STRONGEST: "Activity can exceed 100 %: electrodes of simulated people show up to 150 % of the strongest contraction.",
     UNCERTAIN_NERVE: "The median nerve's outline is uncertain: its area was right to a tenth in five of six simulated hands.",
+    # Areas measured by training.motor_units.cines with the weights of version 1.
     UNITS_FROM_SIMULATION: (
         "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"
         " neither is validated in people. Territories of simulated muscles were drawn 14 % too large in the median;"

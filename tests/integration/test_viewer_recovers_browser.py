@@ -75,12 +75,18 @@ def told(made: Tab, words: str) -> None:
     made.wait(f"{FAILED}?.hidden === false && {FAILED}.firstElementChild.textContent === '{words}'")
 
 
+def refused_late(house: House, made: Tab, address: str) -> Refusing:
+    """The viewer at a late frame, whose overlay does not come."""
+    refusing = Refusing(made.page, LATE_PAGE)
+    opened(house, made, address)
+    seek(made, LATE)
+    told(made, "No overlay: Busy.")
+    return refusing
+
+
 def test_overlay_that_was_refused_is_told_for_its_frames_and_comes_when_one_is_wanted_later(house: House) -> None:
     with house.served() as address, tab(is_still=True) as made:
-        refusing = Refusing(made.page, LATE_PAGE)
-        opened(house, made, address)
-        seek(made, LATE)
-        told(made, "No overlay: Busy.")
+        refusing = refused_late(house, made, address)
         for frame in range(LATE + 1, FRAMES + 1):
             seek(made, frame)
         assert refusing.times <= 2  # not once a frame
@@ -96,10 +102,7 @@ def test_overlay_that_was_refused_is_told_for_its_frames_and_comes_when_one_is_w
 def test_overlay_that_was_refused_comes_at_a_press_of_try_again_and_the_keys_lead_on(house: House) -> None:
     with house.served() as address, tab(is_still=True) as made:
         made.page.add_init_script(NEVER_LATER)
-        refusing = Refusing(made.page, LATE_PAGE)
-        opened(house, made, address)
-        seek(made, LATE)
-        told(made, "No overlay: Busy.")
+        refusing = refused_late(house, made, address)
         refusing.is_on = False
         made.page.focus("[data-overlay-again]")
         made.page.keyboard.press("Enter")
@@ -111,10 +114,7 @@ def test_overlay_that_was_refused_comes_at_a_press_of_try_again_and_the_keys_lea
 
 def test_overlay_that_was_refused_comes_by_itself_to_a_frame_that_stands_still(house: House) -> None:
     with house.served() as address, tab(is_still=True) as made:
-        refusing = Refusing(made.page, LATE_PAGE)
-        opened(house, made, address)
-        seek(made, LATE)
-        told(made, "No overlay: Busy.")
+        refusing = refused_late(house, made, address)
         refusing.is_on = False
         drawn(made, LATE)
 
@@ -123,10 +123,7 @@ def test_lines_that_were_refused_are_told_as_such_and_have_handles_when_they_com
     editing = "document.querySelector('[data-editing]')"
     with house.served() as address, tab(is_still=True) as made:
         made.page.add_init_script(NEVER_LATER)
-        refusing = Refusing(made.page, LATE_PAGE)
-        opened(house, made, address)
-        seek(made, LATE)
-        told(made, "No overlay: Busy.")
+        refusing = refused_late(house, made, address)
         made.page.evaluate("document.dispatchEvent(new CustomEvent('sonomyo:edit-lines', {detail: {on: true}}))")
         words = "The lines of this frame have not come yet: they can be moved as soon as they are there."
         made.wait(f"!{editing}.hidden && {editing}.textContent === '{words}'")

@@ -97,23 +97,23 @@ def test_play_that_is_pressed_before_the_first_frame_is_there_plays_once_it_is(h
         made.wait(f"{VIEW}.dataset.playing === 'true' && Number({VIEW}.dataset.shownFrame) > 1", timeout_seconds=60)
 
 
-def test_cine_that_is_played_once_on_a_late_screen_starts_at_its_first_frame_and_ends_on_its_last(house: House) -> None:
+def of_module(house: House, name: str, script: str) -> object:
+    """What a script finds that is given the address of a module of the viewer, in a page that may load it."""
     with house.served() as address, tab() as made:
         sign_in(house, made, address)
         made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
         made.wait(f"{PLAY} !== null", timeout_seconds=60)
-        source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'player.js')"
-        assert made.page.evaluate(LATE, made.page.evaluate(source)) == [[1, 2, 3], False]
+        main = str(made.page.evaluate("document.querySelector('script[src$=\"viewer/main.js\"]').src"))
+        return made.page.evaluate(script, main.replace("main.js", name))
+
+
+def test_cine_that_is_played_once_on_a_late_screen_starts_at_its_first_frame_and_ends_on_its_last(house: House) -> None:
+    assert of_module(house, "player.js", LATE) == [[1, 2, 3], False]
 
 
 def test_picture_is_there_as_soon_as_its_bytes_are_and_one_that_does_not_come_is_missed(house: House) -> None:
-    with house.served() as address, tab() as made:
-        sign_in(house, made, address)
-        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
-        made.wait(f"{PLAY} !== null", timeout_seconds=60)
-        source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'batch.js')"
-        told = [[0, [7]], [1, [8, 9]], [2, None]]
-        assert made.page.evaluate(PIECES, made.page.evaluate(source)) == [[0, 1, 1, 2], 14, told]
+    told = [[0, [7]], [1, [8, 9]], [2, None]]
+    assert of_module(house, "batch.js", PIECES) == [[0, 1, 1, 2], 14, told]
 
 
 def test_cine_with_a_frame_that_cannot_be_decoded_shows_the_others_and_says_which(
@@ -135,12 +135,7 @@ def test_cine_with_a_frame_that_cannot_be_decoded_shows_the_others_and_says_whic
 
 
 def test_cine_that_waits_for_a_frame_goes_on_at_that_frame(house: House) -> None:
-    with house.served() as address, tab() as made:
-        sign_in(house, made, address)
-        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
-        made.wait(f"{PLAY} !== null", timeout_seconds=60)
-        source = "document.querySelector('script[src$=\"viewer/main.js\"]').src.replace('main.js', 'player.js')"
-        assert made.page.evaluate(WAITING, made.page.evaluate(source)) == [[1, 2, 3, 4, 5], [2]]
+    assert of_module(house, "player.js", WAITING) == [[1, 2, 3, 4, 5], [2]]
 
 
 def test_printable_report_has_its_own_styles_and_no_other(house: House) -> None:
