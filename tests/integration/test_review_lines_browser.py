@@ -15,6 +15,7 @@ from service.access import Role
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD
+from tests.integration.test_review_slow_browser import slow
 from tests.integration.test_viewer_browser import ROWS_OF, SUPERFICIAL, VIEW
 from tests.integration.viewer_parts import analysed, cine_file, contraction, read_by_anna, viewer_house
 from tests.peers import PLOTS
@@ -218,3 +219,41 @@ def test_line_that_is_drawn_is_seen_also_where_amended_lines_are_hidden(drawing:
     drawing.begin()
     drawing.raise_line()
     assert drawing.rows() != {}
+
+
+def test_lines_moved_while_a_version_is_saved_keep_their_handles_and_the_focus_in_the_picture(drawing: Drawing) -> None:
+    page = drawing.tab.page
+    page.click(f"{THICKNESS} [data-accept]")
+    drawing.tab.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+    before = drawing.rows()
+    with slow(drawing.tab, "**/api/v1/reports/*", "PATCH"):
+        page.click("[data-save]")
+        drawing.begin()
+        drawing.raise_line(4)
+        drawing.tells("thickness")
+    drawing.tab.wait("document.getElementById('review-panel').dataset.number === '2'")
+    drawing.tab.wait(f"document.querySelector('{FORM} [data-problem]').textContent === '{NOT_KEPT}'")
+    drawing.tells("thickness")
+    assert page.locator(FORM).is_visible()
+    assert page.evaluate(f"document.activeElement === {VIEW}")
+    top = drawing.top
+    drawing.raise_line()
+    assert drawing.top == pytest.approx(top - PIXELS_PER_KEY)
+    drawn = drawing.rows()
+    assert all(drawn[column] < before[column] - PIXELS_PER_KEY for column in drawn)
+    drawing.keep()
+
+
+def test_drawing_that_is_begun_while_a_version_is_saved_goes_on_over_it(drawing: Drawing) -> None:
+    page = drawing.tab.page
+    page.click(f"{THICKNESS} [data-accept]")
+    drawing.tab.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
+    with slow(drawing.tab, "**/api/v1/reports/*", "PATCH"):
+        page.click("[data-save]")
+        drawing.begin()
+    drawing.tab.wait("document.getElementById('review-panel').dataset.number === '2'")
+    drawing.has_handles()
+    assert page.locator(FORM).is_visible()
+    drawing.raise_line()
+    drawing.tells("thickness")
+    drawing.keep()

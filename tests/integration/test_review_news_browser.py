@@ -223,7 +223,7 @@ def lost_is_listed(opened: Tab) -> None:
     place = opened.page.locator("[data-lost]")
     opened.wait("!document.querySelector('[data-lost]').hidden")
     opened.wait("document.getElementById('review-panel').ariaBusy === 'false'")
-    assert place.locator("li").all_inner_texts() == [f"Thickness: 18.2 mm ({WHY}).", "Comment: Seen\ntwice."]
+    assert place.locator("li").all_inner_texts() == [f"Thickness: 18.2 mm ({WHY}).", "Comment: Seen\ntwice.", f"Reason: {WHY}"]
     assert opened.page.locator(".finding .pending:visible").count() == 0
     place.get_by_role("button", name="Discard").click()
     assert place.is_hidden()
@@ -272,4 +272,4 @@ def test_what_is_listed_of_a_withdrawn_report_is_german_but_for_what_was_typed(d
         withdraw_meanwhile(desk)
         show_it(anna, 2)
         told = anna.page.locator("[data-lost] li").all_inner_texts()
-        assert told == ["Beurteilung: Ein dicker Muskel.", "Kommentar: Zweimal gesehen."]
+        assert told == ["Beurteilung: Ein dicker Muskel.", "Kommentar: Zweimal gesehen.", f"Grund: {WHY}"]

@@ -19,12 +19,15 @@ const content = panel.querySelector("[data-content]");
 let pending = new Pending();
 let preview = { findings: [] };
 let running = Promise.resolve();
-let proposals = 0;
-/** The cine whose lines are being drawn, and as `detail` what was drawn and not kept. */
+/** What was pressed and is not done yet, by what was pressed. */
+const underway = new Map();
+let discards = 0;
+/** The cine whose lines are being drawn; as `detail` what was drawn and not kept, `told` of it in words, and why its numbers were `refused`. */
 let drawing = null;
 
 const news = panel.querySelector("[data-news]");
 const lostPlace = panel.querySelector("[data-lost]");
+const notDonePlace = panel.querySelector("[data-not-done]");
 const find = (selector) => content.querySelector(selector);
 const rows = () => [...content.querySelectorAll(".finding")];
 const forms = () => [...content.querySelectorAll(FORMS)];
@@ -36,12 +39,12 @@ async function load(version) {
   replace(await service.page(panel.dataset.source, version), version);
 }
 
-/** What was typed and not applied stays in its form, or is told where there is no such form any more. */
+/** What was typed or drawn and not kept stays in its form, or is told where there is no such form any more. */
 function replace(fresh, version) {
   const typed = typedIn(content);
+  const lost = drawing && !placesIn(fresh).cines.has(drawing.uid) ? stopDrawing() : [];
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
   const top = find("[data-read]")?.scrollTop ?? 0;
-  stopDrawing();
   content.replaceChildren(...fresh.querySelector("[data-content]").childNodes);
   const { report, number, status } = fresh.dataset;
   Object.assign(panel.dataset, { report, number, status, version });
@@ -52,7 +55,8 @@ function replace(fresh, version) {
   tell("sonomyo:report", { report_id: report, version: Number(number), status });
   show();
   showKeptWords();
-  const lost = putBack(content, typed, openAgain);
+  lost.push(...putBack(content, typed, openAgain));
+  if (drawing) drawOn();
   tellLost(lost);
 }
 
@@ -60,7 +64,9 @@ function replace(fresh, version) {
 function tellLost(lost) {
   const items = lost.map((words) => Object.assign(document.createElement("li"), { textContent: words }));
   lostPlace.querySelector("ul").append(...items);
-  if (items.length) lostPlace.hidden = false;
+  if (!items.length) return;
+  lostPlace.hidden = false;
+  panel.querySelector("[data-lost-said]").textContent = lostPlace.querySelector("p").textContent;
 }
 
 /** The form of another version says what was kept of it, too. */
@@ -82,21 +88,32 @@ function announce(words) {
 
 // ---- changes ----
 
-/** Try a change: the service says whether it can be and what follows. Nothing is stored. False where that was overtaken. */
+/** Try a change: the service says whether it can be and what follows. Nothing is stored. False where all was discarded meanwhile. */
 async function propose(apply) {
   const trial = pending.copy();
   apply(trial);
-  const number = ++proposals;
+  const before = discards;
   const answer = trial.count ? await service.preview(panel.dataset.report, trial.body()) : { findings: [] };
-  if (number !== proposals) return false;
+  if (before !== discards) return false;
   [pending, preview] = [trial, answer];
   show();
   announce(pending.count ? content.querySelector("[data-unsaved]").textContent : say("Nothing is unsaved."));
   return true;
 }
 
-async function discard() {
-  proposals += 1; // what is still being tried is not taken any more
+/** The same for what is pressed: what waits its turn is not tried any more once all is discarded. */
+function change(pressed, apply) {
+  const before = discards;
+  return act(pressed, find("[data-save-problem]"), () => before === discards && propose(apply));
+}
+
+/** What is being saved is discarded only where it could not be saved. */
+function discard() {
+  return underway.has("save") ? act("discard", find("[data-save-problem]"), discardAll) : discardAll();
+}
+
+function discardAll() {
+  discards += 1; // what is still being tried is not taken any more
   [pending, preview] = [new Pending(), { findings: [] }];
   forms().forEach(forget);
   show();
@@ -104,24 +121,24 @@ async function discard() {
   focusTitle();
 }
 
-/** Asked while something else is under way, it follows that. */
-async function save() {
-  await running;
-  const left = unkept();
-  if (left && (!pending.count || isDrawnIn(left))) return remind(left);
-  if (!pending.count) return;
-  await act(find("[data-save-problem]"), async () => {
+function save() {
+  return act("save", find("[data-save-problem]"), async () => {
+    const left = unkept();
+    if (left && (!pending.count || isDrawnIn(left))) return remind(left);
+    if (!pending.count) return;
     const made = await service.amend(panel.dataset.report, pending.body());
     await settled(made, say("Saved as version {version}.", made));
   });
 }
 
 async function settled(made, words) {
+  const version = versionOf(made);
+  const fresh = await service.page(panel.dataset.source, version);
   [pending, preview] = [new Pending(), { findings: [] }];
-  await load(versionOf(made));
+  replace(fresh, version);
   announce(words);
   const left = unkept(); // the new version is without it
-  if (left) remind(left);
+  if (left) remind(left, !isElsewhere());
   else focusTitle();
 }
 
@@ -135,25 +152,39 @@ function focusTitle() {
   find("#review-title")?.focus();
 }
 
-/** Do something once, with the buttons off; what is refused is said at `place`. True when it was done, and not overtaken. */
-function act(place, deed) {
-  if (panel.ariaBusy === "true") return Promise.resolve(false);
-  running = done(place, deed);
+/**
+ * Do what was `pressed` after what is under way, once however often it was pressed; what is refused is said at `place`. True when
+ * it was done, and not overtaken. It was meant for the version that was shown: over another one it is not done, and that is said.
+ */
+function act(pressed, place, deed) {
+  if (underway.has(pressed)) return underway.get(pressed);
+  const seen = panel.dataset.report;
+  running = running
+    .then(() => (panel.dataset.report === seen ? done(place, deed) : tellNotDone()))
+    .finally(() => underway.delete(pressed));
+  underway.set(pressed, running);
   return running;
 }
 
 async function done(place, deed) {
   panel.ariaBusy = "true";
+  put(notDonePlace, "");
   put(place, "");
   try {
     return (await deed()) !== false;
   } catch (error) {
-    if (error.status === 412 && error.problem.current) await meet(error.problem.current);
-    else put(place, error.message);
+    const problem = error.status === 412 && error.problem.current ? await meet(error.problem.current).catch((other) => other) : error;
+    put(place, problem?.message ?? "");
     return false;
   } finally {
     panel.ariaBusy = "false";
   }
+}
+
+function tellNotDone() {
+  const version = panel.dataset.number;
+  put(notDonePlace, say("Version {version} is shown now. What you pressed before it came was not done: press again where it still holds.", { version }));
+  return false;
 }
 
 async function meet(current) {
@@ -179,12 +210,11 @@ function nameOf(finding) {
 }
 
 function reapply(theirs) {
-  return act(find("[data-save-problem]"), () => take(theirs));
+  return act("show", find("[data-save-problem]"), () => take(theirs));
 }
 
 /** Show what somebody else made, with what is unsaved here. */
 async function take(theirs) {
-  refuseWhileDrawing();
   const fresh = await service.page(panel.dataset.source, versionOf(theirs));
   const left = pending.keepOnly(placesIn(fresh));
   const lost = listLeft(content, left);
@@ -203,11 +233,6 @@ function toldLoaded(version, count) {
   return say("Version {version} is loaded, with your {count} unsaved changes.", { version, count });
 }
 
-/** Lines that were moved and not applied lie over a frame of the version that is shown: another one would lose them. */
-function refuseWhileDrawing() {
-  if (drawing?.detail) throw new Error(say("Keep or discard the lines that you are drawing first."));
-}
-
 /** What can be changed in a version: nothing in one that is withdrawn. */
 function placesIn(fresh) {
   const named = (selector, key) => new Set([...fresh.querySelectorAll(selector)].map((one) => one.dataset[key]));
@@ -224,12 +249,13 @@ function open(form, opener) {
   reveal(form, opener);
 }
 
-function reveal(form, opener) {
+function reveal(form, opener, isFocused = true) {
   closeOthers(form);
   form.hidden = false;
   opener?.setAttribute("aria-expanded", "true");
   form.opener = opener;
   nameLeaving(form);
+  if (!isFocused) return;
   const first = form.querySelector("input, select, textarea, button");
   first.focus();
   if (!isTyped(form)) first.select?.(); // else the next key would overwrite it
@@ -241,6 +267,7 @@ function closeOthers(form) {
 }
 
 function openAgain(form) {
+  if (isBeingDrawn(form)) return undefined; // it goes on by itself
   if (form.dataset.form === "lines") return startDrawing(form.closest(".group").querySelector("[data-draw]"));
   const opener = form.closest(".finding")?.querySelector(`[data-${form.dataset.form}]`) ?? find(`[data-open="${form.id}"]`);
   return reveal(form, opener);
@@ -292,15 +319,21 @@ function isDrawnIn(form) {
   return isBeingDrawn(form) && drawing.detail !== null;
 }
 
-function remind(form) {
+function remind(form, isFocused = true) {
   if (form.hidden) openAgain(form);
   form.closest("details")?.setAttribute("open", "");
   put(
     form.querySelector("[data-problem]"),
     isDrawnIn(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it."),
   );
+  if (!isFocused) return;
   (typedField(form) ?? form.elements.why).focus();
   form.scrollIntoView({ block: "nearest" });
+}
+
+/** Whoever works in the picture stays there, whatever comes in the panel. */
+function isElsewhere() {
+  return document.activeElement !== document.body && !panel.contains(document.activeElement);
 }
 
 /** The button says what it does to what would be lost. */
@@ -354,14 +387,25 @@ function reason(form) {
 }
 
 async function submit(form) {
+  const before = discards;
+  const problem = form.querySelector("[data-problem]");
+  const isDone = await act(form, problem, () => before === discards && keep(form));
+  if (!isDone && form.elements.value && problem.textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
+}
+
+/** False where something stands in the way. */
+async function keep(form) {
   const left = ENDS_DRAFT.includes(form.dataset.form) && unkept(form);
-  if (left) return remind(left);
+  if (left) {
+    remind(left);
+    return false;
+  }
   const id = form.closest(".finding")?.dataset.finding;
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
   const [fields, lines] = [fieldsOf(form), drawing?.detail];
-  const isDone = await act(form.querySelector("[data-problem]"), () => SUBMIT[form.dataset.form](form, id));
+  const isDone = (await SUBMIT[form.dataset.form](form, id)) !== false;
   if (isDone && form.isConnected) settleForm(form, fields, lines);
-  else if (!isDone && form.elements.value && form.querySelector("[data-problem]").textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
+  return isDone;
 }
 
 /** A form of which this was kept is closed, unless more was typed or drawn meanwhile. */
@@ -387,28 +431,51 @@ function draw(button) {
 }
 
 function startDrawing(button) {
-  const uid = button.dataset.draw;
-  const form = formOf(uid);
+  drawing = { uid: button.dataset.draw, detail: null, told: "", refused: "" };
+  showDrawing(button);
+  tellDrawing();
+}
+
+/** Over another version: the picture keeps the handles of lines that were moved, and its focus. */
+function drawOn() {
+  const { detail } = drawing;
+  drawing.detail = detail && { ...detail }; // what is still answered is about the version before
+  showDrawing(find(`[data-draw="${CSS.escape(drawing.uid)}"]`), !isElsewhere());
+  if (!detail) tellDrawing(); // from the lines of this version
+}
+
+function showDrawing(button, isFocused = true) {
+  const form = formOf(drawing.uid);
   closeOthers(form);
-  drawing = { uid, detail: null, button };
+  drawing.button = button;
   button.setAttribute("aria-pressed", "true");
-  const kept = pending.lines.get(uid);
+  const kept = pending.lines.get(drawing.uid);
   if (kept && !isTyped(form)) {
     form.elements.why.value = kept.why;
     keepFields(form);
   }
-  reveal(form, button);
-  form.querySelector("[data-drawn]").textContent = say("No line was moved yet.");
-  if (kept) tellNumbers(kept);
-  tell("sonomyo:edit-lines", { on: true, sop_instance_uid: uid });
+  reveal(form, button, isFocused);
+  form.querySelector("[data-drawn]").textContent = drawing.detail ? toldFrame(drawing.detail) : say("No line was moved yet.");
+  if (drawnLast()) tellNumbers(drawnLast());
 }
 
+function tellDrawing() {
+  tell("sonomyo:edit-lines", { on: true, sop_instance_uid: drawing.uid });
+}
+
+/** Gives what was drawn and not kept, in words. */
 function stopDrawing() {
-  if (!drawing) return;
+  if (!drawing) return [];
   drawing.button.setAttribute("aria-pressed", "false");
+  tell("sonomyo:edit-lines", { on: false }); // a handle that is held is let go, which is heard here
+  const told = drawing.detail ? [drawing.told] : [];
   drawing = null;
-  tell("sonomyo:edit-lines", { on: false });
   tellOwnLines();
+  return told;
+}
+
+function toldFrame({ frame }) {
+  return say("Lines drawn in frame {frame}.", { frame });
 }
 
 /** Of each cine the lines that are kept and not saved, and before them those that are being drawn. */
@@ -428,8 +495,10 @@ function tell(name, detail) {
 
 document.addEventListener("sonomyo:lines", ({ detail }) => {
   if (!drawing || detail.sop_instance_uid !== drawing.uid) return;
-  drawing.detail = detail;
-  nameLeaving(formOf(drawing.uid));
+  const form = formOf(drawing.uid);
+  if (!drawing.detail) form.querySelector("[data-drawn]").textContent = toldFrame(detail);
+  Object.assign(drawing, { detail, told: toldFrame(detail) });
+  nameLeaving(form);
   tellOwnLines();
   tellNumbers(detail);
 });
@@ -448,7 +517,9 @@ const tellNumbers = newestOnly(async (lines) => {
   }
   if (drawnLast() !== lines) return;
   if (told) place("drawn").textContent = told;
-  put(place("problem"), problem);
+  if (told) drawing.told = `${say("Lines")}: ${told}`;
+  if (problem || place("problem").textContent === drawing.refused) put(place("problem"), problem); // a reminder stays
+  drawing.refused = problem;
 });
 
 function named(finding) {
@@ -476,22 +547,21 @@ const PRESSED = {
   restore: (button) => once(button, "restore"),
   undo: (button) => {
     const row = button.closest(".finding");
-    const undo = () => propose((trial) => trial.changes.delete(row.dataset.finding));
-    return act(row.querySelector("[data-problem]"), undo).then((isDone) => {
+    return change(button, (trial) => trial.changes.delete(row.dataset.finding)).then((isDone) => {
       if (isDone) row.querySelectorAll(FORMS).forEach(forget);
       row.focus();
     });
   },
-  undoLines: (button) => undone(formOf(button.dataset.undoLines), (trial) => trial.lines.delete(button.dataset.undoLines)),
-  undoWords: () => undone(find("#impression-form"), (trial) => (trial.words = null)),
+  undoLines: (button) => undone(button, formOf(button.dataset.undoLines), (trial) => trial.lines.delete(button.dataset.undoLines)),
+  undoWords: (button) => undone(button, find("#impression-form"), (trial) => (trial.words = null)),
   draw,
   save,
   discard,
-  download: (button) => act(find("[data-download-problem]"), () => download(button.dataset)),
+  download: (button) => act(button, find("[data-download-problem]"), () => download(button.dataset)),
 };
 
-function undone(form, apply) {
-  return act(find("[data-save-problem]"), () => propose(apply)).then((isDone) => {
+function undone(button, form, apply) {
+  return change(button, apply).then((isDone) => {
     if (isDone) forget(form);
     focusTitle();
   });
@@ -499,7 +569,7 @@ function undone(form, apply) {
 
 function once(button, action) {
   const id = button.closest(".finding").dataset.finding;
-  return act(find("[data-save-problem]"), () => propose((trial) => trial.changes.set(id, { action, finding_id: id })));
+  return change(button, (trial) => trial.changes.set(id, { action, finding_id: id }));
 }
 
 async function download({ download: kind, ending }) {
@@ -527,10 +597,11 @@ hear({
   idle: () => running,
   isShown: (id) => id === panel.dataset.report,
   newest: () => Number(find("[data-newest]")?.dataset.newest ?? Infinity), // nothing is news before there is a list
-  show: (id) => act(news.querySelector("[data-problem]"), async () => take(await service.report(id))),
+  show: (id) => act("show", news.querySelector("[data-problem]"), async () => take(await service.report(id))),
 });
 lostPlace.querySelector("button").addEventListener("click", () => {
   lostPlace.querySelector("ul").replaceChildren();
+  panel.querySelector("[data-lost-said]").textContent = "";
   lostPlace.hidden = true;
   focusTitle();
 });

@@ -48,7 +48,7 @@ export function putBack(content, typed, open) {
   for (const { kind, of, isOpen, fields } of typed) {
     const form = [...content.querySelectorAll(FORMS)].map((one) => [one, placeOf(one)]).find(([, place]) => place.kind === kind && place.of === of)?.[0];
     if (form) for (const [name, text] of fields) form.elements[name].value = text;
-    else lost.push(...fields.values());
+    else lost.push(...[...fields.values()].filter(Boolean)); // of a field that was emptied there is nothing to copy
     if (form && isOpen) open(form);
   }
   return lost;

@@ -20,7 +20,7 @@ export function showUnsaved(content, pending, preview) {
     put(place, lines ? say("Unsaved: lines drawn in frame {frame} ({why}).", lines) : "");
     hide(place.nextElementSibling, !lines);
   }
-  put(find("[data-pending-words]"), pending.count ? toldImpression(content, pending, preview.impression) : "");
+  put(find("[data-pending-words]"), pending.count ? toldWords(content, pending, preview.impression) : "");
   hide(find("[data-undo-words]"), !pending.words);
   const count = pending.count;
   put(find("[data-unsaved]"), toldCount(count));
@@ -43,12 +43,19 @@ export function listUnsaved(content, pending) {
 /** What is left behind, with all its words, while the version in which it was written is still shown. */
 export function listLeft(content, left) {
   const find = (selector, value, inside = "") => content.querySelector(`[${selector}="${CSS.escape(value)}"]${inside}`);
-  const { impression, comment } = left.words ?? {};
   return [
     ...[...left.changes.keys()].map((id) => sentenceOf(find("data-finding", id, " [data-pending]"))),
     ...[...left.lines.keys()].map((uid) => sentenceOf(find("data-pending-lines", uid))),
-    ...(impression ? [`${say("Impression")}: ${impression}`] : []),
-    ...(comment ? [`${say("Comment")}: ${comment}`] : []),
+    ...listWords(left.words ?? {}),
+  ];
+}
+
+/** One that was cleared is `null`, one that was not written is missing. */
+function listWords({ impression, comment, why }) {
+  return [
+    ...(impression === undefined ? [] : [`${say("Impression")}: ${impression ?? say("empty: composed from the findings")}`]),
+    ...(comment === undefined ? [] : [`${say("Comment")}: ${comment ?? say("removed")}`]),
+    ...(why ? [`${say("Reason")}: ${why}`] : []),
   ];
 }
 
@@ -70,11 +77,27 @@ function toldOf(row, change, after) {
     : say("Unsaved: {value} again.", { value });
 }
 
+function toldWords(content, pending, impression) {
+  const { comment, why } = pending.words ?? {};
+  const told = [
+    toldImpression(content, pending, impression),
+    comment ? say("Unsaved, the comment becomes: {comment}", { comment }) : "",
+    comment === null ? say("Unsaved: the comment is removed.") : "",
+    why ? `${say("Reason")}: ${why}` : "",
+  ];
+  return told.filter(Boolean).join("\n");
+}
+
 /** What software composes comes in English: in another language it is only said that it follows. */
-function toldImpression(content, pending, impression) {
-  if (pending.words?.impression || document.documentElement.lang === "en") {
-    return impression && impression !== shownImpression(content) ? say("Unsaved, the impression becomes: {impression}", { impression }) : "";
+function toldImpression(content, pending, composed) {
+  const own = pending.words?.impression;
+  const impression = composed ?? own; // nothing is composed where the changes cannot be tried
+  const isOwn = typeof own === "string";
+  if ((isOwn || document.documentElement.lang === "en") && impression && impression !== shownImpression(content)) {
+    return say("Unsaved, the impression becomes: {impression}", { impression });
   }
+  if (own === null) return say("Unsaved: the impression is composed from the findings.");
+  if (isOwn || document.documentElement.lang === "en") return "";
   const isOther = pending.lines.size > 0 || [...pending.changes.values()].some(({ action }) => action !== "accept");
   return isOther ? say("Unsaved: the impression follows from the changes.") : "";
 }
