@@ -1,9 +1,9 @@
 """What the report viewer plays: a cine's time, scale and frames, several frames in one answer."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path as File
 from typing import Annotated
 
@@ -91,14 +91,14 @@ class ShownCine:
         return f"{first}-{min(first + BATCH - 1, self.number_of_frames)}"
 
 
-def shown_cines(parts: Services, study_instance_uid: str) -> Sequence[ShownCine]:
+def shown_cines(parts: Services, study_instance_uid: str, words: Words) -> Sequence[ShownCine]:
     """What came with the study and has pictures; nothing where retention has given the bytes up."""
     try:
         objects = parts.dicom.objects(study_instance_uid)
     except (NotFound, Removed):
         return ()
     pictured = [held for held in objects if _has_pictures(held)]
-    return [_shown(held, place) for place, held in enumerate(pictured, start=1)]
+    return [_shown(held, place, words) for place, held in enumerate(pictured, start=1)]
 
 
 def start_frames(report: Report) -> Mapping[str, int]:
@@ -208,10 +208,10 @@ def _has_pictures(held: HeldObject) -> bool:
     return held.storage_key is not None and attributes.has_pixel_data and attributes.sop_class_uid != _SEGMENTATION
 
 
-def _shown(held: HeldObject, place: int) -> ShownCine:
+def _shown(held: HeldObject, place: int, words: Words) -> ShownCine:
     attributes = held.attributes
     frames = attributes.number_of_frames or 1
-    said = attributes.series_description or attributes.anatomic_region_meaning or f"Picture {place}"
+    said = attributes.series_description or attributes.anatomic_region_meaning or words.say("Picture {number}", number=place)
     side = f", {attributes.laterality}" if attributes.laterality else ""
     return ShownCine(
         sop_instance_uid=attributes.sop_instance_uid,
@@ -253,13 +253,12 @@ def _worded(reason: str | None, words: Words) -> str | None:
 def _frames(parts: Services, held: HeldObject, path: File, wanted: range) -> Generator[bytes]:
     """As they are stored where a browser can show that, decoded and encoded anew elsewhere; nothing of one that is refused.
 
-    Of a video it ends there, for its frames do not stand alone. Raises Problem (404).
+    Nor, of a video, of those after it, for its frames do not stand alone. Raises InputRejected, Problem (404).
     """
     shown = _Shown(parts, held, path, wanted)
     with closing(shown):
         if _is_video(held):
-            with suppress(InputRejected):
-                yield from shown.run()
+            yield from _run_as_far_as_it_goes(shown, len(wanted))
             return
         for number in wanted:
             try:
@@ -270,6 +269,18 @@ def _frames(parts: Services, held: HeldObject, path: File, wanted: range) -> Gen
                 shown.close()  # a decoder that has refused a frame is of no more use
                 picture = b""
             yield picture
+
+
+def _run_as_far_as_it_goes(shown: "_Shown", wanted: int) -> Generator[bytes]:
+    made = 0
+    try:
+        for picture in shown.run():
+            yield picture
+            made += 1
+    except InputRejected:
+        if not shown.is_open:
+            raise
+    yield from repeat(b"", wanted - made)
 
 
 class _Shown:

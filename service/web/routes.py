@@ -47,7 +47,7 @@ def study_page(parts: Parts, principal: Viewer, words: Wording, study_instance_u
         return present("waiting.html", words=words, study=study, may_complete=may_complete, principal=principal)
     parts.audit.append(actor=principal.name, action="report_read", subject=report.report_id, detail={"media_type": "text/html"})
     unsaid, typed = words.unsaid(report)
-    shown, starts = cines.shown_cines(parts, study_instance_uid), cines.start_frames(report)
+    shown, starts = cines.shown_cines(parts, study_instance_uid, words), cines.start_frames(report)
     # The first one that something is said of.
     chosen = next((one for one in (*(one for one in shown if one.sop_instance_uid in starts), *shown)), None)
     page = present(

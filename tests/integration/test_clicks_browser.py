@@ -152,3 +152,19 @@ def test_drag_with_the_ruler_measures_from_where_it_began_to_where_it_ended(view
     page.mouse.move(*on_page(viewer, 130, 140))
     page.mouse.up()
     viewer.wait(f"/5\\.0 mm|4\\.9 mm|5\\.1 mm/.test({TOLD})")
+
+
+@pytest.mark.parametrize("is_pointed", [True, False], ids=["double click", "Enter twice"])
+def test_two_points_of_a_ruler_in_one_place_are_no_measurement(viewer: Tab, *, is_pointed: bool) -> None:
+    page = viewer.page
+    page.focus("[data-view]")
+    page.keyboard.press("r")
+    if is_pointed:
+        page.mouse.dblclick(*on_page(viewer, 60, 60))
+    else:
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    viewer.wait(f"{TOLD} === 'No measurement on this frame.'")
+    page.mouse.click(*on_page(viewer, 110, 60))
+    viewer.wait(f"{TOLD}.endsWith(' mm')")

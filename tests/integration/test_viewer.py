@@ -3,6 +3,7 @@
 import base64
 import gc
 import io
+import re
 import socket
 import zlib
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
 from sqlalchemy import Engine, text
 
 from service.access import Role
 from service.core.findings import Finding
 from service.ports import UnitOfWorkFactory
-from tests.cine_files import H264, JPEG, JPEG_2000
-from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, dicom_file, upload
+from tests.cine_files import H264, JPEG, JPEG_2000, encode_video, speckle
+from tests.integration.api_parts import ADMINISTRATOR_KEY, STUDY, House, as_file, dicom_dataset, dicom_file, upload
 from tests.integration.dicomweb_parts import SERIES
 from tests.integration.viewer_parts import INSTANCE, analysed, bytes_of_frames, cine_file, contraction, viewer_house, without_end
 from tests.phantoms import Muscle
@@ -259,3 +260,24 @@ def test_page_begins_with_a_picture_of_its_own_but_not_of_a_video_which_is_decod
     assert 'data-cine="1.2.3"' in page
     assert "data-early" not in page
     assert ".jpg" not in page
+
+
+def test_video_that_breaks_off_gives_the_frames_before_it_and_says_why_there_are_no_others(house: House) -> None:
+    video = encode_video(speckle(12, 64, 96), "h264")
+    dataset = dicom_dataset(INSTANCE, frames=13, Rows=64, Columns=96, PhotometricInterpretation="YBR_PARTIAL_420")
+    dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+    dataset.PixelData = encapsulate([video])
+    upload(house.client(), as_file(dataset, H264)).raise_for_status()
+    answer = house.client().get(f"{CINE}/frames/1-13")
+    given = answer.raise_for_status().content
+    assert given.endswith(b"\0\0\0\0")
+    lacking = house.client().get(f"{CINE}/frames/13-13")
+    assert (lacking.status_code, lacking.content) == (200, b"\0\0\0\0")
+    assert house.client().get(f"{CINE}/frames/13.jpg").status_code == 422
+
+
+def test_cine_without_a_description_is_called_a_picture_in_the_reader_s_language(house: House, muscles: list[Muscle]) -> None:
+    analysed(house, cine_file(muscles), cine_file(muscles, "1.2.4"))
+    for language, name in (("en", "Picture"), ("de", "Bild")):
+        page = house.client().get(f"/studies/{STUDY}", headers={"Accept-Language": language}).text
+        assert re.findall(r'class="title" title="([^"]*)"', page) == [f"{name} 1", f"{name} 2"]

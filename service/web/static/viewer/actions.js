@@ -37,8 +37,8 @@ export function actionsOf(desk) {
     ahead: () => player()?.step(10),
     first: () => desk.go(1),
     last: () => desk.go(desk.cine?.number_of_frames),
-    loopFrom: () => player()?.setRange(stage.frame, Math.max(player().last, stage.frame)),
-    loopTo: () => player()?.setRange(Math.min(player().first, stage.frame), stage.frame),
+    loopFrom: () => player()?.setRange(player().frame || 1, Math.max(player().last, player().frame || 1)),
+    loopTo: () => player()?.setRange(Math.min(player().first, player().frame || 1), player().frame || 1),
     loopAll: () => player()?.setRange(1, player().count),
     loop: () => player()?.setLooping(!player().isLooping),
     slower: speedBy(-1),
@@ -69,7 +69,7 @@ export function actionsOf(desk) {
     },
     peak: () => {
       const peaks = (desk.cine?.events ?? []).map(({ peak_frame: peak }) => peak);
-      if (peaks.length) desk.go(peaks.find((peak) => peak > stage.frame) ?? peaks[0]);
+      if (peaks.length) desk.go(peaks.find((peak) => peak > player().frame) ?? peaks[0]);
     },
     nextCine: () => {
       const all = [...root.querySelectorAll("[data-cine]")];

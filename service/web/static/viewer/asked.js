@@ -3,11 +3,11 @@
 import { isSignedOut } from "../signed_out.js";
 import { say } from "../words.js";
 
-/** A good answer; raises an error with the sentence that a person may read, or AbortError. */
+/** A good answer; raises an error with the sentence that a person may read, and the `status` where it was refused, or AbortError. */
 export async function asked(address, options = {}) {
   const answer = await reached(() => fetch(address, options));
   if (isSignedOut(answer)) throw new Error(say("The session has ended. Sign in again in another tab."));
-  if (!answer.ok) throw new Error(await said(answer));
+  if (!answer.ok) throw Object.assign(new Error(await said(answer)), { status: answer.status });
   return answer;
 }
 

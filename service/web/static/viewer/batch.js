@@ -13,13 +13,13 @@ export class Batch {
     for (const { promise } of this.#places) promise.catch(() => {}); // told to those who ask for it
   }
 
-  /** A promise of the bytes of one, from 0 on; of nothing where it has none, or the answer ended before it. */
+  /** A promise of the bytes of one, from 0 on; of null where the service has none, of nothing where the answer ended before it. */
   async picture(place) {
     return this.#places[place]?.promise;
   }
 
-  /** Reads the body of an answer; gives its length in bytes. */
-  async fill(body) {
+  /** Reads the body of an answer; gives its length in bytes. `missed(place)` hears of each that the service has not. */
+  async fill(body, missed = () => {}) {
     let [filled, total, held, size, wanted] = [0, 0, [], 0, LENGTH];
     for await (const piece of pieces(body)) {
       total += piece.length;
@@ -28,7 +28,8 @@ export class Batch {
       if (size < wanted) continue;
       let bytes = joined(held, size);
       for (wanted = endOfFirst(bytes); wanted <= bytes.length; wanted = endOfFirst(bytes)) {
-        this.#places[filled]?.resolve(wanted > LENGTH ? bytes.slice(LENGTH, wanted) : undefined);
+        if (wanted === LENGTH) missed(filled);
+        this.#places[filled]?.resolve(wanted > LENGTH ? bytes.slice(LENGTH, wanted) : null);
         filled += 1;
         bytes = bytes.subarray(wanted);
       }

@@ -15,6 +15,7 @@ import { Player } from "./player.js";
 import { Plots } from "./plots.js";
 import { point } from "./pointer.js";
 import { Readout, told } from "./readout.js";
+import { Refused } from "./refused.js";
 import { Stage } from "./stage.js";
 import { Units } from "./units.js";
 
@@ -36,8 +37,9 @@ const readout = new Readout(root, at, { stage, go });
 let cine = null; // what the service tells of it, with its frames, overlays and player
 let opened = 0;
 let drawnIn = ""; // the cine whose lines are being drawn, whichever is open
-let isPlayWanted = false; // before a cine is open: it plays as soon as its first frame is there
-let tryAgain = () => {}; // what could not be opened
+let isOpening = false; // until a frame of it is shown, or it is told why none is
+let isPlayWanted = false; // while a cine is being opened: it plays as soon as its first frame is there
+let tryAgain = () => {}; // what did not come
 const hidden = new Set(); // kinds of what is drawn that a person hid: in every cine, and in every version
 
 stage.addPainter((context, frame, unit) => {
@@ -72,29 +74,41 @@ async function open(uid, { frame = null } = {}) {
   readout.complain("");
   const address = `/studies/${root.dataset.study}/cines/${uid}`;
   const { version, frames: count } = button.dataset;
-  const frames = new Frames(address, { version, count: Number(count), batch: Number(root.dataset.batch) });
+  const missed = (numbers) => ticket === opened && readout.missing(numbers);
+  const frames = new Frames(address, { version, count: Number(count), batch: Number(root.dataset.batch), missed });
   const start = Math.min(frame ?? Number(button.dataset.start || 1), frames.count);
   if (ticket > 1 || frame !== null) at("early")?.remove(); // what the page itself shows is another picture than this
-  const early = frames.load(start); // beside what is asked of the cine, which it does not need
+  // Beside what is asked of the cine, which it does not need. A frame that a person asked for is gone to, shown or not.
+  const early = frame === null ? frames.find(start) : frames.load(start).then(() => start);
   early.catch(() => {});
+  isOpening = true;
   try {
     const told = await askedJson(address);
     if (ticket !== opened) return frames.close();
     begin(told, frames);
-    await early.finally(() => void drawSeries());
+    const found = await early.finally(() => void drawSeries());
     if (ticket !== opened) return;
-    await cine.player.seek(start);
+    await cine.player.seek(found);
+    isOpening = false;
     if (!isPlayWanted) return;
     isPlayWanted = false;
     toggle();
   } catch (error) {
     if (error.name === "AbortError" || ticket !== opened) return;
-    isPlayWanted = false;
+    isOpening = isPlayWanted = false;
     showTransport();
-    if (!cine) frames.close();
+    if (!cine) leave(frames);
     readout.complain(say("This cine cannot be shown: {why}", { why: error.message }), { canTryAgain: true });
-    tryAgain = () => open(uid, { frame: start });
+    tryAgain = () => open(uid, { frame });
   }
+}
+
+/** A cine of which nothing was told has no pictures and no plots; those of the one before it are not its own. */
+function leave(frames) {
+  frames.close();
+  units.draw([], { seconds: null });
+  plots.draw([], { count: 0, seconds: null });
+  readout.unplotted("");
 }
 
 function begin(told, frames) {
@@ -102,16 +116,20 @@ function begin(told, frames) {
   frames.count = count;
   const overlays = overlaysOf(told.sop_instance_uid, count);
   const scale = new Scale(told.region);
+  /** Why a frame can never be shown is asked for where a cine stands still at it; playing passes over it without. */
+  const isPassed = (frame) => (player.isPlaying ? frames.isBroken(frame) : frames.why(frame) !== null);
   const player = new Player({
     count,
     seconds: told.time.seconds,
-    isReady: (frame) => Boolean(frames.get(frame)) && (!waitsForOverlay() || cine.overlays.isReady(frame)),
-    want: (frame) => Promise.all([frames.load(frame), waitsForOverlay() ? cine.overlays.load(frame) : null]),
+    isReady: (frame) => (frames.get(frame) ? !waitsForOverlay() || cine.overlays.isReady(frame) : isPassed(frame)),
+    isBroken: (frame) => frames.isBroken(frame),
+    want: (frame) =>
+      Promise.all(player.isPlaying ? [frames.load(frame), waitsForOverlay() && cine.overlays.load(frame)] : [frames.explain(frame)]),
     show,
     changed: showTransport,
-    failed: (error) => error.name === "AbortError" || readout.complain(error.message),
+    failed: (error, frame) => cine?.player === player && didNotCome(error, frame),
   });
-  cine = { ...told, frames, overlays, scale, player, events: [] };
+  cine = { ...told, frames, overlays, scale, player, late: new Refused(), events: [] };
   measures.scale = scale;
   measures.clear();
   stage.setCine(told);
@@ -123,22 +141,19 @@ function begin(told, frames) {
 
 /** What the version that is shown says of a cine is drawn over it. */
 function overlaysOf(uid, count) {
-  let known = 0;
   const learnt = (frame) => {
     if (frame === stage.frame) {
       stage.paint();
       tellOverlay();
       if (drawnIn === uid && editor.frame !== frame && overlays.get(frame) !== undefined) beginEditing();
     }
-    if (overlays.kinds.size === known) return;
     readout.kinds(overlays);
     units.colour(overlays.kinds);
-    known = overlays.kinds.size;
   };
   const overlays = new Overlays(`/api/v1/reports/${report}/overlays/${uid}`, count, { hidden, learnt });
   overlays.isOn = at("overlay").getAttribute("aria-pressed") === "true";
   overlays.opacity = at("opacity").value / 100;
-  if (ownLines.of(uid)) overlays.learnAmended();
+  overlays.tellAmended(Boolean(ownLines.of(uid)));
   return overlays;
 }
 
@@ -157,16 +172,51 @@ function close() {
   cine.frames.close();
   cine.overlays.close();
   pauseEditing();
-  readout.wrist(null, 1);
+  const { sop_instance_uid: uid } = cine;
   cine = null;
+  showNothing();
+  readout.nowhere();
   tellOverlay();
+  tellFrame(uid, 0);
+}
+
+/** The view without a picture, and without what lies over one. */
+function showNothing() {
+  stage.show(0, null);
+  view.dataset.shownFrame = view.dataset.drawnFrame = "";
+  readout.wrist(null, 1);
+}
+
+/** A frame that did not come is asked for again: by a person, after a pause by itself, and when the page is looked at again. */
+function didNotCome(error, frame) {
+  if (error.name === "AbortError") return;
+  readout.complain(error.message, { canTryAgain: true });
+  tryAgain = () => go(frame);
+  const { frames, late } = cine;
+  setTimeout(() => cine?.frames === frames && askForFrameAgain(), late.add(frame, error.message) + 1);
+}
+
+async function askForFrameAgain() {
+  const { frames, late, player } = cine;
+  const frame = player.awaited;
+  if (player.isPlaying || document.hidden || !late.has(frame) || late.isPausing(frame)) return;
+  frames.isUnattended = true;
+  await player.go(frame);
+  frames.isUnattended = false;
+}
+
+function tellFrame(uid, frame) {
+  document.dispatchEvent(new CustomEvent("sonomyo:frame", { detail: { sop_instance_uid: uid, frame } }));
 }
 
 function show(frame) {
   const bitmap = cine.frames.get(frame);
-  if (!bitmap) return;
-  stage.show(frame, bitmap);
-  readout.complain("");
+  const why = bitmap ? "" : cine.frames.why(frame);
+  if (why === null) return;
+  if (bitmap) stage.show(frame, bitmap);
+  else showNothing();
+  readout.complain(why);
+  cine.late.delete(frame);
   if (at("early")) {
     at("early").remove();
     performance.mark("sonomyo-ready");
@@ -174,7 +224,7 @@ function show(frame) {
   const seconds = cine.player.isTimed ? cine.player.seconds[frame - 1] : null;
   readout.frame(frame, cine.number_of_frames, seconds);
   if (drawnIn && editor.frame !== frame) beginEditing();
-  view.dataset.shownFrame = frame;
+  if (bitmap) view.dataset.shownFrame = frame;
   plots.show(frame);
   units.show(frame);
   cine.frames.prefetch(frame);
@@ -184,18 +234,17 @@ function show(frame) {
   }
   tellOverlay();
   if (!cine.player.isPlaying) announce([told(frame, cine.number_of_frames, seconds), ...measures.of(frame)].join(". "));
-  const detail = { sop_instance_uid: cine.sop_instance_uid, frame };
-  document.dispatchEvent(new CustomEvent("sonomyo:frame", { detail }));
+  tellFrame(cine.sop_instance_uid, frame);
 }
 
 function go(frame) {
   cine?.player.go(frame);
 }
 
-/** What is asked for while the cine is still being opened is remembered. */
+/** What is asked for while the cine is still being opened is remembered; of one that cannot be shown there is nothing to play. */
 function toggle() {
   if (cine?.player.frame) cine.player.toggle();
-  else isPlayWanted = !isPlayWanted;
+  else if (isOpening) isPlayWanted = !isPlayWanted;
   showTransport();
 }
 
@@ -225,7 +274,7 @@ async function drawSeries() {
   const seconds = cine.player.isTimed ? cine.player.seconds : null;
   units.draw(ofCine, { seconds });
   units.colour(cine.overlays.kinds);
-  units.show(stage.frame || 1);
+  units.show(cine.player.frame || 1);
   stage.paint();
   if (root.dataset.plots !== "true") {
     at("plots-missing").hidden = !own.some(({ series }) => series);
@@ -233,7 +282,7 @@ async function drawSeries() {
   }
   const isDrawn = await plots.draw(own.filter((finding) => units.isShown(finding)), { count: cine.number_of_frames, seconds });
   if (!isDrawn) return readout.unplotted(say("The series cannot be plotted: {why}", { why: say("A part of the page did not load.") }));
-  plots.show(stage.frame || 1);
+  plots.show(cine?.player.frame || 1);
 }
 
 /** Handles on the lines of the frame that is shown, once these are known: on the person's own before the software's. */
@@ -241,6 +290,7 @@ async function beginEditing() {
   pauseEditing();
   const { overlays, sop_instance_uid: uid } = cine;
   const { frame } = stage;
+  if (!frame) return false; // where there is no picture, no line is seen
   await overlays.load(frame);
   if (cine?.overlays !== overlays || stage.frame !== frame || drawnIn !== uid) return false;
   if (editor.frame === frame) return editor.isOn; // begun meanwhile
@@ -283,8 +333,11 @@ function setOverlay(isOn) {
 }
 
 /** What did not come may come now: a person says so, or is back, maybe from signing in in another tab. */
-function askForOverlayAgain() {
-  if (cine?.overlays.isOn && !document.hidden) cine.overlays.tryAgain();
+function askAgain() {
+  if (!cine || document.hidden) return;
+  if (cine.overlays.isOn) cine.overlays.tryAgain();
+  cine.late.endPauses();
+  askForFrameAgain();
 }
 
 function useTool(tool) {
@@ -321,9 +374,14 @@ for (const button of root.querySelectorAll("[data-use]")) button.addEventListene
 for (const button of root.querySelectorAll("[data-cine]")) button.addEventListener("click", () => open(button.dataset.cine));
 at("plot-again").addEventListener("click", () => drawSeries());
 at("open-again").addEventListener("click", () => tryAgain());
-at("overlay-again").addEventListener("click", askForOverlayAgain);
-document.addEventListener("visibilitychange", askForOverlayAgain);
-addEventListener("focus", askForOverlayAgain);
+for (const picture of root.querySelectorAll("[data-cine] img")) {
+  const missed = () => picture.replaceWith(Object.assign(document.createElement("em"), { className: "no-preview", textContent: say("No preview") }));
+  picture.addEventListener("error", missed);
+  if (picture.complete && !picture.naturalWidth) missed();
+}
+at("overlay-again").addEventListener("click", askAgain);
+document.addEventListener("visibilitychange", askAgain);
+addEventListener("focus", askAgain);
 at("slider").addEventListener("input", () => go(Number(at("slider").value)));
 at("speed").addEventListener("change", () => cine?.player.setSpeed(Number(at("speed").value)));
 at("opacity").addEventListener("input", () => {
@@ -372,10 +430,8 @@ document.addEventListener("sonomyo:edit-lines", async ({ detail }) => {
 document.addEventListener("sonomyo:own-lines", ({ detail }) => {
   ownLines.take(detail.lines);
   if (!cine) return;
-  if (ownLines.of(cine.sop_instance_uid)) {
-    cine.overlays.learnAmended();
-    readout.kinds(cine.overlays);
-  }
+  cine.overlays.tellAmended(Boolean(ownLines.of(cine.sop_instance_uid)));
+  readout.kinds(cine.overlays);
   stage.paint();
 });
 

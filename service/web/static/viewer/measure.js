@@ -35,6 +35,11 @@ export class Scale {
 
 const POINTS = { ruler: 2, angle: 3 };
 
+/** To less than half a pixel. */
+function isSamePlace([x, y], [otherX, otherY]) {
+  return Math.hypot(x - otherX, y - otherY) < 0.5;
+}
+
 /** Rulers and angles, by pointer or by keys: each belongs to the frame that it was made on. */
 export class Measures {
   #stage;
@@ -89,7 +94,8 @@ export class Measures {
   }
 
   put(point) {
-    if (!this.tool) return;
+    if (!this.tool || !this.#stage.frame) return;
+    if (this.isBegun && isSamePlace(point, this.#open.points.at(-1))) return; // nothing lies between them
     if (!this.#open || this.#open.frame !== this.#stage.frame) this.#open = { tool: this.tool, frame: this.#stage.frame, points: [] };
     this.#open.points.push(point);
     if (this.#open.points.length === POINTS[this.tool]) {

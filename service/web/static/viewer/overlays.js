@@ -25,6 +25,7 @@ export class Overlays {
   #abort = new AbortController();
   #kinds = new Map(); // name of a segment or a line -> {label, colour}
   #paths = new WeakMap(); // line -> its path
+  #hasAmended = false; // lines that a person drew, in a version
   #ahead = null; // the frame after which frames are made ahead
 
   /** `learnt(frame)` hears whenever something new is known of a frame; `hidden` has the labels of kinds that are not drawn. */
@@ -128,7 +129,7 @@ export class Overlays {
       for (const { parts } of drawn?.maps ?? []) for (const { label, colour } of parts) this.kinds.set(label, { colour, form: "area" });
       for (const line of drawn?.lines ?? []) {
         const { label, colour } = this.#kindOf(line);
-        if (line.is_amended) this.learnAmended();
+        if (line.is_amended) this.tellAmended((this.#hasAmended = true));
         else if (!this.kinds.has(label)) this.kinds.set(label, { colour, form: "stroke" });
       }
       if (drawn?.shown) this.kinds.set(BADGE, { form: "badge", words: say("Plane and grade") });
@@ -139,9 +140,10 @@ export class Overlays {
     this.learnt(number);
   }
 
-  /** Lines of a person's are seen in this cine, saved or not. */
-  learnAmended() {
-    this.kinds.set(AMENDED, { form: "dashes", words: say("Amended line") });
+  /** Lines of a person's are seen in this cine: those of the version, and as long as they are there those that no version has. */
+  tellAmended(areUnsaved) {
+    if (areUnsaved || this.#hasAmended) this.kinds.set(AMENDED, { form: "dashes", words: say("Amended line") });
+    else this.kinds.delete(AMENDED);
   }
 
   #page(page) {

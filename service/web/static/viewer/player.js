@@ -4,14 +4,16 @@ const NO_TIME_RATE = 25; // frames a second of a cine without a time axis
 
 export class Player {
   /**
-   * `show(frame)` shows a frame that is ready; `isReady(frame)` says whether it is; `want(frame)` has it made ready.
-   * `changed()` hears of every other change: playing, speed, loop; `failed(error)` why a frame cannot be shown.
+   * `show(frame)` shows a frame that is ready; `isReady(frame)` says whether it is; `want(frame)` has it made ready. A frame is
+   * ready, too, once it is known that it can never be shown, which `isBroken(frame)` says: playing passes over it in its time.
+   * `changed()` hears of every other change: playing, speed, loop; `failed(error, frame)` why a frame did not come.
    */
-  constructor({ count, seconds, isReady, want, show, changed, failed }) {
+  constructor({ count, seconds, isReady, isBroken = () => false, want, show, changed, failed }) {
     this.count = count;
     this.isTimed = seconds !== null && seconds.length === count;
     this.seconds = this.isTimed ? seconds : Array.from({ length: count }, (_, index) => index / NO_TIME_RATE);
     this.isReady = isReady;
+    this.isBroken = isBroken;
     this.want = want;
     this.show = show;
     this.changed = changed;
@@ -44,6 +46,13 @@ export class Player {
     return this.range ? this.range[1] : this.count;
   }
 
+  /** The last frame of the part that is played of which it is not known that it can never be shown; the first one at least. */
+  get #lastSeen() {
+    let last = this.last;
+    while (last > this.first && this.isBroken(last)) last -= 1;
+    return last;
+  }
+
   /** Go to a frame; it is shown once it is ready, unless another is asked for meanwhile. */
   async seek(frame) {
     const wanted = Math.min(Math.max(Math.round(frame), 1), this.count);
@@ -57,7 +66,9 @@ export class Player {
   /** Stand still at a frame. */
   go(frame) {
     this.pause();
-    return this.seek(frame).catch((error) => this.failed(error));
+    const going = this.seek(frame);
+    const wanted = this.#wanted;
+    return going.catch((error) => wanted === this.#wanted && this.failed(error, wanted));
   }
 
   step(by) {
@@ -74,7 +85,7 @@ export class Player {
   play() {
     if (this.isPlaying || this.count < 2) return;
     this.isPlaying = true;
-    const isAtEnd = this.frame >= this.last || this.frame < this.first;
+    const isAtEnd = this.frame >= this.#lastSeen || this.frame < this.first;
     this.#begin(isAtEnd ? this.first : this.frame);
     this.#request = requestAnimationFrame((now) => this.#tick(now));
     this.changed();
@@ -104,9 +115,15 @@ export class Player {
     this.changed();
   }
 
-  #stop(error) {
+  /** The frame that is asked for and not shown yet, or null. */
+  get awaited() {
+    return this.#wanted === this.frame ? null : this.#wanted;
+  }
+
+  #stop(error, frame) {
     this.pause();
-    this.failed(error);
+    this.#wanted = frame;
+    this.failed(error, frame);
   }
 
   #begin(frame) {
@@ -137,15 +154,17 @@ export class Player {
     const frame = this.#frameAt(media);
     if (frame !== this.frame && !this.isReady(frame)) {
       // The clock stands still meanwhile: nothing is left out, and nothing wrong is shown.
-      if (!this.isWaiting) this.want(frame).catch((error) => this.#stop(error));
+      if (!this.isWaiting) this.want(frame).catch((error) => this.#stop(error, frame));
       this.isWaiting = true;
       this.#at = now;
       this.#media = this.seconds[frame - 1];
+    } else if (this.isBroken(frame) && this.isBroken(this.#lastSeen)) {
+      return void this.go(frame); // there is nothing to play
     } else {
       this.isWaiting = false;
       this.#media = media;
       this.#at = now;
-      if (frame !== this.frame) this.#put(frame);
+      if (frame !== this.frame && !this.isBroken(frame)) this.#put(frame);
       if (isOver) return this.pause();
     }
     this.#request = requestAnimationFrame((later) => this.#tick(later));

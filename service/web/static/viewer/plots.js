@@ -11,6 +11,7 @@ const FIRST = [
   ...STATES.map((name) => `${name}_relative`),
   ...["pennation_angle", "thickness", "fascicle_length", "myofascial_pain_probability", "activity"],
 ];
+const FAINT = ["--plot-band", "--line"];
 const SHOWN_AT_ONCE = 4;
 const SHOWN_WITH_STATES = 6; // two rows of three, the last two what was measured beside them
 const SYMBOLS = { deg: "°", 1: "", "{ratio}": "", "{pixels}": " px", mm2: " mm²", "%": " %", "N.m": " N m" };
@@ -27,7 +28,7 @@ export class Plots {
     this.more = more;
     this.seek = seek;
     const redraw = () => this.#plots.forEach(({ plot }) => plot.redraw(false, true));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    for (const asked of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(asked).addEventListener("change", redraw);
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     new ResizeObserver(() => this.#fit()).observe(place);
     more.addEventListener("toggle", () => this.#fit());
@@ -202,6 +203,7 @@ function resolved(name) {
     probe.dataset.ink = name;
     probe.hidden = true;
     probe.style.color = `var(${name})`;
+    if (FAINT.includes(name)) probe.style.forcedColorAdjust = "none"; // as strong as a curve it would hide the curves
     document.body.append(probe);
   }
   return getComputedStyle(probe).color;

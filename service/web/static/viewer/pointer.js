@@ -61,7 +61,7 @@ export function point({ view, stage, measures, editor, fit, step, isOpen }) {
     const isSecond = isRepeated && !isDragged;
     if (held === "handle") letGo(isSecond);
     else if (held === "carried") isSecond || editor.put(stage.toFrame(...at));
-    else if (held === "tool") measure(stage.toFrame(...at));
+    else if (held === "tool") isSecond || measure(stage.toFrame(...at));
     else if (held === "pan" && event.button === 0 && !isMoved && !stage.isFitted && !isWorking()) stage.centre(...at);
     release();
   });

@@ -2,6 +2,8 @@
 
 import { decimal, say } from "../words.js";
 
+const RUNS_TOLD = 12; // of frames one after the other
+
 export class Readout {
   #root;
   #at;
@@ -68,6 +70,24 @@ export class Readout {
       : say("Not calibrated: {reason}. Lengths are in pixels.", { reason: region.reason ?? say("no region") });
   }
 
+  /** No cine is open: nothing is said of one. */
+  nowhere() {
+    for (const name of ["frame", "count"]) this.#at(name).textContent = "–";
+    for (const name of ["seconds", "time-note", "scale-note", "loop-told"]) this.#at(name).textContent = "";
+    const slider = this.#at("slider");
+    [slider.value, slider.disabled] = [1, true];
+    slider.removeAttribute("aria-valuetext");
+    this.#at("range").hidden = true;
+    this.#at("kinds").replaceChildren();
+    this.missing([]);
+    this.events([]);
+  }
+
+  /** Which frames of the cine can never be shown, as far as that is known. */
+  missing(frames) {
+    this.#write("missing", frames.length ? say("Frames that cannot be shown: {frames}", { frames: inRuns(frames) }) : "");
+  }
+
   frame(frame, count, seconds) {
     this.#at("slider").value = frame;
     this.#at("slider").setAttribute("aria-valuetext", told(frame, count, seconds));
@@ -111,6 +131,10 @@ export class Readout {
   kinds(overlays) {
     const place = this.#at("kinds");
     const { kinds } = overlays;
+    for (const gone of [...place.children].filter((child) => !kinds.has(child.dataset.kind))) {
+      this.#hide(gone, true);
+      gone.remove();
+    }
     for (const [kind, told] of kinds) {
       if (/^Motor unit \d+$/.test(kind)) continue; // each has a row of its own under the cine
       if ([...place.children].some((child) => child.dataset.kind === kind)) continue;
@@ -171,6 +195,17 @@ export class Readout {
     button.addEventListener("click", pressed);
     return button;
   }
+}
+
+/** `1, 21–23` */
+function inRuns(frames) {
+  const runs = [];
+  for (const frame of frames) {
+    if (runs.at(-1)?.[1] === frame - 1) runs.at(-1)[1] = frame;
+    else runs.push([frame, frame]);
+  }
+  const told = runs.slice(0, RUNS_TOLD).map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`));
+  return [...told, ...(runs.length > RUNS_TOLD ? ["…"] : [])].join(", ");
 }
 
 function noteOf(overlays, frame) {

@@ -35,9 +35,11 @@ export class Stage {
     this.fit();
   }
 
+  /** A frame's picture; without one neither a picture nor anything over it. */
   show(frame, bitmap) {
-    this.frame = frame;
-    this.#frameContext.drawImage(bitmap, 0, 0);
+    this.frame = bitmap ? frame : 0;
+    if (bitmap) this.#frameContext.drawImage(bitmap, 0, 0);
+    else this.#frameContext.clearRect(0, 0, this.columns, this.rows);
     this.paint();
   }
 
