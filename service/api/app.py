@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from service.api import problems
 from service.api.dependencies import Services, check_csrf
 from service.api.gate import Gate, Scheme
+from service.api.head import HeadAsGet
 from service.api.headers import SecurityHeaders
 from service.api.instrumentation import Instrumentation
 from service.api.limits import BodyLimit, Limits, RateLimit, TokenBuckets
@@ -88,6 +89,7 @@ def create_app(
             Middleware(RateLimit, limits=limits),
             Middleware(BodyLimit, limits=limits, sizes=dict.fromkeys(UPLOAD_ROUTES, limits.maximum_upload_bytes)),
             *([Middleware(PublicAddress, url=services.public_url)] if services.public_url else []),
+            Middleware(HeadAsGet),
         ],
     )
     app.state.services = services

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Keys, Principal, Role, Sessions
+from service.api.head import ONE_TIME_PREFIX
 from service.api.limits import TokenBuckets, address_of, too_many
 from service.api.problems import Problem, problem_of, render, wants_page
 from service.api.way_back import WayBack
@@ -23,7 +24,7 @@ SIGN_IN_PATH = "/sign-in"
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN_PATH})
 #: Files of the pages: who asks makes no difference, and a page has many of them.
 _FILES_PREFIX = "/static/"
-PUBLIC_PREFIXES = ("/sign-in/", _FILES_PREFIX)
+PUBLIC_PREFIXES = (ONE_TIME_PREFIX, _FILES_PREFIX)
 #: What pages send with whatever they ask by themselves; a browser's event stream cannot send it, and is known by its path.
 UNATTENDED_HEADER = "x-sonomyo-unattended"
 EVENTS_PATH = "/api/v1/events"

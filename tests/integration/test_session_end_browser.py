@@ -25,7 +25,8 @@ TOLD = "document.querySelector('[data-session-told]').textContent"
 
 #: What a click on "Stay signed in" would reach.
 REACHED = """(() => { const box = document.querySelector('[data-session-stay]').getBoundingClientRect();
- return document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2)?.matches('[data-session-stay]') ?? false })()"""
+ const found = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+ return found?.matches('[data-session-stay]') ?? false })()"""
 
 
 def unused_for(desk: Desk, minutes: float) -> None:
@@ -107,7 +108,9 @@ def test_notice_of_a_session_in_german_has_no_fault_that_axe_finds(desk: Desk, w
         assert scrolls_sideways_by(opened) <= 0
 
 
-@pytest.mark.parametrize(("key", "is_open"), [("f", "document.fullscreenElement"), ("?", "document.querySelector('dialog:modal')")])
+@pytest.mark.parametrize(
+    ("key", "is_open"), [("f", "document.fullscreenElement"), ("?", "document.querySelector('dialog:modal')")]
+)
 def test_notice_in_full_screen_and_over_the_help_is_seen_told_and_worked(viewed: Desk, key: str, is_open: str) -> None:
     with tab() as opened:
         read_by_anna(opened, viewed.address)
