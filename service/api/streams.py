@@ -35,7 +35,7 @@ class MadeAhead(ClosedStream):
         """Make in a thread, send what is there."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         put, got = anyio.create_memory_object_stream[bytes](inf)
-        async with anyio.create_task_group() as group, got:
+        async with put, anyio.create_task_group() as group, got:
             group.start_soon(run_in_threadpool, self._make, put)
             async for piece in got:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
