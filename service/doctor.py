@@ -124,13 +124,15 @@ def _dicom_access(settings: Settings) -> str:
 
 
 def _http_access(settings: Settings) -> str:
-    if not listens_beyond_loopback(settings.http.host):
-        return f"{settings.http.host}: this machine only"
-    if not settings.http.secure_cookies:
+    http = settings.http
+    if listens_beyond_loopback(http.host) and not http.secure_cookies:
         raise Unavailable(
             "It is reached from other machines without TLS: put a TLS proxy before it and set SONOMYO_HTTP__SECURE_COOKIES=true."
         )
-    return f"{settings.http.host}: behind a TLS proxy"
+    where = f"{http.host}: behind a TLS proxy" if http.secure_cookies else f"{http.host}: this machine only"
+    if http.secure_cookies and not http.trusted_proxies:
+        return f"{where}; name it in SONOMYO_HTTP__TRUSTED_PROXIES, or failed sign-ins of all who come by it are counted together"
+    return where
 
 
 def _dicom_port(settings: Settings) -> str:

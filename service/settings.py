@@ -127,7 +127,10 @@ class HttpSettings(Section):
     maximum_upload_bytes: Annotated[int, Field(ge=1 << 10)] = 2 << 30
     #: Behind a reverse proxy that ends TLS, so that cookies are marked Secure.
     secure_cookies: bool = False
-    #: What addresses in answers begin with, where it is not what requests say; links of DICOMweb, FHIR and sign-in.
+    #: Proxies that are believed when they say whom they ask for (X-Forwarded-For); failed attempts are counted by that address.
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    #: What addresses in answers begin with, where it is not what requests say; links of DICOMweb, FHIR and sign-in. Pages may be
+    #: asked for by it, too.
     public_url: Annotated[str, AfterValidator(_web_address)] | None = None
     #: A session of an account ends when it is not used for so long, and in any case after so long.
     session_idle_seconds: Seconds = 1800.0

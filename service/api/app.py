@@ -12,11 +12,12 @@ from starlette.types import ASGIApp
 from service.api import problems
 from service.api.dependencies import Services, check_csrf
 from service.api.gate import Gate, Scheme
+from service.api.head import HeadAsGet
 from service.api.headers import SecurityHeaders
 from service.api.instrumentation import Instrumentation
 from service.api.limits import BodyLimit, Limits, RateLimit, TokenBuckets
 from service.api.openapi import describe
-from service.api.public_address import PublicAddress
+from service.api.public_address import PublicAddress, origin_of
 from service.api.routes import admin, deliveries, fhir, health, jobs, models, reports, studies, users
 from service.api.threads import threads_limited
 
@@ -61,7 +62,10 @@ def create_app(
     `threads` should not exceed the database pool.
     """
     limits = limits or Limits()
-    failures = TokenBuckets(per_second=limits.failed_sign_ins_per_second, burst=limits.failed_sign_in_burst)
+    failed_keys, failed_sign_ins = (
+        TokenBuckets(per_second=limits.failed_sign_ins_per_second, burst=limits.failed_sign_in_burst) for _ in range(2)
+    )
+    public_origin = origin_of(services.public_url) if services.public_url else None
 
     @asynccontextmanager
     async def live(_app: FastAPI) -> AsyncIterator[None]:
@@ -81,14 +85,15 @@ def create_app(
         middleware=[
             Middleware(Instrumentation, metrics=services.metrics),
             Middleware(SecurityHeaders, behind_tls=services.secure_cookies),
-            Middleware(Gate, schemes=schemes, failures=failures),
+            Middleware(Gate, schemes=schemes, failures=failed_keys, public_origin=public_origin),
             Middleware(RateLimit, limits=limits),
             Middleware(BodyLimit, limits=limits, sizes=dict.fromkeys(UPLOAD_ROUTES, limits.maximum_upload_bytes)),
             *([Middleware(PublicAddress, url=services.public_url)] if services.public_url else []),
+            Middleware(HeadAsGet),
         ],
     )
     app.state.services = services
-    app.state.failed_sign_ins = failures
+    app.state.failed_sign_ins = failed_sign_ins
     app.state.problem_page = problem_page
     problems.install(app)
     include_routes(app, routers)

@@ -206,7 +206,7 @@ async def check_csrf(request: Request) -> None:
 
 
 async def get_failed_sign_ins(request: Request) -> TokenBuckets:
-    """Failed attempts, by address."""
+    """Failed attempts at the sign-in form, by address."""
     return cast("TokenBuckets", request.app.state.failed_sign_ins)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Keys, Principal, Role, Sessions
+from service.api.head import ONE_TIME_PREFIX
 from service.api.limits import TokenBuckets, address_of, too_many
 from service.api.problems import Problem, problem_of, render, wants_page
 from service.api.way_back import WayBack
@@ -23,7 +24,7 @@ SIGN_IN_PATH = "/sign-in"
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN_PATH})
 #: Files of the pages: who asks makes no difference, and a page has many of them.
 _FILES_PREFIX = "/static/"
-PUBLIC_PREFIXES = ("/sign-in/", _FILES_PREFIX)
+PUBLIC_PREFIXES = (ONE_TIME_PREFIX, _FILES_PREFIX)
 #: What pages send with whatever they ask by themselves; a browser's event stream cannot send it, and is known by its path.
 UNATTENDED_HEADER = "x-sonomyo-unattended"
 EVENTS_PATH = "/api/v1/events"
@@ -97,11 +98,14 @@ def session_cookie_name(*, secure: bool) -> str:
 class Gate:
     """Puts the principal into the request's state, or answers 401; a browser is led to the sign-in page."""
 
-    def __init__(self, app: ASGIApp, *, schemes: Sequence[Scheme], failures: TokenBuckets) -> None:
+    def __init__(
+        self, app: ASGIApp, *, schemes: Sequence[Scheme], failures: TokenBuckets, public_origin: str | None = None
+    ) -> None:
         self._app = app
         self._schemes = schemes
-        #: By address; those of the sign-in form are counted in it, too.
+        #: Wrong keys, by address. Not those of the sign-in form: a program with an old key keeps no person out.
         self._failures = failures
+        self._public_origin = public_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let pass, or answer with a problem."""
@@ -127,7 +131,7 @@ class Gate:
             connection.scope.setdefault("state", {})["principal"] = principal
         elif not is_public:
             return self._unauthenticated(connection)
-        return _foreign_origin(connection, principal)
+        return _foreign_origin(connection, principal, self._public_origin)
 
     def _authenticate(self, connection: HTTPConnection) -> Principal | None:
         found = (scheme.authenticate(connection) for scheme in self._schemes)
@@ -157,7 +161,7 @@ def _sign_in_address(connection: HTTPConnection) -> str:
     return f"{SIGN_IN_PATH}?{urlencode(ids)}" if ids else SIGN_IN_PATH
 
 
-def _foreign_origin(connection: HTTPConnection, principal: Principal | None) -> Response | None:
+def _foreign_origin(connection: HTTPConnection, principal: Principal | None, public_origin: str | None) -> Response | None:
     """What another site's page makes the browser send is refused; SameSite alone is not trusted to.
 
     It holds for a session, and for the sign-in form, which has none yet: nobody is signed in as somebody else.
@@ -168,6 +172,8 @@ def _foreign_origin(connection: HTTPConnection, principal: Principal | None) -> 
         return None
     origin, site = connection.headers.get("origin"), connection.headers.get("sec-fetch-site", "same-origin")
     own = f"//{connection.headers.get('host', '')}"
-    if site in ("same-origin", "none") and (origin is None or origin.partition(":")[2] == own):
+    # A proxy may hide the host that the browser asked; then its origin is that of the settings, as a whole.
+    is_own = origin is None or origin == public_origin or origin.partition(":")[2] == own
+    if site in ("same-origin", "none") and is_own:
         return None
     return render(Problem(403, "This request comes from another site.", reason="foreign_origin"), connection.scope)

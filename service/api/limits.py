@@ -32,6 +32,7 @@ class Limits:
     image_request_burst: int = 4000
     #: Being answered at one time, event streams included.
     maximum_running: int = 400
+    #: Of passwords, and apart from them of keys, for each address.
     failed_sign_ins_per_second: float = 0.2
     failed_sign_in_burst: int = 20
 

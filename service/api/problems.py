@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from service.api.answers import answers_in
+from service.api.head import answers_head
 from service.api.outcomes import MEDIA_TYPE as FHIR_MEDIA_TYPE
 from service.api.outcomes import is_fhir_path, outcome
 from service.api.preferences import choose_language
@@ -167,7 +168,9 @@ def _answer_http(request: Request, error: Exception) -> Response:
 def _methods_of(request: Request) -> list[str]:
     """Every method that the path has (RFC 9110 15.5.6); a route by itself knows its own only."""
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
-    return sorted({method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()})
+    path = request.url.path
+    methods = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods and answers_head(path) else methods)
 
 
 def _answer_ours(request: Request, error: Exception) -> Response:

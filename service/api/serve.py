@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from types import FrameType
 from typing import Any
 
@@ -23,17 +24,27 @@ SHUTDOWN_SECONDS = 10
 MOST_CONNECTIONS = 1000
 MAXIMUM_HEAD_BYTES = 32 << 10
 BACKLOG = 256
+Networks = Sequence[IPv4Network | IPv6Network]
 
 
-def serve(app: FastAPI, *, host: str, port: int, ready: Callable[[int], None]) -> None:
+def serve(app: FastAPI, *, host: str, port: int, ready: Callable[[int], None], trusted_proxies: Networks = ()) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is told the port once connections are taken. Raises Conflict when it is taken."""
-    make_server(app, host=host, port=port, ready=ready).run()
+    make_server(app, host=host, port=port, ready=ready, trusted_proxies=trusted_proxies).run()
 
 
 def make_server(
-    app: FastAPI, *, host: str, port: int, ready: Callable[[int], None], head_seconds: float = HEAD_SECONDS
+    app: FastAPI,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[int], None],
+    trusted_proxies: Networks = (),
+    head_seconds: float = HEAD_SECONDS,
 ) -> "ApiServer":
-    """A server that listens already, but takes no connection before it runs. Raises Conflict when the port is taken."""
+    """A server that listens already, but takes no connection before it runs. Raises Conflict when the port is taken.
+
+    `trusted_proxies` are believed when they say for whom they ask (X-Forwarded-For, X-Forwarded-Proto); nobody else is.
+    """
     listening = _listen(host, port)
     config = uvicorn.Config(
         app,
@@ -45,7 +56,8 @@ def make_server(
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in trusted_proxies],
         h11_max_incomplete_event_size=MAXIMUM_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

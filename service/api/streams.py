@@ -1,6 +1,7 @@
 """Bodies that are made while they are sent, and what they hold: given back as soon as the answer is over, or nobody reads it."""
 
 from collections.abc import Iterator
+from inspect import GEN_CREATED, getgeneratorstate, isgenerator
 from math import inf
 
 import anyio
@@ -23,10 +24,8 @@ class ClosedStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            close = getattr(self._pieces, "close", None)
-            if close is not None:
-                with anyio.CancelScope(shield=True):
-                    await run_in_threadpool(close)
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(_close, self._pieces)
 
 
 class MadeAhead(ClosedStream):
@@ -36,7 +35,7 @@ class MadeAhead(ClosedStream):
         """Make in a thread, send what is there."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         put, got = anyio.create_memory_object_stream[bytes](inf)
-        async with anyio.create_task_group() as group, got:
+        async with put, anyio.create_task_group() as group, got:
             group.start_soon(run_in_threadpool, self._make, put)
             async for piece in got:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -49,7 +48,14 @@ class MadeAhead(ClosedStream):
         except anyio.BrokenResourceError:
             pass  # nobody reads any more
         finally:
-            close = getattr(self._pieces, "close", None)
-            if close is not None:
-                close()
+            _close(self._pieces)
             from_thread.run_sync(put.close)
+
+
+def _close(pieces: Iterator[bytes]) -> None:
+    if isgenerator(pieces) and getgeneratorstate(pieces) == GEN_CREATED:
+        # Nobody took a piece, as after HEAD: what it would close, it has not entered yet.
+        next(pieces, None)
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()

@@ -62,7 +62,13 @@ def run_api(service: Service) -> None:
         _log.warning("http_without_tls", extra={"advice": "put a TLS proxy before it and set SONOMYO_HTTP__SECURE_COOKIES=true"})
     app = make_app(service)
     service.reader.warm()  # or whoever opens the first cine after a start would wait for a decoder's imports
-    serve(app, host=http.host, port=http.port, ready=lambda port: _log.info("api_ready", extra={"port": port}))
+    serve(
+        app,
+        host=http.host,
+        port=http.port,
+        ready=lambda port: _log.info("api_ready", extra={"port": port}),
+        trusted_proxies=http.trusted_proxies,
+    )
 
 
 def make_app(service: Service) -> FastAPI:

@@ -44,7 +44,7 @@ from service.api.instrumentation import Metrics
 from service.api.limits import Limits
 from service.api.live import LiveRoom
 from service.api.readiness import Readiness
-from service.api.serve import make_server
+from service.api.serve import Networks, make_server
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
 from service.core.compose import Software
@@ -172,10 +172,10 @@ class House:
         self.app.state.services.readiness.close()
 
     @contextmanager
-    def served(self, port: int = 0) -> Iterator[str]:
+    def served(self, port: int = 0, trusted_proxies: Networks = ()) -> Iterator[str]:
         """On a port of its own, for clients that are not ours; gives the address."""
         ready = threading.Event()
-        server = make_server(self.app, host="127.0.0.1", port=port, ready=lambda _: ready.set())
+        server = make_server(self.app, host="127.0.0.1", port=port, ready=lambda _: ready.set(), trusted_proxies=trusted_proxies)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

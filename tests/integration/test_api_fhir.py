@@ -271,7 +271,7 @@ def test_error_of_the_gate_and_of_a_method_is_an_outcome_too(house: House) -> No
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Bearer")
     wrong = house.client().post("/fhir/DiagnosticReport", json={})
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
     for answer in (refused, wrong):
         assert answer.headers["content-type"] == FHIR
         read(answer.json())

@@ -211,6 +211,10 @@ def test_socket_without_a_credential_is_refused(house: House) -> None:
 
 @pytest.mark.parametrize(("origin", "is_taken"), [("http://testserver", True), ("http://elsewhere.example", False)])
 def test_session_is_taken_from_our_own_page_only(house: House, origin: str, *, is_taken: bool) -> None:
+    takes_session_from(house, origin, is_taken=is_taken)
+
+
+def takes_session_from(house: House, origin: str, *, is_taken: bool) -> None:
     client = house.session(Role.VIEWER)
     if not is_taken:
         with pytest.raises(WebSocketDisconnect), client.websocket_connect(LIVE_PATH, headers={"Origin": origin}):
@@ -219,6 +223,16 @@ def test_session_is_taken_from_our_own_page_only(house: House, origin: str, *, i
     with client.websocket_connect(LIVE_PATH, headers={"Origin": origin}) as socket:
         socket.send_text("{}")
         assert socket.receive_json()["type"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_taken"), [("https://sonomyo.example", True), ("https://sonomyo.example.elsewhere.example", False)]
+)
+def test_session_is_taken_from_the_public_address_whatever_host_the_proxy_asks_by(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, origin: str, *, is_taken: bool
+) -> None:
+    with House(engine, units, tmp_path, public_url="https://sonomyo.example") as house:
+        takes_session_from(house, origin, is_taken=is_taken)
 
 
 def test_log_of_an_examination_names_no_patient(house: House, frames: list[WristFrame]) -> None:

@@ -298,7 +298,8 @@ def test_unknown_method_and_path_are_problems_without_new_labels(house: House) -
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"), [("/api/v1/studies", "GET, POST"), (f"/api/v1/studies/{STUDY}", "GET"), ("/sign-out", "POST")]
+    ("path", "allowed"),
+    [("/api/v1/studies", "GET, HEAD, POST"), (f"/api/v1/studies/{STUDY}", "GET, HEAD"), ("/sign-out", "POST")],
 )
 def test_method_not_allowed_lists_every_method_of_the_path(house: House, path: str, allowed: str) -> None:
     answer = house.client().put(path)

@@ -18,9 +18,7 @@ _INSTANCE = f"{_SERIES}/instances/{{sop_instance_uid}}"
 _FORMS = ("", "/metadata", "/rendered", "/thumbnail")
 PUBLIC = (
     "GET /healthz",
-    "HEAD /healthz",
     "GET /readyz",
-    "HEAD /readyz",
     "GET /sign-in",
     "POST /sign-in",
     "GET /sign-in/{token}",

@@ -114,6 +114,12 @@ def test_open_to_the_network_without_protection_is_a_problem(make: Callable[...,
     assert not {"DICOM access", "HTTP access"} & problems(checks)
 
 
+@pytest.mark.parametrize(("proxies", "is_told"), [([], True), (["10.1.2.5"], False)])
+def test_proxy_that_nobody_named_is_told(make: Callable[..., Service], proxies: list[str], *, is_told: bool) -> None:
+    checks = look(make(http={"secure_cookies": True, "trusted_proxies": proxies}))
+    assert ("SONOMYO_HTTP__TRUSTED_PROXIES" in checks["HTTP access"].advice) is is_told
+
+
 def test_disk_below_the_reserve_and_retention_that_begins_too_late_are_told(make: Callable[..., Service]) -> None:
     assert "0xA700" in look(make(store={"reserve_bytes": 1 << 60}))["instance store"].advice
     late = look(make(store={"reserve_bytes": 1 << 20}, retention={"minimum_free_fraction": 1e-12}))

@@ -75,19 +75,52 @@ def test_cookies_behind_tls_are_secure_and_bound_to_the_host(engine: Engine, uni
     assert all("Secure" in cookie for cookie in cookies)
 
 
-def test_public_address_stands_in_links_and_is_no_origin_of_its_own(
-    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
-) -> None:
-    with House(engine, units, tmp_path, public_url="https://sonomyo.example:8443") as house:
-        link = house.client().post("/api/v1/sign-in-links", json={"role": "viewer"}).json()["url"]
-        assert link.startswith("https://sonomyo.example:8443/sign-in/")
-        house.users.add(login="anna", full_name="Dr Anna Kowalska", role=Role.VIEWER, password=PASSWORD, actor="test")
-        form, asked = {"login": "anna", "password": PASSWORD}, house.client(None)
-        own = asked.post("/sign-in", data=form, headers={"Origin": "http://testserver"})
-        assert own.status_code == 303
-        assert own.headers["location"].startswith("/")
-        elsewhere = house.client(None).post("/sign-in", data=form, headers={"Origin": "https://sonomyo.example:8443"})
-        assert elsewhere.status_code == 403
+@pytest.fixture
+def hidden(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[House]:
+    """Behind a proxy that asks by a host of its own, as which the test's client stands."""
+    with House(engine, units, tmp_path, public_url="https://Sonomyo.example:443") as made:
+        made.users.add(login="anna", full_name="Dr Anna Kowalska", role=Role.RADIOLOGIST, password=PASSWORD, actor="test")
+        yield made
+
+
+def sent_from(house: House, origin: str) -> int:
+    form = {"login": "anna", "password": PASSWORD}
+    return house.client(None).post("/sign-in", data=form, headers={"Origin": origin}).status_code
+
+
+def test_public_address_stands_in_links(hidden: House) -> None:
+    link = hidden.client().post("/api/v1/sign-in-links", json={"role": "viewer"}).json()["url"]
+    assert link.startswith("https://Sonomyo.example:443/sign-in/")
+
+
+@pytest.mark.parametrize("origin", ["https://sonomyo.example", "http://testserver"])
+def test_sign_in_from_the_public_address_opens_a_session_whatever_host_the_proxy_asks_by(hidden: House, origin: str) -> None:
+    assert sent_from(hidden, origin) == 303
+
+
+#: Of which the public address https://sonomyo.example is none.
+NOT_PUBLIC = (
+    "https://sonomyo.example.elsewhere.example",
+    "https://sonomyo.example:8443",
+    "http://sonomyo.example",
+    "https://elsewhere.example",
+    "https://sonomyo.exampl",
+    "null",
+)
+
+
+@pytest.mark.parametrize("origin", NOT_PUBLIC)
+def test_sign_in_from_an_origin_like_the_public_address_is_refused(hidden: House, origin: str) -> None:
+    assert sent_from(hidden, origin) == 403
+
+
+def test_change_from_the_public_address_is_taken_and_logged_by_its_route(hidden: House) -> None:
+    browser = hidden.signed_in()
+    own = {**csrf_of(browser), "Origin": "https://sonomyo.example"}
+    assert browser.post("/api/v1/studies/1.2/complete", headers=own).status_code == 404
+    assert '"route": "/api/v1/studies/{study_instance_uid}/complete"' in hidden.log.getvalue()
+    foreign = {**own, "Origin": NOT_PUBLIC[0]}
+    assert browser.post("/api/v1/studies/1.2/complete", headers=foreign).status_code == 403
 
 
 def test_login_is_taken_whatever_its_capitals(house: House) -> None:
@@ -209,8 +242,8 @@ def test_session_ends_when_only_pages_by_themselves_ask_with_it(house: House) ->
     unattended = {"X-Sonomyo-Unattended": "true"}
     assert browser.get("/", headers=PAGE | unattended).status_code == 200
     assert browser.get("/api/v1/me", headers=unattended).status_code == 200
-    # The path of the event stream alone says so, for a browser sends no header of ours with it; HEAD is refused after the gate.
-    assert browser.head("/api/v1/events").status_code == 405
+    # The path of the event stream alone says so, for a browser sends no header of ours with it; HEAD ends at once.
+    assert browser.head("/api/v1/events").status_code == 200
     assert house.rows("SELECT last_used_at < now() - interval '28 min' FROM user_sessions") == [(True,)]
     set_times(house, "UPDATE user_sessions SET last_used_at = last_used_at - :age", age=timedelta(minutes=2))
     assert browser.get("/api/v1/me", headers=unattended).status_code == 401

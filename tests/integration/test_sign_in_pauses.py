@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
+import httpx2
 import pytest
 from sqlalchemy import Engine
 
@@ -100,3 +102,45 @@ def test_guessing_from_one_address_is_slowed_down_whatever_the_login(
         assert {submit(house.client(None)).status_code for _ in range(10)} == {303}
         statuses = [submit(house.client(None), login=f"login{number}").status_code for number in range(7)]
     assert statuses == [401] * 5 + [429] * 2
+
+
+def test_wrong_keys_from_an_address_keep_nobody_there_from_signing_in(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    with few_failures(engine, units, tmp_path) as house:
+        house.person(Role.VIEWER)
+        stale = house.client("smy_wrong")
+        assert [stale.get("/api/v1/me").status_code for _ in range(7)] == [401] * 5 + [429] * 2
+        assert submit(house.client(None)).status_code == 303
+
+
+def few_failures(engine: Engine, units: UnitOfWorkFactory, root: Path) -> House:
+    return House(engine, units, root, limits=Limits(failed_sign_in_burst=5, failed_sign_ins_per_second=0.01))
+
+
+def guesses_by_proxy(address: str, clients: str) -> list[int]:
+    """Each at a login of its own."""
+    with httpx2.Client(base_url=address, headers={"X-Forwarded-For": clients}) as guesser:
+        return [submit(guesser, login=f"login{number}").status_code for number in range(7)]
+
+
+def test_flood_by_a_trusted_proxy_keeps_nobody_out_who_has_another_address(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    with few_failures(engine, units, tmp_path) as house:
+        house.person(Role.VIEWER)
+        with house.served(trusted_proxies=[ip_network("127.0.0.0/8")]) as address:
+            # What the client itself wrote stands before what the proxy appended, and counts for nothing.
+            assert guesses_by_proxy(address, "10.1.1.1, 10.9.9.9") == [401] * 5 + [429] * 2
+            for client, status in (("10.9.9.9", 429), ("10.1.1.1", 303)):
+                with httpx2.Client(base_url=address, headers={"X-Forwarded-For": client}) as browser:
+                    assert submit(browser).status_code == status
+
+
+@pytest.mark.parametrize("trusted", [(), (ip_network("10.0.0.0/8"),)])
+def test_address_that_somebody_else_than_a_trusted_proxy_names_is_not_believed(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, trusted: tuple[IPv4Network, ...]
+) -> None:
+    with few_failures(engine, units, tmp_path) as house, house.served(trusted_proxies=trusted) as address:
+        assert guesses_by_proxy(address, "10.9.9.9") == [401] * 5 + [429] * 2
+        assert set(guesses_by_proxy(address, "10.1.1.1")) == {429}

@@ -273,6 +273,13 @@ def test_settings_with_an_impossible_title_in_a_list_are_refused(monkeypatch: py
         read_settings(None)
 
 
+@pytest.mark.parametrize("proxy", ["*", "proxy.example", "10.0.0.5/8"])
+def test_settings_that_trust_what_is_no_address_or_network_are_refused(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("SONOMYO_HTTP__TRUSTED_PROXIES", f'["{proxy}"]')
+    with pytest.raises(ValidationError, match=r"http\.trusted_proxies\.0"):
+        read_settings(None)
+
+
 def test_settings_with_possible_addresses_and_titles_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "STORE__URL": "file:///var/lib/sonomyo",

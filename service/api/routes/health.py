@@ -12,14 +12,12 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-@router.head("/healthz", include_in_schema=False)
 def healthz(request: Request) -> Health:
     """The process answers; nothing else is asked."""
     return Health(service_version=request.app.version)
 
 
 @router.get("/readyz", responses=problem_responses(503))
-@router.head("/readyz", include_in_schema=False)
 def readyz(request: Request, parts: Parts) -> Response:
     """Database, each model, storage, each by name; why one is not ready is told to those who are signed in."""
     state = parts.readiness.state()
