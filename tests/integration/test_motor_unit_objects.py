@@ -122,7 +122,7 @@ def test_raster_has_a_stroke_for_each_firing(made: tuple[list[Finding], Masks]) 
     assert "mm/s" in svg
     for points in (curve.split() for curve in CURVE.findall(svg)):
         assert len(points) == 46  # 20 ms before the firing to 160 ms after it
-        heights = [-float(point.partition(",")[2]) for point in points]
+        heights = [-float(point.partition(",")[2]) for point in points[:30]]  # later the next twitch rises as high
         assert 5 < heights.index(max(heights)) < 20, "it rises after the firing"
     assert len(CURVE.findall(svg)) == len(UNITS)
     assert plot_firings(findings[:1]) is None

@@ -10,13 +10,16 @@ pytest.importorskip("torch", reason="torch is only in the training environment (
 import torch
 
 from service.core.measure.motor_maps import CENTRE, CHANNELS, EMBEDDING, EXTENT, OFFSET, TERRITORY, Floats, matched, territories
-from service.core.measure.motor_trains import traces
 from simulator.motor_units import Conditions, MotorSequence, simulate_sequence
+from tests.running import ROOT
+from training.motor_units.lessons import lesson_of
 from training.motor_units.losses import embedding_loss, focal, map_loss, train_loss
 from training.motor_units.model import MotorUnitMaps, TwitchTrains
 from training.motor_units.scores import dice
 from training.motor_units.targets import jittered, map_targets, train_targets
 from training.motor_units.train import Schedule, load_network, train
+
+MODELS = ROOT / "model_repository"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def perfect_maps(muscle: MotorSequence) -> Floats:
 
 def test_networks_give_maps_of_a_sequence_and_trains_of_a_unit_whatever_the_scale() -> None:
     maps, trains = MotorUnitMaps().eval(), TwitchTrains().eval()
-    velocity, given = torch.randn(1, 1, 512, 64, 64), torch.randn(3, 9, 512)
+    velocity, given = torch.randn(1, 1, 512, 64, 64), torch.randn(3, 10, 512)
     with torch.inference_mode():
         said = maps(velocity)
         twitch, discharge = trains(given)
@@ -101,15 +104,6 @@ def test_loss_of_a_train_is_least_for_the_train_itself(muscle: MotorSequence) ->
     assert spikes.sum() == pytest.approx(3 * len(muscle.units[0].discharges_s), abs=2)
 
 
-def test_traces_of_a_unit_are_its_territory_its_rim_and_seven_places(muscle: MotorSequence) -> None:
-    unit = muscle.units[-1]
-    found = traces(muscle.velocity, unit.mask)
-    assert found.shape == (9, 512)
-    assert np.corrcoef(found[0], unit.twitch)[0, 1] > 0.7
-    with pytest.raises(ValueError, match="without a pixel"):
-        traces(muscle.velocity, np.zeros_like(unit.mask))
-
-
 def test_territory_as_a_segmentation_might_find_it_is_still_near_the_true_one(muscle: MotorSequence) -> None:
     mask = max((unit.mask for unit in muscle.units), key=lambda one: int(one.sum()))
     random = np.random.default_rng(1)
@@ -118,11 +112,25 @@ def test_territory_as_a_segmentation_might_find_it_is_still_near_the_true_one(mu
     assert min(dice(mask, one) for one in others) > 0.6
 
 
+def test_second_network_learns_from_units_as_the_first_one_finds_them_and_as_others_might() -> None:
+    lesson = lesson_of(500_001, MODELS)
+    found, count = len(lesson.given), len(lesson.twitch)
+    assert lesson.given.shape == (found, 10, 512)
+    assert count < found <= 2 * count
+    assert set(lesson.unit.tolist()) <= set(range(count))
+    again = lesson_of(500_001, MODELS)
+    assert np.array_equal(lesson.given, again.given)
+    unmixed_r = [
+        abs(np.corrcoef(given[0], lesson.twitch[unit])[0, 1]) for given, unit in zip(lesson.given, lesson.unit, strict=True)
+    ]
+    assert np.median(unmixed_r) > 0.9
+
+
 def test_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     schedule = Schedule("trains", steps=2, batch=1, warm_up=1, save_every=1)
-    whole = train(schedule, tmp_path / "whole")
-    train(schedule, tmp_path / "parts", stop_at=1)
-    parts = train(schedule, tmp_path / "parts")
+    whole = train(schedule, tmp_path / "whole", models=MODELS)
+    train(schedule, tmp_path / "parts", stop_at=1, models=MODELS)
+    parts = train(schedule, tmp_path / "parts", models=MODELS)
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True))
     loaded, stored = load_network(tmp_path / "parts")
     assert stored == schedule

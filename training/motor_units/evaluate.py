@@ -1,100 +1,57 @@
 """The two networks in the cells of the baselines' table: `python -m training.motor_units.evaluate --maps RUN --trains RUN`.
 
 On validation muscles what is read from the networks is tuned, on test muscles it is told; beside them stand the differences to
-what `training.motor_units.rivals` found in the same muscles, which has to run first. Without runs the served networks are asked.
+what `training.motor_units.rivals` found in the same muscles, which has to run first. Without a run the served network is asked.
 """
 
 import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
 
-from service.core.analyses.motor_units import MAPS, TRAINS
 from service.core.measure import motor_maps, motor_trains
 from service.core.measure.motor_maps import Floats, territories
-from service.core.measure.motor_trains import discharges, traces
-from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
-from training.motor_units.baselines import truth_of
-from training.motor_units.figures import COMPARED, ICA, SIMULATED, differences_table, table
+from service.core.measure.motor_trains import discharges, traces, within_band
+from service.core.measure.motor_unmixing import seen
+from simulator.motor_units import FRAME_RATE_HZ, MOTOR_UNITS_VERSION, MotorSequence
+from training.motor_units.baselines import BASELINES, accepted, truth_of
+from training.motor_units.figures import COMPARED, ICA, SIMULATED, common_table, differences_table, table
 from training.motor_units.rivals import RESULTS, SPLITS, Tallies, difference, keep_rows, kept_rows, statistics, summary, tallies
 from training.motor_units.scores import Score, UnitTrace, score
 from training.motor_units.sequences import CELLS
+from training.motor_units.served import Maps, Trains, served_maps, served_trains
 from training.motor_units.train import load_network
-from training.onnx_networks import OnnxNetworks
 from training.wrist_hand.results import keep
+from training.wrist_hand.scores import with_interval
 
 #: Tried on validation muscles.
 _HEATS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 _PROBABILITIES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+#: What is compared of units that both found.
+IN_COMMON = {"twitch r": "twitch_r", "NRMSE": "twitch_nrmse", "Dice": "dice"}
 #: The mean is taken over the cells of 10 dB, which the targets are about.
 _TARGET_DB = 10.0
 
 
-class Networks(Protocol):
+@dataclass(frozen=True, slots=True)
+class Networks:
     """Both, ready to be asked."""
 
-    def maps_of(self, velocity: Floats) -> Floats:
-        """(14, H, W) of (T, H, W) mm/s."""
-        ...
-
-    def trains_of(self, velocity: Floats, masks: Sequence[motor_maps.Mask]) -> tuple[Floats, Floats]:
-        """Twitch trains and logits of discharges, each (N, T), of at least one territory."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedNetworks:
-    """Of two runs."""
-
-    maps: nn.Module
-    trains: nn.Module
+    maps_of: Maps
+    trains_of: Trains
 
     @classmethod
-    def of(cls, maps: Path, trains: Path) -> "TrainedNetworks":
-        """Folders of the runs."""
-        return cls(load_network(maps)[0], load_network(trains)[0])
-
-    def maps_of(self, velocity: Floats) -> Floats:
-        """As every `Networks`."""
-        with torch.inference_mode():
-            found: Floats = self.maps(torch.from_numpy(velocity)[None, None])[0].numpy()
-        return found
-
-    def trains_of(self, velocity: Floats, masks: Sequence[motor_maps.Mask]) -> tuple[Floats, Floats]:
-        """As every `Networks`."""
-        with torch.inference_mode():
-            twitch, logits = self.trains(torch.from_numpy(np.stack([traces(velocity, mask) for mask in masks])))
-        return twitch.numpy(), logits.numpy()
-
-
-@dataclass(frozen=True, slots=True)
-class ServedNetworks:
-    """As exported, in ONNX Runtime."""
-
-    networks: OnnxNetworks
-
-    @classmethod
-    def of(cls, models: Path) -> "ServedNetworks":
-        """Version 1 of both in a model repository."""
-        names = (MAPS.model_name, TRAINS.model_name)
-        return cls(OnnxNetworks.opened({name: models / name / "1" / "model.onnx" for name in names}))
-
-    def maps_of(self, velocity: Floats) -> Floats:
-        """As every `Networks`."""
-        (answer,) = self.networks.infer(MAPS, [{MAPS.inputs[0].name: velocity[None, None]}])
-        return np.asarray(answer[MAPS.outputs[0].name][0], np.float32)
-
-    def trains_of(self, velocity: Floats, masks: Sequence[motor_maps.Mask]) -> tuple[Floats, Floats]:
-        """As every `Networks`."""
-        (answer,) = self.networks.infer(TRAINS, [{TRAINS.inputs[0].name: np.stack([traces(velocity, mask) for mask in masks])}])
-        twitch, logits = (np.asarray(answer[output.name], np.float32) for output in TRAINS.outputs)
-        return twitch, logits
+    def of(cls, models: Path, maps: Path | None = None, trains: Path | None = None) -> "Networks":
+        """Those of the runs that are given, otherwise version 1 in a model repository."""
+        maps_of = served_maps(models) if maps is None else _trained_maps(maps)
+        return cls(maps_of, served_trains(models) if trains is None else _trained_trains(trains))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,28 +75,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--maps", type=Path, help="run of the first network")
     parser.add_argument("--trains", type=Path, help="run of the second")
-    parser.add_argument("--models", type=Path, default=Path("model_repository"), help="asked where no runs are given")
+    parser.add_argument("--models", type=Path, default=Path("model_repository"), help="asked where a run is not given")
     parser.add_argument("--split", choices=sorted(SPLITS), default="validation")
     parser.add_argument("--sequences", type=int, default=20, help="muscles of each cell")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    trained = arguments.maps and arguments.trains
-    networks = TrainedNetworks.of(arguments.maps, arguments.trains) if trained else ServedNetworks.of(arguments.models)
+    networks = Networks.of(arguments.models, arguments.maps, arguments.trains)
     found = evaluate(networks, arguments.split, arguments.sequences, arguments.output)
     tell(found, arguments.split, arguments.sequences, arguments.output)
 
 
 def evaluate(networks: Networks, split: str, count: int, output: Path) -> dict[str, Any]:
-    """Rows of all cells are kept; on validation what was tried is given."""
+    """Rows of all cells are kept; given is what was compared unit by unit, and on validation what was tried."""
     begun = time.monotonic()
+    least = float(keep(output)["least_scores"][ICA])
     target: list[Said] = []
+    common: dict[str, Any] = {}
     for cell in CELLS:
-        said = [said_of(networks, cell.sequence(seed)) for seed in SPLITS[split][:count]]
-        rows = tallies([one.read(motor_maps.LEAST_HEAT, motor_trains.LEAST_PROBABILITY) for one in said])
+        muscles = [cell.sequence(seed) for seed in SPLITS[split][:count]]
+        said = [said_of(networks, muscle) for muscle in muscles]
+        scores = [one.read(motor_maps.LEAST_HEAT, motor_trains.LEAST_PROBABILITY) for one in said]
         target += said if cell.snr_db == _TARGET_DB else []
+        theirs = [
+            score(one.truth, accepted(BASELINES[ICA](muscle.velocity), least)) for one, muscle in zip(said, muscles, strict=True)
+        ]
+        common[cell.name] = of_common_units(scores, theirs)
+        rows = tallies(scores)
         keep_rows(output, split, cell.name, {"networks": rows})
         print(f"{cell.name}, {time.monotonic() - begun:.0f} s: {_short(rows)}", flush=True)
-    return {"tried": tried(target)} if split == "validation" else {}
+    return {"common units": common, **({"tried": tried(target)} if split == "validation" else {})}
+
+
+def of_common_units(ours: Sequence[Score], theirs: Sequence[Score]) -> dict[str, Any]:
+    """How many true units both found, and over these ours less theirs, with intervals over muscles."""
+    rows = np.array([_common(one, other) for one, other in zip(ours, theirs, strict=True)])  # (muscles, 1 + figures)
+    told: dict[str, Any] = {"units": int(rows[:, 0].sum())}
+    for place, name in enumerate(IN_COMMON, start=1):
+        told[name] = with_interval(partial(_share_of, rows[:, [place, 0]]), np.arange(len(rows)))
+    return told
 
 
 def tell(parts: dict[str, Any], split: str, count: int, output: Path) -> None:
@@ -152,7 +125,7 @@ def tell(parts: dict[str, Any], split: str, count: int, output: Path) -> None:
     less = {rival: {cell: differences(some["networks"], some[rival]) for cell, some in rows.items()} for rival in rivals}
     found = {"sequences": count, "simulator": MOTOR_UNITS_VERSION, "cells": cells, "less": less, **parts}
     keep(output, **{f"networks on {split}": found})
-    text = SIMULATED + table(cells) + "\n" + differences_table(less[ICA])
+    text = SIMULATED + "\n".join([table(cells), differences_table(less[ICA]), common_table(parts["common units"])])
     output.with_suffix(f".{split}.md").write_text(text, encoding="utf-8")
 
 
@@ -165,8 +138,12 @@ def said_of(networks: Networks, sequence: MotorSequence) -> Said:
     """Of a muscle."""
     found = territories(networks.maps_of(sequence.velocity), min(_HEATS))
     nothing = np.zeros((0, len(sequence.velocity)), np.float32)
-    twitch, logits = networks.trains_of(sequence.velocity, [one.mask for one in found]) if found else (nothing, nothing)
-    return Said(truth_of(sequence.units), found, twitch, logits)
+    if not found:
+        return Said(truth_of(sequence.units), found, nothing, nothing)
+    moving, masks = within_band(sequence.velocity, FRAME_RATE_HZ), [one.mask for one in found]
+    twitch, logits = networks.trains_of(traces(moving, masks))
+    borne_out = [seen(train, moving, mask) for train, mask in zip(twitch, masks, strict=True)]
+    return Said(truth_of(sequence.units), found, np.stack(borne_out), logits)
 
 
 def tried(said: Sequence[Said]) -> dict[str, dict[str, float]]:
@@ -178,6 +155,39 @@ def tried(said: Sequence[Said]) -> dict[str, dict[str, float]]:
     best = float(max(heats, key=lambda heat: heats[heat]))
     agreement = {str(p): _value("rate of agreement", tallies([one.read(best, p) for one in said])) for p in _PROBABILITIES}
     return {"F1 by least heat": heats, "rate of agreement by least probability": agreement}
+
+
+def _common(ours: Score, theirs: Score) -> list[float]:
+    others = dict(zip(theirs.units, theirs.pairs, strict=True))
+    both = [(pair, others[unit]) for unit, pair in zip(ours.units, ours.pairs, strict=True) if unit in others]
+    return [len(both), *(sum(getattr(one, field) - getattr(other, field) for one, other in both) for field in IN_COMMON.values())]
+
+
+def _share_of(sums: npt.NDArray[np.float64], chosen: npt.NDArray[np.integer]) -> float:
+    total, count = sums[chosen].sum(0)
+    return float(total / count)
+
+
+def _trained_maps(run: Path) -> Maps:
+    network = load_network(run)[0]
+
+    def asked(velocity: Floats) -> Floats:
+        with torch.inference_mode():
+            found: Floats = network(torch.from_numpy(velocity)[None, None])[0].numpy()
+        return found
+
+    return asked
+
+
+def _trained_trains(run: Path) -> Trains:
+    network = load_network(run)[0]
+
+    def asked(given: Floats) -> tuple[Floats, Floats]:
+        with torch.inference_mode():
+            twitch, logits = network(torch.from_numpy(given))
+        return twitch.numpy(), logits.numpy()
+
+    return asked
 
 
 def _value(name: str, rows: Tallies) -> float:

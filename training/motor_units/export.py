@@ -1,7 +1,8 @@
 """Put both networks into the model repository: `python -m training.motor_units.export --maps RUN --trains RUN`.
 
-What `training.motor_units.evaluate` and `training.motor_units.cines` measured goes into the cards; nothing is chosen here. With
-`--cards` these alone are written anew, of the weights that are served; with `--figures` only their last chapter, without runs.
+What `training.motor_units.evaluate` and `training.motor_units.cines` measured goes into the cards; nothing is chosen here. A
+network without a run stays as it is. With `--cards` these alone are written anew, of the weights that are served; with
+`--figures` only their last chapter, without runs.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from torch import nn
 
 from service.core.analyses.analysis import ModelSpec
 from service.core.analyses.motor_units import MAPS, TRAINS
-from service.core.measure.motor_trains import traces
-from simulator.motor_units import MOTOR_UNITS_VERSION
+from service.core.measure.motor_trains import traces, within_band
+from simulator.motor_units import FRAME_RATE_HZ, MOTOR_UNITS_VERSION
 from training.exporting import configuration, digests_in, export, largest_difference
 from training.motor_units.figures import CHAPTER, told
 from training.motor_units.rivals import RESULTS
@@ -58,13 +59,16 @@ def main() -> None:
         for model in (MAPS, TRAINS):
             write_figures(arguments.to / model.model_name, told(keep(arguments.results)))
         return
-    if arguments.maps is None or arguments.trains is None:
-        parser.error("--maps and --trains are needed to export")
+    if arguments.maps is None and arguments.trains is None:
+        parser.error("--maps or --trains is needed to export")
     muscles = [training_sequence(seed) for seed in VALIDATION[:_COMPARED]]
-    of_units = [traces(muscle.velocity, unit.mask) for muscle in muscles for unit in muscle.units]
+    of_units = [traces(within_band(muscle.velocity, FRAME_RATE_HZ), [unit.mask for unit in muscle.units]) for muscle in muscles]
     figures = told(keep(arguments.results))
     of_muscles = np.stack([muscle.velocity for muscle in muscles])[:, None]
-    for model, run, examples in ((MAPS, arguments.maps, of_muscles), (TRAINS, arguments.trains, np.stack(of_units))):
+    for model, run, examples in ((MAPS, arguments.maps, of_muscles), (TRAINS, arguments.trains, np.concatenate(of_units))):
+        if run is None:
+            write_figures(arguments.to / model.model_name, figures)
+            continue
         trained = Trained(model, *load_network(run), steps_done(run), examples)
         folder = arguments.to / model.model_name
         if not arguments.cards:

@@ -53,7 +53,19 @@ def differences_table(differences: Mapping[str, Mapping[str, Mapping[str, float]
     """Networks less independent components, a row a cell."""
     lines = ["|" + "|".join([f"networks less {ICA}", *COMPARED]) + "|", "|---" * (1 + len(COMPARED)) + "|"]
     for cell, found in differences.items():
-        lines.append("|" + "|".join([cell, *(_difference(found[name], 2) for name in COMPARED)]) + "|")
+        lines.append("|" + "|".join([cell, *(_difference(found[name], 3) for name in COMPARED)]) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def common_table(common: Mapping[str, Mapping[str, Any]]) -> str:
+    """Networks less independent components over the units that both found, a row a cell."""
+    names = [name for name in next(iter(common.values())) if name != "units"]
+    lines = [
+        "|" + "|".join([f"networks less {ICA}, of the units that both found", "units", *names]) + "|",
+        "|---" * (2 + len(names)) + "|",
+    ]
+    for cell, found in common.items():
+        lines.append("|" + "|".join([cell, str(found["units"]), *(_difference(found[name], 3) for name in names)]) + "|")
     return "\n".join(lines) + "\n"
 
 
@@ -89,7 +101,8 @@ def _on(split: str, networks: Mapping[str, Any], rivals: Mapping[str, Mapping[st
     parts = [f"{head}; the oracle is told the true territories, and reads mean traces from them:\n\n{table(cells)}"]
     where = "\n".join(unsure(networks["less"]))
     parts.append(f"Where the networks are not surely better, with the difference to the rival and its 95 % interval:\n\n{where}")
-    return [*parts, differences_table(networks["less"][ICA])]
+    common = networks.get("common units")
+    return [*parts, differences_table(networks["less"][ICA]), *([] if common is None else [common_table(common)])]
 
 
 def _beside(cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def _f1(truths: list[list[npt.NDArray[np.bool_]]], found: list[list[Candidate]],
 def _of_oracle(truth: list[UnitTrace], known: list[UnitTrace]) -> Score:
     """Each unit with itself: two that lie in the same place must not be taken for each other."""
     pairs = [score([one], [other]).pairs for one, other in zip(truth, known, strict=True)]
-    return Score(len(truth), len(known), tuple(pair for some in pairs for pair in some))
+    return Score(len(truth), len(known), tuple(pair for some in pairs for pair in some), tuple(range(len(truth))))
 
 
 def _ratio(counts: npt.NDArray[np.float64], place: int, chosen: npt.NDArray[np.integer]) -> float:

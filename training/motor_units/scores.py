@@ -43,12 +43,15 @@ class Score:
     true: int
     found: int
     pairs: tuple[Agreement, ...]
+    #: Which of the true units each pair is of.
+    units: tuple[int, ...]
 
 
 def score(true: Sequence[UnitTrace], found: Sequence[UnitTrace]) -> Score:
     """Match the found units with the true ones and compare each pair."""
     pairs = matched([unit.mask for unit in true], [unit.mask for unit in found])
-    return Score(len(true), len(found), tuple(_agreement(true[one], found[other]) for one, other in pairs))
+    agreements = tuple(_agreement(true[one], found[other]) for one, other in pairs)
+    return Score(len(true), len(found), agreements, tuple(one for one, _ in pairs))
 
 
 def precision_recall_f1(true: int, found: int, common: int) -> tuple[float, float, float]:

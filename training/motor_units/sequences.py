@@ -9,6 +9,8 @@ from simulator.motor_units import Conditions, Mixing, MotorSequence, draw_condit
 
 #: Seeds, each a muscle of its own.
 TRAIN = range(100_001, 103_001)
+#: For the second network: what the first one finds in muscles that it knows is not what it finds in others.
+TRAIN_TRAINS = range(500_001, 503_001)
 VALIDATION = range(200_001, 200_301)
 TEST = range(300_001, 300_301)
 

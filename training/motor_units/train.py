@@ -1,34 +1,32 @@
 """Train one of the two networks: `python -m training.motor_units.train maps --out RUN`; resumable.
 
-Muscles are made as they are needed: for maps that is quicker than a step. For trains it is not, and their traces are kept, which
-are small.
+For maps muscles are made as they are needed, which is quicker than a step. For trains it is not: theirs are made first, and
+the traces in them kept, which are small. The first network has to be in the model repository then.
 """
 
 import argparse
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from service.core.measure.motor_trains import traces
 from simulator.motor_units import MOTOR_UNITS_VERSION
 from training.loop import cosine, follow, log, resume, save_parts, set_rate
+from training.motor_units.lessons import Lesson, lessons
 from training.motor_units.losses import map_loss, train_loss
 from training.motor_units.model import MotorUnitMaps, TwitchTrains
-from training.motor_units.sequences import TRAIN, training_sequence
-from training.motor_units.targets import jittered, map_targets, train_targets
+from training.motor_units.sequences import TRAIN, TRAIN_TRAINS, training_sequence
+from training.motor_units.targets import map_targets
 
-#: Of each muscle in a step of trains; and how many territories a segmentation might have found of each unit.
+#: Of each muscle in a step of trains.
 _UNITS_OF_A_MUSCLE = 16
-_FINDINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,6 @@ class Schedule:
     in_bfloat16: bool = False
 
 
-#: Of a network, seeds of muscles and random numbers: the parts of the loss.
-Losses = Callable[[nn.Module, list[int], np.random.Generator], dict[str, Tensor]]
-
-
-@dataclass(frozen=True, slots=True)
-class Trains:
-    """What the second network learns from a muscle of N units, in half precision: all 3,000 muscles are 2 GB."""
-
-    given: npt.NDArray[np.float16]  # (N, findings, 9, T), scaled to 1 in root mean square
-    twitch: npt.NDArray[np.float16]  # (N, T), scaled to 1 at its largest
-    spikes: npt.NDArray[np.float16]  # (N, T)
-
-
 def main() -> None:
     """Read the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,25 +54,32 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=Schedule("maps").batch, help="muscles a step")
     parser.add_argument("--stop-at", type=int, help="end the schedule early, at this step")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in float32")
+    parser.add_argument("--models", type=Path, default=Path("model_repository"), help="where the first network is, for trains")
+    parser.add_argument("--processes", type=int, default=2, help="that make muscles for trains")
     arguments = parser.parse_args()
     schedule = Schedule(arguments.network, arguments.steps, arguments.batch, in_bfloat16=arguments.bfloat16)
-    train(schedule, arguments.out, stop_at=arguments.stop_at)
+    train(schedule, arguments.out, stop_at=arguments.stop_at, models=arguments.models, processes=arguments.processes)
 
 
-def train(schedule: Schedule, out: Path, *, stop_at: int | None = None) -> nn.Module:
+def train(
+    schedule: Schedule, out: Path, *, stop_at: int | None = None, models: Path = Path("model_repository"), processes: int = 1
+) -> nn.Module:
     """The moving average after all steps, or after `stop_at`; goes on from `out`/last.pt where there is one."""
     torch.manual_seed(schedule.seed)
-    make, losses_of = NETWORKS[schedule.network]
-    network = make().train()
+    network = NETWORKS[schedule.network]().train()
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     out.mkdir(parents=True, exist_ok=True)
     last = min(schedule.steps, stop_at or schedule.steps)
     begun, recent = time.monotonic(), []
-    for step in range(resume(parts, out / "last.pt"), last):
+    steps = range(resume(parts, out / "last.pt"), last)
+    losses_of = (
+        maps_losses if schedule.network == "maps" else partial(trains_losses, _lessons(schedule, steps, models, processes))
+    )
+    for step in steps:
         random = np.random.default_rng([schedule.seed, step])
-        seeds = [int(seed) for seed in random.choice(TRAIN, schedule.batch, replace=False)]
+        seeds = _muscles(schedule, random)
         set_rate(optimiser, cosine(step, steps=schedule.steps, peak=schedule.learning_rate, warm_up=schedule.warm_up, floor=0.01))
         with torch.autocast("cpu", torch.bfloat16, enabled=schedule.in_bfloat16):
             losses = losses_of(network, seeds, random)
@@ -119,32 +111,19 @@ def maps_losses(network: nn.Module, seeds: list[int], random: np.random.Generato
     return map_loss(network(torch.from_numpy(velocity)), wanted)
 
 
-def trains_losses(network: nn.Module, seeds: list[int], random: np.random.Generator) -> dict[str, Tensor]:
-    """Of the second network: some units of each muscle, each by one of the territories that might have been found."""
+def trains_losses(
+    known: Mapping[int, Lesson], network: nn.Module, seeds: list[int], random: np.random.Generator
+) -> dict[str, Tensor]:
+    """Of the second network: some units of each muscle, as they were found."""
     given, wanted, spikes = [], [], []
-    for muscle in map(trains_of, seeds):
+    for muscle in (known[seed] for seed in seeds):
         chosen = random.permutation(len(muscle.given))[:_UNITS_OF_A_MUSCLE]
-        given.append(muscle.given[chosen, random.integers(_FINDINGS, size=len(chosen))])
-        wanted.append(muscle.twitch[chosen])
-        spikes.append(muscle.spikes[chosen])
+        given.append(muscle.given[chosen])
+        wanted.append(muscle.twitch[muscle.unit[chosen]])
+        spikes.append(muscle.spikes[muscle.unit[chosen]])
     traced, twitches, at = (torch.from_numpy(np.concatenate(parts)).float() for parts in (given, wanted, spikes))
     twitch, discharge = network(traced)
     return train_loss(twitch, discharge, twitches, at)
-
-
-@cache
-def trains_of(seed: int) -> Trains:
-    """Of the muscle of a seed."""
-    muscle = training_sequence(seed)
-    random = np.random.default_rng([seed, 70])
-    given, wanted, spikes = [], [], []
-    for unit in muscle.units:
-        found = [traces(muscle.velocity, jittered(unit.mask, random)) for _ in range(_FINDINGS)]
-        given.append([one / np.sqrt(np.square(one).mean()) for one in found])
-        twitch, discharges = train_targets(unit, len(muscle.velocity))
-        wanted.append(twitch / np.abs(twitch).max())
-        spikes.append(discharges)
-    return Trains(*(np.asarray(values, np.float16) for values in (given, wanted, spikes)))
 
 
 def load_network(run: Path) -> tuple[nn.Module, Schedule]:
@@ -153,7 +132,7 @@ def load_network(run: Path) -> tuple[nn.Module, Schedule]:
     if stored["simulator"] != MOTOR_UNITS_VERSION:
         raise ValueError(f"{run} was trained on simulator {stored['simulator']}; this is {MOTOR_UNITS_VERSION}: train anew")
     schedule = Schedule(**stored["schedule"])
-    network = NETWORKS[schedule.network][0]()
+    network = NETWORKS[schedule.network]()
     network.load_state_dict(stored["average"])
     return network.eval(), schedule
 
@@ -163,10 +142,19 @@ def steps_done(run: Path) -> int:
     return int(torch.load(run / "last.pt", weights_only=True)["step"])
 
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], Losses]] = {
-    "maps": (MotorUnitMaps, maps_losses),
-    "trains": (TwitchTrains, trains_losses),
-}
+def _muscles(schedule: Schedule, random: np.random.Generator) -> list[int]:
+    """Seeds of a step."""
+    return [int(seed) for seed in random.choice(MUSCLES[schedule.network], schedule.batch, replace=False)]
+
+
+def _lessons(schedule: Schedule, steps: range, models: Path, processes: int) -> dict[int, Lesson]:
+    """Of all muscles that the steps will ask for."""
+    seeds = {seed for step in steps for seed in _muscles(schedule, np.random.default_rng([schedule.seed, step]))}
+    return lessons(sorted(seeds), models, processes)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"maps": MotorUnitMaps, "trains": TwitchTrains}
+MUSCLES = {"maps": TRAIN, "trains": TRAIN_TRAINS}
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from service.core.cine import Cine
 from service.core.findings import AnalysisUsed, Finding
 from service.core.masks import MaskKeeper
 from service.core.measure.colour import refuse_colour
-from service.core.measure.motor_band import FRAMES, SIZE
+from service.core.measure.motor_band import FRAMES, RATE_HZ, SIZE
 from service.core.measure.motor_findings import MotorFindings
 from service.core.measure.motor_maps import CHANNELS, Floats, territories
-from service.core.measure.motor_trains import TRACES, discharges, traces
+from service.core.measure.motor_trains import TRACES, discharges, traces, within_band
 from service.core.measure.motor_unit_trains import Unit, in_millimetres, joined
+from service.core.measure.motor_unmixing import seen
 from service.core.measure.motor_velocity import MovingTissue, moving_tissue
 from service.core.wording import motor_unit_name
 
@@ -44,7 +45,7 @@ class MotorUnits:
     """The analysis `motor_units`; one cine is a recording."""
 
     name: str = "motor_units"
-    version: str = "1.0.0"
+    version: str = "1.1.0"
     models: tuple[ModelSpec, ...] = (MAPS, TRAINS)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
@@ -87,9 +88,10 @@ class MotorUnits:
         places = territories(maps)
         if not places:
             return ()
-        (answer,) = infer(TRAINS, [{"traces": np.stack([traces(velocity, place.mask) for place in places])}])
+        moving = within_band(velocity, RATE_HZ)
+        (answer,) = infer(TRAINS, [{"traces": traces(moving, [place.mask for place in places])}])
         twitches, logits = (answer[name].astype(np.float32, copy=False) for name in ("twitch", "spike"))
         return [
-            Unit(place.mask, place.heat, in_millimetres(twitch, velocity, place.mask), discharges(logit))
+            Unit(place.mask, place.heat, in_millimetres(seen(twitch, moving, place.mask), moving, place.mask), discharges(logit))
             for place, twitch, logit in zip(places, twitches, logits, strict=True)
         ]

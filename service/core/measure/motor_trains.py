@@ -1,4 +1,6 @@
-"""Of one motor unit: the traces that the network `mu_twitch` is given, and when the unit discharged by what it answers."""
+"""Of motor units: the traces that the network `mu_twitch` is given, and when a unit discharged by what it answers."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -6,17 +8,18 @@ from scipy import ndimage, signal
 
 from service.core.measure.motor_band import BAND_HZ, RATE_HZ
 from service.core.measure.motor_maps import Floats, Mask
+from service.core.measure.motor_unmixing import unmixed
 
 Values = npt.NDArray[np.floating]
 Seconds = npt.NDArray[np.float64]
 
-#: Over its territory, over its rim, and at seven places.
-TRACES = 9
+#: Unmixed from those of the others, over its territory, over its rim, and at seven places.
+TRACES = 10
 #: A discharge is at least so probable; chosen on validation muscles (`training.motor_units.evaluate`).
 LEAST_PROBABILITY = 0.35
 
 _RIM_PIXELS = 3
-_PLACES = TRACES - 2
+_PLACES = TRACES - 3
 _LEAST_FRAMES = 64
 _SMOOTHED_S = 0.008
 #: Two discharges of low force are no nearer than so.
@@ -25,20 +28,16 @@ _NEAREST_S = 0.045
 _PROMINENCE = 0.3
 
 
-def traces(velocity: Floats, mask: Mask) -> Floats:
-    """(9, T) of velocity (T, H, W), within the band of twitches: mean over the territory, over its rim, and seven of its pixels.
+def traces(velocity: Floats, masks: Sequence[Mask]) -> Floats:
+    """(N, 10, T) of velocity (T, H, W) within the band of twitches, for the territories of all N units that are known in it.
 
-    Raises ValueError for an empty mask.
+    Of each unit: its train unmixed from those of the others, the mean over its territory and over its rim, and seven pixels.
+    Raises ValueError without a mask, or for an empty one.
     """
-    if not mask.any():
-        raise ValueError("a territory without a pixel has no traces")
-    rim = ndimage.binary_dilation(mask, iterations=_RIM_PIXELS) & ~mask
-    rows, columns = np.nonzero(mask)
-    from_middle = np.hypot(rows - rows.mean(), columns - columns.mean())
-    chosen = np.argsort(from_middle, kind="stable")[np.linspace(0, len(rows) - 1, _PLACES).round().astype(int)]
-    beside = velocity[:, rim].mean(1) if rim.any() else np.zeros(len(velocity), np.float32)
-    taken = np.stack([velocity[:, mask].mean(1), beside, *velocity[:, rows[chosen], columns[chosen]].T], axis=1)
-    return np.asarray(within_band(taken, RATE_HZ).T, np.float32)
+    if not masks or not all(mask.any() for mask in masks):
+        raise ValueError("without a territory, or in one without a pixel, there are no traces")
+    trains = unmixed(velocity, masks)
+    return np.stack([np.vstack([train, _seen(velocity, mask)]) for train, mask in zip(trains, masks, strict=True)])
 
 
 def within_band(velocity: Values, frame_rate_hz: float) -> Floats:
@@ -65,3 +64,13 @@ def swells(twitch: Values, frame_rate_hz: float) -> Seconds:
     apart = max(1, round(_NEAREST_S * frame_rate_hz))
     peaks, _ = signal.find_peaks(smooth, distance=apart, prominence=_PROMINENCE * (high - low))
     return np.asarray(peaks / frame_rate_hz, np.float64)
+
+
+def _seen(velocity: Floats, mask: Mask) -> Floats:
+    """(9, T): over the territory, beside it, and at seven of its pixels from the middle outwards."""
+    rim = ndimage.binary_dilation(mask, iterations=_RIM_PIXELS) & ~mask
+    rows, columns = np.nonzero(mask)
+    from_middle = np.hypot(rows - rows.mean(), columns - columns.mean())
+    chosen = np.argsort(from_middle, kind="stable")[np.linspace(0, len(rows) - 1, _PLACES).round().astype(int)]
+    beside = velocity[:, rim].mean(1) if rim.any() else np.zeros(len(velocity), np.float32)
+    return np.stack([velocity[:, mask].mean(1), beside, *velocity[:, rows[chosen], columns[chosen]].T])

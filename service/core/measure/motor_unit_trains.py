@@ -7,7 +7,7 @@ import numpy as np
 
 from service.core.measure.motor_band import RATE_HZ
 from service.core.measure.motor_maps import Floats, Mask, matched
-from service.core.measure.motor_trains import Seconds, within_band
+from service.core.measure.motor_trains import Seconds
 
 #: A unit with fewer discharges has no rate that says anything.
 LEAST_DISCHARGES = 3
@@ -49,7 +49,7 @@ class Unit:
 
 def in_millimetres(twitch: Floats, velocity: Floats, mask: Mask) -> Floats:
     """A train (T,) in whatever scale as mm/s: that which fits the mean velocity (T, 64, 64) of the territory best."""
-    mean = within_band(velocity[:, mask].mean(1), RATE_HZ)
+    mean = velocity[:, mask].mean(1)
     centred = twitch - twitch.mean()
     return np.asarray(centred * (float(mean @ centred) / max(float(centred @ centred), 1e-12)), np.float32)
 
