@@ -25,12 +25,14 @@ DRAWN = {
 }
 HAS_ONE = "document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')"
 IS_QUIET = "document.getElementById('review-panel').ariaBusy === 'false'"
+BROKEN = "The database is being restored."
+AFTER_FAILURE = "What you pressed first could not be done, so what you pressed after it was not done either."
 NOT_DONE = "Version 2 is shown now. What you pressed before it came was not done: press again where it still holds."
 
 
 @contextmanager
-def slow(opened: Tab, address: str, method: str) -> Iterator[None]:
-    """What happens within happens while that request is under way; it goes on afterwards."""
+def slow(opened: Tab, address: str, method: str, *, fails: bool = False) -> Iterator[None]:
+    """What happens within happens while that request is under way; it goes on afterwards, or fails."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -42,7 +44,10 @@ def slow(opened: Tab, address: str, method: str) -> Iterator[None]:
     opened.page.route(address, hold)
     yield
     poll(lambda: opened.page.evaluate("1") and held, timeout_seconds=30, what="the request")
-    held[0].continue_()
+    if fails:
+        held[0].fulfill(status=503, content_type="application/problem+json", body=json.dumps({"detail": BROKEN}))
+    else:
+        held[0].continue_()
     opened.page.unroute(address, hold)
 
 
@@ -54,6 +59,11 @@ def shows(opened: Tab, version: int) -> None:
 def accept(opened: Tab) -> None:
     opened.page.click(f"{ANGLE} [data-accept]")
     opened.wait(HAS_ONE)
+
+
+def accept_and_forget(opened: Tab) -> None:
+    """Press, whatever comes of it."""
+    opened.page.click(f"{ANGLE} [data-accept]")
 
 
 def draw(opened: Tab) -> None:
@@ -202,17 +212,101 @@ def test_finding_accepted_before_all_is_discarded_is_not_accepted_after_it(desk:
         assert opened.page.locator("[data-unsaved]").is_hidden()
 
 
-def test_version_that_was_saved_and_could_not_be_shown_is_shown_when_save_is_pressed_again(desk: Desk) -> None:
+def test_version_that_was_saved_and_cannot_be_shown_is_told_to_be_saved_and_offered(desk: Desk) -> None:
+    with tab() as opened:
+        desk.sign_in(opened, "anna")
+        amend(opened, "18.2")
+        opened.wait(HAS_ONE)
+        opened.page.route("**/review?version=*", lambda route: route.abort())
+        opened.page.click("[data-save]")
+        opened.wait(
+            "document.querySelector('[data-save-problem]').textContent"
+            ".startsWith('Saved as version 2. This cannot be shown yet:')"
+        )
+        assert opened.page.locator("[data-discard]").is_hidden()
+        opened.page.unroute("**/review?version=*")
+        accept(opened)
+        opened.page.click("[data-news] button")
+        shows(opened, 2)
+        opened.wait(HAS_ONE)
+    assert desk.newest()["version"] == 2
+    assert desk.value("thickness")["value"] == 18.2
+
+
+def test_report_is_not_signed_after_a_finding_that_could_not_be_accepted(desk: Desk) -> None:
+    with tab() as opened:
+        desk.sign_in(opened, "anna")
+        opened.page.click("[data-open=sign-form]")
+        with slow(opened, "**/preview", "POST", fails=True):
+            opened.page.click(f"{ANGLE} [data-accept]")
+            opened.page.click("#sign-form button[type=submit]")
+        opened.wait(f"document.querySelector('[data-not-done]').textContent === {json.dumps(AFTER_FAILURE)}")
+        assert text(opened, "[data-save-problem]") == BROKEN
+        assert desk.newest()["status"] == "preliminary"
+        opened.page.click("#sign-form button[type=submit]")
+        opened.wait("document.getElementById('review-panel').dataset.status === 'final'")
+
+
+def test_nothing_is_saved_after_a_change_that_could_not_be_undone(desk: Desk) -> None:
+    with tab() as opened:
+        desk.sign_in(opened, "anna")
+        amend(opened, "18.2")
+        opened.wait(HAS_ONE)
+        with slow(opened, "**/preview", "POST", fails=True):
+            accept_and_forget(opened)
+            opened.page.keyboard.press("Control+s")
+        opened.wait(f"document.querySelector('[data-not-done]').textContent === {json.dumps(AFTER_FAILURE)}")
+        opened.wait(IS_QUIET)
+        assert text(opened, "[data-unsaved]").startswith("1 unsaved")
+        assert desk.newest()["version"] == 1
+        opened.page.keyboard.press("Control+s")
+        shows(opened, 2)
+
+
+def test_number_that_is_discarded_while_it_is_tried_is_not_kept(desk: Desk) -> None:
+    with reading(desk) as opened:
+        with slow(opened, "**/preview", "POST"):
+            amend(opened, "18.2")
+            opened.page.click(f"{AMEND} [data-close]")
+        opened.wait(IS_QUIET)
+        assert opened.page.locator("[data-unsaved]").is_hidden()
+        assert opened.page.locator(AMEND).is_hidden()
+
+
+def test_report_that_is_being_withdrawn_is_said_not_to_be_discarded(desk: Desk) -> None:
+    with reading(desk) as opened:
+        opened.page.click("[data-open=cancel-form]")
+        opened.page.fill("#cancel-form [name=why]", WHY)
+        with slow(opened, "**/cancel", "POST"):
+            opened.page.click("#cancel-form button[type=submit]")
+            opened.page.click("#cancel-form [data-close]")
+            assert text(opened, "#cancel-form [data-problem]") == "This is being done, and cannot be undone any more."
+        opened.wait("document.getElementById('review-panel').dataset.status === 'cancelled'")
+
+
+def test_number_that_is_typed_while_the_one_before_is_tried_is_kept_after_it(desk: Desk) -> None:
+    with reading(desk) as opened:
+        with slow(opened, "**/preview", "POST"):
+            amend(opened, "18.2")
+            opened.page.fill(f"{AMEND} [name=value]", "18.9")
+            opened.page.press(f"{AMEND} [name=value]", "Enter")
+            opened.page.keyboard.press("Control+s")
+        shows(opened, 2)
+    assert desk.value("thickness")["value"] == 18.9
+
+
+def test_all_that_is_discarded_while_somebody_else_saved_is_no_conflict_any_more(desk: Desk) -> None:
     with tab() as opened:
         desk.sign_in(opened, "anna")
         accept(opened)
-        opened.page.route("**/review?version=*", lambda route: route.abort())
-        opened.page.click("[data-save]")
-        opened.wait("document.querySelector('[data-save-problem]').textContent.includes('could not be reached')")
-        opened.page.unroute("**/review?version=*")
-        opened.page.click("[data-save]")
+        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
+        with slow(opened, "**/api/v1/reports/*", "PATCH"):
+            opened.page.click("[data-save]")
+            opened.page.click("[data-discard]")
+        opened.wait("document.querySelector('[data-said]').textContent === 'All unsaved changes are discarded.'")
+        assert opened.page.locator("[data-conflict]").is_hidden()
+        opened.page.click("[data-news] button")
         shows(opened, 2)
-    assert desk.newest()["version"] == 2
 
 
 def test_kept_comment_is_told_with_its_reason_while_it_is_unsaved(desk: Desk) -> None:

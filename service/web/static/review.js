@@ -22,6 +22,9 @@ let running = Promise.resolve();
 /** What was pressed and is not done yet, by what was pressed. */
 const underway = new Map();
 let discards = 0;
+let failures = 0;
+/** Of each form what was pressed in it last. */
+const sent = new WeakMap();
 /** The cine whose lines are being drawn; as `detail` what was drawn and not kept, `told` of it in words, and why its numbers were `refused`. */
 let drawing = null;
 
@@ -88,13 +91,12 @@ function announce(words) {
 
 // ---- changes ----
 
-/** Try a change: the service says whether it can be and what follows. Nothing is stored. False where all was discarded meanwhile. */
-async function propose(apply) {
+/** Try a change: the service says whether it can be and what follows. Nothing is stored. False where it was discarded meanwhile. */
+async function propose(apply, isWanted = wanted()) {
   const trial = pending.copy();
   apply(trial);
-  const before = discards;
   const answer = trial.count ? await service.preview(panel.dataset.report, trial.body()) : { findings: [] };
-  if (before !== discards) return false;
+  if (!isWanted()) return false;
   [pending, preview] = [trial, answer];
   show();
   announce(pending.count ? content.querySelector("[data-unsaved]").textContent : say("Nothing is unsaved."));
@@ -103,13 +105,19 @@ async function propose(apply) {
 
 /** The same for what is pressed: what waits its turn is not tried any more once all is discarded. */
 function change(pressed, apply) {
-  const before = discards;
-  return act(pressed, find("[data-save-problem]"), () => before === discards && propose(apply));
+  const isWanted = wanted();
+  return act(pressed, find("[data-save-problem]"), () => isWanted() && propose(apply, isWanted));
+}
+
+/** Tells later whether all, or what stands in a form, was discarded since. */
+function wanted(form = null) {
+  const [all, own] = [discards, form?.discards];
+  return () => all === discards && own === form?.discards;
 }
 
 /** What is being saved is discarded only where it could not be saved. */
 function discard() {
-  return underway.has("save") ? act("discard", find("[data-save-problem]"), discardAll) : discardAll();
+  return underway.has("save") ? act("discard", find("[data-save-problem]"), discardAll, { isAfterFailures: true }) : discardAll();
 }
 
 function discardAll() {
@@ -117,6 +125,7 @@ function discardAll() {
   [pending, preview] = [new Pending(), { findings: [] }];
   forms().forEach(forget);
   show();
+  offerInstead();
   announce(say("All unsaved changes are discarded."));
   focusTitle();
 }
@@ -124,17 +133,23 @@ function discardAll() {
 function save() {
   return act("save", find("[data-save-problem]"), async () => {
     const left = unkept();
-    if (left && (!pending.count || isDrawnIn(left))) return remind(left);
-    if (!pending.count) return;
+    if (left && (!pending.count || isDrawnIn(left))) return refuse(left);
+    if (!pending.count) return true;
     const made = await service.amend(panel.dataset.report, pending.body());
-    await settled(made, say("Saved as version {version}.", made));
+    return settled(made, say("Saved as version {version}.", made));
   });
 }
 
+/** What was made is stored, whether or not it can be shown. */
 async function settled(made, words) {
-  const version = versionOf(made);
-  const fresh = await service.page(panel.dataset.source, version);
   [pending, preview] = [new Pending(), { findings: [] }];
+  const version = versionOf(made);
+  const fresh = await service.page(panel.dataset.source, version).catch((error) => {
+    forms().forEach(forget);
+    show();
+    offer(made.report_id);
+    throw new Error(`${words} ${say("This cannot be shown yet: {why}", { why: error.message })}`);
+  });
   replace(fresh, version);
   announce(words);
   const left = unkept(); // the new version is without it
@@ -154,14 +169,18 @@ function focusTitle() {
 
 /**
  * Do what was `pressed` after what is under way, once however often it was pressed; what is refused is said at `place`. True when
- * it was done, and not overtaken. It was meant for the version that was shown: over another one it is not done, and that is said.
+ * it was done, and not overtaken. It was meant for the version that was shown, and for what was pressed before it to be done: over
+ * another version, or after something that failed, it is not done, and that is said.
  */
-function act(pressed, place, deed) {
+function act(pressed, place, deed, { isAfterFailures = false } = {}) {
   if (underway.has(pressed)) return underway.get(pressed);
-  const seen = panel.dataset.report;
-  running = running
-    .then(() => (panel.dataset.report === seen ? done(place, deed) : tellNotDone()))
-    .finally(() => underway.delete(pressed));
+  const [seen, before] = [panel.dataset.report, failures];
+  const turn = () => {
+    if (panel.dataset.report !== seen) return tellNotDone(toldOtherVersion());
+    if (failures !== before && !isAfterFailures) return tellNotDone(say("What you pressed first could not be done, so what you pressed after it was not done either."));
+    return done(place, deed);
+  };
+  running = running.then(turn).finally(() => underway.delete(pressed));
   underway.set(pressed, running);
   return running;
 }
@@ -173,6 +192,7 @@ async function done(place, deed) {
   try {
     return (await deed()) !== false;
   } catch (error) {
+    failures += 1;
     const problem = error.status === 412 && error.problem.current ? await meet(error.problem.current).catch((other) => other) : error;
     put(place, problem?.message ?? "");
     return false;
@@ -181,15 +201,41 @@ async function done(place, deed) {
   }
 }
 
-function tellNotDone() {
-  const version = panel.dataset.number;
-  put(notDonePlace, say("Version {version} is shown now. What you pressed before it came was not done: press again where it still holds.", { version }));
+function tellNotDone(why) {
+  put(notDonePlace, why);
   return false;
+}
+
+function toldOtherVersion() {
+  const version = panel.dataset.number;
+  return say("Version {version} is shown now. What you pressed before it came was not done: press again where it still holds.", { version });
+}
+
+/** Something else has to be kept or discarded first. */
+function refuse(left) {
+  failures += 1;
+  remind(left);
+  return false;
+}
+
+function offer(id) {
+  news.dataset.made = id;
+  news.hidden = false;
+}
+
+/** Where nothing is unsaved any more, what somebody else saved is no conflict. */
+function offerInstead() {
+  const place = find("[data-conflict]");
+  if (!place || place.hidden) return;
+  place.replaceChildren();
+  place.hidden = true;
+  news.hidden = false;
 }
 
 async function meet(current) {
   const [theirs, seen] = await Promise.all([service.report(current.report_id), service.report(panel.dataset.report)]);
   const { mine, follows } = listUnsaved(content, pending);
+  offer(current.report_id);
   news.hidden = true; // it is told below, with what is to be done
   const title = isOwn(theirs.act)
     ? say("You saved this report meanwhile in another tab or window")
@@ -289,6 +335,8 @@ function leave(form) {
 }
 
 function discardForm(form) {
+  if (form.dataset.form in ENDS && underway.has(sent.get(form))) return put(form.querySelector("[data-problem]"), say("This is being done, and cannot be undone any more."));
+  form.discards = (form.discards ?? 0) + 1; // what is still being tried of it is not taken any more
   discardTyped(form);
   if (isBeingDrawn(form)) drawing.detail = null;
   close(form);
@@ -341,28 +389,30 @@ function nameLeaving(form) {
   if (form.elements.why) form.querySelector("[data-close]").textContent = isUnkept(form) ? say("Discard") : say("Leave");
 }
 
-const SUBMIT = {
-  amend: (form, id) =>
-    propose((trial) => {
-      const field = form.elements.value;
-      trial.changes.set(id, { action: "set", finding_id: id, value: entered(field.value, "number" in field.dataset), why: reason(form) });
-    }),
-  reject: (form, id) => propose((trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) })),
-  lines: (form) =>
-    propose((trial) => {
-      const lines = drawnLast();
-      if (!lines) throw new Error(say("No line was moved yet: drag one in the picture."));
-      trial.lines.set(form.dataset.uid, { ...lines, why: reason(form) });
-    }),
-  words: (form) =>
-    propose((trial) => {
-      const written = { why: reason(form) };
-      for (const name of ["impression", "comment"]) {
-        const field = form.elements[name];
-        if (field.value !== field.defaultValue) written[name] = field.value.trim() || null;
-      }
-      trial.words = Object.keys(written).length > 1 ? written : null;
-    }),
+/** What a form that is kept changes. */
+const CHANGES = {
+  amend: (form, id) => (trial) => {
+    const field = form.elements.value;
+    trial.changes.set(id, { action: "set", finding_id: id, value: entered(field.value, "number" in field.dataset), why: reason(form) });
+  },
+  reject: (form, id) => (trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) }),
+  lines: (form) => (trial) => {
+    const lines = drawnLast();
+    if (!lines) throw new Error(say("No line was moved yet: drag one in the picture."));
+    trial.lines.set(form.dataset.uid, { ...lines, why: reason(form) });
+  },
+  words: (form) => (trial) => {
+    const written = { why: reason(form) };
+    for (const name of ["impression", "comment"]) {
+      const field = form.elements[name];
+      if (field.value !== field.defaultValue) written[name] = field.value.trim() || null;
+    }
+    trial.words = Object.keys(written).length > 1 ? written : null;
+  },
+};
+
+/** After which nothing can be kept any more. */
+const ENDS = {
   sign: async () => {
     if (pending.count) throw new Error(find("[data-unsaved]").textContent);
     await settled(await service.sign(panel.dataset.report), say("The report is signed."));
@@ -375,9 +425,6 @@ const SUBMIT = {
   },
 };
 
-/** After which nothing can be kept any more. */
-const ENDS_DRAFT = ["sign", "cancel"];
-
 function reason(form) {
   const words = form.elements.why.value.trim();
   if (words.length >= 3) return words;
@@ -387,23 +434,28 @@ function reason(form) {
 }
 
 async function submit(form) {
-  const before = discards;
+  const isWanted = wanted(form);
   const problem = form.querySelector("[data-problem]");
-  const isDone = await act(form, problem, () => before === discards && keep(form));
+  const isDone = await act(pressedIn(form), problem, () => isWanted() && keep(form, isWanted));
   if (!isDone && form.elements.value && problem.textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
 }
 
+/** The same as before, unless something else stands in the form now. */
+function pressedIn(form) {
+  const stands = JSON.stringify([...fieldsOf(form), isBeingDrawn(form) && drawing.detail]);
+  if (!underway.has(sent.get(form)) || sent.get(form).stands !== stands) sent.set(form, { stands });
+  return sent.get(form);
+}
+
 /** False where something stands in the way. */
-async function keep(form) {
-  const left = ENDS_DRAFT.includes(form.dataset.form) && unkept(form);
-  if (left) {
-    remind(left);
-    return false;
-  }
+async function keep(form, isWanted) {
+  const kind = form.dataset.form;
+  const left = kind in ENDS && unkept(form);
+  if (left) return refuse(left);
   const id = form.closest(".finding")?.dataset.finding;
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
   const [fields, lines] = [fieldsOf(form), drawing?.detail];
-  const isDone = (await SUBMIT[form.dataset.form](form, id)) !== false;
+  const isDone = (await (kind in ENDS ? ENDS[kind](form) : propose(CHANGES[kind](form, id), isWanted))) !== false;
   if (isDone && form.isConnected) settleForm(form, fields, lines);
   return isDone;
 }
