@@ -148,7 +148,7 @@ async function settled(made, words) {
     forms().forEach(forget);
     show();
     offer(made.report_id);
-    throw new Error(`${words} ${say("This cannot be shown yet: {why}", { why: error.message })}`);
+    throw new Error([words, say("This cannot be shown yet: {why}", { why: error.message })].join(" "));
   });
   replace(fresh, version);
   announce(words);
