@@ -64,8 +64,9 @@ def motor_cine(
     side: int = SIDE,
     units: Sequence[KnownUnit] = UNITS,
     time_axis: TimeAxis | None = None,
+    noise: float = 0.0,
 ) -> Cine:
-    """Noise, carried along by the units."""
+    """A still pattern, carried along by the units; `noise` is that of each frame, in grey levels."""
     random = np.random.default_rng(5)
     still = np.kron(random.integers(40, 200, (side // 2, side // 2)), np.ones((2, 2))).astype(np.float32)
     slope = np.gradient(still, axis=0)
@@ -75,7 +76,8 @@ def motor_cine(
 
     def pixels(number: int) -> Pixels:
         way = sum((way[number - 1] * share for way, share in zip(moved, shares, strict=True)), np.zeros_like(still))
-        return np.asarray(np.clip(np.rint(still - slope * way), 0, 255), np.uint8)
+        own = np.random.default_rng(number).normal(0, noise, still.shape) if noise else 0
+        return np.asarray(np.clip(np.rint(still - slope * way + own), 0, 255), np.uint8)
 
     return Cine(
         sop_instance_uid=uid,

@@ -176,6 +176,11 @@ def test_cine_that_ends_before_its_time_is_an_error() -> None:
         (lambda: motor_cine(frames=8000), "cine_too_long", "send it in parts"),
         (lambda: motor_cine(calibration=Calibration(None, None, "none", "no regions")), "not_calibrated", "no scale"),
         (lambda: motor_cine(side=48), "field_of_view_too_small", "15 x 15 mm"),
+        (
+            lambda: motor_cine(noise=60.0),
+            "frames_not_alike",
+            r"little in common \(correlation 0\.\d\d; at least 0\.9 is needed\)",
+        ),
         (lambda: motor_cine(time_axis=TimeAxis(None, "none", reason="no pointer")), "no_time_axis", "no pointer"),
         (
             lambda: motor_cine(time_axis=TimeAxis(tuple(np.arange(512) / 250), "CineRate", is_nominal=True, reason="nominal")),

@@ -51,8 +51,8 @@ class MotorUnits:
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:
         """Findings of one cine; one in which no unit is found gives one finding, `not_measured`.
 
-        Raises NotMeasurable: `no_frames`, `colour_overlay`, `not_calibrated`, `field_of_view_too_small`, `no_time_axis`,
-        `uneven_frame_times`, `frame_rate_too_low`, `cine_too_short`, `cine_too_long`.
+        Raises NotMeasurable: `no_frames`, `colour_overlay`, `not_calibrated`, `field_of_view_too_small`, `frames_not_alike`,
+        `no_time_axis`, `uneven_frame_times`, `frame_rate_too_low`, `cine_too_short`, `cine_too_long`.
         """
         tissue = moving_tissue(cine)
         refuse_colour(cine, tissue.sector)
