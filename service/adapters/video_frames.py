@@ -16,7 +16,7 @@ _FORMATS = "h264,hevc,mpegvideo,m4v,mpegts,mpeg,mov"
 
 #: No coded picture of these codecs holds 23 zero bits in a row: zero bytes stand before a start code, or were lost.
 _LOST_BYTES = re.compile(rb"\0\0\0+[^\0\1]")
-#: A picture is shown at most so many places before its place in the stream; encoders do with two, even with pyramids of 16.
+#: A picture is shown at most so many places before its place in the stream; two were measured, more than four are not expected.
 _MOST_REORDERED = 4
 #: What decoders print at the level of errors about pictures that are whole is no complaint.
 _COMPLAINT = re.compile(
