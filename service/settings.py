@@ -136,6 +136,13 @@ class HttpSettings(Section):
     session_idle_seconds: Seconds = 1800.0
     session_seconds: Seconds = 43_200.0
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_not_everybody(cls, networks: tuple[IPv4Network | IPv6Network, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("a network of all addresses would let every client choose its address; name the proxies alone")
+        return networks
+
 
 class ApiSettings(Section):
     """Access to the REST interface."""

@@ -20,7 +20,8 @@ Bytes = npt.NDArray[np.uint8]
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 RLE, JPEG, EXTENDED, LOSSLESS = (f"1.2.840.10008.1.2.{suffix}" for suffix in ("5", "4.50", "4.51", "4.70"))
-JPEG_LS, JPEG_2000, HTJ2K, H264 = (f"1.2.840.10008.1.2.4.{number}" for number in (80, 90, 201, 102))
+JPEG_LS, JPEG_2000, HTJ2K = (f"1.2.840.10008.1.2.4.{number}" for number in (80, 90, 201))
+MPEG_2, H264, HEVC = (f"1.2.840.10008.1.2.4.{number}" for number in (100, 102, 107))
 UNDEFINED = 0xFFFFFFFF
 #: What else an encoder is told; MPEG-2 has a bit rate where the others have a quality.
 _ENCODER_OPTIONS = {"libx265": {"x265-params": "log-level=none"}, "mpeg2video": {"b": "15M"}}

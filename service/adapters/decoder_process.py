@@ -25,7 +25,7 @@ from service.adapters.decoder_protocol import CINE_HEADER, MAXIMUM_REQUEST_BYTES
 from service.adapters.decoder_sandbox import enter_sandbox, limit_cpu
 from service.adapters.dicom_header import read_header
 from service.adapters.pixel_source import PixelSource, VideoFragments, open_pixels
-from service.adapters.video_frames import decode_video, forbid_other_formats
+from service.adapters.video_frames import Complaints, decode_video, forbid_other_formats
 from service.core.cine import CineHeader, Pixels
 from service.core.cine_header import read_cine_header
 from service.core.native_samples import native_samples
@@ -47,18 +47,12 @@ def main() -> None:
     for name in _CODECS:
         getattr(imagecodecs, name)  # loads the library now, while files can still be opened
     _warm_up()
-    _silence_errors()
+    # What codecs print about a file stays here; what kept this process from starting has been seen by now.
+    complaints = Complaints()
     is_filtered = enter_sandbox(memory_bytes=int(sys.argv[3]))
     with contextlib.suppress(OSError):
         write_all(answers, encode_head({"ready": True, "is_filtered": is_filtered}, 0))
-        _Server(requests, answers).serve()
-
-
-def _silence_errors() -> None:
-    """What codecs print about a file stays here; what kept this process from starting has been seen by now."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+        _Server(requests, answers, complaints).serve()
 
 
 def _warm_up() -> None:
@@ -67,7 +61,7 @@ def _warm_up() -> None:
         with contextlib.suppress(Exception):
             decode(b"\xff\xd8\xff\xd9")
     with contextlib.suppress(InputRejected):
-        next(decode_video(io.BytesIO(b"\0" * 64), rows=1, columns=1))
+        next(decode_video(lambda: io.BytesIO(bytes(64)), rows=1, columns=1, has_complained=lambda: False))
 
 
 class _Digest:
@@ -117,14 +111,16 @@ class _OpenFile:
     header: CineHeader
     source: PixelSource
     digest: _Digest
+    complaints: Complaints
 
 
 class _Server:
     """Answers one request at a time."""
 
-    def __init__(self, requests: socket.socket, answers: int) -> None:
+    def __init__(self, requests: socket.socket, answers: int, complaints: Complaints) -> None:
         self._requests = requests
         self._answers = answers
+        self._complaints = complaints
         self._file: _OpenFile | None = None
 
     def serve(self) -> None:
@@ -188,7 +184,7 @@ class _Server:
         except BaseException:
             os.close(descriptor)
             raise
-        self._file = _OpenFile(descriptor, header, source, _Digest(descriptor, source.value_range))
+        self._file = _OpenFile(descriptor, header, source, _Digest(descriptor, source.value_range), self._complaints)
         payload = CINE_HEADER.dump_json(header)
         write_all(self._answers, encode_head({"opened": True}, len(payload)), payload)
 
@@ -275,7 +271,8 @@ def _video(opened: _OpenFile, source: VideoFragments) -> Iterator[tuple[int, Pix
     """As many frames as the header says; a stream may hold more, as encoders write whole groups."""
     header = opened.header
     number = 0
-    for frame in decode_video(source.open_stream(), rows=header.rows, columns=header.columns):
+    frames = decode_video(source.open_stream, rows=header.rows, columns=header.columns, has_complained=opened.complaints.take)
+    for frame in frames:
         number += 1
         yield number, frame
         if number == header.number_of_frames:

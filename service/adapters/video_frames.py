@@ -2,7 +2,8 @@
 
 import io
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -13,32 +14,96 @@ from service.errors import InputRejected
 #: FFmpeg would otherwise try every format it knows, playlists that name other files included.
 _FORMATS = "h264,hevc,mpegvideo,m4v,mpegts,mpeg,mov"
 
+#: No coded picture of these codecs holds 23 zero bits in a row: zero bytes stand before a start code, or were lost.
+_LOST_BYTES = re.compile(rb"\0\0\0+[^\0\1]")
+#: A picture is shown at most so many places before its place in the stream; two were measured, more than four are not expected.
+_MOST_REORDERED = 4
+#: What decoders print at the level of errors about pictures that are whole is no complaint.
+_COMPLAINT = re.compile(
+    rb"^\[(?:h264|hevc|mpeg2video|mpegvideo) @ [^\]]*\] (?!mmco|interlaced frame in progressive)", re.MULTILINE
+)
+_PIPE_BYTES = 1 << 16
+
+
+class Complaints:
+    """What FFmpeg prints to this process's standard error; OpenCV gives no other word of a picture that was made up."""
+
+    def __init__(self) -> None:
+        self._printed, end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        os.dup2(end, 2)
+        os.close(end)
+
+    def take(self) -> bool:
+        """Whether a video's decoder has complained since the last call."""
+        try:
+            return _COMPLAINT.search(os.read(self._printed, _PIPE_BYTES)) is not None
+        except BlockingIOError:
+            return False
+
 
 def forbid_other_formats() -> None:
     """Tell FFmpeg, through OpenCV's variable, which containers it may find; once, when the process starts."""
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{_FORMATS}|protocol_whitelist;none"
 
 
-def decode_video(stream: io.BufferedIOBase, *, rows: int, columns: int) -> Iterator[Pixels]:
-    """RGB (rows, columns, 3) uint8 in display order. Raises InputRejected when no decoder takes it or the size differs."""
-    capture = _open(stream)
+def decode_video(
+    open_stream: Callable[[], io.BufferedIOBase], *, rows: int, columns: int, has_complained: Callable[[], bool]
+) -> Iterator[Pixels]:
+    """RGB (rows, columns, 3) uint8 in display order, as far as the stream is whole.
+
+    Pictures after a broken one are made from it, so that it is the last word. Raises InputRejected for it, when no decoder takes
+    the stream, and when the size differs.
+    """
+    stream = open_stream()  # OpenCV keeps no reference to it
+    capture, packets = _open(stream), _Packets(open_stream())
     try:
         size = (int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
         if size != (rows, columns):
             raise InputRejected(
                 f"The video is {size[1]}x{size[0]} pixels, the header says {columns}x{rows}", reason="frame_size_mismatch"
             )
-        while (frame := _next(capture)) is not None:
+        has_complained()  # while it was opened; what is wrong with its frames is said again
+        while True:
+            frame = _next(capture)
+            if has_complained() or not packets.next_are_whole():
+                raise _corrupt()
+            if frame is None:
+                return
             if frame.shape != (rows, columns, 3):
                 raise InputRejected("A video frame changes its size", reason="frame_size_mismatch")
             yield frame[..., ::-1]
     finally:
         capture.release()
+        packets.close()
 
 
-def _open(stream: io.BufferedIOBase) -> cv2.VideoCapture:
+class _Packets:
+    """The coded pictures, in the stream's order, undecoded: decoders of arithmetic codes seldom notice what they make up."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream  # OpenCV keeps no reference to it
+        self._capture = _open(stream, cv2.CAP_PROP_FORMAT, -1)
+        self._ahead = _MOST_REORDERED
+        self._is_over = False
+
+    def next_are_whole(self) -> bool:
+        """Whether one more is whole; the first time, all that may be shown before it too."""
+        wanted, self._ahead = self._ahead + 1, 0
+        return all(self._is_whole() for _ in range(wanted))
+
+    def close(self) -> None:
+        """Give up what it holds."""
+        self._capture.release()
+
+    def _is_whole(self) -> bool:
+        packet = None if self._is_over else _next(self._capture)  # OpenCV dies of a packet after the last
+        self._is_over = packet is None
+        return packet is None or _LOST_BYTES.search(packet.data) is None
+
+
+def _open(stream: io.BufferedIOBase, *options: int) -> cv2.VideoCapture:
     try:
-        capture: cv2.VideoCapture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])  # type: ignore[call-overload]  # OpenCV's stubs lack streams
+        capture: cv2.VideoCapture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1, *options])  # type: ignore[call-overload]  # OpenCV's stubs lack streams
     except cv2.error as error:
         raise InputRejected("The video stream cannot be read", reason="frame_corrupt") from error
     if not capture.isOpened():
@@ -50,5 +115,9 @@ def _next(capture: cv2.VideoCapture) -> Pixels | None:
     try:
         is_frame, frame = capture.read()
     except cv2.error as error:
-        raise InputRejected("A video frame is corrupt", reason="frame_corrupt") from error
+        raise _corrupt() from error
     return np.asarray(frame, np.uint8) if is_frame else None
+
+
+def _corrupt() -> InputRejected:
+    return InputRejected("A video frame is corrupt", reason="frame_corrupt")

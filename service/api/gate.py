@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import Keys, Principal, Role, Sessions
 from service.api.head import ONE_TIME_PREFIX
-from service.api.limits import TokenBuckets, address_of, too_many
+from service.api.limits import TokenBuckets, counted_address, too_many
 from service.api.problems import Problem, problem_of, render, wants_page
 from service.api.way_back import WayBack
 from service.errors import SonomyoError
@@ -139,7 +139,7 @@ class Gate:
 
     def _unauthenticated(self, connection: HTTPConnection) -> Response:
         tried = "authorization" in connection.headers
-        wait = self._failures.take(address_of(connection.scope) or "unknown") if tried else 0.0
+        wait = self._failures.take(counted_address(connection.scope)) if tried else 0.0
         if wait > 0:
             return render(too_many(wait), connection.scope)
         if wants_page(connection) and not tried:

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -108,7 +109,19 @@ class RateLimit:
 def client_of(scope: Scope) -> str:
     """Who is counted."""
     principal = scope.get("state", {}).get("principal")
-    return str(principal.name) if principal is not None else address_of(scope) or "unknown"
+    return str(principal.name) if principal is not None else counted_address(scope)
+
+
+def counted_address(scope: Scope) -> str:
+    """The peer as it is counted: by IPv6 as the network of 64 bits that one customer has, or each attempt could have another."""
+    address = address_of(scope) or "unknown"
+    if ":" not in address:
+        return address
+    try:
+        mapped = IPv6Address(address).ipv4_mapped
+    except ValueError:
+        return address
+    return str(mapped or IPv6Network((address.partition("%")[0], 64), strict=False))
 
 
 def address_of(scope: Scope) -> str | None:

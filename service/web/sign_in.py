@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from service.access import BROWSER_LIFE, OpenedSession, Principal, SignedIn, TryLater
 from service.api.dependencies import FailedSignIns, Parts, Services, Viewer
 from service.api.gate import SIGN_IN_PATH, session_cookie_name
-from service.api.limits import TokenBuckets, address_of
+from service.api.limits import TokenBuckets, counted_address
 from service.api.problems import Problem
 from service.api.way_back import WayBack
 from service.errors import InputRejected, Unavailable
@@ -130,7 +130,7 @@ def change_password(
 
 def _judge(request: Request, parts: Services, failed: TokenBuckets, login: str, password: str) -> SignedIn | TryLater | None:
     """Counted by address before it is judged, so that many at once are counted, too."""
-    address = address_of(request.scope) or "unknown"
+    address = counted_address(request.scope)
     wait = failed.take(address)
     if wait > 0:
         return TryLater(seconds=wait)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -12,18 +13,20 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from service.adapters.cine_decoder import FileCineReader
-from service.core.cine import Box, Compression
-from service.errors import NotFound
+from service.core.cine import Box, Compression, Pixels
+from service.errors import InputRejected, NotFound
 from tests.cine_files import (
     BIG_ENDIAN,
     EXPLICIT,
     H264,
+    HEVC,
     HTJ2K,
     IMPLICIT,
     JPEG,
     JPEG_2000,
     JPEG_LS,
     LOSSLESS,
+    MPEG_2,
     RLE,
     encode,
     encode_video,
@@ -248,6 +251,42 @@ def test_h264_cine_streams_every_frame(reader: FileCineReader, path: Path, conta
     with reader.open(path) as cine:
         assert np.abs(cine.picture(7)[..., 0].astype(int) - pixels[6]).mean() < 4
         np.testing.assert_array_equal(list(cine.pictures())[6], cine.picture(7))
+
+
+def whole_frames(reader: FileCineReader, path: Path) -> list[Pixels]:
+    """What is given before the refusal."""
+    seen: list[Pixels] = []
+    with reader.open(path) as cine, suppress(InputRejected):
+        seen.extend(frame.pixels for frame in cine.frames())
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "syntax"),
+    [
+        ("libx264", "h264", H264),
+        ("libx264", "mp4", H264),
+        ("libx265", "hevc", HEVC),
+        ("mpeg2video", "mpeg2video", MPEG_2),
+    ],
+)
+def test_video_with_zeroed_bytes_anywhere_is_refused_from_there_on_and_whole_before(
+    reader: FileCineReader, path: Path, codec: str, container: str, syntax: str
+) -> None:
+    video = encode_video(speckle(16, 240, 320), container, codec)
+    header = header_of(np.zeros((16, 240, 320, 3), np.uint8), PhotometricInterpretation="YBR_PARTIAL_420")
+    write_encapsulated(path, header, [video], syntax=syntax)
+    whole = read(reader, path)
+    assert len(whole) == 16
+    readable = []
+    for place in range(20):
+        at = int(len(video) * (0.1 + 0.8 * place / 20))
+        write_encapsulated(path, header, [video[:at] + bytes(3000) + video[at + 3000 :]], syntax=syntax)
+        assert refusal(reader, path) in ("frame_corrupt", "pixel_data_too_short"), place
+        seen = whole_frames(reader, path)
+        np.testing.assert_array_equal(seen, whole[: len(seen)] if seen else [])
+        readable.append(len(seen))
+    assert max(readable) > 6
 
 
 def test_video_shorter_than_its_header_is_rejected(reader: FileCineReader, path: Path) -> None:

@@ -137,6 +137,18 @@ def test_flood_by_a_trusted_proxy_keeps_nobody_out_who_has_another_address(
                     assert submit(browser).status_code == status
 
 
+def test_guessing_from_many_addresses_of_one_ipv6_network_is_counted_together(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    trusted = [ip_network("127.0.0.0/8")]
+    with few_failures(engine, units, tmp_path) as house, house.served(trusted_proxies=trusted) as address:
+        assert guesses_by_proxy(address, "2001:db8:1:2::1") == [401] * 5 + [429] * 2
+        assert set(guesses_by_proxy(address, "2001:db8:1:2:ffff::9")) == {429}
+        assert guesses_by_proxy(address, "2001:db8:1:3::1") == [401] * 5 + [429] * 2
+        assert guesses_by_proxy(address, "::ffff:10.1.1.1") == [401] * 5 + [429] * 2
+        assert guesses_by_proxy(address, "::ffff:10.1.1.2") == [401] * 5 + [429] * 2
+
+
 @pytest.mark.parametrize("trusted", [(), (ip_network("10.0.0.0/8"),)])
 def test_address_that_somebody_else_than_a_trusted_proxy_names_is_not_believed(
     engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, trusted: tuple[IPv4Network, ...]

@@ -276,6 +276,18 @@ def test_video_that_breaks_off_gives_the_frames_before_it_and_says_why_there_are
     assert house.client().get(f"{CINE}/frames/13.jpg").status_code == 422
 
 
+def test_video_with_zeroed_bytes_gives_no_picture_that_was_made_up(house: House) -> None:
+    video = encode_video(speckle(16, 240, 320), "h264")
+    middle = len(video) * 6 // 10
+    dataset = dicom_dataset(INSTANCE, frames=16, Rows=240, Columns=320, PhotometricInterpretation="YBR_PARTIAL_420")
+    dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+    dataset.PixelData = encapsulate([video[:middle] + bytes(3000) + video[middle + 3000 :]])
+    upload(house.client(), as_file(dataset, H264)).raise_for_status()
+    assert house.client().get(f"{CINE}/frames/1-3").raise_for_status().content[-4:] != bytes(4)
+    assert house.client().get(f"{CINE}/frames/9-16").raise_for_status().content.endswith(bytes(4 * 6))
+    assert house.client().get(f"{CINE}/frames/12.jpg").status_code == 422
+
+
 def test_cine_without_a_description_is_called_a_picture_in_the_reader_s_language(house: House, muscles: list[Muscle]) -> None:
     analysed(house, cine_file(muscles), cine_file(muscles, "1.2.4"))
     for language, name in (("en", "Picture"), ("de", "Bild")):

@@ -1,6 +1,6 @@
 """The first moments of a viewer, and what its pages may load: a press that comes early is kept, no policy is broken."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from playwright.sync_api import Route
 from sqlalchemy import Engine
 
 from service.ports import UnitOfWorkFactory
-from tests.browser import tab
+from tests.browser import Tab, tab
 from tests.cine_files import JPEG_2000
 from tests.integration.api_parts import STUDY, House
 from tests.integration.viewer_parts import analysed, cine_file, contraction, sign_in, viewer_house, without_end
@@ -16,6 +16,7 @@ from tests.integration.viewer_parts import analysed, cine_file, contraction, sig
 pytestmark = pytest.mark.timeout(600)
 VIEW = "document.querySelector('[data-view]')"
 PLAY = "document.querySelector('[data-play]')"
+SLIDER = "document.querySelector('[data-slider]')"
 #: What a player shows of five frames while the second is waited for: it goes on there, and the others follow.
 WAITING = """async (source) => {
   const { Player } = await import(source);
@@ -73,28 +74,50 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[
         yield made
 
 
+def hold_frames(made: Tab) -> Callable[[], None]:
+    """No frame comes until what this gives is called."""
+    held: list[Route] = []
+    is_free: list[bool] = []
+
+    def hold(route: Route) -> None:
+        if is_free:
+            route.continue_()
+        else:
+            held.append(route)
+
+    def free() -> None:
+        is_free.append(True)
+        for route in held:
+            route.continue_()
+
+    made.page.route("**/frames/**", hold)
+    return free
+
+
 def test_play_that_is_pressed_before_the_first_frame_is_there_plays_once_it_is(house: House) -> None:
     with house.served() as address, tab() as made:
         sign_in(house, made, address)
-        held: list[Route] = []
-        is_free: list[bool] = []
-
-        def hold(route: Route) -> None:
-            if is_free:
-                route.continue_()
-            else:
-                held.append(route)
-
-        made.page.route("**/frames/**", hold)
+        free = hold_frames(made)
         made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
         made.wait(f"{PLAY}?.disabled === false", timeout_seconds=60)
         made.page.evaluate(f"{PLAY}.click()")
         made.wait(f"{PLAY}.dataset.state === 'playing'")
         assert not made.page.evaluate(f"{VIEW}.dataset.shownFrame")
-        is_free.append(True)
-        for route in held:
-            route.continue_()
+        free()
         made.wait(f"{VIEW}.dataset.playing === 'true' && Number({VIEW}.dataset.shownFrame) > 1", timeout_seconds=60)
+
+
+def test_frame_that_is_asked_for_before_the_first_one_is_there_is_shown_and_not_the_first(house: House) -> None:
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        free = hold_frames(made)
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        count = "document.querySelector('[data-cine]').dataset.frames"
+        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === {count}", timeout_seconds=60)
+        made.page.evaluate(f"{SLIDER}.value = {SLIDER}.max; {SLIDER}.dispatchEvent(new Event('input', {{ bubbles: true }}))")
+        assert not made.page.evaluate(f"{VIEW}.dataset.shownFrame")
+        free()
+        made.wait(f"{VIEW}.dataset.shownFrame === {count}", timeout_seconds=20)
 
 
 def of_module(house: House, name: str, script: str) -> object:

@@ -280,6 +280,13 @@ def test_settings_that_trust_what_is_no_address_or_network_are_refused(monkeypat
         read_settings(None)
 
 
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+def test_settings_that_trust_every_address_are_refused_and_say_why(monkeypatch: pytest.MonkeyPatch, network: str) -> None:
+    monkeypatch.setenv("SONOMYO_HTTP__TRUSTED_PROXIES", f'["10.0.0.5", "{network}"]')
+    with pytest.raises(ValidationError, match="would let every client choose its address; name the proxies alone"):
+        read_settings(None)
+
+
 def test_settings_with_possible_addresses_and_titles_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "STORE__URL": "file:///var/lib/sonomyo",

@@ -88,7 +88,8 @@ async function open(uid, { frame = null } = {}) {
     begin(told, frames);
     const found = await early.finally(() => void drawSeries());
     if (ticket !== opened) return;
-    await cine.player.seek(found);
+    const { player } = cine;
+    if (!player.frame && player.awaited === null) await player.seek(found); // else a person has asked for another place meanwhile
     isOpening = false;
     if (!isPlayWanted) return;
     isPlayWanted = false;
