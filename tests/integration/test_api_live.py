@@ -24,6 +24,7 @@ from service.ports import UnitOfWorkFactory
 from simulator.wrist import WristFrame, draw_volunteer
 from tests.integration.api_parts import House
 from tests.integration.listener_parts import wait_until
+from tests.running import poll
 from tests.wrist_parts import as_model, pictures, sure_of, well
 
 SIZE = 192
@@ -202,6 +203,10 @@ def test_one_user_has_two_examinations_at_a_time(house: House) -> None:
             assert socket.receive_json()["type"] == "ready"
         with client.websocket_connect(LIVE_PATH) as third:
             assert third.receive_json()["reason"] == "busy"
+        for socket in (one, other):
+            socket.close()
+        # Before the client cancels what still runs.
+        poll(lambda: house.log.getvalue().count("live_session") == 2, timeout_seconds=30, what="the end of both")
 
 
 def test_socket_without_a_credential_is_refused(house: House) -> None:
