@@ -21,6 +21,7 @@ from tests.running import ROOT
 @pytest.fixture
 def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Each analysis draws another picture, and pages tell which they show."""
+    # The drawing itself is tested elsewhere: the real one draws the same picture each time, which tells no versions apart.
     drawn = iter([b"first", b"second", b"third"])
     monkeypatch.setattr("service.analysing.draw_evidence", lambda _cine, _findings: next(drawn))
     with House(engine, units, tmp_path) as made:
