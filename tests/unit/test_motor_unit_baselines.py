@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.core.measure.motor_maps import matched
-from service.core.measure.motor_trains import swells, within_band
+from service.core.measure.motor_trains import within_band
 from simulator.motor_units import FRAME_RATE_HZ, Conditions, MotorSequence, simulate_sequence
 from tests.running import ROOT
 from training.motor_units.scores import rate_of_agreement
@@ -16,6 +16,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is only in the training envi
 
 from training.motor_units.baselines import ALPHA, BASELINES, Candidate, distinct, oracle, truth_of
 from training.motor_units.figures import table
+from training.motor_units.firings import READING, readings
 from training.motor_units.rivals import COLUMNS, keep_rows, kept_rows, summary, tallies
 from training.motor_units.scores import score
 
@@ -26,16 +27,16 @@ def muscle() -> MotorSequence:
     return simulate_sequence(21, Conditions(5, 20.0, "linear"))
 
 
-def test_discharges_are_the_swells_of_a_train_that_lies_on_drift_and_noise() -> None:
+def test_discharges_are_read_from_a_train_that_lies_on_drift_and_noise() -> None:
     moments = np.arange(512) / FRAME_RATE_HZ
     true = np.cumsum(np.random.default_rng(1).normal(0.1, 0.012, 18))
     train = sum(np.exp(-(((moments - time) / 0.02) ** 2)) for time in true)
     drifting = train + 3 * np.sin(2 * np.pi * 0.3 * moments) + 0.05 * np.random.default_rng(2).standard_normal(512)
-    assert rate_of_agreement(true, swells(within_band(drifting, FRAME_RATE_HZ), FRAME_RATE_HZ)) > 0.9
+    assert rate_of_agreement(true, READING.firings(within_band(drifting, FRAME_RATE_HZ), FRAME_RATE_HZ)) > 0.9
 
 
 def test_train_that_never_changes_has_no_discharge() -> None:
-    assert len(swells(np.zeros(512), FRAME_RATE_HZ)) == 0
+    assert len(READING.firings(np.zeros(512), FRAME_RATE_HZ)) == 0
 
 
 def test_too_few_frames_to_filter_are_refused() -> None:
@@ -89,3 +90,10 @@ def test_weight_of_space_is_the_best_that_was_tried_on_validation_muscles() -> N
     results = json.loads((ROOT / "bench/results/motor_units.json").read_text(encoding="utf-8"))
     sums = {weight: sum(found.values()) for weight, found in results["stICA on validation, by weight of space"].items()}
     assert sums[str(ALPHA)] == max(sums.values())
+
+
+def test_reading_of_the_rivals_firings_is_the_best_that_was_tried_on_validation_muscles() -> None:
+    results = json.loads((ROOT / "bench/results/motor_units.json").read_text(encoding="utf-8"))
+    agreement = results["stICA on validation, rate of agreement by reading"]
+    assert set(agreement) == {reading.name for reading in readings()}
+    assert agreement[READING.name] == max(agreement.values())

@@ -1,7 +1,10 @@
 """The networks as they are served, asked as a table of figures asks them."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,21 +12,55 @@ import pytest
 pytest.importorskip("torch", reason="torch is only in the training environment (training/requirements.txt)")
 pytest.importorskip("sklearn", reason="scikit-learn is only in the training environment (training/requirements.txt)")
 
-from service.core.measure.motor_maps import LEAST_HEAT
-from service.core.measure.motor_trains import LEAST_PROBABILITY
-from simulator.motor_units import Conditions, simulate_sequence
+from service.core.analyses.motor_units import MAPS, TRAINS, MotorUnits
+from service.core.measure.motor_maps import Floats
+from service.core.measure.motor_velocity import MovingTissue
+from simulator.motor_units import FRAME_RATE_HZ, Conditions, simulate_sequence
 from tests.running import ROOT
 from training.motor_units.evaluate import Networks, of_common_units, said_of, tell
 from training.motor_units.figures import FIGURES
 from training.motor_units.rivals import keep_rows, tallies
-from training.motor_units.scores import Agreement, Score
+from training.motor_units.scores import Agreement, Score, UnitTrace, score
 from training.motor_units.sequences import CELLS
+from training.onnx_networks import OnnxNetworks
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneWindow(MovingTissue):
+    """Velocity that is known, instead of a cine's."""
+
+    known: Floats
+
+    def windows(self) -> Iterator[tuple[slice, Floats]]:
+        yield slice(0, len(self.known)), self.known
+
+
+def test_what_is_scored_is_what_the_analysis_says() -> None:
+    models = ROOT / "model_repository"
+    muscle = simulate_sequence(25, Conditions(12, 5.0, "linear"))
+    unread: Any = None
+    window = OneWindow(
+        frames=iter(()),
+        number_of_frames=len(muscle.velocity),
+        frame_rate_hz=FRAME_RATE_HZ,
+        placement=unread,
+        sector=unread,
+        calibration=unread,
+        known=muscle.velocity,
+    )
+    opened = OnnxNetworks.opened({one.model_name: models / one.model_name / "1/model.onnx" for one in (MAPS, TRAINS)})
+    units = MotorUnits().units(window, opened.infer)
+    said = said_of(Networks.of(models), muscle)
+    pairs = said.read().pairs
+    served = score(said.truth, [UnitTrace(unit.mask, unit.twitch, unit.discharges_s) for unit in units]).pairs
+    assert len(units) >= 10
+    assert np.allclose([astuple(pair) for pair in served], [astuple(pair) for pair in pairs], atol=1e-5, equal_nan=True)
 
 
 def test_served_networks_find_a_muscle_s_units_and_the_differences_are_told(tmp_path: Path) -> None:
     networks = Networks.of(ROOT / "model_repository")
     muscles = [simulate_sequence(seed, Conditions(5, 20.0, "linear")) for seed in (21, 22)]
-    scores = [said_of(networks, muscle).read(LEAST_HEAT, LEAST_PROBABILITY) for muscle in muscles]
+    scores = [said_of(networks, muscle).read() for muscle in muscles]
     ours, common = tallies(scores), of_common_units(scores, scores)
     assert ours[:, 2].sum() >= 8
     path = tmp_path / "results.json"

@@ -13,8 +13,9 @@ import numpy as np
 from scipy import ndimage
 
 from service.core.measure.motor_maps import Mask
-from service.core.measure.motor_trains import swells, within_band
+from service.core.measure.motor_trains import within_band
 from simulator.motor_units import FRAME_RATE_HZ, ActiveUnit, MotorSequence
+from training.motor_units.firings import READING, Reading
 from training.motor_units.scores import UnitTrace, Values
 from training.motor_units.stica import Doubles, Logistic, spatio_temporal
 
@@ -88,8 +89,8 @@ def deflation(velocity: Values) -> list[Candidate]:
 def oracle(sequence: MotorSequence) -> list[UnitTrace]:
     """The true territories, each with the mean velocity in it: what no unmixing can add to a perfect segmentation."""
     filtered = within_band(sequence.velocity, FRAME_RATE_HZ)
-    trains = [filtered[:, unit.mask].mean(1) for unit in sequence.units]
-    return [UnitTrace(unit.mask, train, swells(train, FRAME_RATE_HZ)) for unit, train in zip(sequence.units, trains, strict=True)]
+    trains = [(unit.mask, filtered[:, unit.mask].mean(1)) for unit in sequence.units]
+    return [UnitTrace(mask, train, READING.firings(train, FRAME_RATE_HZ)) for mask, train in trains]
 
 
 BASELINES: dict[str, Baseline] = {
@@ -100,9 +101,10 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def accepted(candidates: list[Candidate], least_score: float) -> list[UnitTrace]:
+def accepted(candidates: list[Candidate], least_score: float, reading: Reading = READING) -> list[UnitTrace]:
     """Those whose score is high enough, with their discharges."""
-    return [UnitTrace(one.mask, one.twitch, swells(one.twitch, FRAME_RATE_HZ)) for one in candidates if one.score >= least_score]
+    sure = [one for one in candidates if one.score >= least_score]
+    return [UnitTrace(one.mask, one.twitch, reading.firings(one.twitch, FRAME_RATE_HZ)) for one in sure]
 
 
 def truth_of(units: tuple[ActiveUnit, ...]) -> list[UnitTrace]:

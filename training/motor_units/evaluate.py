@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from service.core.measure import motor_maps, motor_trains
-from service.core.measure.motor_maps import Floats, territories
+from service.core.measure import motor_trains
+from service.core.measure.motor_maps import Floats, Mask, territories
 from service.core.measure.motor_trains import discharges, traces, within_band
 from service.core.measure.motor_unmixing import seen
 from simulator.motor_units import FRAME_RATE_HZ, MOTOR_UNITS_VERSION, MotorSequence
@@ -56,18 +56,24 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the networks say of a muscle at the least heat that is tried; what is surer is found among it."""
+    """What the networks say of a muscle, as the service asks them."""
 
     truth: list[UnitTrace]
-    found: list[motor_maps.Territory]
+    maps: Floats
+    masks: list[Mask]
     twitch: Floats
     logits: Floats
 
-    def read(self, least_heat: float, least_probability: float) -> Score:
-        """Of the units that are so sure."""
-        chosen = [number for number, one in enumerate(self.found) if one.heat >= least_heat]
-        units = [UnitTrace(self.found[n].mask, self.twitch[n], discharges(self.logits[n], least_probability)) for n in chosen]
-        return score(self.truth, units)
+    def read(self, least_probability: float = motor_trains.LEAST_PROBABILITY) -> Score:
+        """With discharges that are so probable."""
+        read = [discharges(logits, least_probability) for logits in self.logits]
+        return score(self.truth, [UnitTrace(*unit) for unit in zip(self.masks, self.twitch, read, strict=True)])
+
+    def territories_at(self, least_heat: float) -> Score:
+        """Of the territories that are so sure, whatever moves in them."""
+        still = np.zeros(self.truth[0].twitch.shape)
+        found = territories(self.maps, least_heat)
+        return score(self.truth, [UnitTrace(one.mask, still, np.zeros(0)) for one in found])
 
 
 def main() -> None:
@@ -94,7 +100,7 @@ def evaluate(networks: Networks, split: str, count: int, output: Path) -> dict[s
     for cell in CELLS:
         muscles = [cell.sequence(seed) for seed in SPLITS[split][:count]]
         said = [said_of(networks, muscle) for muscle in muscles]
-        scores = [one.read(motor_maps.LEAST_HEAT, motor_trains.LEAST_PROBABILITY) for one in said]
+        scores = [one.read() for one in said]
         target += said if cell.snr_db == _TARGET_DB else []
         theirs = [
             score(one.truth, accepted(BASELINES[ICA](muscle.velocity), least)) for one, muscle in zip(said, muscles, strict=True)
@@ -135,25 +141,24 @@ def differences(ours: Tallies, theirs: Tallies) -> dict[str, dict[str, float]]:
 
 
 def said_of(networks: Networks, sequence: MotorSequence) -> Said:
-    """Of a muscle."""
-    found = territories(networks.maps_of(sequence.velocity), min(_HEATS))
-    nothing = np.zeros((0, len(sequence.velocity)), np.float32)
-    if not found:
-        return Said(truth_of(sequence.units), found, nothing, nothing)
-    moving, masks = within_band(sequence.velocity, FRAME_RATE_HZ), [one.mask for one in found]
+    """Of a muscle; read from it is what the analysis `motor_units` reads from a window."""
+    maps = networks.maps_of(sequence.velocity)
+    masks = [one.mask for one in territories(maps)]
+    if not masks:
+        nothing = np.zeros((0, len(sequence.velocity)), np.float32)
+        return Said(truth_of(sequence.units), maps, masks, nothing, nothing)
+    moving = within_band(sequence.velocity, FRAME_RATE_HZ)
     twitch, logits = networks.trains_of(traces(moving, masks))
     borne_out = [seen(train, moving, mask) for train, mask in zip(twitch, masks, strict=True)]
-    return Said(truth_of(sequence.units), found, np.stack(borne_out), logits)
+    return Said(truth_of(sequence.units), maps, masks, np.stack(borne_out), logits)
 
 
 def tried(said: Sequence[Said]) -> dict[str, dict[str, float]]:
     """F1 by least heat, and the rate of agreement by least probability; both over all these muscles."""
     if not said:
         return {}
-    usual = motor_trains.LEAST_PROBABILITY
-    heats = {str(heat): _value("F1", tallies([one.read(heat, usual) for one in said])) for heat in _HEATS}
-    best = float(max(heats, key=lambda heat: heats[heat]))
-    agreement = {str(p): _value("rate of agreement", tallies([one.read(best, p) for one in said])) for p in _PROBABILITIES}
+    heats = {str(heat): _value("F1", tallies([one.territories_at(heat) for one in said])) for heat in _HEATS}
+    agreement = {str(p): _value("rate of agreement", tallies([one.read(p) for one in said])) for p in _PROBABILITIES}
     return {"F1 by least heat": heats, "rate of agreement by least probability": agreement}
 
 

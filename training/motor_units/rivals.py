@@ -18,6 +18,7 @@ from service.core.measure.motor_maps import matched
 from simulator.motor_units import MOTOR_UNITS_VERSION, MotorSequence
 from training.motor_units.baselines import BASELINES, Candidate, accepted, oracle, regional_stica, truth_of
 from training.motor_units.figures import SIMULATED, table
+from training.motor_units.firings import readings
 from training.motor_units.scores import Score, UnitTrace, precision_recall_f1, score
 from training.motor_units.sequences import CELLS, TEST, VALIDATION, Cell
 from training.wrist_hand.results import keep
@@ -53,12 +54,17 @@ def main() -> None:
     parser.add_argument("--baselines", nargs="+", choices=sorted(BASELINES), default=list(BASELINES))
     parser.add_argument("--split", choices=sorted(SPLITS), default="test")
     parser.add_argument("--output", type=Path, default=RESULTS, help="a JSON file; the table has its name, in Markdown")
-    parser.add_argument("--weights", action="store_true", help="only try weights of space for stICA, on validation muscles")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--weights", action="store_true", help="only try weights of space for stICA, on validation muscles")
+    only.add_argument("--readings", action="store_true", help="only try how firings are read from its trains, likewise")
     arguments = parser.parse_args()
     begun = time.monotonic()
     tuning = [cell.sequence(seed) for place, cell in enumerate(CELLS) for seed in _share(VALIDATION, place, arguments.tuned_on)]
     if arguments.weights:
         keep(arguments.output, **{"stICA on validation, by weight of space": by_weight(tuning)})
+        return
+    if arguments.readings:
+        keep(arguments.output, **{"stICA on validation, rate of agreement by reading": by_reading(tuning)})
         return
     least = {name: least_score(name, tuning) for name in arguments.baselines}
     print(f"least scores {least}, {time.monotonic() - begun:.0f} s", flush=True)
@@ -71,9 +77,9 @@ def main() -> None:
         names = [name for name in (*BASELINES, "oracle") if len(kept.get(name, ())) == arguments.sequences]
         cells[cell.name] = {name: summary(kept[name]) for name in names}
         print(f"{cell.name}, {time.monotonic() - begun:.0f} s", flush=True)
+    keep(arguments.output, least_scores=keep(arguments.output).get("least_scores", {}) | least)
     if arguments.split == "test":
-        least = keep(arguments.output).get("least_scores", {}) | least
-        keep(arguments.output, simulator=MOTOR_UNITS_VERSION, sequences=arguments.sequences, least_scores=least, cells=cells)
+        keep(arguments.output, simulator=MOTOR_UNITS_VERSION, sequences=arguments.sequences, cells=cells)
         arguments.output.with_suffix(".md").write_text(SIMULATED + table(cells), encoding="utf-8")
 
 
@@ -88,8 +94,19 @@ def by_weight(sequences: Sequence[MotorSequence]) -> dict[str, dict[str, float]]
     for alpha in _WEIGHTS:
         found = [regional_stica(one.velocity, alpha) for one in sequences]
         least = _best(found, sequences)
-        rows = tallies([score(truth_of(one.units), accepted(some, least)) for one, some in zip(sequences, found, strict=True)])
-        told[str(alpha)] = {name: round(statistics(rows)[name](np.arange(len(rows))), 4) for name in _WEIGHED}
+        units = [accepted(some, least) for some in found]
+        told[str(alpha)] = {name: _told(name, units, sequences) for name in _WEIGHED}
+    return told
+
+
+def by_reading(sequences: Sequence[MotorSequence]) -> dict[str, float]:
+    """Of each way to read firings the rate of agreement of stICA's trains with the truth."""
+    found = [regional_stica(one.velocity) for one in sequences]
+    least = _best(found, sequences)
+    told = {}
+    for reading in readings():
+        units = [accepted(some, least, reading) for some in found]
+        told[reading.name] = _told("rate of agreement", units, sequences)
     return told
 
 
@@ -157,6 +174,12 @@ def _best(found: list[list[Candidate]], sequences: Sequence[MotorSequence]) -> f
     truths = [[unit.mask for unit in one.units] for one in sequences]
     tried = np.quantile([one.score for some in found for one in some], _QUANTILES)
     return float(max(tried, key=lambda least: _f1(truths, found, float(least))))
+
+
+def _told(name: str, found: list[list[UnitTrace]], sequences: Sequence[MotorSequence]) -> float:
+    """What the table calls so, over all units of the sequences."""
+    rows = tallies([score(truth_of(one.units), some) for one, some in zip(sequences, found, strict=True)])
+    return round(statistics(rows)[name](np.arange(len(rows))), _DECIMALS)
 
 
 def _share(seeds: range, place: int, number: int) -> range:

@@ -21,11 +21,8 @@ LEAST_PROBABILITY = 0.35
 _RIM_PIXELS = 3
 _PLACES = TRACES - 3
 _LEAST_FRAMES = 64
-_SMOOTHED_S = 0.008
 #: Two discharges of low force are no nearer than so.
-_NEAREST_S = 0.045
-#: A swell rises over what is round it by this share of the train's usual range (10th to 90th percentile).
-_PROMINENCE = 0.3
+NEAREST_S = 0.045
 
 
 def traces(velocity: Floats, masks: Sequence[Mask]) -> Floats:
@@ -51,19 +48,8 @@ def within_band(velocity: Values, frame_rate_hz: float) -> Floats:
 def discharges(logits: Values, least: float = LEAST_PROBABILITY) -> Seconds:
     """Seconds since the first frame, rising, of the peaks of the network's logits (T,) at 250 Hz."""
     probability = ndimage.gaussian_filter1d(1 / (1 + np.exp(-np.clip(logits, -30, 30))), 1.0)
-    peaks, _ = signal.find_peaks(probability, height=least, distance=round(_NEAREST_S * RATE_HZ))
+    peaks, _ = signal.find_peaks(probability, height=least, distance=round(NEAREST_S * RATE_HZ))
     return np.asarray(peaks / RATE_HZ, np.float64)
-
-
-def swells(twitch: Values, frame_rate_hz: float) -> Seconds:
-    """Without a network: the peaks of a train (T,), seconds since the first frame, later than discharges by a constant lag."""
-    smooth = ndimage.gaussian_filter1d(np.asarray(twitch, np.float64), _SMOOTHED_S * frame_rate_hz)
-    low, high = np.quantile(smooth, [0.1, 0.9])
-    if high <= low:
-        return np.zeros(0)
-    apart = max(1, round(_NEAREST_S * frame_rate_hz))
-    peaks, _ = signal.find_peaks(smooth, distance=apart, prominence=_PROMINENCE * (high - low))
-    return np.asarray(peaks / frame_rate_hz, np.float64)
 
 
 def _seen(velocity: Floats, mask: Mask) -> Floats:
