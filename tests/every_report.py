@@ -125,6 +125,16 @@ def _motor_units() -> Report:
     return calf_report(findings=motor_parts.analyse(motor_parts.motor_cine("2.25.1")))
 
 
+def motor_unit_missed_for_a_while() -> Report:
+    """The second of three was not found in half of the frames."""
+    findings = motor_parts.analyse(motor_parts.motor_cine("2.25.1"))
+    second = [finding for finding in findings if finding.motor_unit][1]
+    assert second.series is not None
+    values = second.series.values
+    half = second.series.model_copy(update={"values": (*values[: len(values) // 2], *[None] * (len(values) - len(values) // 2))})
+    return calf_report(findings=[one.model_copy(update={"series": half}) if one is second else one for one in findings])
+
+
 def _motor_units_left() -> Report:
     """One of three was rejected."""
     return _judged_unit({"action": "reject"})
@@ -303,6 +313,7 @@ EVERY_REPORT: Mapping[str, Callable[[], Report]] = {
             _states,
             _no_states,
             _motor_units,
+            motor_unit_missed_for_a_while,
             _no_motor_unit,
         ),
         *(_refused, _with_gaps, _empty, _signed_second_version, _compared_sides_and_times, _compared_soleus),

@@ -18,7 +18,7 @@ from service.core.measure.state_findings import ABOVE_STRONGEST, LEVEL_CAN_BE_OF
 from service.core.measure.wrist_findings import PLANE_NAME, UNCERTAIN_NERVE
 from service.core.quality import Grade, grade_in
 from service.core.report import Comparison, Provenance, Report, ReportStatus, StudyHeader
-from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text
+from service.core.wording import comparisons_in_short, frames_measured, label, quantity, quantity_range, site_text, title_of
 
 #: What the impression names, in this order; an analysis that is not listed names every measurement.
 _HEADLINES = {
@@ -350,7 +350,7 @@ def _missing_frames(cine: AnalysedCine) -> list[str]:
             continue
         done, total = frames_measured(finding) or (0, 0)
         if done < total and not any(math.isclose(share, 1 - done / total) for share in counted):
-            missing.setdefault((total - done, total), []).append(label(finding.name).lower())
+            missing.setdefault((total - done, total), []).append(title_of(finding).lower())
     return [
         f"{absent} of {total} frames could not be measured for {', '.join(names)}." for (absent, total), names in missing.items()
     ]

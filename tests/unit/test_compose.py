@@ -8,6 +8,7 @@ from service.core.identifiers import ReportID
 from service.core.report import Report, ReportStatus
 from tests.calf_report import CREATED_AT, MODEL, SOFTWARE, calf_report, cine_findings, header, not_measured, quality
 from tests.compared_findings import earlier_report, measured
+from tests.every_report import motor_unit_missed_for_a_while
 
 SIDES = (("left", 19.0), ("right", 20.0))
 
@@ -61,6 +62,11 @@ def test_impression_without_findings_says_that_nothing_was_measured() -> None:
 def test_limitations_count_frames_once_for_all_measurements() -> None:
     (limitation,) = calf_report().limitations
     assert limitation.startswith("2 of 60 frames could not be measured for thickness, pennation angle,")
+
+
+def test_limitations_name_the_motor_unit_that_was_not_found_throughout() -> None:
+    limitations = motor_unit_missed_for_a_while().limitations
+    assert [one for one in limitations if "could not" in one] == ["256 of 512 frames could not be measured for motor unit 2."]
 
 
 def test_limitations_keep_failures_first_and_without_repeats() -> None:

@@ -55,6 +55,11 @@ def test_word_is_found_in_either_case_of_its_first_letter() -> None:
     assert (language.text("thickness"), language.text("Not found"), missing) == ("Muskeldicke", "Nicht gefunden", [])
 
 
+def test_template_is_found_in_either_case_of_its_first_letter() -> None:
+    language, missing = small(("Part {number}", "Teil {number}"), ("not in {name}", "nicht in {name}"), ("end", "Ende"))
+    assert (language.text("part 3"), language.text("Not in end"), missing) == ("Teil 3", "Nicht in Ende", [])
+
+
 def test_template_with_most_fixed_text_is_taken() -> None:
     language, _ = small(
         ("{name} of {place}", "{name} von {place}"), ("end of {place}", "Ende: {place}"), ("it", "es"), ("end", "Rand")

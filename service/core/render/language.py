@@ -109,7 +109,7 @@ class Language:
         if found is None and english[0].isupper():
             found = self._filled(_lower_first(english))
             return None if found is None else _Said(_upper_first(found.text) or "", found.missing)
-        return found
+        return found or self._filled(_upper_first(english) or "")
 
     def _filled(self, english: str) -> _Said | None:
         assert self.entries is not None  # noqa: S101 - English never comes here
