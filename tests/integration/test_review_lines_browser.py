@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -80,16 +81,22 @@ class Drawing:
         return {column: fmean(rows) for column, rows in found.items() if rows}
 
 
-@pytest.fixture
-def drawing(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Drawing]:
+@contextmanager
+def reading(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path, *files: bytes) -> Iterator[Drawing]:
     with viewer_house(engine, units, tmp_path) as house:
         house.users.add(login="anna", full_name="Dr Anna Grau", role=Role.RADIOLOGIST, password=PASSWORD, actor="test")
-        analysed(house, cine_file(contraction()))
+        analysed(house, *files)
         with house.served() as address, tab(width=1440, is_still=True) as made:
             read_by_anna(made, address)
             made.page.evaluate("document.addEventListener('sonomyo:lines', ({detail}) => (window.moved = detail))")
             yield Drawing(made)
             assert made.problems == []
+
+
+@pytest.fixture
+def drawing(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[Drawing]:
+    with reading(engine, units, tmp_path, cine_file(contraction())) as made:
+        yield made
 
 
 def is_reminded(drawing: Drawing) -> None:
@@ -257,3 +264,18 @@ def test_drawing_that_is_begun_while_a_version_is_saved_goes_on_over_it(drawing:
     drawing.raise_line()
     drawing.tells("thickness")
     drawing.keep()
+
+
+def test_drawing_in_another_cine_ends_that_in_the_first(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> None:
+    files = [cine_file(contraction(5), uid) for uid in ("1.2.3", "1.2.4")]
+    with reading(engine, units, tmp_path, *files) as drawing:
+        pressed = "[...document.querySelectorAll('[data-draw]')].map((one) => one.ariaPressed).join()"
+        page = drawing.tab.page
+        page.locator("[data-draw]").nth(0).click()
+        drawing.has_handles()
+        page.locator("[data-draw]").nth(1).click()
+        drawing.tab.wait(f"{pressed} === 'false,true'")
+        drawing.tab.wait(f"document.querySelectorAll('{FORM}:not([hidden])').length === 1")
+        drawing.has_handles()
+        drawing.raise_line()
+        drawing.tab.wait("window.moved?.sop_instance_uid === document.querySelectorAll('[data-draw]')[1].dataset.draw")

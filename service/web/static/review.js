@@ -4,13 +4,15 @@
 // version is shown now.
 
 import { showConflict } from "./review/conflict.js";
+import { Drawing } from "./review/drawing.js";
 import { listen } from "./review/keys.js";
-import { newestOnly } from "./review/newest.js";
 import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
+import { Queue } from "./review/queue.js";
 import { Service } from "./review/service.js";
 import { discardTyped, fieldsOf, forgetKept, FORMS, isTyped, keepFields, putBack, typedField, typedIn } from "./review/typed.js";
 import { listLeft, listUnsaved, put, showUnsaved } from "./review/unsaved.js";
+import { tell } from "./review/viewer.js";
 import { say } from "./words.js";
 
 const panel = document.getElementById("review-panel");
@@ -18,19 +20,14 @@ const service = new Service(panel.dataset.csrf, panel.dataset.principal);
 const content = panel.querySelector("[data-content]");
 let pending = new Pending();
 let preview = { findings: [] };
-let running = Promise.resolve();
-/** What was pressed and is not done yet, by what was pressed. */
-const underway = new Map();
 let discards = 0;
-let failures = 0;
 /** Of each form what was pressed in it last. */
 const sent = new WeakMap();
-/** The cine whose lines are being drawn; as `detail` what was drawn and not kept, `told` of it in words, and why its numbers were `refused`. */
-let drawing = null;
+const queue = new Queue(panel, meet);
+const drawing = new Drawing(content, { kept: () => pending.lines, preview: numbersOf, reveal, changed: nameLeaving });
 
 const news = panel.querySelector("[data-news]");
 const lostPlace = panel.querySelector("[data-lost]");
-const notDonePlace = panel.querySelector("[data-not-done]");
 const find = (selector) => content.querySelector(selector);
 const rows = () => [...content.querySelectorAll(".finding")];
 const forms = () => [...content.querySelectorAll(FORMS)];
@@ -45,7 +42,7 @@ async function load(version) {
 /** What was typed or drawn and not kept stays in its form, or is told where there is no such form any more. */
 function replace(fresh, version) {
   const typed = typedIn(content);
-  const lost = drawing && !placesIn(fresh).cines.has(drawing.uid) ? stopDrawing() : [];
+  const lost = placesIn(fresh).cines.has(drawing.uid) ? [] : drawing.stop();
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
   const top = find("[data-read]")?.scrollTop ?? 0;
   content.replaceChildren(...fresh.querySelector("[data-content]").childNodes);
@@ -59,7 +56,7 @@ function replace(fresh, version) {
   show();
   showKeptWords();
   lost.push(...putBack(content, typed, openAgain));
-  if (drawing) drawOn();
+  if (drawing.uid) drawing.goOn({ isFocused: !isElsewhere() });
   tellLost(lost);
 }
 
@@ -82,7 +79,7 @@ function showKeptWords() {
 
 function show() {
   showUnsaved(content, pending, preview);
-  tellOwnLines();
+  drawing.tellOwn();
 }
 
 function announce(words) {
@@ -106,7 +103,7 @@ async function propose(apply, isWanted = wanted()) {
 /** The same for what is pressed: what waits its turn is not tried any more once all is discarded. */
 function change(pressed, apply) {
   const isWanted = wanted();
-  return act(pressed, find("[data-save-problem]"), () => isWanted() && propose(apply, isWanted));
+  return queue.act(pressed, find("[data-save-problem]"), () => isWanted() && propose(apply, isWanted));
 }
 
 /** Tells later whether all, or what stands in a form, was discarded since. */
@@ -117,7 +114,7 @@ function wanted(form = null) {
 
 /** What is being saved is discarded only where it could not be saved. */
 function discard() {
-  return underway.has("save") ? act("discard", find("[data-save-problem]"), discardAll, { isAfterFailures: true }) : discardAll();
+  return queue.has("save") ? queue.act("discard", find("[data-save-problem]"), discardAll, { isAfterFailures: true }) : discardAll();
 }
 
 function discardAll() {
@@ -131,9 +128,9 @@ function discardAll() {
 }
 
 function save() {
-  return act("save", find("[data-save-problem]"), async () => {
+  return queue.act("save", find("[data-save-problem]"), async () => {
     const left = unkept();
-    if (left && (!pending.count || isDrawnIn(left))) return refuse(left);
+    if (left && (!pending.count || drawing.isUnkept(left))) return refuse(left);
     if (!pending.count) return true;
     const made = await service.amend(panel.dataset.report, pending.body());
     return settled(made, say("Saved as version {version}.", made));
@@ -167,55 +164,10 @@ function focusTitle() {
   find("#review-title")?.focus();
 }
 
-/**
- * Do what was `pressed` after what is under way, once however often it was pressed; what is refused is said at `place`. True when
- * it was done, and not overtaken. It was meant for the version that was shown, and for what was pressed before it to be done: over
- * another version, or after something that failed, it is not done, and that is said.
- */
-function act(pressed, place, deed, { isAfterFailures = false } = {}) {
-  if (underway.has(pressed)) return underway.get(pressed);
-  const [seen, before] = [panel.dataset.report, failures];
-  const turn = () => {
-    if (panel.dataset.report !== seen) return tellNotDone(toldOtherVersion());
-    if (failures !== before && !isAfterFailures) return tellNotDone(say("What you pressed first could not be done, so what you pressed after it was not done either."));
-    return done(place, deed);
-  };
-  running = running.then(turn).finally(() => underway.delete(pressed));
-  underway.set(pressed, running);
-  return running;
-}
-
-async function done(place, deed) {
-  panel.ariaBusy = "true";
-  put(notDonePlace, "");
-  put(place, "");
-  try {
-    return (await deed()) !== false;
-  } catch (error) {
-    failures += 1;
-    const problem = error.status === 412 && error.problem.current ? await meet(error.problem.current).catch((other) => other) : error;
-    put(place, problem?.message ?? "");
-    return false;
-  } finally {
-    panel.ariaBusy = "false";
-  }
-}
-
-function tellNotDone(why) {
-  put(notDonePlace, why);
-  return false;
-}
-
-function toldOtherVersion() {
-  const version = panel.dataset.number;
-  return say("Version {version} is shown now. What you pressed before it came was not done: press again where it still holds.", { version });
-}
-
 /** Something else has to be kept or discarded first. */
 function refuse(left) {
-  failures += 1;
   remind(left);
-  return false;
+  return queue.refuse();
 }
 
 function offer(id) {
@@ -256,7 +208,7 @@ function nameOf(finding) {
 }
 
 function reapply(theirs) {
-  return act("show", find("[data-save-problem]"), () => take(theirs));
+  return queue.act("show", find("[data-save-problem]"), () => take(theirs));
 }
 
 /** Show what somebody else made, with what is unsaved here. */
@@ -313,8 +265,8 @@ function closeOthers(form) {
 }
 
 function openAgain(form) {
-  if (isBeingDrawn(form)) return undefined; // it goes on by itself
-  if (form.dataset.form === "lines") return startDrawing(form.closest(".group").querySelector("[data-draw]"));
+  if (drawing.isOf(form)) return undefined; // it goes on by itself
+  if (form.dataset.form === "lines") return drawing.start(form.closest(".group").querySelector("[data-draw]"));
   const opener = form.closest(".finding")?.querySelector(`[data-${form.dataset.form}]`) ?? find(`[data-open="${form.id}"]`);
   return reveal(form, opener);
 }
@@ -324,7 +276,7 @@ function close(form, isFocused = true) {
   form.opener?.setAttribute("aria-expanded", "false");
   put(form.querySelector("[data-problem]"), "");
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
-  if (isBeingDrawn(form)) stopDrawing();
+  if (drawing.isOf(form)) drawing.stop();
   if (isFocused) form.opener?.focus();
 }
 
@@ -335,17 +287,17 @@ function leave(form) {
 }
 
 function discardForm(form) {
-  if (form.dataset.form in ENDS && underway.has(sent.get(form))) return put(form.querySelector("[data-problem]"), say("This is being done, and cannot be undone any more."));
+  if (form.dataset.form in ENDS && queue.has(sent.get(form))) return put(form.querySelector("[data-problem]"), say("This is being done, and cannot be undone any more."));
   form.discards = (form.discards ?? 0) + 1; // what is still being tried of it is not taken any more
   discardTyped(form);
-  if (isBeingDrawn(form)) drawing.detail = null;
+  drawing.settle(form);
   close(form);
 }
 
 /** What was kept of a form is undone; what is being typed or drawn stays. */
 function forget(form) {
   forgetKept(form);
-  if (isBeingDrawn(form) && !isUnkept(form)) close(form);
+  if (drawing.isOf(form) && !isUnkept(form)) close(form);
 }
 
 // ---- what is neither kept nor discarded ----
@@ -356,15 +308,7 @@ function unkept(except = null) {
 }
 
 function isUnkept(form) {
-  return isTyped(form) || isDrawnIn(form);
-}
-
-function isBeingDrawn(form) {
-  return form.dataset.form === "lines" && drawing?.uid === form.dataset.uid;
-}
-
-function isDrawnIn(form) {
-  return isBeingDrawn(form) && drawing.detail !== null;
+  return isTyped(form) || drawing.isUnkept(form);
 }
 
 function remind(form, isFocused = true) {
@@ -372,7 +316,7 @@ function remind(form, isFocused = true) {
   form.closest("details")?.setAttribute("open", "");
   put(
     form.querySelector("[data-problem]"),
-    isDrawnIn(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it."),
+    drawing.isUnkept(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it."),
   );
   if (!isFocused) return;
   (typedField(form) ?? form.elements.why).focus();
@@ -397,7 +341,7 @@ const CHANGES = {
   },
   reject: (form, id) => (trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) }),
   lines: (form) => (trial) => {
-    const lines = drawnLast();
+    const lines = drawing.last;
     if (!lines) throw new Error(say("No line was moved yet: drag one in the picture."));
     trial.lines.set(form.dataset.uid, { ...lines, why: reason(form) });
   },
@@ -436,14 +380,14 @@ function reason(form) {
 async function submit(form) {
   const isWanted = wanted(form);
   const problem = form.querySelector("[data-problem]");
-  const isDone = await act(pressedIn(form), problem, () => isWanted() && keep(form, isWanted));
+  const isDone = await queue.act(pressedIn(form), problem, () => isWanted() && keep(form, isWanted));
   if (!isDone && form.elements.value && problem.textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
 }
 
 /** The same as before, unless something else stands in the form now. */
 function pressedIn(form) {
-  const stands = JSON.stringify([...fieldsOf(form), isBeingDrawn(form) && drawing.detail]);
-  if (!underway.has(sent.get(form)) || sent.get(form).stands !== stands) sent.set(form, { stands });
+  const stands = JSON.stringify([...fieldsOf(form), drawing.isOf(form) && drawing.detail]);
+  if (!queue.has(sent.get(form)) || sent.get(form).stands !== stands) sent.set(form, { stands });
   return sent.get(form);
 }
 
@@ -454,7 +398,7 @@ async function keep(form, isWanted) {
   if (left) return refuse(left);
   const id = form.closest(".finding")?.dataset.finding;
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
-  const [fields, lines] = [fieldsOf(form), drawing?.detail];
+  const [fields, lines] = [fieldsOf(form), drawing.detail];
   const isDone = (await (kind in ENDS ? ENDS[kind](form) : propose(CHANGES[kind](form, id), isWanted))) !== false;
   if (isDone && form.isConnected) settleForm(form, fields, lines);
   return isDone;
@@ -463,116 +407,25 @@ async function keep(form, isWanted) {
 /** A form of which this was kept is closed, unless more was typed or drawn meanwhile. */
 function settleForm(form, fields, lines) {
   keepFields(form, fields);
-  if (isBeingDrawn(form) && drawing.detail === lines) drawing.detail = null;
+  drawing.settle(form, lines);
   if (!isUnkept(form)) close(form);
 }
 
 // ---- lines ----
 
-/** What a person drew in the cine that is being drawn in, kept or not. */
-function drawnLast() {
-  return drawing?.detail ?? pending.lines.get(drawing?.uid);
-}
-
 function draw(button) {
-  const form = formOf(button.dataset.draw);
-  if (isBeingDrawn(form)) return leave(form);
+  const form = drawing.formOf(button.dataset.draw);
+  if (drawing.isOf(form)) return leave(form);
   const left = unkept(form);
   if (left) return remind(left);
-  startDrawing(button);
+  drawing.start(button);
 }
 
-function startDrawing(button) {
-  drawing = { uid: button.dataset.draw, detail: null, told: "", refused: "" };
-  showDrawing(button);
-  tellDrawing();
+/** What the report would say with some lines. */
+async function numbersOf(lines) {
+  const shown = await service.preview(panel.dataset.report, { why: "preview", lines: [lines] });
+  return shown.findings.filter((one) => one.value !== null && one.amended).map(named).join("; ");
 }
-
-/** Over another version: the picture keeps the handles of lines that were moved, and its focus. */
-function drawOn() {
-  const { detail } = drawing;
-  drawing.detail = detail && { ...detail }; // what is still answered is about the version before
-  showDrawing(find(`[data-draw="${CSS.escape(drawing.uid)}"]`), !isElsewhere());
-  if (!detail) tellDrawing(); // from the lines of this version
-}
-
-function showDrawing(button, isFocused = true) {
-  const form = formOf(drawing.uid);
-  closeOthers(form);
-  drawing.button = button;
-  button.setAttribute("aria-pressed", "true");
-  const kept = pending.lines.get(drawing.uid);
-  if (kept && !isTyped(form)) {
-    form.elements.why.value = kept.why;
-    keepFields(form);
-  }
-  reveal(form, button, isFocused);
-  form.querySelector("[data-drawn]").textContent = drawing.detail ? toldFrame(drawing.detail) : say("No line was moved yet.");
-  if (drawnLast()) tellNumbers(drawnLast());
-}
-
-function tellDrawing() {
-  tell("sonomyo:edit-lines", { on: true, sop_instance_uid: drawing.uid });
-}
-
-/** Gives what was drawn and not kept, in words. */
-function stopDrawing() {
-  if (!drawing) return [];
-  drawing.button.setAttribute("aria-pressed", "false");
-  tell("sonomyo:edit-lines", { on: false }); // a handle that is held is let go, which is heard here
-  const told = drawing.detail ? [drawing.told] : [];
-  drawing = null;
-  tellOwnLines();
-  return told;
-}
-
-function toldFrame({ frame }) {
-  return say("Lines drawn in frame {frame}.", { frame });
-}
-
-/** Of each cine the lines that are kept and not saved, and before them those that are being drawn. */
-function tellOwnLines() {
-  const kept = [...pending.lines.values()].map((lines) => ({ ...lines, is_kept: true }));
-  const drawn = drawing?.detail ? [{ ...drawing.detail, is_kept: false }] : [];
-  tell("sonomyo:own-lines", { lines: [...drawn, ...kept] });
-}
-
-function formOf(uid) {
-  return find(`form[data-form=lines][data-uid="${CSS.escape(uid)}"]`);
-}
-
-function tell(name, detail) {
-  document.dispatchEvent(new CustomEvent(name, { detail }));
-}
-
-document.addEventListener("sonomyo:lines", ({ detail }) => {
-  if (!drawing || detail.sop_instance_uid !== drawing.uid) return;
-  const form = formOf(drawing.uid);
-  if (!drawing.detail) form.querySelector("[data-drawn]").textContent = toldFrame(detail);
-  Object.assign(drawing, { detail, told: toldFrame(detail) });
-  nameLeaving(form);
-  tellOwnLines();
-  tellNumbers(detail);
-});
-
-/** What the report would say with the lines that were drawn last. */
-const tellNumbers = newestOnly(async (lines) => {
-  const place = (name) => formOf(lines.sop_instance_uid).querySelector(`[data-${name}]`);
-  let problem = "";
-  let told = "";
-  try {
-    const shown = await service.preview(panel.dataset.report, { why: "preview", lines: [lines] });
-    const numbers = shown.findings.filter((one) => one.value !== null && one.amended).map(named);
-    told = say("Frame {frame}: {numbers}.", { frame: lines.frame, numbers: numbers.join("; ") });
-  } catch (error) {
-    problem = error.message;
-  }
-  if (drawnLast() !== lines) return;
-  if (told) place("drawn").textContent = told;
-  if (told) drawing.told = `${say("Lines")}: ${told}`;
-  if (problem || place("problem").textContent === drawing.refused) put(place("problem"), problem); // a reminder stays
-  drawing.refused = problem;
-});
 
 function named(finding) {
   const row = rowOf(finding.finding_id);
@@ -604,12 +457,12 @@ const PRESSED = {
       row.focus();
     });
   },
-  undoLines: (button) => undone(button, formOf(button.dataset.undoLines), (trial) => trial.lines.delete(button.dataset.undoLines)),
+  undoLines: (button) => undone(button, drawing.formOf(button.dataset.undoLines), (trial) => trial.lines.delete(button.dataset.undoLines)),
   undoWords: (button) => undone(button, find("#impression-form"), (trial) => (trial.words = null)),
   draw,
   save,
   discard,
-  download: (button) => act(button, find("[data-download-problem]"), () => download(button.dataset)),
+  download: (button) => queue.act(button, find("[data-download-problem]"), () => download(button.dataset)),
 };
 
 function undone(button, form, apply) {
@@ -646,10 +499,10 @@ listen(panel, { rows, leave, save });
 hear({
   study: panel.dataset.study,
   place: news,
-  idle: () => running,
+  idle: () => queue.idle,
   isShown: (id) => id === panel.dataset.report,
   newest: () => Number(find("[data-newest]")?.dataset.newest ?? Infinity), // nothing is news before there is a list
-  show: (id) => act("show", news.querySelector("[data-problem]"), async () => take(await service.report(id))),
+  show: (id) => queue.act("show", news.querySelector("[data-problem]"), async () => take(await service.report(id))),
 });
 lostPlace.querySelector("button").addEventListener("click", () => {
   lostPlace.querySelector("ul").replaceChildren();
