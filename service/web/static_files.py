@@ -78,17 +78,19 @@ def static_prefix() -> str:
 def modules_of(*entries: str) -> Sequence[str]:
     """What these import, and so on, each once: a browser that is told need not read one file to learn of the next.
 
-    Read from the files themselves, so that it is never another list than theirs.
+    All of the first entry's come first, for it waits for each of them. Read from the files themselves, so that it is never another
+    list than theirs.
     """
     folder = files("service.web").joinpath("static")
-    found = dict.fromkeys(entries)
-    waiting = list(entries)
-    for module in waiting:
-        for named in _IMPORT.findall(folder.joinpath(module).read_text(encoding="utf-8")):
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(module), named))
-            if path not in found:
-                found[path] = None
-                waiting.append(path)
+    found: dict[str, None] = {}
+    for entry in entries:
+        waiting = [entry]
+        for module in waiting:
+            if module in found:
+                continue
+            found[module] = None
+            named = _IMPORT.findall(folder.joinpath(module).read_text(encoding="utf-8"))
+            waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(module), one)) for one in named]
     return tuple(found)
 
 

@@ -150,7 +150,7 @@ def test_all_that_is_discarded_while_it_is_saved_is_said_not_to_be_discarded(des
             opened.page.click("[data-discard]")
             assert text(opened, "[data-unsaved]").startswith("1 unsaved")
         shows(opened, 2)
-        assert text(opened, "[data-not-done]") == NOT_DONE
+        assert text(opened, "[data-not-done] [data-why]") == NOT_DONE
         assert opened.page.evaluate("document.querySelector('[data-said]').textContent") == "Saved as version 2."
     assert desk.value("thickness")["value"] == 18.2
 
@@ -184,7 +184,7 @@ def test_finding_accepted_while_a_version_is_made_is_said_not_to_be_accepted(des
             opened.page.click("[data-save]")
             opened.page.click(f"{ANGLE} [data-accept]")
         shows(opened, 2)
-        assert text(opened, "[data-not-done]") == NOT_DONE
+        assert text(opened, "[data-not-done] [data-why]") == NOT_DONE
         accept(opened)
         assert opened.page.locator("[data-not-done]").is_hidden()
 
@@ -240,7 +240,7 @@ def test_report_is_not_signed_after_a_finding_that_could_not_be_accepted(desk: D
         with slow(opened, "**/preview", "POST", fails=True):
             opened.page.click(f"{ANGLE} [data-accept]")
             opened.page.click("#sign-form button[type=submit]")
-        opened.wait(f"document.querySelector('[data-not-done]').textContent === {json.dumps(AFTER_FAILURE)}")
+        opened.wait(f"document.querySelector('[data-not-done] [data-why]').textContent === {json.dumps(AFTER_FAILURE)}")
         assert text(opened, "[data-save-problem]") == BROKEN
         assert desk.newest()["status"] == "preliminary"
         opened.page.click("#sign-form button[type=submit]")
@@ -255,7 +255,7 @@ def test_nothing_is_saved_after_a_change_that_could_not_be_undone(desk: Desk) ->
         with slow(opened, "**/preview", "POST", fails=True):
             accept_and_forget(opened)
             opened.page.keyboard.press("Control+s")
-        opened.wait(f"document.querySelector('[data-not-done]').textContent === {json.dumps(AFTER_FAILURE)}")
+        opened.wait(f"document.querySelector('[data-not-done] [data-why]').textContent === {json.dumps(AFTER_FAILURE)}")
         opened.wait(IS_QUIET)
         assert text(opened, "[data-unsaved]").startswith("1 unsaved")
         assert desk.newest()["version"] == 1

@@ -5,12 +5,13 @@
 
 import { showConflict } from "./review/conflict.js";
 import { Drawing } from "./review/drawing.js";
+import { holdFocus, isFree } from "./review/focus.js";
 import { listen } from "./review/keys.js";
 import { hear } from "./review/news.js";
 import { entered, Pending, written } from "./review/pending.js";
 import { Queue } from "./review/queue.js";
 import { Service } from "./review/service.js";
-import { discardTyped, fieldsOf, forgetKept, FORMS, isTyped, keepFields, putBack, typedField, typedIn } from "./review/typed.js";
+import { discardTyped, fieldsOf, forgetKept, FORMS, isTyped, keepFields, putBack, sameForm, typedField, typedIn } from "./review/typed.js";
 import { listLeft, listUnsaved, put, showUnsaved } from "./review/unsaved.js";
 import { tell } from "./review/viewer.js";
 import { say } from "./words.js";
@@ -21,7 +22,7 @@ const content = panel.querySelector("[data-content]");
 let pending = new Pending();
 let preview = { findings: [] };
 let discards = 0;
-/** Of each form what was pressed in it last. */
+/** Of each form what was pressed in it last, and whether that is being done. */
 const sent = new WeakMap();
 const queue = new Queue(panel, meet);
 const drawing = new Drawing(content, { kept: () => pending.lines, preview: numbersOf, reveal, changed: nameLeaving });
@@ -42,6 +43,7 @@ async function load(version) {
 /** What was typed or drawn and not kept stays in its form, or is told where there is no such form any more. */
 function replace(fresh, version) {
   const typed = typedIn(content);
+  const giveFocusBack = holdFocus(content, (form) => sameForm(content, form));
   const lost = placesIn(fresh).cines.has(drawing.uid) ? [] : drawing.stop();
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
   const top = find("[data-read]")?.scrollTop ?? 0;
@@ -56,7 +58,8 @@ function replace(fresh, version) {
   show();
   showKeptWords();
   lost.push(...putBack(content, typed, openAgain));
-  if (drawing.uid) drawing.goOn({ isFocused: !isElsewhere() });
+  if (drawing.uid) drawing.goOn();
+  giveFocusBack();
   tellLost(lost);
 }
 
@@ -92,10 +95,14 @@ function announce(words) {
 async function propose(apply, isWanted = wanted()) {
   const trial = pending.copy();
   apply(trial);
-  const answer = trial.count ? await service.preview(panel.dataset.report, trial.body()) : { findings: [] };
+  const tried = trial.count ? service.preview(panel.dataset.report, trial.body()) : { findings: [] };
+  const answer = await Promise.resolve(tried).catch((error) => {
+    if (isWanted()) throw error;
+  });
   if (!isWanted()) return false;
   [pending, preview] = [trial, answer];
   show();
+  if (!pending.count) offerInstead();
   announce(pending.count ? content.querySelector("[data-unsaved]").textContent : say("Nothing is unsaved."));
   return true;
 }
@@ -114,7 +121,13 @@ function wanted(form = null) {
 
 /** What is being saved is discarded only where it could not be saved. */
 function discard() {
-  return queue.has("save") ? queue.act("discard", find("[data-save-problem]"), discardAll, { isAfterFailures: true }) : discardAll();
+  if (!queue.has("save")) return discardAll();
+  const unsaved = () => {
+    if (!pending.count) return; // it is stored, which is what is said then
+    put(find("[data-save-problem]"), "");
+    discardAll();
+  };
+  return queue.act("discard", null, unsaved, { isAfterFailures: true });
 }
 
 function discardAll() {
@@ -128,9 +141,9 @@ function discardAll() {
 }
 
 function save() {
-  return queue.act("save", find("[data-save-problem]"), async () => {
+  return queue.act("save", find("[data-save-problem]"), async (isStillHere) => {
     const left = unkept();
-    if (left && (!pending.count || drawing.isUnkept(left))) return refuse(left);
+    if (left && (!pending.count || drawing.isUnkept(left))) return refuse(left, isStillHere());
     if (!pending.count) return true;
     const made = await service.amend(panel.dataset.report, pending.body());
     return settled(made, say("Saved as version {version}.", made));
@@ -145,12 +158,13 @@ async function settled(made, words) {
     forms().forEach(forget);
     show();
     offer(made.report_id);
+    focusTitle();
     throw new Error([words, say("This cannot be shown yet: {why}", { why: error.message })].join(" "));
   });
   replace(fresh, version);
   announce(words);
   const left = unkept(); // the new version is without it
-  if (left) remind(left, !isElsewhere());
+  if (left) remind(left, isFree());
   else focusTitle();
 }
 
@@ -160,13 +174,14 @@ function versionOf(report) {
   return isBeside ? "draft" : "official";
 }
 
+/** Unless somebody has gone on elsewhere. */
 function focusTitle() {
-  find("#review-title")?.focus();
+  if (isFree()) find("#review-title")?.focus();
 }
 
 /** Something else has to be kept or discarded first. */
-function refuse(left) {
-  remind(left);
+function refuse(left, isFocused) {
+  remind(left, isFocused);
   return queue.refuse();
 }
 
@@ -184,7 +199,7 @@ function offerInstead() {
   news.hidden = false;
 }
 
-async function meet(current) {
+async function meet(current, isStillHere) {
   const [theirs, seen] = await Promise.all([service.report(current.report_id), service.report(panel.dataset.report)]);
   const { mine, follows } = listUnsaved(content, pending);
   offer(current.report_id);
@@ -193,7 +208,7 @@ async function meet(current) {
     ? say("You saved this report meanwhile in another tab or window")
     : say("Somebody else saved this report meanwhile");
   announce(`${title}. ${say("Nothing of yours is lost.")}`);
-  showConflict(find("[data-conflict]"), { title, theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs) });
+  showConflict(find("[data-conflict]"), { title, theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs), isFocused: isStillHere() });
 }
 
 /** Whether whoever made a version reads here; the audit trail names people by their account. */
@@ -222,7 +237,9 @@ async function take(theirs) {
   await propose(() => {}).catch((error) => put(find("[data-save-problem]"), error.message));
   const told = toldLoaded(theirs.version, pending.count);
   announce(left.count ? `${told} ${say("{count} no longer fit.", { count: left.count })}` : told);
-  if (!find("form.in-place:not([hidden])")) focusTitle();
+  const form = find("form.in-place:not([hidden])");
+  if (form && isFree()) focusFirst(form);
+  else focusTitle();
 }
 
 function toldLoaded(version, count) {
@@ -245,15 +262,18 @@ function open(form, opener) {
   const left = unkept(form);
   if (left) return remind(left);
   reveal(form, opener);
+  focusFirst(form);
 }
 
-function reveal(form, opener, isFocused = true) {
+function reveal(form, opener) {
   closeOthers(form);
   form.hidden = false;
   opener?.setAttribute("aria-expanded", "true");
   form.opener = opener;
   nameLeaving(form);
-  if (!isFocused) return;
+}
+
+function focusFirst(form) {
   const first = form.querySelector("input, select, textarea, button");
   first.focus();
   if (!isTyped(form)) first.select?.(); // else the next key would overwrite it
@@ -261,7 +281,8 @@ function reveal(form, opener, isFocused = true) {
 }
 
 function closeOthers(form) {
-  forms().forEach((other) => other !== form && !other.hidden && !isUnkept(other) && close(other, false));
+  const isLeft = (other) => other === form || other.hidden || isUnkept(other) || queue.has(sent.get(other));
+  forms().forEach((other) => isLeft(other) || close(other, false));
 }
 
 function openAgain(form) {
@@ -282,13 +303,27 @@ function close(form, isFocused = true) {
 
 /** By Escape, or by the button that opened it: nothing is lost. */
 function leave(form) {
-  if (isUnkept(form)) remind(form);
-  else close(form);
+  if (isUnkept(form) && !isEnding(form)) remind(form);
+  else if (takeBack(form)) close(form);
+}
+
+/** Signing or withdrawing, which is asked of the service now. */
+function isEnding(form) {
+  return form.dataset.form in ENDS && queue.has(sent.get(form)) && sent.get(form).isBegun;
+}
+
+/** What was pressed in a form and waits or is tried is not taken any more. False where it is too late for that, which is said. */
+function takeBack(form) {
+  if (isEnding(form)) {
+    put(form.querySelector("[data-problem]"), say("This is being done, and cannot be undone any more."));
+    return false;
+  }
+  form.discards = (form.discards ?? 0) + 1;
+  return true;
 }
 
 function discardForm(form) {
-  if (form.dataset.form in ENDS && queue.has(sent.get(form))) return put(form.querySelector("[data-problem]"), say("This is being done, and cannot be undone any more."));
-  form.discards = (form.discards ?? 0) + 1; // what is still being tried of it is not taken any more
+  if (!takeBack(form)) return;
   discardTyped(form);
   drawing.settle(form);
   close(form);
@@ -297,7 +332,7 @@ function discardForm(form) {
 /** What was kept of a form is undone; what is being typed or drawn stays. */
 function forget(form) {
   forgetKept(form);
-  if (drawing.isOf(form) && !isUnkept(form)) close(form);
+  if (drawing.isOf(form) && !isUnkept(form)) close(form, false);
 }
 
 // ---- what is neither kept nor discarded ----
@@ -323,49 +358,51 @@ function remind(form, isFocused = true) {
   form.scrollIntoView({ block: "nearest" });
 }
 
-/** Whoever works in the picture stays there, whatever comes in the panel. */
-function isElsewhere() {
-  return document.activeElement !== document.body && !panel.contains(document.activeElement);
-}
-
 /** The button says what it does to what would be lost. */
 function nameLeaving(form) {
   if (form.elements.why) form.querySelector("[data-close]").textContent = isUnkept(form) ? say("Discard") : say("Leave");
 }
 
-/** What a form that is kept changes. */
+/** What a form that is kept changes, as it stands when that is pressed; what is typed while it waits its turn is another matter. */
 const CHANGES = {
-  amend: (form, id) => (trial) => {
+  amend: (form, id) => {
     const field = form.elements.value;
-    trial.changes.set(id, { action: "set", finding_id: id, value: entered(field.value, "number" in field.dataset), why: reason(form) });
+    const change = { action: "set", finding_id: id, value: entered(field.value, "number" in field.dataset), why: reason(form) };
+    return (trial) => trial.changes.set(id, change);
   },
-  reject: (form, id) => (trial) => trial.changes.set(id, { action: "reject", finding_id: id, why: reason(form) }),
-  lines: (form) => (trial) => {
-    const lines = drawing.last;
-    if (!lines) throw new Error(say("No line was moved yet: drag one in the picture."));
-    trial.lines.set(form.dataset.uid, { ...lines, why: reason(form) });
+  reject: (form, id) => {
+    const change = { action: "reject", finding_id: id, why: reason(form) };
+    return (trial) => trial.changes.set(id, change);
   },
-  words: (form) => (trial) => {
-    const written = { why: reason(form) };
+  lines: (form) => {
+    if (!drawing.last) throw new Error(say("No line was moved yet: drag one in the picture."));
+    const lines = { ...drawing.last, why: reason(form) };
+    return (trial) => trial.lines.set(form.dataset.uid, lines);
+  },
+  words: (form) => {
+    const words = { why: reason(form) };
     for (const name of ["impression", "comment"]) {
       const field = form.elements[name];
-      if (field.value !== field.defaultValue) written[name] = field.value.trim() || null;
+      if (field.value !== field.defaultValue) words[name] = field.value.trim() || null;
     }
-    trial.words = Object.keys(written).length > 1 ? written : null;
+    return (trial) => (trial.words = Object.keys(words).length > 1 ? words : null);
   },
 };
 
 /** After which nothing can be kept any more. */
 const ENDS = {
-  sign: async () => {
+  sign: () => async () => {
     if (pending.count) throw new Error(find("[data-unsaved]").textContent);
     await settled(await service.sign(panel.dataset.report), say("The report is signed."));
   },
-  cancel: async (form) => {
-    if (pending.count) throw new Error(say("Save or discard your unsaved changes first."));
-    const made = await service.cancel(panel.dataset.report, reason(form));
-    keepFields(form);
-    await settled(made, say("Done."));
+  cancel: (form) => {
+    const why = reason(form);
+    return async () => {
+      if (pending.count) throw new Error(say("Save or discard your unsaved changes first."));
+      const made = await service.cancel(panel.dataset.report, why);
+      keepFields(form);
+      await settled(made, say("Done."));
+    };
   },
 };
 
@@ -378,29 +415,42 @@ function reason(form) {
 }
 
 async function submit(form) {
-  const isWanted = wanted(form);
   const problem = form.querySelector("[data-problem]");
-  const isDone = await queue.act(pressedIn(form), problem, () => isWanted() && keep(form, isWanted));
+  form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+  const isWanted = wanted(form);
+  let deed;
+  try {
+    deed = deedOf(form, isWanted);
+  } catch (error) {
+    put(problem, error.message);
+  }
+  const pressed = deed && pressedIn(form);
+  const isDone = deed && (await queue.act(pressed, problem, (isStillHere) => isWanted() && keep(form, deed, pressed, isStillHere)));
   if (!isDone && form.elements.value && problem.textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
 }
 
-/** The same as before, unless something else stands in the form now. */
+/** What is done at its turn, and of what is kept then the form as it stands now. */
+function deedOf(form, isWanted) {
+  const kind = form.dataset.form;
+  if (kind in ENDS) return { run: ENDS[kind](form), isEnd: true };
+  const apply = CHANGES[kind](form, form.closest(".finding")?.dataset.finding);
+  return { run: () => propose(apply, isWanted), fields: fieldsOf(form), lines: drawing.detail };
+}
+
+/** The same as before, unless something else stands in the form now, or it was taken back. */
 function pressedIn(form) {
-  const stands = JSON.stringify([...fieldsOf(form), drawing.isOf(form) && drawing.detail]);
+  const stands = JSON.stringify([...fieldsOf(form), drawing.isOf(form) && drawing.detail, form.discards]);
   if (!queue.has(sent.get(form)) || sent.get(form).stands !== stands) sent.set(form, { stands });
   return sent.get(form);
 }
 
 /** False where something stands in the way. */
-async function keep(form, isWanted) {
-  const kind = form.dataset.form;
-  const left = kind in ENDS && unkept(form);
-  if (left) return refuse(left);
-  const id = form.closest(".finding")?.dataset.finding;
-  form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
-  const [fields, lines] = [fieldsOf(form), drawing.detail];
-  const isDone = (await (kind in ENDS ? ENDS[kind](form) : propose(CHANGES[kind](form, id), isWanted))) !== false;
-  if (isDone && form.isConnected) settleForm(form, fields, lines);
+async function keep(form, { run, isEnd, fields, lines }, pressed, isStillHere) {
+  pressed.isBegun = true;
+  const left = isEnd && unkept(form);
+  if (left) return refuse(left, isStillHere());
+  const isDone = (await run()) !== false;
+  if (isDone && !isEnd && form.isConnected) settleForm(form, fields, lines);
   return isDone;
 }
 
@@ -408,7 +458,7 @@ async function keep(form, isWanted) {
 function settleForm(form, fields, lines) {
   keepFields(form, fields);
   drawing.settle(form, lines);
-  if (!isUnkept(form)) close(form);
+  if (!isUnkept(form)) close(form, isFree() || form.contains(document.activeElement));
 }
 
 // ---- lines ----
@@ -454,7 +504,7 @@ const PRESSED = {
     const row = button.closest(".finding");
     return change(button, (trial) => trial.changes.delete(row.dataset.finding)).then((isDone) => {
       if (isDone) row.querySelectorAll(FORMS).forEach(forget);
-      row.focus();
+      if (isFree()) row.focus();
     });
   },
   undoLines: (button) => undone(button, drawing.formOf(button.dataset.undoLines), (trial) => trial.lines.delete(button.dataset.undoLines)),

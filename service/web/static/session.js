@@ -15,6 +15,7 @@ let latest = 0;
 /** What is told: "", "idle", "over", "ended"; the last minute is told, and shown, once more. */
 let state = "";
 let closed = null;
+let known = null; // what was answered last, and when: the time goes on where nothing is answered
 let before = null; // what had the focus before something in the notice had it
 
 /** `seconds` until the session ends, and whether use prolongs it; nothing where that is not known. */
@@ -30,11 +31,19 @@ async function look({ isStaying = false } = {}) {
   const mine = ++latest;
   const found = await asked(isStaying ? {} : UNATTENDED).catch(() => null);
   if (mine !== latest) return; // asked again meanwhile: the older answer may be the later one
-  if (found) show(found);
+  if (found) known = { ...found, at: performance.now() };
+  const now = found ?? counted();
+  if (now) show(now);
   if (isStaying) answerTo(found);
   const isSoon = state && state !== "ended";
-  const wait = isSoon ? AGAIN_SECONDS : found && !state ? found.seconds - found.warned + 1 : MINUTE_SECONDS;
+  const wait = isSoon ? AGAIN_SECONDS : now && !state ? now.seconds - now.warned + 1 : MINUTE_SECONDS;
   timer = setTimeout(look, 1000 * Math.min(Math.max(wait, 1), 24 * 3600));
+}
+
+/** What was answered last, at this time. */
+function counted() {
+  const passed = known && (performance.now() - known.at) / 1000;
+  return known && { ...known, seconds: Math.max(known.seconds - passed, 0) };
 }
 
 function show({ seconds, isProlonged, warned }) {

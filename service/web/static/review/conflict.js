@@ -7,7 +7,7 @@ import { toldReason, written } from "./pending.js";
  * Fill `place` in. `title` says who saved, `theirs` and `seen` are reports, `mine` and `follows` sentences of what the person changed and of what the service made of it; `nameOf(finding)` is what the page calls a finding;
  * `reapply` is called by the button.
  */
-export function showConflict(place, { title, theirs, seen, mine, follows, nameOf, reapply }) {
+export function showConflict(place, { title, theirs, seen, mine, follows, nameOf, reapply, isFocused }) {
   const heading = element("h3", title);
   heading.tabIndex = -1;
   const button = element("button", mine.length && theirs.status !== "cancelled" ? say("Load version {version} and re-apply mine", theirs) : say("Load version {version}", theirs));
@@ -25,7 +25,7 @@ export function showConflict(place, { title, theirs, seen, mine, follows, nameOf
     button,
   );
   place.hidden = false;
-  heading.focus();
+  if (isFocused) heading.focus();
 }
 
 function toldVersions(seen, theirs) {

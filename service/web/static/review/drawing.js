@@ -17,7 +17,7 @@ export class Drawing {
 
   /**
    * `kept()` gives the lines that are kept and not saved, by cine; `preview(lines)` in words what the report would say with some;
-   * `reveal(form, opener, isFocused)` shows a form, and `changed(form)` hears that something was drawn for it.
+   * `reveal(form, opener)` shows a form, and `changed(form)` hears that something was drawn for it.
    */
   constructor(content, { kept, preview, reveal, changed }) {
     this.#content = content;
@@ -59,16 +59,16 @@ export class Drawing {
   start(button) {
     this.stop(); // in another cine
     this.#now = { uid: button.dataset.draw, detail: null, told: "", refused: "" };
-    this.#show(button);
-    this.#tellViewer();
+    this.#show(button).scrollIntoView({ block: "nearest" });
+    this.#tellViewer({ takes_focus: true });
   }
 
-  /** Over another version: the picture keeps the handles of lines that were moved, and its focus. */
-  goOn({ isFocused }) {
+  /** Over another version: the picture keeps the handles of lines that were moved. */
+  goOn() {
     const { detail, uid } = this.#now;
     this.#now.detail = detail && { ...detail }; // what is still answered is about the version before
-    this.#show(this.#content.querySelector(`[data-draw="${CSS.escape(uid)}"]`), isFocused);
-    if (!detail) this.#tellViewer(); // from the lines of this version
+    this.#show(this.#content.querySelector(`[data-draw="${CSS.escape(uid)}"]`));
+    if (!detail) this.#tellViewer({ takes_focus: false }); // from the lines of this version
   }
 
   /** Gives what was drawn and not kept, in words. */
@@ -94,7 +94,7 @@ export class Drawing {
     tell("sonomyo:own-lines", { lines: [...drawn, ...kept] });
   }
 
-  #show(button, isFocused = true) {
+  #show(button) {
     const form = this.formOf(this.uid);
     this.#now.button = button;
     button.setAttribute("aria-pressed", "true");
@@ -103,9 +103,10 @@ export class Drawing {
       form.elements.why.value = kept.why;
       keepFields(form);
     }
-    this.#reveal(form, button, isFocused);
+    this.#reveal(form, button);
     form.querySelector("[data-drawn]").textContent = this.detail ? toldFrame(this.detail) : say("No line was moved yet.");
     if (this.last) this.#tellNumbers(this.last);
+    return form;
   }
 
   #drawn(detail) {
@@ -134,8 +135,8 @@ export class Drawing {
     this.#now.refused = problem;
   });
 
-  #tellViewer() {
-    tell("sonomyo:edit-lines", { on: true, sop_instance_uid: this.uid });
+  #tellViewer({ takes_focus }) {
+    tell("sonomyo:edit-lines", { on: true, sop_instance_uid: this.uid, takes_focus });
   }
 }
 

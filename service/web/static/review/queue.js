@@ -1,6 +1,7 @@
 // What is pressed is done one after the other, each once however often it was pressed.
 
 import { say } from "../words.js";
+import { stillHere } from "./focus.js";
 import { put } from "./unsaved.js";
 
 export class Queue {
@@ -11,10 +12,14 @@ export class Queue {
   #underway = new Map(); // what was pressed and is not done yet -> the promise of it
   #failures = 0;
 
-  /** `meet(current)` tells what to do where somebody else saved `current` meanwhile. */
+  /** `meet(current, isStillHere)` tells what to do where somebody else saved `current` meanwhile. */
   constructor(panel, meet) {
     this.#panel = panel;
     this.#notDone = panel.querySelector("[data-not-done]");
+    this.#notDone.querySelector("button").addEventListener("click", () => {
+      this.#tell("");
+      panel.querySelector("#review-title")?.focus();
+    });
     this.#meet = meet;
   }
 
@@ -28,17 +33,17 @@ export class Queue {
   }
 
   /**
-   * Do what was `pressed` after what is under way; what is refused is said at `place`. True when it was done, and not overtaken. It
+   * Do what was `pressed` after what is under way, `deed(isStillHere)`; what is refused is said at `place`. True when it was done, and not overtaken. It
    * was meant for the version that was shown, and for what was pressed before it to be done: over another version, or after
    * something that failed, it is not done, and that is said.
    */
   act(pressed, place, deed, { isAfterFailures = false } = {}) {
     if (this.has(pressed)) return this.#underway.get(pressed);
-    const [seen, before] = [this.#panel.dataset.report, this.#failures];
+    const [seen, before, isStillHere] = [this.#panel.dataset.report, this.#failures, stillHere()];
     const turn = () => {
       if (this.#panel.dataset.report !== seen) return this.#leftOut(this.#toldOtherVersion());
       if (this.#failures !== before && !isAfterFailures) return this.#leftOut(say("What you pressed first could not be done, so what you pressed after it was not done either."));
-      return this.#done(place, deed);
+      return this.#done(place, deed, isStillHere);
     };
     this.#running = this.#running.then(turn).finally(() => this.#underway.delete(pressed));
     this.#underway.set(pressed, this.#running);
@@ -51,16 +56,16 @@ export class Queue {
     return false;
   }
 
-  async #done(place, deed) {
+  async #done(place, deed, isStillHere) {
     this.#panel.ariaBusy = "true";
-    put(this.#notDone, "");
+    this.#tell("");
     put(place, "");
     try {
-      return (await deed()) !== false;
+      return (await deed(isStillHere)) !== false;
     } catch (error) {
       this.refuse(); // what is pressed from now on was pressed after it
       const isConflict = error.status === 412 && error.problem.current;
-      const problem = isConflict ? await this.#meet(error.problem.current).catch((other) => other) : error;
+      const problem = isConflict ? await this.#meet(error.problem.current, isStillHere).catch((other) => other) : error;
       put(place, problem?.message ?? "");
       return false;
     } finally {
@@ -69,8 +74,13 @@ export class Queue {
   }
 
   #leftOut(why) {
-    put(this.#notDone, why);
+    this.#tell(why);
     return false;
+  }
+
+  #tell(words) {
+    this.#notDone.hidden = !words;
+    this.#notDone.querySelector("[data-why]").textContent = words;
   }
 
   #toldOtherVersion() {

@@ -86,15 +86,18 @@ export class Service {
 
   async #fetch(path, options) {
     let answer;
+    const isChange = "method" in options;
     try {
       answer = await fetch(path, { credentials: "same-origin", ...options });
     } catch {
-      throw new Refused(0, { detail: say("The service could not be reached. What you entered is still here; try again.") });
+      const detail = isChange ? say("The service could not be reached. What you entered is still here; try again.") : say("The service could not be reached.");
+      throw new Refused(0, { detail });
     }
     if (isSignedOut(answer)) {
-      throw new Refused(401, {
-        detail: say("The session has ended. Sign in again in another tab, and save again here; what you entered is still here."),
-      });
+      const detail = isChange
+        ? say("The session has ended. Sign in again in another tab, and save again here; what you entered is still here.")
+        : say("The session has ended. Sign in again in another tab.");
+      throw new Refused(401, { detail });
     }
     if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
     return answer;

@@ -36,9 +36,9 @@ export function discardTyped(form) {
   for (const field of named(form)) field.value = startOf(form, field);
 }
 
-/** What a person typed or chose: of each form, which one it is, whether it is open, and its fields by name. */
+/** What a person typed or chose, or is about to: of each form, which one it is, whether it is open, and its fields by name. */
 export function typedIn(content) {
-  const forms = [...content.querySelectorAll(FORMS)].filter(isTyped);
+  const forms = [...content.querySelectorAll(FORMS)].filter((form) => isTyped(form) || isBegun(form));
   return forms.map((form) => ({ ...placeOf(form), isOpen: !form.hidden, fields: changed(form) }));
 }
 
@@ -46,12 +46,26 @@ export function typedIn(content) {
 export function putBack(content, typed, open) {
   const lost = [];
   for (const { kind, of, isOpen, fields } of typed) {
-    const form = [...content.querySelectorAll(FORMS)].map((one) => [one, placeOf(one)]).find(([, place]) => place.kind === kind && place.of === of)?.[0];
+    const form = formAt(content, { kind, of });
     if (form) for (const [name, text] of fields) form.elements[name].value = text;
     else lost.push(...[...fields.values()].filter(Boolean)); // of a field that was emptied there is nothing to copy
     if (form && isOpen) open(form);
   }
   return lost;
+}
+
+/** The form of other content that is the same. */
+export function sameForm(content, form) {
+  return formAt(content, placeOf(form));
+}
+
+function formAt(content, { kind, of }) {
+  return [...content.querySelectorAll(FORMS)].find((one) => placeOf(one).kind === kind && placeOf(one).of === of);
+}
+
+/** One in which somebody stands, and has neither typed nor kept anything. */
+function isBegun(form) {
+  return document.activeElement.form === form && Boolean(document.activeElement.name) && !KEPT.has(form);
 }
 
 function placeOf(form) {

@@ -38,7 +38,7 @@ let cine = null; // what the service tells of it, with its frames, overlays and 
 let opened = 0;
 let drawnIn = ""; // the cine whose lines are being drawn, whichever is open
 let isOpening = false; // until a frame of it is shown, or it is told why none is
-let isPlayWanted = false; // while a cine is being opened: it plays as soon as its first frame is there
+let isPlayWanted = false; // before there is a cine
 let tryAgain = () => {}; // what did not come
 const hidden = new Set(); // kinds of what is drawn that a person hid: in every cine, and in every version
 
@@ -67,6 +67,7 @@ async function read() {
 
 async function open(uid, { frame = null } = {}) {
   const ticket = (opened += 1);
+  isPlayWanted = false;
   const button = root.querySelector(`[data-cine="${CSS.escape(uid)}"]`);
   if (!button) return;
   close();
@@ -82,26 +83,29 @@ async function open(uid, { frame = null } = {}) {
   const early = frame === null ? frames.find(start) : frames.load(start).then(() => start);
   early.catch(() => {});
   isOpening = true;
+  let found = null;
   try {
     const told = await askedJson(address);
     if (ticket !== opened) return frames.close();
-    begin(told, frames);
-    const found = await early.finally(() => void drawSeries());
+    begin(told, frames, start);
+    found = await early.finally(() => void drawSeries());
     if (ticket !== opened) return;
-    const { player } = cine;
-    if (!player.frame && player.awaited === null) await player.seek(found); // else a person has asked for another place meanwhile
-    isOpening = false;
-    if (!isPlayWanted) return;
-    isPlayWanted = false;
-    toggle();
+    if (!cine.player.wanted) await cine.player.seek(found); // else a person has asked for another place meanwhile
   } catch (error) {
     if (error.name === "AbortError" || ticket !== opened) return;
-    isOpening = isPlayWanted = false;
-    showTransport();
+    if (cine?.player.wanted && cine.player.wanted !== found) return; // the place that a person asked for comes, or it is said why not
+    endOpening();
     if (!cine) leave(frames);
     readout.complain(say("This cine cannot be shown: {why}", { why: error.message }), { canTryAgain: true });
     tryAgain = () => open(uid, { frame });
   }
+}
+
+/** What cannot be shown cannot be played. */
+function endOpening() {
+  isOpening = isPlayWanted = false;
+  cine?.player.pause();
+  showTransport();
 }
 
 /** A cine of which nothing was told has no pictures and no plots; those of the one before it are not its own. */
@@ -112,7 +116,7 @@ function leave(frames) {
   readout.unplotted("");
 }
 
-function begin(told, frames) {
+function begin(told, frames, start) {
   const count = told.number_of_frames;
   frames.count = count;
   const overlays = overlaysOf(told.sop_instance_uid, count);
@@ -121,6 +125,7 @@ function begin(told, frames) {
   const isPassed = (frame) => (player.isPlaying ? frames.isBroken(frame) : frames.why(frame) !== null);
   const player = new Player({
     count,
+    start,
     seconds: told.time.seconds,
     isReady: (frame) => (frames.get(frame) ? !waitsForOverlay() || cine.overlays.isReady(frame) : isPassed(frame)),
     isBroken: (frame) => frames.isBroken(frame),
@@ -137,6 +142,8 @@ function begin(told, frames) {
   stage.setWindow(128, 256);
   view.classList.toggle("still", count < 2);
   readout.cine(told, player, scale);
+  if (isPlayWanted) player.play();
+  isPlayWanted = false;
   showTransport();
 }
 
@@ -191,6 +198,7 @@ function showNothing() {
 /** A frame that did not come is asked for again: by a person, after a pause by itself, and when the page is looked at again. */
 function didNotCome(error, frame) {
   if (error.name === "AbortError") return;
+  if (isOpening) endOpening();
   readout.complain(error.message, { canTryAgain: true });
   tryAgain = () => go(frame);
   const { frames, late } = cine;
@@ -214,6 +222,7 @@ function show(frame) {
   const bitmap = cine.frames.get(frame);
   const why = bitmap ? "" : cine.frames.why(frame);
   if (why === null) return;
+  isOpening = false;
   if (bitmap) stage.show(frame, bitmap);
   else showNothing();
   readout.complain(why);
@@ -244,13 +253,13 @@ function go(frame) {
 
 /** What is asked for while the cine is still being opened is remembered; of one that cannot be shown there is nothing to play. */
 function toggle() {
-  if (cine?.player.frame) cine.player.toggle();
+  if (cine && (isOpening || cine.player.frame)) cine.player.toggle();
   else if (isOpening) isPlayWanted = !isPlayWanted;
   showTransport();
 }
 
 function showTransport() {
-  readout.transport(cine?.player, isPlayWanted);
+  readout.transport(cine?.player, isPlayWanted || cine?.player.isPlayWanted);
 }
 
 async function drawSeries() {
@@ -420,13 +429,15 @@ document.addEventListener("sonomyo:report", ({ detail }) => {
 document.addEventListener("sonomyo:edit-lines", async ({ detail }) => {
   if (!detail.on) return endEditing();
   drawnIn = detail.sop_instance_uid ?? cine?.sop_instance_uid ?? "";
+  const from = document.activeElement; // who types in the panel meanwhile goes on there
   const frame = ownLines.of(drawnIn)?.frame ?? null; // drawing goes on where it was left
   if (drawnIn !== cine?.sop_instance_uid) await open(drawnIn, { frame });
   if (!cine || drawnIn !== cine.sop_instance_uid) return;
   cine.player.pause();
   setOverlay(true);
   if (frame && frame !== stage.frame) await cine.player.go(frame);
-  if (cine && (await beginEditing())) view.focus();
+  if (!cine || !(await beginEditing()) || !detail.takes_focus) return;
+  if ([from, document.body].includes(document.activeElement)) view.focus();
 });
 document.addEventListener("sonomyo:own-lines", ({ detail }) => {
   ownLines.take(detail.lines);

@@ -8,8 +8,9 @@ export class Player {
    * ready, too, once it is known that it can never be shown, which `isBroken(frame)` says: playing passes over it in its time.
    * `changed()` hears of every other change: playing, speed, loop; `failed(error, frame)` why a frame did not come.
    */
-  constructor({ count, seconds, isReady, isBroken = () => false, want, show, changed, failed }) {
+  constructor({ count, seconds, start = 1, isReady, isBroken = () => false, want, show, changed, failed }) {
     this.count = count;
+    this.start = start; // where it is until a frame was gone to
     this.isTimed = seconds !== null && seconds.length === count;
     this.seconds = this.isTimed ? seconds : Array.from({ length: count }, (_, index) => index / NO_TIME_RATE);
     this.isReady = isReady;
@@ -23,6 +24,7 @@ export class Player {
     this.isLooping = true;
     this.range = null; // [first, last] of the part that is looped
     this.isPlaying = false;
+    this.isPlayWanted = false; // until there is a first frame, from which it plays then
     this.isWaiting = false;
     this.#wanted = 0;
   }
@@ -61,6 +63,7 @@ export class Player {
     if (this.#wanted !== wanted) return;
     this.#put(wanted);
     this.#begin(wanted);
+    if (this.isPlayWanted) this.play();
   }
 
   /** Stand still at a frame. */
@@ -73,17 +76,19 @@ export class Player {
 
   step(by) {
     const span = this.count;
-    const next = (this.#wanted || this.frame) + by;
+    const next = (this.#wanted || this.start) + by;
     return this.go(this.isLooping ? ((((next - 1) % span) + span) % span) + 1 : next);
   }
 
   toggle() {
-    if (this.isPlaying) this.pause();
+    if (this.isPlaying || this.isPlayWanted) this.pause();
     else this.play();
   }
 
   play() {
     if (this.isPlaying || this.count < 2) return;
+    this.isPlayWanted = !this.frame;
+    if (this.isPlayWanted) return void this.changed();
     this.isPlaying = true;
     const isAtEnd = this.frame >= this.#lastSeen || this.frame < this.first;
     this.#begin(isAtEnd ? this.first : this.frame);
@@ -92,8 +97,9 @@ export class Player {
   }
 
   pause() {
-    if (!this.isPlaying) return;
+    if (!this.isPlaying && !this.isPlayWanted) return;
     this.isPlaying = false;
+    this.isPlayWanted = false;
     this.isWaiting = false;
     cancelAnimationFrame(this.#request);
     this.changed();
@@ -113,6 +119,11 @@ export class Player {
   setRange(first, last) {
     this.range = first === 1 && last === this.count ? null : [Math.min(first, last), Math.max(first, last)];
     this.changed();
+  }
+
+  /** The frame that was asked for last; 0 before the first. */
+  get wanted() {
+    return this.#wanted;
   }
 
   /** The frame that is asked for and not shown yet, or null. */
