@@ -66,7 +66,7 @@ class _Cine:
                 self._follow_length()
             else:
                 self._follow_lines(lines)
-            self._flag_the_rest(between_lines=lines is not None)
+            self._flag_the_rest()
         return (_kept(before, self._now[before.name]) for before in self._before)
 
     def _follow_gaps(self) -> None:
@@ -134,10 +134,11 @@ class _Cine:
             return None
         return length_between(width, fascicle_deg=fascicle, superficial_deg=superficial, deep_deg=deep)
 
-    def _flag_the_rest(self, *, between_lines: bool) -> None:
+    def _flag_the_rest(self) -> None:
         changed = self._theirs | self._computed
         waiting = list(changed)
-        found = {name for one in self._theirs for name in _GIVING.get(one, ())} | ({"echo_intensity"} if between_lines else set())
+        found = {name for one in self._theirs for name in _GIVING.get(one, ())}
+        found |= {"echo_intensity"} if any(self._is_by(name, "drawn") for name in _OF_LINES) else set()
         while waiting:
             more = set(_RESTING_ON.get(waiting.pop(), ())) - found - changed
             found |= more

@@ -78,8 +78,8 @@ def static_prefix() -> str:
 def modules_of(*entries: str) -> Sequence[str]:
     """What these import, and so on, each once: a browser that is told need not read one file to learn of the next.
 
-    All of the first entry's come first, for it waits for each of them. Read from the files themselves, so that it is never another
-    list than theirs.
+    All of the first entry's come first, for it waits for each of them. Read from the files themselves, so that it is never
+    another list than theirs.
     """
     folder = files("service.web").joinpath("static")
     found: dict[str, None] = {}

@@ -266,6 +266,21 @@ def test_drawing_that_is_begun_while_a_version_is_saved_goes_on_over_it(drawing:
     drawing.keep()
 
 
+def test_reason_typed_while_a_version_is_saved_goes_on_in_its_field_and_not_in_the_picture(drawing: Drawing) -> None:
+    page = drawing.tab.page
+    page.click(f"{THICKNESS} [data-accept]")
+    drawing.tab.wait("!document.querySelector('[data-save]').hidden && !document.querySelector('[data-unsaved]').hidden")
+    with slow(drawing.tab, "**/api/v1/reports/*", "PATCH"):
+        page.click("[data-save]")
+        drawing.begin()
+        page.focus(f"{FORM} [name=why]")
+        page.keyboard.type("mea")
+    drawing.tab.wait("document.getElementById('review-panel').dataset.number === '2'")
+    drawing.has_handles()
+    page.keyboard.type("sured")
+    assert page.input_value(f"{FORM} [name=why]") == "measured"
+
+
 def test_drawing_in_another_cine_ends_that_in_the_first(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> None:
     files = [cine_file(contraction(5), uid) for uid in ("1.2.3", "1.2.4")]
     with reading(engine, units, tmp_path, *files) as drawing:

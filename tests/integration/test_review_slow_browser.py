@@ -219,10 +219,8 @@ def test_version_that_was_saved_and_cannot_be_shown_is_told_to_be_saved_and_offe
         opened.wait(HAS_ONE)
         opened.page.route("**/review?version=*", lambda route: route.abort())
         opened.page.click("[data-save]")
-        opened.wait(
-            "document.querySelector('[data-save-problem]').textContent"
-            ".startsWith('Saved as version 2. This cannot be shown yet:')"
-        )
+        told = "Saved as version 2. This cannot be shown yet: The service could not be reached."
+        opened.wait(f"document.querySelector('[data-save-problem]').textContent === '{told}'")
         assert opened.page.locator("[data-discard]").is_hidden()
         opened.page.unroute("**/review?version=*")
         accept(opened)

@@ -199,3 +199,18 @@ def test_notice_that_was_closed_comes_back_in_the_last_minute(desk: Desk) -> Non
         warned(desk, opened, 29.3)
         assert "signed out in 1 min" in opened.page.evaluate(TOLD)
         assert opened.problems == []
+
+
+def test_notice_counts_on_where_the_service_does_not_answer_and_tells_in_the_end_that_the_session_is_over(desk: Desk) -> None:
+    with tab() as opened:
+        opened.page.clock.install()
+        desk.sign_in(opened, "anna")
+        warned(desk, opened)
+        opened.page.route("**/api/v1/me", lambda route: route.abort())
+        opened.page.clock.fast_forward(90_000)
+        opened.wait("/signed out in [12] min/.test(document.querySelector('[data-session-words]').textContent)")
+        opened.page.clock.fast_forward(120_000)
+        opened.wait(f"{TOLD}.startsWith('Your session has ended')")
+        opened.page.unroute("**/api/v1/me")
+        opened.page.evaluate(LOOK)
+        opened.wait("/signed out in 3 min/.test(document.querySelector('[data-session-words]').textContent)")

@@ -1,6 +1,7 @@
 """The first moments of a viewer, and what its pages may load: a press that comes early is kept, no policy is broken."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.cine_files import JPEG_2000
 from tests.integration.api_parts import STUDY, House
-from tests.integration.viewer_parts import analysed, cine_file, contraction, sign_in, viewer_house, without_end
+from tests.integration.viewer_parts import FRAMES, analysed, cine_file, contraction, sign_in, viewer_house, without_end
+from tests.running import poll
 
 pytestmark = pytest.mark.timeout(600)
 VIEW = "document.querySelector('[data-view]')"
 PLAY = "document.querySelector('[data-play]')"
+AGAIN = "document.querySelector('[data-open-again]')"
 SLIDER = "document.querySelector('[data-slider]')"
 #: What a player shows of five frames while the second is waited for: it goes on there, and the others follow.
 WAITING = """async (source) => {
@@ -118,6 +121,94 @@ def test_frame_that_is_asked_for_before_the_first_one_is_there_is_shown_and_not_
         assert not made.page.evaluate(f"{VIEW}.dataset.shownFrame")
         free()
         made.wait(f"{VIEW}.dataset.shownFrame === {count}", timeout_seconds=20)
+
+
+@contextmanager
+def opening(house: House) -> Iterator[tuple[Tab, Callable[[], None]]]:
+    """A page whose cine is known and has no picture yet, and what lets pictures come."""
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        free = hold_frames(made)
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+        yield made, free
+
+
+def held_back(made: Tab, address: str) -> list[Route]:
+    """All that is asked for there, from now on."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    made.page.route(address, hold)
+    return held
+
+
+def scrub(made: Tab, frame: int) -> None:
+    made.page.evaluate(f"{SLIDER}.value = {frame}; {SLIDER}.dispatchEvent(new Event('input', {{ bubbles: true }}))")
+
+
+def test_step_before_the_first_frame_is_there_is_one_from_where_the_cine_begins(house: House) -> None:
+    with opening(house) as (made, free):
+        start = int(made.page.evaluate("document.querySelector('[data-cine]').dataset.start || '1'"))
+        made.page.keyboard.press("ArrowRight")
+        free()
+        made.wait(f"{VIEW}.dataset.shownFrame === '{start + 1}'", timeout_seconds=20)
+
+
+def test_play_that_is_pressed_while_a_frame_that_was_asked_for_comes_plays_from_there(house: House) -> None:
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        came: list[str] = []
+        held = held_back(made, "**/frames/33-*")
+        made.page.on("requestfinished", lambda request: came.append(request.url))
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+        scrub(made, 40)
+        made.page.evaluate(f"{PLAY}.click()")
+        poll(
+            lambda: made.page.evaluate("1") and held and any("/frames/1-16" in url for url in came),
+            timeout_seconds=30,
+            what="a frame",
+        )
+        assert made.page.evaluate(f"{PLAY}.dataset.state") == "playing"
+        made.page.evaluate(
+            "document.addEventListener('sonomyo:frame', ({detail}) => detail.frame && (window.seen ??= []).push(detail.frame))"
+        )
+        held[0].continue_()
+        made.wait("window.seen?.length > 1 && window.seen[0] === 40 && window.seen[1] === 41", timeout_seconds=20)
+
+
+def test_play_is_given_up_by_who_asks_for_a_frame_before_the_first_one_is_there(house: House) -> None:
+    with opening(house) as (made, free):
+        made.page.evaluate(f"{PLAY}.click()")
+        made.wait(f"{PLAY}.dataset.state === 'playing'")
+        scrub(made, 5)
+        made.wait(f"{PLAY}.dataset.state === 'paused'")
+        free()
+        made.wait(f"{VIEW}.dataset.shownFrame === '5'", timeout_seconds=20)
+        assert made.page.evaluate(f"{VIEW}.dataset.playing") == "false"
+
+
+def test_cine_whose_first_frame_does_not_come_shows_the_one_that_was_asked_for_and_complains_of_none(house: House) -> None:
+    with house.served() as address, tab() as made:
+        sign_in(house, made, address)
+        failed: list[str] = []
+        held = held_back(made, "**/frames/1-*")
+        made.page.on("requestfailed", lambda request: failed.append(request.url))
+        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+        scrub(made, FRAMES)
+        made.wait(f"{VIEW}.dataset.shownFrame === '{FRAMES}'", timeout_seconds=20)
+        made.page.evaluate(f"new MutationObserver(() => (window.complained = true)).observe({AGAIN}, {{ attributes: true }})")
+        for route in held:
+            route.abort()
+        made.page.unroute("**/frames/1-*")
+        poll(lambda: made.page.evaluate("1") and len(failed) >= len(held), timeout_seconds=30, what="the failure")
+        made.page.keyboard.press("ArrowLeft")
+        made.wait(f"{VIEW}.dataset.shownFrame === '{FRAMES - 1}'", timeout_seconds=20)
+        assert not made.page.evaluate("window.complained")
 
 
 def of_module(house: House, name: str, script: str) -> object:

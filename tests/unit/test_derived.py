@@ -137,6 +137,11 @@ def test_drawn_lines_give_thickness_angles_and_the_fascicles_of_their_frame() ->
     assert of(made, "echo_intensity").flags == ("rests_on_amended",)
 
 
+def test_echo_intensity_rests_on_drawn_lines_whatever_else_is_rejected() -> None:
+    made = amended(drawn(), findings=[{"action": "reject", "finding_id": f"{UID}:pennation_angle", "why": "no fascicle is seen"}])
+    assert of(made, "echo_intensity").flags == ("rests_on_amended",)
+
+
 def test_lines_in_a_frame_without_fascicles_leave_pennation_and_length_flagged() -> None:
     made = drawn(frame=5)
     assert [of(made, name).flags for name in ("pennation_angle", "fascicle_length")] == [("rests_on_amended",)] * 2

@@ -208,7 +208,7 @@ function didNotCome(error, frame) {
 async function askForFrameAgain() {
   const { frames, late, player } = cine;
   const frame = player.awaited;
-  if (player.isPlaying || document.hidden || !late.has(frame) || late.isPausing(frame)) return;
+  if (player.isPlaying || player.isPlayWanted || document.hidden || !late.has(frame) || late.isPausing(frame)) return;
   frames.isUnattended = true;
   await player.go(frame);
   frames.isUnattended = false;

@@ -24,12 +24,13 @@ export class Player {
     this.isLooping = true;
     this.range = null; // [first, last] of the part that is looped
     this.isPlaying = false;
-    this.isPlayWanted = false; // until there is a first frame, from which it plays then
+    this.isPlayWanted = false; // until the frame that was gone to is shown, from which it plays then
     this.isWaiting = false;
     this.#wanted = 0;
   }
 
   #wanted;
+  #coming = 0; // what was asked for last and is neither there nor refused yet
   #request = 0;
   #media = 0; // seconds on the cine's axis
   #at = null; // milliseconds of the screen's clock that belong to it; null until a picture of the screen is due
@@ -59,19 +60,32 @@ export class Player {
   async seek(frame) {
     const wanted = Math.min(Math.max(Math.round(frame), 1), this.count);
     this.#wanted = wanted;
-    if (!this.isReady(wanted)) await this.want(wanted);
+    if (!this.isReady(wanted)) {
+      this.#coming = wanted;
+      await this.want(wanted).finally(() => (this.#coming = this.#coming === wanted ? 0 : this.#coming));
+    }
     if (this.#wanted !== wanted) return;
     this.#put(wanted);
     this.#begin(wanted);
-    if (this.isPlayWanted) this.play();
+    if (!this.isPlayWanted) return;
+    this.isPlayWanted = false;
+    this.play();
   }
 
   /** Stand still at a frame. */
   go(frame) {
     this.pause();
+    return this.#goTo(frame);
+  }
+
+  async #goTo(frame) {
     const going = this.seek(frame);
     const wanted = this.#wanted;
-    return going.catch((error) => wanted === this.#wanted && this.failed(error, wanted));
+    return going.catch((error) => {
+      if (wanted !== this.#wanted) return;
+      this.pause();
+      this.failed(error, wanted);
+    });
   }
 
   step(by) {
@@ -86,14 +100,19 @@ export class Player {
   }
 
   play() {
-    if (this.isPlaying || this.count < 2) return;
-    this.isPlayWanted = !this.frame;
-    if (this.isPlayWanted) return void this.changed();
+    if (this.isPlaying || this.isPlayWanted || this.count < 2) return;
+    if (!this.frame || this.awaited !== null) return void this.#playLater();
     this.isPlaying = true;
     const isAtEnd = this.frame >= this.#lastSeen || this.frame < this.first;
     this.#begin(isAtEnd ? this.first : this.frame);
     this.#request = requestAnimationFrame((now) => this.#tick(now));
     this.changed();
+  }
+
+  #playLater() {
+    this.isPlayWanted = true;
+    this.changed();
+    if (this.awaited !== null && this.awaited !== this.#coming) this.#goTo(this.awaited); // again, for it failed
   }
 
   pause() {
