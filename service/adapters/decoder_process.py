@@ -267,16 +267,16 @@ def _picture(opened: _OpenFile, wanted: int) -> Pixels:
 
 
 def _video(opened: _OpenFile, source: VideoFragments) -> Iterator[tuple[int, Pixels]]:
-    """As many frames as the header says; a stream may hold more, as encoders write whole groups."""
+    """All frames, numbered from 1."""
     header = opened.header
-    number = 0
-    frames = decode_video(source.open_stream, rows=header.rows, columns=header.columns, take_printed=opened.complaints.take)
-    for frame in frames:
-        number += 1
-        yield number, frame
-        if number == header.number_of_frames:
-            return
-    raise InputRejected(f"The video ends after {number} of {header.number_of_frames} frames", reason="pixel_data_too_short")
+    frames = decode_video(
+        source.open_stream,
+        frames=header.number_of_frames,
+        rows=header.rows,
+        columns=header.columns,
+        take_printed=opened.complaints.take,
+    )
+    return enumerate(frames, start=1)
 
 
 if __name__ == "__main__":

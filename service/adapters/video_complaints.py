@@ -38,7 +38,7 @@ class Complaints:
     def _are_heard(self) -> bool:
         side = _BROKEN_VIDEO_SIDE
         try:
-            list(decode_video(lambda: io.BytesIO(_BROKEN_VIDEO), rows=side, columns=side, take_printed=self.take))
+            list(decode_video(lambda: io.BytesIO(_BROKEN_VIDEO), frames=1, rows=side, columns=side, take_printed=self.take))
         except InputRejected:
             return True
         return False

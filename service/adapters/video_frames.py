@@ -51,18 +51,19 @@ def keep_pictures_on_the_heap() -> None:
 
 
 def decode_video(
-    open_stream: Callable[[], io.BufferedIOBase], *, rows: int, columns: int, take_printed: Callable[[], bytes]
+    open_stream: Callable[[], io.BufferedIOBase], *, frames: int, rows: int, columns: int, take_printed: Callable[[], bytes]
 ) -> Iterator[Pixels]:
-    """RGB (rows, columns, 3) uint8 in display order, as far as the stream is whole.
+    """As many frames as wanted, RGB (rows, columns, 3) uint8 in display order, as far as the stream is whole.
 
-    Pictures after a broken one are made from it, so that it is the last word. Raises InputRejected for it, when no decoder takes
-    the stream, when it is interlaced, and when the size differs.
+    A stream may hold more, as encoders write whole groups. Pictures after a broken one are made from it, so that it is the last
+    word. Raises InputRejected for it, when there are fewer, when no decoder takes the stream, when it is interlaced, and when the
+    size differs.
     """
     with _unfilled_is_marked(), contextlib.ExitStack() as opened:
         stream = open_stream()  # OpenCV keeps no reference to it
         capture = _open(stream)
         opened.callback(capture.release)
-        packets = _Packets(open_stream())
+        packets = _Packets(open_stream(), frames)
         opened.callback(packets.close)
         size = (int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
         if size != (rows, columns):
@@ -70,13 +71,12 @@ def decode_video(
                 f"The video is {size[1]}x{size[0]} pixels, the header says {columns}x{rows}", reason="frame_size_mismatch"
             )
         take_printed()  # while it was opened; what is wrong with its frames is said again
-        while True:
+        for number in range(frames):
             frame = _next(capture)
             _refuse_complained(take_printed())
-            if not packets.next_are_whole():
-                raise _corrupt()
+            packets.check_next()
             if frame is None:
-                return
+                raise _too_short(number, frames)
             if frame.shape != (rows, columns, 3):
                 raise InputRejected("A video frame changes its size", reason="frame_size_mismatch")
             if _is_unfilled(frame):
@@ -114,25 +114,35 @@ def _refuse_complained(printed: bytes) -> None:
 class _Packets:
     """The coded pictures, in the stream's order, undecoded: decoders of arithmetic codes seldom notice what they make up."""
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
+    def __init__(self, stream: io.BufferedIOBase, wanted: int) -> None:
         self._stream = stream  # OpenCV keeps no reference to it
         self._capture = _open(stream, cv2.CAP_PROP_FORMAT, -1)
-        self._ahead = _MOST_REORDERED
+        self._wanted = wanted
+        self._seen = 0
         self._is_over = False
 
-    def next_are_whole(self) -> bool:
-        """Whether one more is whole; the first time, all that may be shown before it too."""
-        wanted, self._ahead = self._ahead + 1, 0
-        return all(self._is_whole() for _ in range(wanted))
+    def check_next(self) -> None:
+        """One more; the first time, all that may be shown before it too, and one, for what is cut off is the last.
+
+        Raises InputRejected when one is broken, and when the stream ends too early.
+        """
+        for _ in range(1 if self._seen else _MOST_REORDERED + 2):
+            self._check()
 
     def close(self) -> None:
         """Give up what it holds."""
         self._capture.release()
 
-    def _is_whole(self) -> bool:
+    def _check(self) -> None:
         packet = None if self._is_over else _next(self._capture)  # OpenCV dies of a packet after the last
-        self._is_over = packet is None
-        return packet is None or _LOST_BYTES.search(packet.data) is None
+        if packet is None:
+            self._is_over = True
+            if self._seen < self._wanted:
+                raise _too_short(self._seen, self._wanted)
+            return
+        self._seen += 1
+        if _LOST_BYTES.search(packet.data):
+            raise _corrupt()
 
 
 def _open(stream: io.BufferedIOBase, *options: int) -> cv2.VideoCapture:
@@ -155,3 +165,7 @@ def _next(capture: cv2.VideoCapture) -> Pixels | None:
 
 def _corrupt() -> InputRejected:
     return InputRejected("A video frame is corrupt", reason="frame_corrupt")
+
+
+def _too_short(number: int, frames: int) -> InputRejected:
+    return InputRejected(f"The video ends after {number} of {frames} frames", reason="pixel_data_too_short")
