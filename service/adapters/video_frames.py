@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
+from service.adapters.transport_stream import is_out_of_step
 from service.core.cine import Pixels
 from service.errors import InputRejected
 
@@ -59,6 +60,8 @@ def decode_video(
     word. Raises InputRejected for it, when there are fewer, when no decoder takes the stream, when it is interlaced, and when the
     size differs.
     """
+    if is_out_of_step(open_stream()):
+        raise _corrupt()
     with _unfilled_is_marked(), contextlib.ExitStack() as opened:
         stream = open_stream()  # OpenCV keeps no reference to it
         capture = _open(stream)

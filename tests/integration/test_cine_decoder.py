@@ -305,6 +305,8 @@ def test_video_with_zeroed_bytes_anywhere_is_refused_from_there_on_and_whole_bef
         ("libx264", "mp4", H264, None),
         ("libx264", "mp4", H264, 500),
         ("libx264", "mpegts", H264, None),
+        ("libx264", "mpegts", H264, 500),
+        ("libx265", "mpegts", HEVC, 500),
         ("libx265", "hevc", HEVC, None),
         ("mpeg2video", "mpeg2video", MPEG_2, None),
         ("mpeg2video", "mpeg2video", MPEG_2, 500),
@@ -386,6 +388,15 @@ def test_video_of_a_constant_rate_filled_up_with_zeros_is_read_whole(reader: Fil
     assert bytes(10_000) in video
     write_encapsulated(path, video_header(60, 240, 320), [video], syntax=MPEG_2)
     assert len(read(reader, path)) == 60
+
+
+@pytest.mark.parametrize("padding", [1, 188, 1 << 20])
+def test_transport_stream_in_many_fragments_with_zeros_behind_it_is_read_whole(
+    reader: FileCineReader, path: Path, padding: int
+) -> None:
+    fragments = split(encode_video(speckle(12, 240, 320), "mpegts") + bytes(padding), 300)
+    write_encapsulated(path, video_header(12, 240, 320), fragments, syntax=H264)
+    assert len(read(reader, path)) == 12
 
 
 @pytest.mark.parametrize(("codec", "container", "syntax"), [("libx264", "h264", H264), ("libx265", "hevc", HEVC)])
