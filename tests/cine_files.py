@@ -120,12 +120,12 @@ def encode(frame: npt.NDArray[Any], syntax: str) -> bytes:
     return bytes(encoders[syntax]())
 
 
-def encode_video(pixels: Bytes, container: str, codec: str = "libx264") -> bytes:
+def encode_video(pixels: Bytes, container: str, codec: str = "libx264", **options: str) -> bytes:
     """(frames, rows, columns) uint8 by the FFmpeg of PyAV, which only the tests use."""
     av: Any = import_module("av")  # here, for it is slow to load; its stubs do not know which kind of stream a codec makes
     target = BytesIO()
     with av.open(target, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=25, options={"crf": "5", "bf": "2"} | _ENCODER_OPTIONS.get(codec, {}))
+        stream = output.add_stream(codec, rate=25, options={"crf": "5", "bf": "2"} | _ENCODER_OPTIONS.get(codec, {}) | options)
         stream.height, stream.width, stream.pix_fmt = *pixels.shape[1:3], "yuv420p"
         for image in pixels:
             frame = av.VideoFrame.from_ndarray(np.repeat(image[..., np.newaxis], 3, axis=2), "rgb24")

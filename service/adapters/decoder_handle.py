@@ -220,7 +220,8 @@ def _start(requests: int, answers: int, memory_bytes: int) -> subprocess.Popen[b
     root = str(Path(service.__file__).resolve().parents[1])
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")
-    quiet = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+    # OPENCV_FFMPEG_LOGLEVEL must not be set, to whatever: OpenCV would then print FFmpeg's errors to standard output.
+    quiet = {"OPENCV_LOG_LEVEL": "SILENT"}
     command = [sys.executable, "-P", "-m", "service.adapters.decoder_process", str(requests), str(answers), str(memory_bytes)]
     return subprocess.Popen(  # noqa: S603 - our own module
         command,

@@ -6,7 +6,6 @@ the request socket and the answer pipe, and the bytes of memory it may have.
 
 import contextlib
 import hashlib
-import io
 import os
 import select
 import socket
@@ -25,7 +24,8 @@ from service.adapters.decoder_protocol import CINE_HEADER, MAXIMUM_REQUEST_BYTES
 from service.adapters.decoder_sandbox import enter_sandbox, limit_cpu
 from service.adapters.dicom_header import read_header
 from service.adapters.pixel_source import PixelSource, VideoFragments, open_pixels
-from service.adapters.video_frames import Complaints, decode_video, forbid_other_formats
+from service.adapters.video_complaints import Complaints
+from service.adapters.video_frames import decode_video, forbid_other_formats, keep_pictures_on_the_heap
 from service.core.cine import CineHeader, Pixels
 from service.core.cine_header import read_cine_header
 from service.core.native_samples import native_samples
@@ -44,10 +44,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     pydicom.config.logger.disabled = True
     forbid_other_formats()
+    keep_pictures_on_the_heap()
     for name in _CODECS:
         getattr(imagecodecs, name)  # loads the library now, while files can still be opened
     _warm_up()
-    # What codecs print about a file stays here; what kept this process from starting has been seen by now.
+    # What codecs print about a file stays here; what kept this process from starting is seen.
     complaints = Complaints()
     is_filtered = enter_sandbox(memory_bytes=int(sys.argv[3]))
     with contextlib.suppress(OSError):
@@ -60,8 +61,6 @@ def _warm_up() -> None:
     for decode in (imagecodecs.jpeg8_decode, imagecodecs.jpegls_decode, imagecodecs.jpeg2k_decode):
         with contextlib.suppress(Exception):
             decode(b"\xff\xd8\xff\xd9")
-    with contextlib.suppress(InputRejected):
-        next(decode_video(lambda: io.BytesIO(bytes(64)), rows=1, columns=1, has_complained=lambda: False))
 
 
 class _Digest:
@@ -268,16 +267,16 @@ def _picture(opened: _OpenFile, wanted: int) -> Pixels:
 
 
 def _video(opened: _OpenFile, source: VideoFragments) -> Iterator[tuple[int, Pixels]]:
-    """As many frames as the header says; a stream may hold more, as encoders write whole groups."""
+    """All frames, numbered from 1."""
     header = opened.header
-    number = 0
-    frames = decode_video(source.open_stream, rows=header.rows, columns=header.columns, has_complained=opened.complaints.take)
-    for frame in frames:
-        number += 1
-        yield number, frame
-        if number == header.number_of_frames:
-            return
-    raise InputRejected(f"The video ends after {number} of {header.number_of_frames} frames", reason="pixel_data_too_short")
+    frames = decode_video(
+        source.open_stream,
+        frames=header.number_of_frames,
+        rows=header.rows,
+        columns=header.columns,
+        take_printed=opened.complaints.take,
+    )
+    return enumerate(frames, start=1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Frames of an MPEG-2, H.264 or HEVC stream (PS3.5 8.2.5 to 8.2.12), by the LGPL FFmpeg inside OpenCV's wheel."""
 
+import contextlib
+import ctypes
 import io
 import os
 import re
@@ -8,6 +10,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
+from service.adapters.transport_stream import is_out_of_step
 from service.core.cine import Pixels
 from service.errors import InputRejected
 
@@ -15,30 +18,22 @@ from service.errors import InputRejected
 _FORMATS = "h264,hevc,mpegvideo,m4v,mpegts,mpeg,mov"
 
 #: No coded picture of these codecs holds 23 zero bits in a row: zero bytes stand before a start code, or were lost.
-_LOST_BYTES = re.compile(rb"\0\0\0+[^\0\1]")
+#: Streams of a constant rate are filled up with zeros by the megabyte: a run is looked at once, from its first byte.
+_LOST_BYTES = re.compile(rb"(?<!\0)\0{3,}+[^\1]")
 #: A picture is shown at most so many places before its place in the stream; two were measured, more than four are not expected.
 _MOST_REORDERED = 4
 #: What decoders print at the level of errors about pictures that are whole is no complaint.
 _COMPLAINT = re.compile(
-    rb"^\[(?:h264|hevc|mpeg2video|mpegvideo) @ [^\]]*\] (?!mmco|interlaced frame in progressive)", re.MULTILINE
+    rb"^\[(?:h264|hevc|mpeg[124]video|mpegvideo|mpeg4|swscaler) @ [^\]]*\] (?!mmco|interlaced frame in progressive)", re.MULTILINE
 )
-_PIPE_BYTES = 1 << 16
-
-
-class Complaints:
-    """What FFmpeg prints to this process's standard error; OpenCV gives no other word of a picture that was made up."""
-
-    def __init__(self) -> None:
-        self._printed, end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        os.dup2(end, 2)
-        os.close(end)
-
-    def take(self) -> bool:
-        """Whether a video's decoder has complained since the last call."""
-        try:
-            return _COMPLAINT.search(os.read(self._printed, _PIPE_BYTES)) is not None
-        except BlockingIOError:
-            return False
+#: libswscale converts no picture whose decoder says that it is of two fields; OpenCV gives its buffer all the same.
+_INTERLACED = b"Cannot convert interlaced"
+#: Of this much, printed about one picture, some may be lost: what is printed comes through a pipe.
+_MUCH_PRINTED = 1 << 15
+#: glibc's mallopt(3): its parameters by number, and what fills memory that was just taken, so that no old picture stands there.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_PERTURB = -1, -3, -6
+_LARGEST_HEAP_BLOCK = 32 << 20
+_UNFILLED = 0xA5
 
 
 def forbid_other_formats() -> None:
@@ -46,59 +41,111 @@ def forbid_other_formats() -> None:
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{_FORMATS}|protocol_whitelist;none"
 
 
-def decode_video(
-    open_stream: Callable[[], io.BufferedIOBase], *, rows: int, columns: int, has_complained: Callable[[], bool]
-) -> Iterator[Pixels]:
-    """RGB (rows, columns, 3) uint8 in display order, as far as the stream is whole.
+def keep_pictures_on_the_heap() -> None:
+    """Blocks as large as pictures are taken where `_unfilled_is_marked` reaches them, not fresh from the kernel; once, at start.
 
-    Pictures after a broken one are made from it, so that it is the last word. Raises InputRejected for it, when no decoder takes
-    the stream, and when the size differs.
+    That is what glibc comes to by itself after the first large block that is given back.
     """
-    stream = open_stream()  # OpenCV keeps no reference to it
-    capture, packets = _open(stream), _Packets(open_stream())
-    try:
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_BLOCK)
+    libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_HEAP_BLOCK)
+
+
+def decode_video(
+    open_stream: Callable[[], io.BufferedIOBase], *, frames: int, rows: int, columns: int, take_printed: Callable[[], bytes]
+) -> Iterator[Pixels]:
+    """As many frames as wanted, RGB (rows, columns, 3) uint8 in display order, as far as the stream is whole.
+
+    A stream may hold more, as encoders write whole groups. Pictures after a broken one are made from it, so that it is the last
+    word. Raises InputRejected for it, when there are fewer, when no decoder takes the stream, when it is interlaced, and when the
+    size differs.
+    """
+    if is_out_of_step(open_stream()):
+        raise _corrupt()
+    with _unfilled_is_marked(), contextlib.ExitStack() as opened:
+        stream = open_stream()  # OpenCV keeps no reference to it
+        capture = _open(stream)
+        opened.callback(capture.release)
+        packets = _Packets(open_stream(), frames)
+        opened.callback(packets.close)
         size = (int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
         if size != (rows, columns):
             raise InputRejected(
                 f"The video is {size[1]}x{size[0]} pixels, the header says {columns}x{rows}", reason="frame_size_mismatch"
             )
-        has_complained()  # while it was opened; what is wrong with its frames is said again
-        while True:
+        take_printed()  # while it was opened; what is wrong with its frames is said again
+        for number in range(frames):
             frame = _next(capture)
-            if has_complained() or not packets.next_are_whole():
-                raise _corrupt()
+            _refuse_complained(take_printed())
+            packets.check_next()
             if frame is None:
-                return
+                raise _too_short(number, frames)
             if frame.shape != (rows, columns, 3):
                 raise InputRejected("A video frame changes its size", reason="frame_size_mismatch")
+            if _is_unfilled(frame):
+                raise _corrupt()
             yield frame[..., ::-1]
+
+
+@contextlib.contextmanager
+def _unfilled_is_marked() -> Iterator[None]:
+    """Meanwhile memory that is taken is filled with one byte: what stood there, of another file perhaps, is never seen."""
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_PERTURB, _UNFILLED ^ 0xFF)
+    try:
+        yield
     finally:
-        capture.release()
-        packets.close()
+        libc.mallopt(_M_PERTURB, 0)
+
+
+def _is_unfilled(frame: Pixels) -> bool:
+    """Whether nothing was written into the buffer, whatever was said of it."""
+    return frame[0, 0, 0] == _UNFILLED and bool((frame == _UNFILLED).all())
+
+
+def _refuse_complained(printed: bytes) -> None:
+    """Raises InputRejected."""
+    if _INTERLACED in printed:
+        raise InputRejected(
+            "The video is interlaced, each picture of two half pictures at different times; export it as progressive video",
+            reason="video_interlaced",
+        )
+    if _COMPLAINT.search(printed) or len(printed) > _MUCH_PRINTED:
+        raise _corrupt()
 
 
 class _Packets:
     """The coded pictures, in the stream's order, undecoded: decoders of arithmetic codes seldom notice what they make up."""
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
+    def __init__(self, stream: io.BufferedIOBase, wanted: int) -> None:
         self._stream = stream  # OpenCV keeps no reference to it
         self._capture = _open(stream, cv2.CAP_PROP_FORMAT, -1)
-        self._ahead = _MOST_REORDERED
+        self._wanted = wanted
+        self._seen = 0
         self._is_over = False
 
-    def next_are_whole(self) -> bool:
-        """Whether one more is whole; the first time, all that may be shown before it too."""
-        wanted, self._ahead = self._ahead + 1, 0
-        return all(self._is_whole() for _ in range(wanted))
+    def check_next(self) -> None:
+        """One more; the first time, all that may be shown before it too, and one, for what is cut off is the last.
+
+        Raises InputRejected when one is broken, and when the stream ends too early.
+        """
+        for _ in range(1 if self._seen else _MOST_REORDERED + 2):
+            self._check()
 
     def close(self) -> None:
         """Give up what it holds."""
         self._capture.release()
 
-    def _is_whole(self) -> bool:
+    def _check(self) -> None:
         packet = None if self._is_over else _next(self._capture)  # OpenCV dies of a packet after the last
-        self._is_over = packet is None
-        return packet is None or _LOST_BYTES.search(packet.data) is None
+        if packet is None:
+            self._is_over = True
+            if self._seen < self._wanted:
+                raise _too_short(self._seen, self._wanted)
+            return
+        self._seen += 1
+        if _LOST_BYTES.search(packet.data):
+            raise _corrupt()
 
 
 def _open(stream: io.BufferedIOBase, *options: int) -> cv2.VideoCapture:
@@ -121,3 +168,7 @@ def _next(capture: cv2.VideoCapture) -> Pixels | None:
 
 def _corrupt() -> InputRejected:
     return InputRejected("A video frame is corrupt", reason="frame_corrupt")
+
+
+def _too_short(number: int, frames: int) -> InputRejected:
+    return InputRejected(f"The video ends after {number} of {frames} frames", reason="pixel_data_too_short")

@@ -27,7 +27,7 @@ WORDED = (
     *(f"core/analyses/{name}.py" for name in ("muscle_architecture", "myofascial_pain", "prepared", "wrist_hand")),
     *(f"core/render/{name}.py" for name in ("comparison_view", "drawings", "report_view")),
     *(f"core/{name}.py" for name in ("cine_header", "clips", "codestreams", "frame_codecs", "pixel_format", "pixels")),
-    *(f"adapters/{name}.py" for name in ("cine_decoder", "decoder_process", "fragments", "pixel_source")),
+    *(f"adapters/{name}.py" for name in ("cine_decoder", "decoder_process", "fragments", "pixel_source", "video_frames")),
 )
 #: What is put into a sentence that the catalogue holds whole; reports in German (test_render_german.py) show that it does.
 PIECES = frozenset(
