@@ -7,12 +7,13 @@ from playwright.sync_api import Route
 
 from tests.browser import Tab, tab
 from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, reading, text
-from tests.integration.test_review_news_browser import save_meanwhile
+from tests.integration.test_review_news_browser import keep_words, save_meanwhile
 from tests.integration.test_review_slow_browser import AMEND, ANGLE, HAS_ONE, IS_QUIET, accept, accept_and_forget, shows, slow
 
 __all__ = ["desk", "house"]  # fixtures
 pytestmark = pytest.mark.timeout(600)
 OF_ANGLE = f"{ANGLE} form[data-form=amend]"
+MEANWHILE = "Somebody else saved this report meanwhile. Nothing of yours is lost."
 BEING_DONE = "This is being done, and cannot be undone any more."
 
 
@@ -77,6 +78,66 @@ def test_conflict_that_comes_late_leaves_the_focus_to_who_types(desk: Desk) -> N
         opened.wait("!document.querySelector('[data-conflict]').hidden")
         opened.page.keyboard.type("8.2")
         assert value(opened, f"{AMEND} [name=value]") == "18.2"
+
+
+def test_conflict_that_is_out_of_sight_is_gone_to_or_told_where_it_was_pressed(desk: Desk) -> None:
+    with tab(height=700) as opened:
+        desk.sign_in(opened, "anna")
+        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
+        opened.page.click("[data-open=cancel-form]")
+        opened.page.fill("#cancel-form [name=why]", WHY)
+        opened.page.keyboard.press("Enter")
+        opened.wait("!document.querySelector('[data-conflict]').hidden")
+        opened.wait("document.activeElement.closest('[data-conflict]') !== null")
+        with slow(opened, "**/cancel", "POST"):
+            opened.page.click("#cancel-form button[type=submit]")
+            opened.page.focus("#cancel-form [name=why]")
+            opened.page.keyboard.type("!")
+        opened.wait(f"document.querySelector('#cancel-form [data-problem]').textContent === '{MEANWHILE}'")
+        assert opened.page.evaluate("document.activeElement.name") == "why"
+
+
+def test_conflict_is_gone_to_though_the_form_that_was_kept_before_it_closed_itself_meanwhile(desk: Desk) -> None:
+    with tab(height=700) as opened:
+        desk.sign_in(opened, "anna")
+        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
+        with slow(opened, "**/preview", "POST"):
+            amend(opened, "18.2")
+            opened.page.keyboard.press("Control+s")
+        opened.wait("!document.querySelector('[data-conflict]').hidden")
+        opened.wait("document.activeElement.closest('[data-conflict]') !== null")
+
+
+def test_words_kept_and_gone_on_with_while_they_are_saved_go_on_over_the_version(desk: Desk) -> None:
+    with reading(desk) as opened:
+        keep_words(opened, "#impression-text", "Swollen.")
+        with slow(opened, "**/api/v1/reports/*", "PATCH"):
+            opened.page.click("[data-save]")
+            opened.page.click("[data-open=impression-form]")
+            opened.page.focus("#impression-text")
+            opened.page.keyboard.press("Control+End")
+        shows(opened, 2)
+        opened.page.keyboard.type(" Also oedema.")
+        assert value(opened, "#impression-text") == "Swollen. Also oedema."
+
+
+def test_focus_on_a_button_that_a_late_answer_hides_goes_to_the_head_of_the_panel(desk: Desk) -> None:
+    with reading(desk) as opened:
+        with slow(opened, "**/preview", "POST"):
+            accept_and_forget(opened)
+            opened.page.focus("[data-open=sign-form]")
+        opened.wait(HAS_ONE)
+        opened.wait("document.activeElement.id === 'review-title'")
+
+
+def test_focus_on_a_finding_stays_on_it_over_a_version_that_comes_late(desk: Desk) -> None:
+    with reading(desk) as opened:
+        accept(opened)
+        with slow(opened, "**/api/v1/reports/*", "PATCH"):
+            opened.page.click("[data-save]")
+            opened.page.focus(THICKNESS)
+        shows(opened, 2)
+        assert opened.page.evaluate("document.activeElement.dataset.name") == "Thickness"
 
 
 def test_number_is_kept_as_it_stood_when_that_was_pressed(desk: Desk) -> None:

@@ -294,3 +294,30 @@ def test_drawing_in_another_cine_ends_that_in_the_first(engine: Engine, units: U
         drawing.has_handles()
         drawing.raise_line()
         drawing.tab.wait("window.moved?.sop_instance_uid === document.querySelectorAll('[data-draw]')[1].dataset.draw")
+
+
+def test_cine_that_is_looked_at_stays_while_a_version_is_saved_though_another_is_being_drawn_in(
+    engine: Engine, units: UnitOfWorkFactory, tmp_path: Path
+) -> None:
+    files = [cine_file(contraction(5), uid) for uid in ("1.2.3", "1.2.4")]
+    with reading(engine, units, tmp_path, *files) as drawing:
+        page = drawing.tab.page
+        page.locator("[data-draw]").nth(0).click()
+        drawing.has_handles()
+        page.locator("[data-cine]").nth(1).click()
+        drawing.tab.wait(f"Number({VIEW}.dataset.shownFrame) > 0")
+        page.locator(f"{THICKNESS} [data-accept]").nth(0).click()
+        drawing.tab.wait("!document.querySelector('[data-unsaved]').hidden")
+        page.click("[data-save]")
+        drawing.tab.wait("document.getElementById('review-panel').dataset.number === '2'")
+        assert page.locator("[data-cine]").nth(1).get_attribute("aria-pressed") == "true"
+        page.locator("[data-cine]").nth(0).click()
+        drawing.has_handles()
+
+
+def test_lines_that_are_not_kept_are_told_where_saving_was_pressed_whatever_has_the_focus(drawing: Drawing) -> None:
+    drawing.begin()
+    drawing.raise_line()
+    drawing.tab.page.focus("[data-speed]")
+    drawing.tab.page.keyboard.press("Control+s")
+    is_reminded(drawing)

@@ -36,6 +36,24 @@ WAITING = """async (source) => {
   }
   return [shown.slice(0, 5), wanted];
 }"""
+#: Where a player is, what it waits for, whether it plays and what failed: playing waited for 2, 3 was gone to, then 2 failed.
+GONE_ON = """async (source) => {
+  const { Player } = await import(source);
+  const due = [], failed = [];
+  let fail;
+  window.requestAnimationFrame = (tick) => due.push(tick);
+  const player = new Player({ count: 5, seconds: [0, 0.04, 0.08, 0.12, 0.16], isReady: (frame) => frame !== 2,
+    want: () => new Promise((_, reject) => (fail = reject)), show: () => {}, changed: () => {},
+    failed: (_, frame) => failed.push(frame) });
+  await player.seek(1);
+  player.play();
+  const begun = performance.now();
+  for (const at of [0, 50]) due.shift()(begun + at);
+  await player.go(3);
+  fail(new Error("late"));
+  await new Promise((done) => setTimeout(done));
+  return [player.frame, player.wanted, player.isPlaying, failed];
+}"""
 #: What a player shows of three frames, once and not in a loop, when the screen is late: a minute late at first, then for the
 #: whole cine, whose last frame is not there yet.
 LATE = """async (source) => {
@@ -250,6 +268,10 @@ def test_cine_with_a_frame_that_cannot_be_decoded_shows_the_others_and_says_whic
 
 def test_cine_that_waits_for_a_frame_goes_on_at_that_frame(house: House) -> None:
     assert of_module(house, "player.js", WAITING) == [[1, 2, 3, 4, 5], [2]]
+
+
+def test_frame_for_which_playing_waited_is_not_gone_to_when_it_fails_after_another_was_asked_for(house: House) -> None:
+    assert of_module(house, "player.js", GONE_ON) == [3, 3, False, []]
 
 
 def test_printable_report_has_its_own_styles_and_no_other(house: House) -> None:

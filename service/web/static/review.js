@@ -43,7 +43,7 @@ async function load(version) {
 /** What was typed or drawn and not kept stays in its form, or is told where there is no such form any more. */
 function replace(fresh, version) {
   const typed = typedIn(content);
-  const giveFocusBack = holdFocus(content, (form) => sameForm(content, form));
+  const giveFocusBack = holdFocus(content, { sameForm: (form) => sameForm(content, form), sameRow: rowOf });
   const lost = placesIn(fresh).cines.has(drawing.uid) ? [] : drawing.stop();
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
   const top = find("[data-read]")?.scrollTop ?? 0;
@@ -182,6 +182,7 @@ function focusTitle() {
 /** Something else has to be kept or discarded first. */
 function refuse(left, isFocused) {
   remind(left, isFocused);
+  if (!isFocused) throw new Error(toldUnkept(left)); // said where it was pressed, too
   return queue.refuse();
 }
 
@@ -196,6 +197,7 @@ function offerInstead() {
   if (!place || place.hidden) return;
   place.replaceChildren();
   place.hidden = true;
+  put(find("[data-save-problem]"), "");
   news.hidden = false;
 }
 
@@ -207,8 +209,10 @@ async function meet(current, isStillHere) {
   const title = isOwn(theirs.act)
     ? say("You saved this report meanwhile in another tab or window")
     : say("Somebody else saved this report meanwhile");
-  announce(`${title}. ${say("Nothing of yours is lost.")}`);
-  showConflict(find("[data-conflict]"), { title, theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs), isFocused: isStillHere() });
+  const [told, isFocused] = [`${title}. ${say("Nothing of yours is lost.")}`, isStillHere()];
+  announce(told);
+  showConflict(find("[data-conflict]"), { title, theirs, seen, mine, follows, nameOf, reapply: () => reapply(theirs), isFocused });
+  return isFocused ? null : { message: told };
 }
 
 /** Whether whoever made a version reads here; the audit trail names people by their account. */
@@ -299,6 +303,12 @@ function close(form, isFocused = true) {
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
   if (drawing.isOf(form)) drawing.stop();
   if (isFocused) form.opener?.focus();
+  if (isFocused) rescueFocus();
+}
+
+/** What had it is not seen any more. */
+function rescueFocus() {
+  if (isFree()) find("#review-title")?.focus({ preventScroll: true });
 }
 
 /** By Escape, or by the button that opened it: nothing is lost. */
@@ -349,13 +359,14 @@ function isUnkept(form) {
 function remind(form, isFocused = true) {
   if (form.hidden) openAgain(form);
   form.closest("details")?.setAttribute("open", "");
-  put(
-    form.querySelector("[data-problem]"),
-    drawing.isUnkept(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it."),
-  );
+  put(form.querySelector("[data-problem]"), toldUnkept(form));
   if (!isFocused) return;
   (typedField(form) ?? form.elements.why).focus();
   form.scrollIntoView({ block: "nearest" });
+}
+
+function toldUnkept(form) {
+  return drawing.isUnkept(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it.");
 }
 
 /** The button says what it does to what would be lost. */
@@ -426,6 +437,7 @@ async function submit(form) {
   }
   const pressed = deed && pressedIn(form);
   const isDone = deed && (await queue.act(pressed, problem, (isStillHere) => isWanted() && keep(form, deed, pressed, isStillHere)));
+  rescueFocus();
   if (!isDone && form.elements.value && problem.textContent && !form.querySelector("[aria-invalid]")) form.elements.value.setAttribute("aria-invalid", "true");
 }
 
@@ -524,7 +536,7 @@ function undone(button, form, apply) {
 
 function once(button, action) {
   const id = button.closest(".finding").dataset.finding;
-  return change(button, (trial) => trial.changes.set(id, { action, finding_id: id }));
+  return change(button, (trial) => trial.changes.set(id, { action, finding_id: id })).then(rescueFocus);
 }
 
 async function download({ download: kind, ending }) {

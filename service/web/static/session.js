@@ -32,7 +32,7 @@ async function look({ isStaying = false } = {}) {
   const found = await asked(isStaying ? {} : UNATTENDED).catch(() => null);
   if (mine !== latest) return; // asked again meanwhile: the older answer may be the later one
   if (found) known = { ...found, at: performance.now() };
-  const now = found ?? counted();
+  const now = found ?? (state ? counted() : null); // what the page was used for since is known only to the service
   if (now) show(now);
   if (isStaying) answerTo(found);
   const isSoon = state && state !== "ended";

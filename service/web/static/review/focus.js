@@ -2,29 +2,32 @@
 
 import { FORMS } from "./typed.js";
 
-const TYPED = "input, textarea, select";
+let deeds = 0; // what a person did in the page, by key or pointer
+for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, () => (deeds += 1), { capture: true });
 
 /** Whether nothing that is seen has the focus, so that something may take it. */
 export function isFree() {
   return document.activeElement === document.body || !document.activeElement.checkVisibility();
 }
 
-/** Tells later whether the focus is free, or still where it is now and nothing is typed there. */
+/** Tells later whether the person has done nothing since, wherever we have moved the focus, or whether it is free. */
 export function stillHere() {
-  const here = document.activeElement;
-  return () => isFree() || (document.activeElement === here && !here.matches(TYPED));
+  const before = deeds;
+  return () => isFree() || deeds === before;
 }
 
-/** Gives the focus back, later, to the field that has it now: to the same one of other content, if its form is open there. */
-export function holdFocus(content, sameForm) {
-  const field = document.activeElement;
-  const form = field.closest(FORMS);
-  if (!form || !field.name || !content.contains(form)) return () => {};
-  const { name, selectionStart: from, selectionEnd: to } = field;
-  return () => {
-    const again = sameForm(form);
-    if (!again || again.hidden || !isFree()) return;
-    again.elements[name].focus({ preventScroll: true });
-    if (typeof from === "number") again.elements[name].setSelectionRange(from, to);
-  };
+/** Gives the focus back, later, to the field or the finding that has it now: to the same one of other content. */
+export function holdFocus(content, { sameForm, sameRow }) {
+  const focused = document.activeElement;
+  const [form, row] = [focused.closest(FORMS), focused.closest(".finding")];
+  if (!content.contains(focused)) return () => {};
+  const { name, selectionStart, selectionEnd } = focused;
+  if (form && name) return () => giveField(sameForm(form), { name, selectionStart, selectionEnd });
+  return () => row && isFree() && sameRow(row.dataset.finding)?.focus({ preventScroll: true });
+}
+
+function giveField(form, { name, selectionStart: from, selectionEnd: to }) {
+  if (!form || form.hidden || !isFree()) return;
+  form.elements[name].focus({ preventScroll: true });
+  if (typeof from === "number") form.elements[name].setSelectionRange(from, to);
 }

@@ -9,10 +9,10 @@ export class Queue {
   #notDone;
   #meet;
   #running = Promise.resolve();
-  #underway = new Map(); // what was pressed and is not done yet -> the promise of it
+  #underway = new Map(); // what was pressed and is not done yet -> the promise of it, and whether the person is still there
   #failures = 0;
 
-  /** `meet(current, isStillHere)` tells what to do where somebody else saved `current` meanwhile. */
+  /** `meet(current, isStillHere)` tells what to do where somebody else saved `current` meanwhile, and gives what is said of it at the place. */
   constructor(panel, meet) {
     this.#panel = panel;
     this.#notDone = panel.querySelector("[data-not-done]");
@@ -38,15 +38,18 @@ export class Queue {
    * something that failed, it is not done, and that is said.
    */
   act(pressed, place, deed, { isAfterFailures = false } = {}) {
-    if (this.has(pressed)) return this.#underway.get(pressed);
-    const [seen, before, isStillHere] = [this.#panel.dataset.report, this.#failures, stillHere()];
+    const press = this.#underway.get(pressed) ?? {};
+    press.isStillHere = stillHere();
+    if (press.promise) return press.promise;
+    const [seen, before, isStillHere] = [this.#panel.dataset.report, this.#failures, () => press.isStillHere()];
     const turn = () => {
       if (this.#panel.dataset.report !== seen) return this.#leftOut(this.#toldOtherVersion());
       if (this.#failures !== before && !isAfterFailures) return this.#leftOut(say("What you pressed first could not be done, so what you pressed after it was not done either."));
       return this.#done(place, deed, isStillHere);
     };
     this.#running = this.#running.then(turn).finally(() => this.#underway.delete(pressed));
-    this.#underway.set(pressed, this.#running);
+    press.promise = this.#running;
+    this.#underway.set(pressed, press);
     return this.#running;
   }
 

@@ -39,7 +39,7 @@ export function discardTyped(form) {
 /** What a person typed or chose, or is about to: of each form, which one it is, whether it is open, and its fields by name. */
 export function typedIn(content) {
   const forms = [...content.querySelectorAll(FORMS)].filter((form) => isTyped(form) || isBegun(form));
-  return forms.map((form) => ({ ...placeOf(form), isOpen: !form.hidden, fields: changed(form) }));
+  return forms.map((form) => ({ ...placeOf(form), isOpen: !form.hidden, fields: isTyped(form) ? changed(form) : new Map() }));
 }
 
 /** Put it into the same forms of other content; those that were open are opened by `open(form)`. Gives what has no place any more. */
@@ -63,9 +63,9 @@ function formAt(content, { kind, of }) {
   return [...content.querySelectorAll(FORMS)].find((one) => placeOf(one).kind === kind && placeOf(one).of === of);
 }
 
-/** One in which somebody stands, and has neither typed nor kept anything. */
+/** One in which somebody stands, and has typed nothing yet; not that of a report which may be withdrawn by it now. */
 function isBegun(form) {
-  return document.activeElement.form === form && Boolean(document.activeElement.name) && !KEPT.has(form);
+  return form.dataset.form !== "cancel" && document.activeElement.form === form && Boolean(document.activeElement.name);
 }
 
 function placeOf(form) {

@@ -253,7 +253,7 @@ function go(frame) {
 
 /** What is asked for while the cine is still being opened is remembered; of one that cannot be shown there is nothing to play. */
 function toggle() {
-  if (cine && (isOpening || cine.player.frame)) cine.player.toggle();
+  if (cine && (isOpening || cine.player.wanted)) cine.player.toggle();
   else if (isOpening) isPlayWanted = !isPlayWanted;
   showTransport();
 }
@@ -429,6 +429,7 @@ document.addEventListener("sonomyo:report", ({ detail }) => {
 document.addEventListener("sonomyo:edit-lines", async ({ detail }) => {
   if (!detail.on) return endEditing();
   drawnIn = detail.sop_instance_uid ?? cine?.sop_instance_uid ?? "";
+  if (!detail.takes_focus) return void (cine?.sop_instance_uid === drawnIn && beginEditing()); // over another version
   const from = document.activeElement; // who types in the panel meanwhile goes on there
   const frame = ownLines.of(drawnIn)?.frame ?? null; // drawing goes on where it was left
   if (drawnIn !== cine?.sop_instance_uid) await open(drawnIn, { frame });
@@ -436,7 +437,7 @@ document.addEventListener("sonomyo:edit-lines", async ({ detail }) => {
   cine.player.pause();
   setOverlay(true);
   if (frame && frame !== stage.frame) await cine.player.go(frame);
-  if (!cine || !(await beginEditing()) || !detail.takes_focus) return;
+  if (!cine || !(await beginEditing())) return;
   if ([from, document.body].includes(document.activeElement)) view.focus();
 });
 document.addEventListener("sonomyo:own-lines", ({ detail }) => {

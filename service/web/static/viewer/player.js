@@ -30,6 +30,7 @@ export class Player {
   }
 
   #wanted;
+  #waited = 0; // for which playing waits, or waited last
   #coming = 0; // what was asked for last and is neither there nor refused yet
   #request = 0;
   #media = 0; // seconds on the cine's axis
@@ -184,8 +185,9 @@ export class Player {
     const frame = this.#frameAt(media);
     if (frame !== this.frame && !this.isReady(frame)) {
       // The clock stands still meanwhile: nothing is left out, and nothing wrong is shown.
-      if (!this.isWaiting) this.want(frame).catch((error) => this.#stop(error, frame));
+      if (!this.isWaiting) this.want(frame).catch((error) => this.isWaiting && this.#waited === frame && this.#stop(error, frame));
       this.isWaiting = true;
+      this.#waited = frame;
       this.#at = now;
       this.#media = this.seconds[frame - 1];
     } else if (this.isBroken(frame) && this.isBroken(this.#lastSeen)) {
