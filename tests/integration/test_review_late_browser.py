@@ -135,7 +135,8 @@ def test_focus_on_a_finding_stays_on_it_over_a_version_that_comes_late(desk: Des
         accept(opened)
         with slow(opened, "**/api/v1/reports/*", "PATCH"):
             opened.page.click("[data-save]")
-            opened.page.focus(THICKNESS)
+            opened.page.keyboard.press("j")
+            opened.wait("document.activeElement.dataset.name === 'Thickness'")
         shows(opened, 2)
         assert opened.page.evaluate("document.activeElement.dataset.name") == "Thickness"
 

@@ -146,12 +146,12 @@ function save() {
     if (left && (!pending.count || drawing.isUnkept(left))) return refuse(left, isStillHere());
     if (!pending.count) return true;
     const made = await service.amend(panel.dataset.report, pending.body());
-    return settled(made, say("Saved as version {version}.", made));
+    return settled(made, say("Saved as version {version}.", made), isStillHere);
   });
 }
 
 /** What was made is stored, whether or not it can be shown. */
-async function settled(made, words) {
+async function settled(made, words, isStillHere) {
   [pending, preview] = [new Pending(), { findings: [] }];
   const version = versionOf(made);
   const fresh = await service.page(panel.dataset.source, version).catch((error) => {
@@ -165,7 +165,7 @@ async function settled(made, words) {
   announce(words);
   const left = unkept(); // the new version is without it
   if (left) remind(left, isFree());
-  else focusTitle();
+  else focusTitle(isFree() || (isStillHere() && document.activeElement.matches(".finding")));
 }
 
 /** A draft beside a signed version is asked for as such. */
@@ -175,8 +175,8 @@ function versionOf(report) {
 }
 
 /** Unless somebody has gone on elsewhere. */
-function focusTitle() {
-  if (isFree()) find("#review-title")?.focus();
+function focusTitle(isTaken = isFree()) {
+  if (isTaken) find("#review-title")?.focus();
 }
 
 /** Something else has to be kept or discarded first. */
@@ -402,17 +402,17 @@ const CHANGES = {
 
 /** After which nothing can be kept any more. */
 const ENDS = {
-  sign: () => async () => {
+  sign: () => async (isStillHere) => {
     if (pending.count) throw new Error(find("[data-unsaved]").textContent);
-    await settled(await service.sign(panel.dataset.report), say("The report is signed."));
+    await settled(await service.sign(panel.dataset.report), say("The report is signed."), isStillHere);
   },
   cancel: (form) => {
     const why = reason(form);
-    return async () => {
+    return async (isStillHere) => {
       if (pending.count) throw new Error(say("Save or discard your unsaved changes first."));
       const made = await service.cancel(panel.dataset.report, why);
       keepFields(form);
-      await settled(made, say("Done."));
+      await settled(made, say("Done."), isStillHere);
     };
   },
 };
@@ -461,7 +461,7 @@ async function keep(form, { run, isEnd, fields, lines }, pressed, isStillHere) {
   pressed.isBegun = true;
   const left = isEnd && unkept(form);
   if (left) return refuse(left, isStillHere());
-  const isDone = (await run()) !== false;
+  const isDone = (await run(isStillHere)) !== false;
   if (isDone && !isEnd && form.isConnected) settleForm(form, fields, lines);
   return isDone;
 }
