@@ -5,11 +5,12 @@ from functools import partial
 
 _PACKET_BYTES = 188
 _SYNC = b"\x47"
+_PADDING = b"\0\xff"
 _CHUNK_BYTES = 4096 * _PACKET_BYTES
 
 
 def is_out_of_step(stream: io.BufferedIOBase) -> bool:
-    """Whether bytes of a transport stream were lost, added or overwritten; zeros behind its last packet may stand there.
+    """Whether bytes of a transport stream were lost, added or overwritten; zeros or ones behind its last packet may stand there.
 
     False for every other stream. FFmpeg goes on at the next packet that it finds, and the decoder with what is left of a picture.
     """
@@ -21,7 +22,7 @@ def is_out_of_step(stream: io.BufferedIOBase) -> bool:
             return False
         strayed = len(starts) - len(starts.lstrip(_SYNC)) if in_step else 0
         in_step = in_step and strayed == len(starts)
-        if chunk[strayed * _PACKET_BYTES :].strip(b"\0"):
+        if chunk[strayed * _PACKET_BYTES :].strip(_PADDING):
             return True
     return False
 

@@ -24,7 +24,8 @@ _LOST_BYTES = re.compile(rb"(?<!\0)\0{3,}+[^\1]")
 _MOST_REORDERED = 4
 #: What decoders print at the level of errors about pictures that are whole is no complaint.
 _COMPLAINT = re.compile(
-    rb"^\[(?:h264|hevc|mpeg[124]video|mpegvideo|mpeg4|swscaler) @ [^\]]*\] (?!mmco|interlaced frame in progressive)", re.MULTILINE
+    rb"^\[(?:h264|hevc|mpeg[124]video|mpegvideo|mpeg4|swscaler) @ [^\]]*\] (?!mmco|interlaced frame in progressive|SEI type)",
+    re.MULTILINE,
 )
 #: libswscale converts no picture whose decoder says that it is of two fields; OpenCV gives its buffer all the same.
 _INTERLACED = b"Cannot convert interlaced"
@@ -82,7 +83,7 @@ def decode_video(
                 raise _too_short(number, frames)
             if frame.shape != (rows, columns, 3):
                 raise InputRejected("A video frame changes its size", reason="frame_size_mismatch")
-            if _is_unfilled(frame):
+            if number == 0 and _is_unfilled(frame):  # later ones would repeat the one before
                 raise _corrupt()
             yield frame[..., ::-1]
 

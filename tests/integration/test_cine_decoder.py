@@ -390,11 +390,11 @@ def test_video_of_a_constant_rate_filled_up_with_zeros_is_read_whole(reader: Fil
     assert len(read(reader, path)) == 60
 
 
-@pytest.mark.parametrize("padding", [1, 188, 1 << 20])
-def test_transport_stream_in_many_fragments_with_zeros_behind_it_is_read_whole(
-    reader: FileCineReader, path: Path, padding: int
+@pytest.mark.parametrize("padding", [bytes(1), bytes(188), bytes(1 << 20), b"\xff" * 1000])
+def test_transport_stream_in_many_fragments_with_padding_behind_it_is_read_whole(
+    reader: FileCineReader, path: Path, padding: bytes
 ) -> None:
-    fragments = split(encode_video(speckle(12, 240, 320), "mpegts") + bytes(padding), 300)
+    fragments = split(encode_video(speckle(12, 240, 320), "mpegts") + padding, 300)
     write_encapsulated(path, video_header(12, 240, 320), fragments, syntax=H264)
     assert len(read(reader, path)) == 12
 
@@ -420,3 +420,28 @@ def test_video_of_another_size_or_none_is_rejected(reader: FileCineReader, path:
     assert refusal(reader, path) == "frame_size_mismatch"
     write_encapsulated(path, header, [b"#EXTM3U\nfile:///etc/passwd\n" * 40], syntax=H264)
     assert refusal(reader, path) == "frame_corrupt"
+
+
+def test_decoder_starts_though_standard_error_is_closed(path: Path) -> None:
+    write_encapsulated(path, video_header(2, 240, 320), [encode_video(speckle(2, 240, 320), "h264")], syntax=H264)
+    script = (
+        "import sys; from pathlib import Path; from service.adapters.cine_decoder import FileCineReader\n"
+        "with FileCineReader(timeout_seconds=20).warm().open(Path(sys.argv[1])) as cine: print(len(list(cine.frames())))"
+    )
+    command = ["/bin/sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", script, str(path)]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, b"2\n")
+
+
+def test_video_with_a_blank_picture_of_any_grey_is_read_whole(reader: FileCineReader, path: Path) -> None:
+    pixels = speckle(12, 240, 320)
+    pixels[5:8] = 165
+    write_encapsulated(path, video_header(12, 240, 320), [encode_video(pixels, "h264", crf="0")], syntax=H264)
+    assert len(read(reader, path)) == 12
+
+
+def test_video_with_a_message_that_is_cut_short_is_read_whole(reader: FileCineReader, path: Path) -> None:
+    message = bytes.fromhex("0000000106 05ff11") + bytes(range(1, 17)) + b"\x80"  # SEI, user data of 272 bytes (H.264 D.1)
+    video = message + encode_video(speckle(12, 240, 320), "h264")
+    write_encapsulated(path, video_header(12, 240, 320), [video], syntax=H264)
+    assert len(read(reader, path)) == 12
