@@ -7,7 +7,7 @@ from playwright.sync_api import Route
 
 from tests.browser import Tab, tab
 from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, reading, text
-from tests.integration.test_review_news_browser import keep_words, save_meanwhile
+from tests.integration.test_review_news_browser import keep_words, listening, save_meanwhile
 from tests.integration.test_review_slow_browser import AMEND, ANGLE, HAS_ONE, IS_QUIET, accept, accept_and_forget, shows, slow
 
 __all__ = ["desk", "house"]  # fixtures
@@ -119,6 +119,86 @@ def test_words_kept_and_gone_on_with_while_they_are_saved_go_on_over_the_version
         shows(opened, 2)
         opened.page.keyboard.type(" Also oedema.")
         assert value(opened, "#impression-text") == "Swollen. Also oedema."
+
+
+def test_form_in_which_somebody_has_gone_on_stays_open_when_what_was_kept_of_it_is_answered(desk: Desk) -> None:
+    with reading(desk) as opened:
+        with slow(opened, "**/preview", "POST"):
+            amend(opened, "18.2")
+            opened.page.keyboard.press("End")
+        opened.wait(HAS_ONE)
+        opened.wait(IS_QUIET)
+        opened.page.keyboard.type(", carefully")
+        assert value(opened, f"{AMEND} [name=why]") == f"{WHY}, carefully"
+        opened.page.keyboard.press("Enter")
+        opened.wait(f"document.querySelector(`{AMEND}`).hidden")
+        opened.page.click("[data-save]")
+        shows(opened, 2)
+    assert desk.value("thickness")["amended"]["why"] == f"{WHY}, carefully"
+
+
+def test_withdrawing_that_is_begun_goes_on_over_a_version_that_comes_late(desk: Desk) -> None:
+    with listening(desk) as opened:
+        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
+        opened.wait("!document.querySelector('[data-news]').hidden")
+        with slow(opened, "**/review?version=*", "GET"):
+            opened.page.click("[data-news] button")
+            opened.page.click("[data-open=cancel-form]")
+        shows(opened, 2)
+        opened.page.keyboard.type("another patient")
+        assert value(opened, "#cancel-form [name=why]") == "another patient"
+
+
+def test_kept_number_stands_in_its_form_over_another_s_version_too(desk: Desk) -> None:
+    with tab() as opened:
+        desk.sign_in(opened, "anna")
+        amend(opened, "18.2")
+        opened.wait(HAS_ONE)
+        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
+        opened.page.click("[data-save]")
+        opened.wait("!document.querySelector('[data-conflict]').hidden")
+        with slow(opened, "**/review?version=*", "GET"):
+            opened.page.click("[data-conflict] button")
+            opened.page.click(f"{THICKNESS} [data-amend]")
+            opened.page.keyboard.press("End")
+        shows(opened, 2)
+        opened.page.keyboard.type("5")
+        assert (value(opened, f"{AMEND} [name=value]"), value(opened, f"{AMEND} [name=why]")) == ("18.25", WHY)
+
+
+def test_second_conflict_keeps_the_focus_that_was_in_the_first(desk: Desk) -> None:
+    with tab() as opened:
+        desk.sign_in(opened, "anna")
+        accept(opened)
+        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
+        opened.page.click("[data-save]")
+        opened.wait("!document.querySelector('[data-conflict]').hidden")
+        with slow(opened, "**/api/v1/reports/*", "PATCH"):
+            opened.page.click("[data-save]")
+            opened.page.focus("[data-conflict] button")
+            opened.page.keyboard.press("Shift")
+        opened.wait(IS_QUIET)
+        opened.wait("document.activeElement.closest('[data-conflict]') !== null")
+
+
+def test_reminder_goes_with_what_it_reminds_of(desk: Desk) -> None:
+    with reading(desk) as opened:
+        accept(opened)
+        opened.page.click("[data-save]")
+        shows(opened, 2)
+        opened.page.click(f"{THICKNESS} [data-amend]")
+        opened.page.fill(f"{AMEND} [name=value]", "18.2")
+        opened.page.fill(f"{AMEND} [name=why]", WHY)
+        with slow(opened, "**/preview", "POST"):
+            opened.page.click(f"{ANGLE} [data-accept]")
+            opened.page.focus(f"{AMEND} [name=why]")
+            opened.page.keyboard.press("Control+s")
+            opened.page.keyboard.press("End")
+        shows(opened, 3)
+        opened.wait(f"document.querySelector(`{AMEND} [data-problem]`).textContent !== ''")
+        opened.page.press(f"{AMEND} [name=why]", "Enter")
+        opened.wait(HAS_ONE)
+        opened.wait("[...document.querySelectorAll('[data-problem], [data-save-problem]')].every((one) => !one.textContent)")
 
 
 def test_focus_on_a_button_that_a_late_answer_hides_goes_to_the_head_of_the_panel(desk: Desk) -> None:

@@ -22,6 +22,10 @@ const content = panel.querySelector("[data-content]");
 let pending = new Pending();
 let preview = { findings: [] };
 let discards = 0;
+const REMINDERS = {
+  lines: say("The lines that you drew are not kept yet: keep or discard them."),
+  words: say("What you typed is not kept yet: keep or discard it."),
+};
 /** Of each form what was pressed in it last, and whether that is being done. */
 const sent = new WeakMap();
 const queue = new Queue(panel, meet);
@@ -42,7 +46,7 @@ async function load(version) {
 
 /** What was typed or drawn and not kept stays in its form, or is told where there is no such form any more. */
 function replace(fresh, version) {
-  const typed = typedIn(content);
+  const typed = typedIn(content, { isLeft: isEnding, isUnsaved: pending.count > 0 });
   const giveFocusBack = holdFocus(content, { sameForm: (form) => sameForm(content, form), sameRow: rowOf });
   const lost = placesIn(fresh).cines.has(drawing.uid) ? [] : drawing.stop();
   const open = [...content.querySelectorAll("details[open]")].map((one) => one.dataset.keep);
@@ -102,6 +106,7 @@ async function propose(apply, isWanted = wanted()) {
   if (!isWanted()) return false;
   [pending, preview] = [trial, answer];
   show();
+  forgetReminders();
   if (!pending.count) offerInstead();
   announce(pending.count ? content.querySelector("[data-unsaved]").textContent : say("Nothing is unsaved."));
   return true;
@@ -155,7 +160,7 @@ async function settled(made, words, isStillHere) {
   [pending, preview] = [new Pending(), { findings: [] }];
   const version = versionOf(made);
   const fresh = await service.page(panel.dataset.source, version).catch((error) => {
-    forms().forEach(forget);
+    forms().forEach((form) => form.contains(document.activeElement) || forget(form));
     show();
     offer(made.report_id);
     focusTitle();
@@ -308,7 +313,7 @@ function close(form, isFocused = true) {
 
 /** What had it is not seen any more. */
 function rescueFocus() {
-  if (isFree()) find("#review-title")?.focus({ preventScroll: true });
+  if (document.activeElement !== document.body && isFree()) find("#review-title")?.focus({ preventScroll: true });
 }
 
 /** By Escape, or by the button that opened it: nothing is lost. */
@@ -337,6 +342,7 @@ function discardForm(form) {
   discardTyped(form);
   drawing.settle(form);
   close(form);
+  forgetReminders();
 }
 
 /** What was kept of a form is undone; what is being typed or drawn stays. */
@@ -366,7 +372,14 @@ function remind(form, isFocused = true) {
 }
 
 function toldUnkept(form) {
-  return drawing.isUnkept(form) ? say("The lines that you drew are not kept yet: keep or discard them.") : say("What you typed is not kept yet: keep or discard it.");
+  return drawing.isUnkept(form) ? REMINDERS.lines : REMINDERS.words;
+}
+
+/** Once nothing is left to keep, nothing says so any more. */
+function forgetReminders() {
+  if (unkept()) return;
+  const reminders = Object.values(REMINDERS);
+  for (const place of content.querySelectorAll("[data-problem], [data-save-problem]")) if (reminders.includes(place.textContent)) put(place, "");
 }
 
 /** The button says what it does to what would be lost. */
@@ -462,15 +475,17 @@ async function keep(form, { run, isEnd, fields, lines }, pressed, isStillHere) {
   const left = isEnd && unkept(form);
   if (left) return refuse(left, isStillHere());
   const isDone = (await run(isStillHere)) !== false;
-  if (isDone && !isEnd && form.isConnected) settleForm(form, fields, lines);
+  if (isDone && !isEnd && form.isConnected) settleForm(form, fields, lines, isStillHere);
   return isDone;
 }
 
-/** A form of which this was kept is closed, unless more was typed or drawn meanwhile. */
-function settleForm(form, fields, lines) {
+/** A form of which this was kept is closed, unless more was typed or drawn meanwhile, or somebody has gone on in it. */
+function settleForm(form, fields, lines, isStillHere) {
   keepFields(form, fields);
   drawing.settle(form, lines);
-  if (!isUnkept(form)) close(form, isFree() || form.contains(document.activeElement));
+  const isGoneOn = form.contains(document.activeElement) && !isStillHere();
+  if (!isUnkept(form) && !isGoneOn) close(form, isStillHere());
+  forgetReminders();
 }
 
 // ---- lines ----

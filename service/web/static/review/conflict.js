@@ -14,6 +14,7 @@ export function showConflict(place, { title, theirs, seen, mine, follows, nameOf
   button.type = "button";
   button.className = "primary";
   button.addEventListener("click", reapply);
+  const hadFocus = place.contains(document.activeElement); // what is there goes
   place.replaceChildren(
     heading,
     element("p", `${toldVersions(seen, theirs)} ${toldAct(theirs.act)}`),
@@ -25,7 +26,7 @@ export function showConflict(place, { title, theirs, seen, mine, follows, nameOf
     button,
   );
   place.hidden = false;
-  if (isFocused) heading.focus();
+  if (isFocused || hadFocus) heading.focus();
 }
 
 function toldVersions(seen, theirs) {

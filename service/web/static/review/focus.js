@@ -2,8 +2,11 @@
 
 import { FORMS } from "./typed.js";
 
-let deeds = 0; // what a person did in the page, by key or pointer
-for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, () => (deeds += 1), { capture: true });
+let deeds = 0; // what a person did in the page, by key or pointer; commands like Ctrl + s go on nowhere
+const MODIFIERS = ["Control", "Meta", "Shift", "Alt"];
+const isCommand = ({ key, ctrlKey, metaKey }) => ctrlKey || metaKey || MODIFIERS.includes(key);
+addEventListener("keydown", (event) => (deeds += isCommand(event) ? 0 : 1), { capture: true });
+for (const kind of ["pointerdown", "input"]) addEventListener(kind, () => (deeds += 1), { capture: true });
 
 /** Whether nothing that is seen has the focus, so that something may take it. */
 export function isFree() {

@@ -36,19 +36,26 @@ export function discardTyped(form) {
   for (const field of named(form)) field.value = startOf(form, field);
 }
 
-/** What a person typed or chose, or is about to: of each form, which one it is, whether it is open, and its fields by name. */
-export function typedIn(content) {
-  const forms = [...content.querySelectorAll(FORMS)].filter((form) => isTyped(form) || isBegun(form));
-  return forms.map((form) => ({ ...placeOf(form), isOpen: !form.hidden, fields: isTyped(form) ? changed(form) : new Map() }));
+/**
+ * What a person typed or chose, or is about to: of each form, which one it is, whether it is open, and its fields by name. `isLeft`
+ * tells of a form that has done its work; what was kept of the others is still `isUnsaved`, or is in the version that comes.
+ */
+export function typedIn(content, { isLeft, isUnsaved }) {
+  const forms = [...content.querySelectorAll(FORMS)].filter((form) => isTyped(form) || (isBegun(form) && !isLeft(form)));
+  return forms.map((form) => {
+    const isKept = !isTyped(form);
+    return { ...placeOf(form), isOpen: !form.hidden, isKept, fields: isKept && !isUnsaved ? new Map() : changed(form) };
+  });
 }
 
 /** Put it into the same forms of other content; those that were open are opened by `open(form)`. Gives what has no place any more. */
 export function putBack(content, typed, open) {
   const lost = [];
-  for (const { kind, of, isOpen, fields } of typed) {
+  for (const { kind, of, isOpen, isKept, fields } of typed) {
     const form = formAt(content, { kind, of });
     if (form) for (const [name, text] of fields) form.elements[name].value = text;
     else lost.push(...[...fields.values()].filter(Boolean)); // of a field that was emptied there is nothing to copy
+    if (form && isKept && fields.size) keepFields(form);
     if (form && isOpen) open(form);
   }
   return lost;
@@ -63,9 +70,9 @@ function formAt(content, { kind, of }) {
   return [...content.querySelectorAll(FORMS)].find((one) => placeOf(one).kind === kind && placeOf(one).of === of);
 }
 
-/** One in which somebody stands, and has typed nothing yet; not that of a report which may be withdrawn by it now. */
+/** One in which somebody stands, whether or not something is typed. */
 function isBegun(form) {
-  return form.dataset.form !== "cancel" && document.activeElement.form === form && Boolean(document.activeElement.name);
+  return document.activeElement.form === form && Boolean(document.activeElement.name);
 }
 
 function placeOf(form) {
