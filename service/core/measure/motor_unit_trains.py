@@ -9,8 +9,8 @@ from service.core.measure.motor_band import RATE_HZ
 from service.core.measure.motor_maps import Floats, Mask, matched
 from service.core.measure.motor_trains import Seconds
 
-#: A unit with fewer discharges has no rate that says anything.
-LEAST_DISCHARGES = 3
+#: A unit with fewer between its discharges has no rate that says anything.
+LEAST_INTERVALS = 2
 #: Of the mean twitch, before and after the discharge.
 _BEFORE_S, _AFTER_S = 0.02, 0.16
 
@@ -26,14 +26,22 @@ class Unit:
     discharges_s: Seconds  # since the first frame, rising
 
     @property
+    def intervals_s(self) -> Seconds:
+        """Between discharges, without those that reach over images in which it was not found: what it did there is not known."""
+        at = np.round(self.discharges_s * RATE_HZ).astype(np.int64)
+        missed = np.cumsum(np.isnan(self.twitch))[at]
+        return np.asarray(np.diff(self.discharges_s)[missed[1:] == missed[:-1]])
+
+    @property
     def rate_hz(self) -> float:
         """Intervals over their total time."""
-        return (len(self.discharges_s) - 1) / float(self.discharges_s[-1] - self.discharges_s[0])
+        intervals = self.intervals_s
+        return len(intervals) / float(intervals.sum())
 
     @property
     def interval_variation(self) -> float:
         """Coefficient of variation of the intervals between discharges."""
-        intervals = np.diff(self.discharges_s)
+        intervals = self.intervals_s
         return float(intervals.std() / intervals.mean())
 
     def mean_twitch(self) -> tuple[Seconds, Floats]:
@@ -55,7 +63,7 @@ def in_millimetres(twitch: Floats, velocity: Floats, mask: Mask) -> Floats:
 
 
 def joined(windows: Sequence[tuple[slice, Sequence[Unit]]], frames: int) -> tuple[Unit, ...]:
-    """Units of a whole recording, the surest first; those with too few discharges are left out.
+    """Units of a whole recording, the surest first; those with too few intervals are left out.
 
     A unit of a window is the one of the windows before it whose territory has most in common with its own, and at least 0.3 of
     both together; otherwise it is a new one. The surest window gives the territory. Where the last window overlaps the one before
@@ -72,7 +80,7 @@ def joined(windows: Sequence[tuple[slice, Sequence[Unit]]], frames: int) -> tupl
             else:
                 known.append(whole)
         done = place.stop
-    lasting = [unit for unit in known if len(unit.discharges_s) >= LEAST_DISCHARGES]
+    lasting = [unit for unit in known if len(unit.intervals_s) >= LEAST_INTERVALS]
     return tuple(sorted(lasting, key=lambda unit: -unit.heat))
 
 
