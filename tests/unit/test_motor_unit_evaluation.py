@@ -17,12 +17,13 @@ from service.core.measure.motor_maps import Floats
 from service.core.measure.motor_velocity import MovingTissue
 from simulator.motor_units import FRAME_RATE_HZ, Conditions, simulate_sequence
 from tests.running import ROOT
-from training.motor_units.evaluate import Networks, of_common_units, said_of, tell
+from training.motor_units.evaluate import Networks, main, of_common_units, said_of, tell
 from training.motor_units.figures import FIGURES
-from training.motor_units.rivals import keep_rows, tallies
+from training.motor_units.rivals import COLUMNS, keep_rows, tallies
 from training.motor_units.scores import Agreement, Score, UnitTrace, score
 from training.motor_units.sequences import CELLS
 from training.onnx_networks import OnnxNetworks
+from training.wrist_hand.results import keep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,27 @@ def test_served_networks_find_a_muscle_s_units_and_the_differences_are_told(tmp_
     assert told["common units"][CELLS[0].name]["units"] == ours[:, 2].sum()
     assert told["common units"][CELLS[0].name]["twitch r"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert "|networks less stICA|" in path.with_suffix(".test.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({}, "no 4 test muscles of each cell for stICA: run `.* --split test --sequences 4 --baselines stICA` first"),
+        ({"stICA": 4, "spatial ICA": 3}, "for spatial ICA: run `.* --baselines 'spatial ICA'` first"),
+        ({"stICA": 3, "oracle": 3}, "for stICA: run"),
+    ],
+)
+def test_evaluation_before_its_rivals_ends_with_what_to_run_first(
+    kept: dict[str, int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.json"
+    keep(path, least_scores=dict.fromkeys(kept, 0.1))
+    for cell in CELLS if kept else ():
+        keep_rows(path, "test", cell.name, {name: np.ones((count, len(COLUMNS))) for name, count in kept.items()})
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", ["evaluate", "--split", "test", "--sequences", "4", "--output", str(path)])
+    with pytest.raises(SystemExit, match=said):
+        main()
 
 
 def test_units_that_only_one_found_are_not_compared() -> None:
