@@ -123,6 +123,20 @@ def test_unit_with_fewer_than_two_intervals_beside_its_gap_is_left_out() -> None
     assert [told.centre_mm for told in units] == [pytest.approx((one.x_mm, one.y_mm), abs=1.0) for one in (often, apart)]
 
 
+def test_firing_at_the_seam_of_two_windows_is_told_once() -> None:
+    steady = tuple(0.1 * np.arange(1, 20))
+    earlier, later = (replace(UNITS[0], firings_s=(*steady, seam, 2.3, 2.5)) for seam in (2.036, 2.056))
+    (found,) = units_of(analyse_windows(2 * FRAMES, {0: (earlier,), FRAMES: (later,)}))
+    assert found.firings_seconds == pytest.approx((*steady, 2.036, 2.3, 2.5), abs=1.5 / RATE_HZ)
+
+
+@pytest.mark.parametrize(("windows", "told"), [(2, 3), (3, 2)])
+def test_unit_in_one_window_alone_is_left_out_where_there_are_three(windows: int, told: int) -> None:
+    often, once, apart = UNITS
+    later = {FRAMES * number: (often, apart) for number in range(1, windows)}
+    assert len(units_of(analyse_windows(FRAMES * windows, {0: (often, once, apart), **later}))) == told
+
+
 def analyse_windows(frames: int, seen: Mapping[int, tuple[KnownUnit, ...]]) -> list[Finding]:
     """With networks that are told where each window begins, and which units they see in it; in the first window all."""
     starts, begun = iter(seen), 0

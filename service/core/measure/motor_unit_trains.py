@@ -7,10 +7,12 @@ import numpy as np
 
 from service.core.measure.motor_band import RATE_HZ
 from service.core.measure.motor_maps import Floats, Mask, matched
-from service.core.measure.motor_trains import Seconds
+from service.core.measure.motor_trains import NEAREST_S, Seconds
 
 #: A unit with fewer between its discharges has no rate that says anything.
 LEAST_INTERVALS = 2
+#: Of so many windows a unit is in more than one; most of those that one window alone shows are none.
+_SEVERAL_WINDOWS = 3
 #: Of the mean twitch, before and after the discharge.
 _BEFORE_S, _AFTER_S = 0.02, 0.16
 
@@ -63,13 +65,14 @@ def in_millimetres(twitch: Floats, velocity: Floats, mask: Mask) -> Floats:
 
 
 def joined(windows: Sequence[tuple[slice, Sequence[Unit]]], frames: int) -> tuple[Unit, ...]:
-    """Units of a whole recording, the surest first; those with too few intervals are left out.
+    """Units of a whole recording, the surest first, without those with too few intervals or in one window of three or more.
 
     A unit of a window is the one of the windows before it whose territory has most in common with its own, and at least 0.3 of
     both together; otherwise it is a new one. The surest window gives the territory. Where the last window overlaps the one before
     it, what that one said counts.
     """
     known: list[Unit] = []
+    shown: list[int] = []  # in how many windows
     done = 0
     for place, units in windows:
         pairs = {other: one for one, other in matched([unit.mask for unit in known], [unit.mask for unit in units])}
@@ -77,10 +80,14 @@ def joined(windows: Sequence[tuple[slice, Sequence[Unit]]], frames: int) -> tupl
             whole = _placed(unit, place, done, frames)
             if number in pairs:
                 known[pairs[number]] = _together(known[pairs[number]], whole)
+                shown[pairs[number]] += 1
             else:
                 known.append(whole)
+                shown.append(1)
         done = place.stop
-    lasting = [unit for unit in known if len(unit.intervals_s) >= LEAST_INTERVALS]
+    least = 2 if len(windows) >= _SEVERAL_WINDOWS else 1
+    borne_out = [unit for unit, count in zip(known, shown, strict=True) if count >= least]
+    lasting = [unit for unit in borne_out if len(unit.intervals_s) >= LEAST_INTERVALS]
     return tuple(sorted(lasting, key=lambda unit: -unit.heat))
 
 
@@ -96,4 +103,7 @@ def _placed(unit: Unit, place: slice, done: int, frames: int) -> Unit:
 def _together(one: Unit, later: Unit) -> Unit:
     surer = max(one, later, key=lambda unit: unit.heat)
     train = np.where(np.isfinite(one.twitch), one.twitch, later.twitch)
-    return Unit(surer.mask, surer.heat, train, np.concatenate([one.discharges_s, later.discharges_s]))
+    times = np.concatenate([one.discharges_s, later.discharges_s])
+    # At the seam both windows may tell the same discharge.
+    apart = np.diff(times, prepend=-np.inf) * RATE_HZ > round(NEAREST_S * RATE_HZ) - 0.5
+    return Unit(surer.mask, surer.heat, train, times[apart])
