@@ -50,6 +50,8 @@ _FLAG_SENTENCES = {
         "Motor units are found by networks that learnt from simulated muscles, in velocity estimated from B-mode;"
         " neither is validated in people. Territories of simulated muscles were drawn 14 % too large in the median;"
         " the height of a mean twitch is that of the whole territory between 3 and 30 Hz, less than in its middle."
+        " In cines above 4.1 s a unit that shows in one stretch of 2.05 s alone is left out; of 128 told in simulated ones"
+        " 5 were none. Rates leave out intervals over stretches in which a unit was not found."
     ),
     "rests_on_amended": "Values that rest on amended ones are the software's, from before that.",
     "mostly_extrapolated": "Fascicle lengths rest mostly on continuing the fascicles beyond what is seen.",

@@ -1,7 +1,7 @@
 """The analysis of motor units: what is found in a fast cine, how windows are joined, and which cines are refused."""
 
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -94,21 +94,61 @@ def test_longer_recording_is_one_of_the_same_units() -> None:
     windows = list(moving_tissue(motor_cine(frames=frames, units=units)).windows())
     assert [(place.start, place.stop) for place, _ in windows] == [(0, 512), (188, 700)]
     assert np.array_equal(windows[0][1][188:], windows[1][1][: 512 - 188])
-    found = units_of(analyse_overlapping(frames, units))
+    found = units_of(analyse_windows(frames, {0: units, 188: units}))
     assert len(found) == 3
     for told, true in zip(found, units, strict=True):
         assert told.firings_seconds == pytest.approx([time for time in true.firings_s if time < frames / RATE_HZ], abs=0.006)
 
 
-def analyse_overlapping(frames: int, units: tuple[KnownUnit, ...]) -> list[Finding]:
-    """With networks that are told where their window begins."""
-    starts = iter((0, frames - FRAMES))
+def test_unit_that_a_window_misses_has_no_interval_over_the_gap() -> None:
+    first, missed, third = (
+        KnownUnit(one.x_mm, one.y_mm, one.radius_mm, tuple(every * np.arange(1, int(6.1 / every))))
+        for one, every in zip(UNITS, (0.110, 0.125, 0.115), strict=True)
+    )
+    whole = (first, missed, third)
+    findings = analyse_windows(3 * FRAMES, {0: whole, FRAMES: (first, third), 2 * FRAMES: whole})
+    assert [finding.value for finding in findings[1:]] == pytest.approx([1 / 0.110, 1 / 0.125, 1 / 0.115], rel=0.02)
+    found, series = units_of(findings), findings[2].series
+    assert max(told.interval_variation for told in found) < 0.05
+    assert max(np.diff(found[1].firings_seconds)) > 2, "the gap is there"
+    assert series is not None
+    assert series.values[FRAMES : 2 * FRAMES] == (None,) * FRAMES
+
+
+def test_unit_with_fewer_than_two_intervals_beside_its_gap_is_left_out() -> None:
+    often, _, apart = UNITS
+    seldom = KnownUnit(17.0, 15.0, 3.0, (0.5, 0.6, 5.0))
+    whole = (often, seldom, apart)
+    units = units_of(analyse_windows(3 * FRAMES, {0: whole, FRAMES: (often, apart), 2 * FRAMES: whole}))
+    assert [told.centre_mm for told in units] == [pytest.approx((one.x_mm, one.y_mm), abs=1.0) for one in (often, apart)]
+
+
+def test_firing_at_the_seam_of_two_windows_is_told_once() -> None:
+    steady = tuple(0.1 * np.arange(1, 20))
+    earlier, later = (replace(UNITS[0], firings_s=(*steady, seam, 2.3, 2.5)) for seam in (2.036, 2.056))
+    (found,) = units_of(analyse_windows(2 * FRAMES, {0: (earlier,), FRAMES: (later,)}))
+    assert found.firings_seconds == pytest.approx((*steady, 2.036, 2.3, 2.5), abs=1.5 / RATE_HZ)
+
+
+@pytest.mark.parametrize(("windows", "told"), [(2, 3), (3, 2)])
+def test_unit_in_one_window_alone_is_left_out_where_there_are_three(windows: int, told: int) -> None:
+    often, once, apart = UNITS
+    later = {FRAMES * number: (often, apart) for number in range(1, windows)}
+    assert len(units_of(analyse_windows(FRAMES * windows, {0: (often, once, apart), **later}))) == told
+
+
+def analyse_windows(frames: int, seen: Mapping[int, tuple[KnownUnit, ...]]) -> list[Finding]:
+    """With networks that are told where each window begins, and which units they see in it; in the first window all."""
+    starts, begun = iter(seen), 0
 
     def infer(model: ModelSpec, batches: Iterable[Tensors]) -> Iterator[Tensors]:
+        nonlocal begun
         for _ in batches:
-            yield {"maps": known_maps(units)[None]} if model is MAPS else known_trains(units, next(starts))
+            if model is MAPS:
+                begun = next(starts)
+            yield {"maps": known_maps(seen[begun])[None]} if model is MAPS else known_trains(seen[begun], begun)
 
-    return list(MotorUnits().analyse(motor_cine(frames=frames, units=units), infer, described))
+    return list(MotorUnits().analyse(motor_cine(frames=frames, units=seen[0]), infer, described))
 
 
 def test_faster_cine_gives_the_same_units() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from service.adapters.cine_decoder import FileCineReader
 from service.core.analyses.motor_units import MAPS, TRAINS, MotorUnits
-from service.core.measure.motor_band import FRAMES, RATE_HZ
+from service.core.measure.motor_band import RATE_HZ
 from service.core.measure.motor_maps import matched
 from service.core.measure.motor_trains import within_band
 from service.core.measure.motor_unit_trains import Unit
@@ -71,7 +71,7 @@ def of_cine(path: Path, networks: OnnxNetworks, reader: FileCineReader) -> tuple
     seed = MotorUnitsTruth.model_validate_json(path.with_suffix(".truth.json").read_text(encoding="utf-8")).seed
     with reader.open(path) as cine:
         units = MotorUnits().units(moving_tissue(cine), networks.infer)
-    return simulate_scene(seed, frames=FRAMES), units
+        return simulate_scene(seed, frames=cine.number_of_frames), units
 
 
 def scored_units(scene: Scene, units: Sequence[Unit]) -> Score:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ _HEATS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 _PROBABILITIES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 #: What is compared of units that both found.
 IN_COMMON = {"twitch r": "twitch_r", "NRMSE": "twitch_nrmse", "Dice": "dice"}
+#: Rows are kept of these, too.
+_NO_RIVALS = ("networks", "oracle")
 #: The mean is taken over the cells of 10 dB, which the targets are about.
 _TARGET_DB = 10.0
 
@@ -94,7 +97,7 @@ def main() -> None:
 def evaluate(networks: Networks, split: str, count: int, output: Path) -> dict[str, Any]:
     """Rows of all cells are kept; given is what was compared unit by unit, and on validation what was tried."""
     begun = time.monotonic()
-    least = float(keep(output)["least_scores"][ICA])
+    least = least_score_kept(output, split, count)
     target: list[Said] = []
     common: dict[str, Any] = {}
     for cell in CELLS:
@@ -112,6 +115,23 @@ def evaluate(networks: Networks, split: str, count: int, output: Path) -> dict[s
     return {"common units": common, **({"tried": tried(target)} if split == "validation" else {})}
 
 
+def least_score_kept(output: Path, split: str, count: int) -> float:
+    """Of stICA. Raises SystemExit where it, or another of which rows are kept, has not been scored on as many muscles."""
+    results = keep(output)
+    rows = results.get("rows", {}).get(split, {})
+    kept = [rows.get(cell.name, {}) for cell in CELLS]
+    names = {ICA}.union(*kept) - set(_NO_RIVALS)
+    least = results.get("least_scores", {})
+    short = sorted(name for name in names if name not in least or min(len(some.get(name, ())) for some in kept) < count)
+    if short:
+        asked = f"--split {split} --sequences {count} --baselines {' '.join(map(quote, short))}"
+        raise SystemExit(
+            f"{output} has no {count} {split} muscles of each cell for {', '.join(short)}:"
+            f" run `python -m training.motor_units.rivals {asked}` first."
+        )
+    return float(least[ICA])
+
+
 def of_common_units(ours: Sequence[Score], theirs: Sequence[Score]) -> dict[str, Any]:
     """How many true units both found, and over these ours less theirs, with intervals over muscles."""
     rows = np.array([_common(one, other) for one, other in zip(ours, theirs, strict=True)])  # (muscles, 1 + figures)
@@ -127,7 +147,7 @@ def tell(parts: dict[str, Any], split: str, count: int, output: Path) -> None:
     rows = {cell.name: kept_rows(results, split, cell.name) for cell in CELLS}
     chosen = ("networks", ICA)
     cells = {cell: {name: summary(some[name]) for name in chosen} for cell, some in rows.items()}
-    rivals = [name for name in next(iter(rows.values())) if name not in ("networks", "oracle")]
+    rivals = [name for name in next(iter(rows.values())) if name not in _NO_RIVALS]
     less = {rival: {cell: differences(some["networks"], some[rival]) for cell, some in rows.items()} for rival in rivals}
     found = {"sequences": count, "simulator": MOTOR_UNITS_VERSION, "cells": cells, "less": less, **parts}
     keep(output, **{f"networks on {split}": found})

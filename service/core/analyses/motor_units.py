@@ -45,7 +45,7 @@ class MotorUnits:
     """The analysis `motor_units`; one cine is a recording."""
 
     name: str = "motor_units"
-    version: str = "1.1.0"
+    version: str = "1.1.1"
     models: tuple[ModelSpec, ...] = (MAPS, TRAINS)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:

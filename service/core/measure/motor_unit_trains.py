@@ -7,10 +7,12 @@ import numpy as np
 
 from service.core.measure.motor_band import RATE_HZ
 from service.core.measure.motor_maps import Floats, Mask, matched
-from service.core.measure.motor_trains import Seconds
+from service.core.measure.motor_trains import NEAREST_S, Seconds
 
-#: A unit with fewer discharges has no rate that says anything.
-LEAST_DISCHARGES = 3
+#: A unit with fewer between its discharges has no rate that says anything.
+LEAST_INTERVALS = 2
+#: Of so many windows a unit is in more than one; most of those that one window alone shows are none.
+_SEVERAL_WINDOWS = 3
 #: Of the mean twitch, before and after the discharge.
 _BEFORE_S, _AFTER_S = 0.02, 0.16
 
@@ -26,14 +28,22 @@ class Unit:
     discharges_s: Seconds  # since the first frame, rising
 
     @property
+    def intervals_s(self) -> Seconds:
+        """Between discharges, without those that reach over images in which it was not found: what it did there is not known."""
+        at = np.round(self.discharges_s * RATE_HZ).astype(np.int64)
+        missed = np.cumsum(np.isnan(self.twitch))[at]
+        return np.asarray(np.diff(self.discharges_s)[missed[1:] == missed[:-1]])
+
+    @property
     def rate_hz(self) -> float:
         """Intervals over their total time."""
-        return (len(self.discharges_s) - 1) / float(self.discharges_s[-1] - self.discharges_s[0])
+        intervals = self.intervals_s
+        return len(intervals) / float(intervals.sum())
 
     @property
     def interval_variation(self) -> float:
         """Coefficient of variation of the intervals between discharges."""
-        intervals = np.diff(self.discharges_s)
+        intervals = self.intervals_s
         return float(intervals.std() / intervals.mean())
 
     def mean_twitch(self) -> tuple[Seconds, Floats]:
@@ -55,13 +65,14 @@ def in_millimetres(twitch: Floats, velocity: Floats, mask: Mask) -> Floats:
 
 
 def joined(windows: Sequence[tuple[slice, Sequence[Unit]]], frames: int) -> tuple[Unit, ...]:
-    """Units of a whole recording, the surest first; those with too few discharges are left out.
+    """Units of a whole recording, the surest first, without those with too few intervals or in one window of three or more.
 
     A unit of a window is the one of the windows before it whose territory has most in common with its own, and at least 0.3 of
     both together; otherwise it is a new one. The surest window gives the territory. Where the last window overlaps the one before
     it, what that one said counts.
     """
     known: list[Unit] = []
+    shown: list[int] = []  # in how many windows
     done = 0
     for place, units in windows:
         pairs = {other: one for one, other in matched([unit.mask for unit in known], [unit.mask for unit in units])}
@@ -69,10 +80,14 @@ def joined(windows: Sequence[tuple[slice, Sequence[Unit]]], frames: int) -> tupl
             whole = _placed(unit, place, done, frames)
             if number in pairs:
                 known[pairs[number]] = _together(known[pairs[number]], whole)
+                shown[pairs[number]] += 1
             else:
                 known.append(whole)
+                shown.append(1)
         done = place.stop
-    lasting = [unit for unit in known if len(unit.discharges_s) >= LEAST_DISCHARGES]
+    least = 2 if len(windows) >= _SEVERAL_WINDOWS else 1
+    borne_out = [unit for unit, count in zip(known, shown, strict=True) if count >= least]
+    lasting = [unit for unit in borne_out if len(unit.intervals_s) >= LEAST_INTERVALS]
     return tuple(sorted(lasting, key=lambda unit: -unit.heat))
 
 
@@ -88,4 +103,7 @@ def _placed(unit: Unit, place: slice, done: int, frames: int) -> Unit:
 def _together(one: Unit, later: Unit) -> Unit:
     surer = max(one, later, key=lambda unit: unit.heat)
     train = np.where(np.isfinite(one.twitch), one.twitch, later.twitch)
-    return Unit(surer.mask, surer.heat, train, np.concatenate([one.discharges_s, later.discharges_s]))
+    times = np.concatenate([one.discharges_s, later.discharges_s])
+    # At the seam both windows may tell the same discharge.
+    apart = np.diff(times, prepend=-np.inf) * RATE_HZ > round(NEAREST_S * RATE_HZ) - 0.5
+    return Unit(surer.mask, surer.heat, train, times[apart])
