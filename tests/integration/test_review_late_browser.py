@@ -8,7 +8,17 @@ from playwright.sync_api import Route
 from tests.browser import Tab, tab
 from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, reading, text
 from tests.integration.test_review_news_browser import keep_words, listening, save_meanwhile
-from tests.integration.test_review_slow_browser import AMEND, ANGLE, HAS_ONE, IS_QUIET, accept, accept_and_forget, shows, slow
+from tests.integration.test_review_slow_browser import (
+    AMEND,
+    ANGLE,
+    HAS_ONE,
+    IS_QUIET,
+    accept,
+    accept_and_forget,
+    press_sign,
+    shows,
+    slow,
+)
 
 __all__ = ["desk", "house"]  # fixtures
 pytestmark = pytest.mark.timeout(600)
@@ -135,6 +145,64 @@ def test_form_in_which_somebody_has_gone_on_stays_open_when_what_was_kept_of_it_
         opened.page.click("[data-save]")
         shows(opened, 2)
     assert desk.value("thickness")["amended"]["why"] == f"{WHY}, carefully"
+
+
+def test_words_typed_by_keys_of_the_caret_stay_in_the_form_of_which_something_was_kept(desk: Desk) -> None:
+    with reading(desk) as opened:
+        with slow(opened, "**/preview", "POST"):
+            amend(opened, "18.2", why="measured")
+            opened.page.keyboard.press("Control+ArrowLeft")
+        opened.wait(HAS_ONE)
+        opened.wait(IS_QUIET)
+        opened.page.keyboard.type("calmly ")
+        assert value(opened, f"{AMEND} [name=why]") == "calmly measured"
+
+
+def test_number_that_is_undone_late_leaves_what_is_selected_in_its_form(desk: Desk) -> None:
+    with reading(desk) as opened:
+        amend(opened, "18.2")
+        opened.wait(HAS_ONE)
+        accept_and_forget(opened)
+        opened.wait("document.querySelector('[data-unsaved]').textContent.startsWith('2 unsaved')")
+        with slow(opened, "**/preview", "POST"):
+            opened.page.click(f"{THICKNESS} [data-undo]")
+            opened.page.click(f"{THICKNESS} [data-amend]")
+        opened.wait(HAS_ONE)
+        opened.wait(IS_QUIET)
+        opened.page.keyboard.type("21")
+        assert value(opened, f"{AMEND} [name=value]") == "21"
+
+
+def test_all_that_is_selected_stays_all_over_a_longer_text_of_a_version_that_comes_late(desk: Desk) -> None:
+    with listening(desk) as opened:
+        save_meanwhile(desk, {"action": "set", "value": 117.25, "why": WHY})
+        opened.wait("!document.querySelector('[data-news]').hidden")
+        with slow(opened, "**/review?version=*", "GET"):
+            opened.page.click("[data-news] button")
+            opened.page.click(f"{THICKNESS} [data-amend]")
+        shows(opened, 2)
+        opened.page.keyboard.type("11.2")
+        assert value(opened, f"{AMEND} [name=value]") == "11.2"
+
+
+def test_words_added_to_a_reason_after_withdrawing_was_pressed_are_listed_and_withdraw_nothing_else(desk: Desk) -> None:
+    with reading(desk) as opened:
+        press_sign(opened)
+        shows(opened, 2)
+        amend(opened, "18.2")
+        opened.wait(HAS_ONE)
+        opened.page.click("[data-save]")
+        shows(opened, 3)
+        opened.page.click("[data-open=cancel-form]")
+        opened.page.fill("#cancel-form [name=why]", WHY)
+        with slow(opened, "**/review?version=*", "GET"):
+            opened.page.keyboard.press("Enter")
+            opened.page.keyboard.type(", twice")
+        opened.wait("!document.querySelector('[data-lost]').hidden")
+        assert text(opened, "[data-lost] li") == f"{WHY}, twice"
+        assert opened.page.locator("#cancel-form").is_hidden()
+        assert value(opened, "#cancel-form [name=why]") == ""
+    assert desk.newest()["status"] != "cancelled"
 
 
 def test_withdrawing_that_is_begun_goes_on_over_a_version_that_comes_late(desk: Desk) -> None:

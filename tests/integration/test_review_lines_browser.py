@@ -16,6 +16,7 @@ from service.access import Role
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD
+from tests.integration.test_clicks_browser import on_page
 from tests.integration.test_review_slow_browser import slow
 from tests.integration.test_viewer_browser import ROWS_OF, SUPERFICIAL, VIEW
 from tests.integration.viewer_parts import analysed, cine_file, contraction, read_by_anna, viewer_house
@@ -321,3 +322,25 @@ def test_lines_that_are_not_kept_are_told_where_saving_was_pressed_whatever_has_
     drawing.tab.page.focus("[data-speed]")
     drawing.tab.page.keyboard.press("Control+s")
     is_reminded(drawing)
+
+
+def test_line_that_is_held_while_what_was_drawn_before_is_kept_is_drawn_on(drawing: Drawing) -> None:
+    page = drawing.tab.page
+    drawing.begin()
+    drawing.raise_line()
+    before = drawing.top
+    page.fill(f"{FORM} [name=why]", WHY)
+    with slow(drawing.tab, "**/preview", "POST"):
+        page.press(f"{FORM} [name=why]", "Enter")
+        column, row = page.evaluate("window.moved.superficial[0]")
+        x, y = on_page(drawing.tab, column, row)
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x, y - 20)
+    drawing.tab.wait("!document.querySelector('[data-pending-lines]').hidden")
+    page.mouse.move(x, y - 30)
+    page.mouse.up()
+    drawing.tab.wait(f"window.moved.superficial[0][1] < {before} - 10")
+    drawing.has_handles()
+    assert page.locator(FORM).is_visible()
+    assert page.locator(f"{FORM} [data-close]").inner_text() == "Discard"

@@ -306,7 +306,7 @@ function close(form, isFocused = true) {
   form.opener?.setAttribute("aria-expanded", "false");
   put(form.querySelector("[data-problem]"), "");
   form.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
-  if (drawing.isOf(form)) drawing.stop();
+  if (drawing.isOf(form)) tellLost(drawing.stop()); // a handle that is still held is let go
   if (isFocused) form.opener?.focus();
   if (isFocused) rescueFocus();
 }
@@ -420,11 +420,11 @@ const ENDS = {
     await settled(await service.sign(panel.dataset.report), say("The report is signed."), isStillHere);
   },
   cancel: (form) => {
-    const why = reason(form);
+    const [why, fields] = [reason(form), fieldsOf(form)];
     return async (isStillHere) => {
       if (pending.count) throw new Error(say("Save or discard your unsaved changes first."));
       const made = await service.cancel(panel.dataset.report, why);
-      keepFields(form);
+      keepFields(form, fields);
       await settled(made, say("Done."), isStillHere);
     };
   },
@@ -483,8 +483,10 @@ async function keep(form, { run, isEnd, fields, lines }, pressed, isStillHere) {
 function settleForm(form, fields, lines, isStillHere) {
   keepFields(form, fields);
   drawing.settle(form, lines);
-  const isGoneOn = form.contains(document.activeElement) && !isStillHere();
+  const isGoneOn = (form.contains(document.activeElement) || drawing.isOf(form)) && !isStillHere();
   if (!isUnkept(form) && !isGoneOn) close(form, isStillHere());
+  nameLeaving(form);
+  drawing.tellOwn();
   forgetReminders();
 }
 

@@ -2,10 +2,10 @@
 
 import { FORMS } from "./typed.js";
 
-let deeds = 0; // what a person did in the page, by key or pointer; commands like Ctrl + s go on nowhere
+let deeds = 0; // what a person did in the page, by key or pointer; who saves by key goes on nowhere
 const MODIFIERS = ["Control", "Meta", "Shift", "Alt"];
-const isCommand = ({ key, ctrlKey, metaKey }) => ctrlKey || metaKey || MODIFIERS.includes(key);
-addEventListener("keydown", (event) => (deeds += isCommand(event) ? 0 : 1), { capture: true });
+const isSaving = ({ key, ctrlKey, metaKey }) => MODIFIERS.includes(key) || (key === "s" && (ctrlKey || metaKey));
+addEventListener("keydown", (event) => (deeds += isSaving(event) ? 0 : 1), { capture: true });
 for (const kind of ["pointerdown", "input"]) addEventListener(kind, () => (deeds += 1), { capture: true });
 
 /** Whether nothing that is seen has the focus, so that something may take it. */
@@ -24,13 +24,18 @@ export function holdFocus(content, { sameForm, sameRow }) {
   const focused = document.activeElement;
   const [form, row] = [focused.closest(FORMS), focused.closest(".finding")];
   if (!content.contains(focused)) return () => {};
-  const { name, selectionStart, selectionEnd } = focused;
-  if (form && name) return () => giveField(sameForm(form), { name, selectionStart, selectionEnd });
+  const { name, value, selectionStart, selectionEnd } = focused;
+  if (form && name) return () => giveField(sameForm(form), { name, value, selectionStart, selectionEnd });
   return () => row && isFree() && sameRow(row.dataset.finding)?.focus({ preventScroll: true });
 }
 
-function giveField(form, { name, selectionStart: from, selectionEnd: to }) {
+/** All that was selected stays all, and the end the end, whatever the text is now. */
+function giveField(form, { name, value, selectionStart: from, selectionEnd: to }) {
   if (!form || form.hidden || !isFree()) return;
-  form.elements[name].focus({ preventScroll: true });
-  if (typeof from === "number") form.elements[name].setSelectionRange(from, to);
+  const field = form.elements[name];
+  field.focus({ preventScroll: true });
+  if (typeof from !== "number") return;
+  const isToEnd = to === value.length;
+  const end = isToEnd ? field.value.length : to;
+  field.setSelectionRange(isToEnd && from === to ? end : from, end);
 }

@@ -15,11 +15,11 @@ export function keepFields(form, fields = fieldsOf(form)) {
   KEPT.set(form, fields);
 }
 
-/** What was kept counts no longer: the form is as the version has it, unless more was typed into it since. */
+/** What was kept counts no longer: the form is as the version has it, unless more was typed into it since, or somebody stands in it. */
 export function forgetKept(form) {
-  const isTypedSince = isTyped(form);
+  const isInUse = isTyped(form) || form.contains(document.activeElement);
   KEPT.delete(form);
-  if (!isTypedSince) form.reset();
+  if (!isInUse) form.reset();
 }
 
 export function isTyped(form) {
@@ -38,21 +38,22 @@ export function discardTyped(form) {
 
 /**
  * What a person typed or chose, or is about to: of each form, which one it is, whether it is open, and its fields by name. `isLeft`
- * tells of a form that has done its work; what was kept of the others is still `isUnsaved`, or is in the version that comes.
+ * tells of a form that has done its work: what was typed into it since has no place any more. What was kept of the others is still
+ * `isUnsaved`, or is in the version that comes.
  */
 export function typedIn(content, { isLeft, isUnsaved }) {
   const forms = [...content.querySelectorAll(FORMS)].filter((form) => isTyped(form) || (isBegun(form) && !isLeft(form)));
   return forms.map((form) => {
     const isKept = !isTyped(form);
-    return { ...placeOf(form), isOpen: !form.hidden, isKept, fields: isKept && !isUnsaved ? new Map() : changed(form) };
+    return { ...placeOf(form), isOpen: !form.hidden, isLost: isLeft(form), isKept, fields: isKept && !isUnsaved ? new Map() : changed(form) };
   });
 }
 
 /** Put it into the same forms of other content; those that were open are opened by `open(form)`. Gives what has no place any more. */
 export function putBack(content, typed, open) {
   const lost = [];
-  for (const { kind, of, isOpen, isKept, fields } of typed) {
-    const form = formAt(content, { kind, of });
+  for (const { kind, of, isOpen, isLost, isKept, fields } of typed) {
+    const form = isLost ? undefined : formAt(content, { kind, of });
     if (form) for (const [name, text] of fields) form.elements[name].value = text;
     else lost.push(...[...fields.values()].filter(Boolean)); // of a field that was emptied there is nothing to copy
     if (form && isKept && fields.size) keepFields(form);
@@ -76,7 +77,7 @@ function isBegun(form) {
 }
 
 function placeOf(form) {
-  return { kind: form.dataset.form, of: form.dataset.uid ?? form.closest(".finding")?.dataset.finding };
+  return { kind: form.dataset.form, of: form.dataset.uid ?? form.dataset.of ?? form.closest(".finding")?.dataset.finding };
 }
 
 /** Also what was kept before: it stands beside what was typed since. */
