@@ -52,3 +52,8 @@ def peak_rss(process: psutil.Process) -> int:
 
 def open_and_count(cine: Cine) -> int:
     return sum(1 for _ in cine.frames())
+
+
+def split(data: bytes, parts: int) -> list[bytes]:
+    step = -(-len(data) // parts // 2) * 2
+    return [data[start : start + step] for start in range(0, len(data), step)]

@@ -1,9 +1,6 @@
-"""An answer that comes late takes no focus from who has gone on, changes nothing of what was pressed, and tells what is so."""
-
-import json
+"""An answer that comes late takes no focus and no word from who has gone on, and is gone to or told where it is waited for."""
 
 import pytest
-from playwright.sync_api import Route
 
 from tests.browser import Tab, tab
 from tests.integration.test_review_browser import THICKNESS, WHY, Desk, amend, desk, house, reading, text
@@ -16,6 +13,7 @@ from tests.integration.test_review_slow_browser import (
     accept,
     accept_and_forget,
     press_sign,
+    saving,
     shows,
     slow,
 )
@@ -49,10 +47,7 @@ def test_change_undone_late_leaves_the_focus_to_who_writes_the_impression(desk: 
 
 def test_version_saved_late_leaves_the_focus_in_the_field_in_which_somebody_types(desk: Desk) -> None:
     with reading(desk) as opened:
-        amend(opened, "18.2")
-        opened.wait(HAS_ONE)
-        with slow(opened, "**/api/v1/reports/*", "PATCH"):
-            opened.page.click("[data-save]")
+        with saving(opened):
             opened.page.click(f"{ANGLE} [data-amend]")
             opened.page.fill(f"{OF_ANGLE} [name=value]", "21")
             opened.page.focus(f"{OF_ANGLE} [name=why]")
@@ -66,10 +61,7 @@ def test_version_saved_late_leaves_the_focus_in_the_field_in_which_somebody_type
 
 def test_form_opened_while_a_version_is_saved_is_still_open_over_it_for_what_is_typed_next(desk: Desk) -> None:
     with reading(desk) as opened:
-        amend(opened, "18.2")
-        opened.wait(HAS_ONE)
-        with slow(opened, "**/api/v1/reports/*", "PATCH"):
-            opened.page.click("[data-save]")
+        with saving(opened):
             opened.page.click(f"{ANGLE} [data-amend]")
         shows(opened, 2)
         opened.page.keyboard.type("21")
@@ -287,119 +279,3 @@ def test_focus_on_a_finding_stays_on_it_over_a_version_that_comes_late(desk: Des
             opened.wait("document.activeElement.dataset.name === 'Thickness'")
         shows(opened, 2)
         assert opened.page.evaluate("document.activeElement.dataset.name") == "Thickness"
-
-
-def test_number_is_kept_as_it_stood_when_that_was_pressed(desk: Desk) -> None:
-    with reading(desk) as opened:
-        with slow(opened, "**/preview", "POST"):
-            accept_and_forget(opened)
-            amend(opened, "18.2")
-            opened.page.keyboard.press("Control+s")
-            opened.page.fill(f"{AMEND} [name=value]", "1")
-        shows(opened, 2)
-        assert value(opened, f"{AMEND} [name=value]") == "1"
-        assert text(opened, f"{AMEND} [data-problem]") == "What you typed is not kept yet: keep or discard it."
-    assert desk.value("thickness")["value"] == 18.2
-
-
-def test_all_that_is_discarded_while_it_is_saved_is_told_to_be_saved_though_that_cannot_be_shown(desk: Desk) -> None:
-    with tab() as opened:
-        desk.sign_in(opened, "anna")
-        amend(opened, "18.2")
-        opened.wait(HAS_ONE)
-        opened.page.route("**/review?version=*", lambda route: route.abort())
-        with slow(opened, "**/api/v1/reports/*", "PATCH"):
-            opened.page.click("[data-save]")
-            opened.page.click("[data-discard]")
-        saved = "Saved as version 2. This cannot be shown yet: The service could not be reached."
-        opened.wait(f"document.querySelector('[data-save-problem]').textContent === '{saved}'")
-        opened.wait(IS_QUIET)
-        assert text(opened, "[data-save-problem]") == saved
-        assert "discarded" not in str(opened.page.locator("[data-said]").text_content())
-        assert opened.page.evaluate("document.activeElement.id") == "review-title"
-    assert desk.value("thickness")["value"] == 18.2
-
-
-@pytest.mark.parametrize("way", ["Escape", "the button"])
-def test_signing_that_waits_its_turn_can_be_taken_back(desk: Desk, way: str) -> None:
-    with reading(desk) as opened:
-        with slow(opened, "**/preview", "POST"):
-            accept_and_forget(opened)
-            opened.page.click("[data-open=sign-form]")
-            opened.page.click("#sign-form button[type=submit]")
-            if way == "Escape":
-                opened.page.keyboard.press("Escape")
-            else:
-                opened.page.click("#sign-form [data-close]")
-            assert opened.page.locator("#sign-form").is_hidden()
-        opened.wait(HAS_ONE)
-        opened.wait(IS_QUIET)
-        assert opened.page.locator("[data-not-done]").is_hidden()
-        assert text(opened, "[data-unsaved]").startswith("1 unsaved")
-        opened.page.click("[data-save]")
-        shows(opened, 2)
-    assert desk.newest()["status"] == "preliminary"
-
-
-def test_report_that_is_being_signed_is_said_not_to_be_left(desk: Desk) -> None:
-    with reading(desk) as opened:
-        opened.page.click("[data-open=sign-form]")
-        with slow(opened, "**/sign", "POST"):
-            opened.page.click("#sign-form button[type=submit]")
-            opened.page.keyboard.press("Escape")
-            assert text(opened, "#sign-form [data-problem]") == BEING_DONE
-        opened.wait("document.getElementById('review-panel').dataset.status === 'final'")
-
-
-def test_number_that_was_discarded_stops_nothing_though_it_could_not_be_tried(desk: Desk) -> None:
-    with tab() as opened:
-        desk.sign_in(opened, "anna")
-        with slow(opened, "**/preview", "POST", fails=True):
-            amend(opened, "18.2")
-            opened.page.click(f"{AMEND} [data-close]")
-            accept_and_forget(opened)
-        opened.wait(HAS_ONE)
-        opened.page.click(f"{THICKNESS} [data-amend]")
-        assert opened.page.locator(f"{AMEND} [data-problem]").is_hidden()
-        assert opened.page.locator(f"{AMEND} [aria-invalid]").count() == 0
-
-
-def test_conflict_about_nothing_any_more_is_news(desk: Desk) -> None:
-    with tab() as opened:
-        desk.sign_in(opened, "anna")
-        accept(opened)
-        save_meanwhile(desk, {"action": "set", "value": 17.0, "why": WHY})
-        opened.page.click("[data-save]")
-        opened.wait("!document.querySelector('[data-conflict]').hidden")
-        opened.page.click(f"{ANGLE} [data-undo]")
-        opened.wait("document.querySelector('[data-conflict]').hidden")
-        opened.page.click("[data-news] button")
-        shows(opened, 2)
-
-
-@pytest.mark.parametrize("width", [320, 900, 1280])
-def test_notice_of_what_was_not_done_is_seen_wherever_the_page_is_scrolled_to_and_can_be_closed(desk: Desk, width: int) -> None:
-    with tab(width=width, height=700, language="de-DE") as opened:
-        desk.sign_in(opened, "anna")
-
-        def refuse(route: Route) -> None:
-            route.fulfill(status=503, content_type="application/problem+json", body=json.dumps({"detail": "Wartung."}))
-
-        opened.page.route("**/preview", refuse)
-        with slow(opened, "**/preview", "POST", fails=True):
-            accept_and_forget(opened)
-            opened.page.click("[data-open=sign-form]")
-            opened.page.click("#sign-form button[type=submit]")
-        opened.wait("!document.querySelector('[data-not-done]').hidden")
-        for scrolled in (0, 10_000):
-            opened.page.evaluate(f"scrollTo(0, {scrolled})")
-            assert opened.page.evaluate(SEEN)
-        opened.page.click("[data-not-done] button")
-        assert opened.page.locator("[data-not-done]").is_hidden()
-        assert opened.page.evaluate("document.activeElement.id") == "review-title"
-
-
-#: Whether all corners and the middle of the words are in the window with nothing over them.
-SEEN = """(() => { const place = document.querySelector('[data-not-done] [data-why]'), box = place.getBoundingClientRect();
- const points = [[.5, .5], [.02, .1], [.98, .9]].map(([x, y]) => [box.left + x * box.width, box.top + y * box.height]);
- return points.every(([x, y]) => document.elementFromPoint(x, y)?.closest('[data-not-done]')) })()"""

@@ -252,15 +252,23 @@ def test_lines_moved_while_a_version_is_saved_keep_their_handles_and_the_focus_i
     drawing.keep()
 
 
-def test_drawing_that_is_begun_while_a_version_is_saved_goes_on_over_it(drawing: Drawing) -> None:
-    page = drawing.tab.page
-    page.click(f"{THICKNESS} [data-accept]")
+@contextmanager
+def begun_while_saving(drawing: Drawing) -> Iterator[None]:
+    """Drawing is begun, and what is within happens, while an acceptance is being saved; afterwards that version is shown."""
+    drawing.tab.page.click(f"{THICKNESS} [data-accept]")
     drawing.tab.wait("document.querySelector('[data-unsaved]').textContent.startsWith('1 unsaved')")
     with slow(drawing.tab, "**/api/v1/reports/*", "PATCH"):
-        page.click("[data-save]")
+        drawing.tab.page.click("[data-save]")
         drawing.begin()
+        yield
     drawing.tab.wait("document.getElementById('review-panel').dataset.number === '2'")
     drawing.has_handles()
+
+
+def test_drawing_that_is_begun_while_a_version_is_saved_goes_on_over_it(drawing: Drawing) -> None:
+    page = drawing.tab.page
+    with begun_while_saving(drawing):
+        pass
     assert page.locator(FORM).is_visible()
     drawing.raise_line()
     drawing.tells("thickness")
@@ -269,15 +277,9 @@ def test_drawing_that_is_begun_while_a_version_is_saved_goes_on_over_it(drawing:
 
 def test_reason_typed_while_a_version_is_saved_goes_on_in_its_field_and_not_in_the_picture(drawing: Drawing) -> None:
     page = drawing.tab.page
-    page.click(f"{THICKNESS} [data-accept]")
-    drawing.tab.wait("!document.querySelector('[data-save]').hidden && !document.querySelector('[data-unsaved]').hidden")
-    with slow(drawing.tab, "**/api/v1/reports/*", "PATCH"):
-        page.click("[data-save]")
-        drawing.begin()
+    with begun_while_saving(drawing):
         page.focus(f"{FORM} [name=why]")
         page.keyboard.type("mea")
-    drawing.tab.wait("document.getElementById('review-panel').dataset.number === '2'")
-    drawing.has_handles()
     page.keyboard.type("sured")
     assert page.input_value(f"{FORM} [name=why]") == "measured"
 

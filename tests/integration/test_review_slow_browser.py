@@ -82,6 +82,16 @@ def press_sign(opened: Tab) -> None:
     opened.page.click("#sign-form button[type=submit]")
 
 
+@contextmanager
+def saving(opened: Tab) -> Iterator[None]:
+    """What happens within happens while an amended thickness is being saved."""
+    amend(opened, "18.2")
+    opened.wait(HAS_ONE)
+    with slow(opened, "**/api/v1/reports/*", "PATCH"):
+        opened.page.click("[data-save]")
+        yield
+
+
 def press_save(opened: Tab) -> None:
     accept(opened)
     opened.page.click("[data-save]")
@@ -143,10 +153,7 @@ def test_lines_drawn_before_a_withdrawn_version_is_shown_are_listed_with_their_n
 
 def test_all_that_is_discarded_while_it_is_saved_is_said_not_to_be_discarded(desk: Desk) -> None:
     with reading(desk) as opened:
-        amend(opened, "18.2")
-        opened.wait(HAS_ONE)
-        with slow(opened, "**/api/v1/reports/*", "PATCH"):
-            opened.page.click("[data-save]")
+        with saving(opened):
             opened.page.click("[data-discard]")
             assert text(opened, "[data-unsaved]").startswith("1 unsaved")
         shows(opened, 2)
@@ -177,10 +184,7 @@ def test_all_that_is_discarded_while_it_is_saved_in_vain_is_discarded(desk: Desk
 
 def test_finding_accepted_while_a_version_is_made_is_said_not_to_be_accepted(desk: Desk) -> None:
     with reading(desk) as opened:
-        amend(opened, "18.2")
-        opened.wait(HAS_ONE)
-        with slow(opened, "**/api/v1/reports/*", "PATCH"):
-            opened.page.click("[data-save]")
+        with saving(opened):
             opened.page.click("[data-save]")
             opened.page.click(f"{ANGLE} [data-accept]")
         shows(opened, 2)

@@ -141,14 +141,19 @@ def test_frame_that_is_asked_for_before_the_first_one_is_there_is_shown_and_not_
         made.wait(f"{VIEW}.dataset.shownFrame === {count}", timeout_seconds=20)
 
 
+def go_until_known(made: Tab, address: str) -> None:
+    """To the viewer, until it knows the cine."""
+    made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
+    made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+
+
 @contextmanager
 def opening(house: House) -> Iterator[tuple[Tab, Callable[[], None]]]:
     """A page whose cine is known and has no picture yet, and what lets pictures come."""
     with house.served() as address, tab() as made:
         sign_in(house, made, address)
         free = hold_frames(made)
-        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
-        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+        go_until_known(made, address)
         yield made, free
 
 
@@ -181,8 +186,7 @@ def test_play_that_is_pressed_while_a_frame_that_was_asked_for_comes_plays_from_
         came: list[str] = []
         held = held_back(made, "**/frames/33-*")
         made.page.on("requestfinished", lambda request: came.append(request.url))
-        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
-        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+        go_until_known(made, address)
         scrub(made, 40)
         made.page.evaluate(f"{PLAY}.click()")
         poll(
@@ -215,8 +219,7 @@ def test_cine_whose_first_frame_does_not_come_shows_the_one_that_was_asked_for_a
         failed: list[str] = []
         held = held_back(made, "**/frames/1-*")
         made.page.on("requestfailed", lambda request: failed.append(request.url))
-        made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
-        made.wait(f"{PLAY}?.disabled === false && {SLIDER}.max === '{FRAMES}'", timeout_seconds=60)
+        go_until_known(made, address)
         scrub(made, FRAMES)
         made.wait(f"{VIEW}.dataset.shownFrame === '{FRAMES}'", timeout_seconds=20)
         made.page.evaluate(f"new MutationObserver(() => (window.complained = true)).observe({AGAIN}, {{ attributes: true }})")

@@ -1,6 +1,9 @@
 """The networks as they are served, asked as a table of figures asks them."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ from simulator.motor_units import FRAME_RATE_HZ, Conditions, simulate_sequence
 from simulator.write import simulate
 from tests.running import ROOT
 from training.motor_units.cines import of_cine, scored_units
-from training.motor_units.evaluate import Networks, main, of_common_units, said_of, tell
+from training.motor_units.evaluate import Networks, of_common_units, said_of, tell
 from training.motor_units.figures import FIGURES
 from training.motor_units.rivals import COLUMNS, keep_rows, tallies
 from training.motor_units.scores import Agreement, Score, UnitTrace, score
@@ -110,17 +113,25 @@ def test_cine_of_two_windows_is_scored_against_the_whole_of_its_truth(tmp_path: 
         ({"stICA": 3, "oracle": 3}, "for stICA: run"),
     ],
 )
-def test_evaluation_before_its_rivals_ends_with_what_to_run_first(
-    kept: dict[str, int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_evaluation_before_its_rivals_ends_with_what_to_run_first(kept: dict[str, int], said: str, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     keep(path, least_scores=dict.fromkeys(kept, 0.1))
     for cell in CELLS if kept else ():
         keep_rows(path, "test", cell.name, {name: np.ones((count, len(COLUMNS))) for name, count in kept.items()})
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("sys.argv", ["evaluate", "--split", "test", "--sequences", "4", "--output", str(path)])
-    with pytest.raises(SystemExit, match=said):
-        main()
+    command = [
+        sys.executable,
+        "-m",
+        "training.motor_units.evaluate",
+        "--split",
+        "test",
+        "--sequences",
+        "4",
+        "--output",
+        str(path),
+    ]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 1
+    assert re.search(said, ended.stderr)
 
 
 def test_units_that_only_one_found_are_not_compared() -> None:
