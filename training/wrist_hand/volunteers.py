@@ -69,12 +69,18 @@ SPLITS = {
         Split("train-nerve", range(2_001, 2_421), planes=_NERVE, elsewhere=0),
         # Of those fewer pictures than a fifth showed no plane; and half a nerve on the way to another plane is drawn worst.
         Split("train-nerve-2", range(2_501, 2_781), planes=_NERVE, between=2, elsewhere=2),
+        # Training volunteers' nerves are drawn better than others': more hands of all planes, and of these.
+        Split("train-2", range(3_001, 3_201)),
+        Split("train-nerve-3", range(4_001, 4_601), planes=_NERVE, between=2, elsewhere=2),
         Split("validation", range(1_201, 1_221)),
         Split("test", range(1_301, 1_341)),
         Split("held-out-device", range(1_401, 1_441), "held-out"),
         # The two above were looked at after each of five stages. These were drawn then, to be looked at once.
         Split("fresh-test", range(1_501, 1_521)),
         Split("fresh-device", range(1_601, 1_621), "held-out"),
+        # Drawn before the stages that follow from a look at those, for one look of their own (ADR 0042).
+        Split("fresh-test-2", range(1_701, 1_741)),
+        Split("fresh-device-2", range(1_801, 1_841), "held-out"),
     )
 }
 
