@@ -32,11 +32,12 @@ def convolutions(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """Two convolutions of 3 x 3, added to what came (He et al. 2016)."""
+    """Two convolutions of 3 x 3, added to what came (He et al. 2016); between them `inside` channels, as many where not said."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, inside: int = 0) -> None:
         super().__init__()
-        self.change = nn.Sequential(*convolution(width, width), *convolution(width, width, is_activated=False))
+        inside = inside or width
+        self.change = nn.Sequential(*convolution(width, inside), *convolution(inside, width, is_activated=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) to the same."""

@@ -43,9 +43,9 @@ def test_served_network_gives_planes_structures_and_how_sure_it_is() -> None:
     assert int(number[:, :20].max()) == int(sure[:, :20].max()) == 0
 
 
-def test_served_network_costs_less_than_a_tenth_of_the_references() -> None:
+def test_served_network_costs_less_than_a_tenth_of_each_reference() -> None:
     cost = {name: giga_multiply_accumulates(make().eval()) for name, make in NETWORKS.items()}
-    assert 10 * cost[SERVED_NETWORK] < cost["resnet-50"] + cost["hrnet-w18"]
+    assert 10 * cost[SERVED_NETWORK] < min(cost["resnet-50"], cost["hrnet-w18"])
 
 
 def test_references_have_the_published_number_of_parameters() -> None:
@@ -113,9 +113,7 @@ def test_volunteers_of_some_planes_are_examined_in_those_alone() -> None:
 
 
 def test_pictures_for_training_show_no_plane_in_a_fifth_of_them_or_more() -> None:
-    kinds = [
-        kind for name in ("train", "train-nerve", "train-nerve-2") for kind, _ in SPLITS[name].wanted * len(SPLITS[name].seeds)
-    ]
+    kinds = [kind for name in SPLITS if name.startswith("train") for kind, _ in SPLITS[name].wanted * len(SPLITS[name].seeds)]
     assert sum(kind in {"between", "elsewhere"} for kind in kinds) >= 0.2 * len(kinds)
 
 

@@ -9,14 +9,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from service.core.wrist_planes import STRUCTURES
 from training.wrist_hand.networks.hrnet import HRNet
 from training.wrist_hand.networks.resnet50 import ResNet50
-from training.wrist_hand.networks.shared_trunk import SharedTrunk
+from training.wrist_hand.networks.shared_trunk import WIDE, SharedTrunk
 from training.wrist_hand.volunteers import NAMES, SIZE
 
 #: Structures, and 0 for what has no name.
 CLASSES = 1 + len(STRUCTURES)
-#: The one that is served, and the two of the paper.
+#: The one that is served, the one that it was narrowed from, and the two of the paper.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "shared-trunk": lambda: SharedTrunk(planes=len(NAMES), structures=CLASSES),
+    "wide-trunk": lambda: SharedTrunk(planes=len(NAMES), structures=CLASSES, channels=WIDE),
     "resnet-50": lambda: ResNet50(planes=len(NAMES)),
     "hrnet-w18": lambda: HRNet(structures=CLASSES),
 }

@@ -46,7 +46,9 @@ class Schedule:
     nameless: float = 0.4
     #: A structure that half of the annotated pictures of a batch show, and whose Dice counts as much as all others' together.
     favour: str = ""
-    #: Splits, with spaces between, of further volunteers whose pictures of that structure are shown as often as its other ones.
+    #: Splits, with spaces between, of the volunteers that it learns from.
+    hands: str = "train"
+    #: Splits of further volunteers whose pictures of that structure are shown as often as its other ones.
     more: str = ""
     #: Of the moving average of the weights, which is what is used.
     keep: float = 0.998
@@ -54,6 +56,8 @@ class Schedule:
     save_every: int = 100
     #: Half the time where the processor multiplies bfloat16, several times as long where it does not.
     in_bfloat16: bool = False
+    #: SHA-256 of the served file of the wide trunk that it began as, of a stage without steps.
+    narrowed_from: str = ""
 
 
 def main() -> None:
@@ -73,6 +77,7 @@ def main() -> None:
     parser.add_argument(
         "--favour", choices=("", *STRUCTURES), default=usual.favour, help="structure that is shown and weighed more"
     )
+    parser.add_argument("--hands", nargs="+", choices=tuple(SPLITS), default=[usual.hands], help="volunteers that it learns from")
     parser.add_argument("--more", nargs="+", choices=tuple(SPLITS), default=[], help="further volunteers that show it")
     parser.add_argument("--start-from", type=Path, help="run whose averaged weights a new schedule begins with")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16, losses in fp32")
@@ -85,11 +90,12 @@ def main() -> None:
         warm_up=arguments.warm_up,
         nameless=arguments.nameless,
         favour=arguments.favour,
+        hands=" ".join(arguments.hands),
         more=" ".join(arguments.more),
         seed=arguments.seed,
         in_bfloat16=arguments.bfloat16,
     )
-    pictures = load(SPLITS["train"], arguments.data)
+    pictures = joined([load(SPLITS[name], arguments.data) for name in arguments.hands])
     more = joined([load(SPLITS[name], arguments.data) for name in arguments.more]) if arguments.more else None
     train(pictures, schedule, arguments.out, more=more, stop_at=arguments.stop_at, start_from=arguments.start_from)
 
