@@ -27,10 +27,11 @@ _LARGEST_DIFFERENCE = 1e-4
 _LARGEST_SHARE = 1e-3
 _COMPARED = 25
 #: So many volunteers of each split.
-_EXAMINED = {"test": 20, "held-out-device": 20, "fresh-test": 20, "fresh-device": 20}
+_EXAMINED = {"test": 20, "held-out-device": 20, "fresh-test-2": 40, "fresh-device-2": 20}
 _COLUMNS = {
     "shared-trunk": "trunk, as served",
-    "shared-trunk-1500": "trunk, as few steps",
+    "wide-trunk": "wide trunk, before",
+    "wide-trunk-1500": "wide trunk, as few steps",
     "resnet-50": "ResNet-50",
     "hrnet-w18": "HRNet-W18",
 }
@@ -101,6 +102,8 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Seq
         simulator=WRIST_VERSION,
         training="\n".join(_command(number, stage) for number, stage in enumerate(stages, start=1)),
         last=len(stages),
+        wide=stages[0].narrowed_from,
+        steps=f"{sum(stage.steps for stage in stages):,}",
         baseline=_baseline(results),
         table=results["table"],
         beside=_side_by_side(results),
@@ -114,11 +117,14 @@ def _write_folder(folder: Path, version: int, facts: dict[str, str], stages: Seq
 
 def _command(number: int, stage: Schedule) -> str:
     start = f" --start-from RUNS/{number - 1}" if number > 1 else ""
+    if stage.narrowed_from:
+        return f"python -m training.wrist_hand.narrow --data PICTURES --model WIDE.onnx --out RUNS/{number}"
     options = (
         f"--steps {stage.steps} --learning-rate {stage.learning_rate} --warm-up {stage.warm_up}"
         f" --nameless {stage.nameless} --seed {stage.seed}"
     )
     favour = f" --favour {stage.favour}" if stage.favour else ""
+    favour += f" --hands {stage.hands}" if stage.hands != Schedule().hands else ""
     favour += f" --more {stage.more}" if stage.more else ""
     precision = " --bfloat16" if stage.in_bfloat16 else ""
     return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{favour}{precision}{start}"
