@@ -60,6 +60,14 @@ def test_narrowed_trunk_keeps_the_channels_that_say_something(tmp_path: Path, sh
             torch.testing.assert_close(mine, theirs, rtol=2e-3, atol=2e-3)
 
 
+def test_narrowed_trunk_leaves_out_channels_that_vary_and_are_not_used(shown: torch.Tensor) -> None:
+    wide = NETWORKS[WIDE_NETWORK]().eval()
+    unused = len(wide.structure.weight[0]) - len(NETWORKS[SERVED_NETWORK]().structure.weight[0])
+    wide.up[-1][1].weight.data[:unused] = 10.0
+    wide.structure.weight.data[:, :unused] = 0.0
+    assert torch.equal(narrowed(wide, shown).structure.weight, wide.structure.weight[:, unused:])
+
+
 def test_narrowing_a_file_of_another_network_says_so(tmp_path: Path, shown: torch.Tensor) -> None:
     _, path = _served(SERVED_NETWORK, tmp_path)
     with pytest.raises(SystemExit, match="not of a wide trunk"):

@@ -123,15 +123,15 @@ def _command(number: int, stage: Schedule) -> str:
         f"--steps {stage.steps} --learning-rate {stage.learning_rate} --warm-up {stage.warm_up}"
         f" --nameless {stage.nameless} --seed {stage.seed}"
     )
-    favour = f" --favour {stage.favour}" if stage.favour else ""
-    favour += f" --hands {stage.hands}" if stage.hands != Schedule().hands else ""
-    favour += f" --more {stage.more}" if stage.more else ""
+    shown = f" --favour {stage.favour}" if stage.favour else ""
+    shown += f" --hands {stage.hands}" if stage.hands != Schedule().hands else ""
+    shown += f" --more {stage.more}" if stage.more else ""
     precision = " --bfloat16" if stage.in_bfloat16 else ""
-    return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{favour}{precision}{start}"
+    return f"python -m training.wrist_hand.train --data PICTURES --out RUNS/{number} {options}{shown}{precision}{start}"
 
 
 def _side_by_side(results: dict[str, Any]) -> str:
-    """Cost and scores on `test` of the served network, of the same one after as many steps as the references, and of these."""
+    """Cost and scores on `test` of the served network, of the wide one before it, also after as many steps as the references, and of these."""
     found = [(name, results["networks"][name]) for name in _COLUMNS if name in results.get("networks", {})]
     own = found[0][1]["giga_multiply_accumulates"]
     rows = {
