@@ -131,7 +131,7 @@ def _command(number: int, stage: Schedule) -> str:
 
 
 def _side_by_side(results: dict[str, Any]) -> str:
-    """Cost and scores on `test` of the served network, of the wide one before it, also after as many steps as the references, and of these."""
+    """Cost and scores on `test`: the served network, the wide one, the wide one after as many steps as the references, these."""
     found = [(name, results["networks"][name]) for name in _COLUMNS if name in results.get("networks", {})]
     own = found[0][1]["giga_multiply_accumulates"]
     rows = {

@@ -1,8 +1,8 @@
 """A trunk of fewer channels from a wide one: `python -m training.wrist_hand.narrow --data DIR --model ONNX --out RUN`.
 
 Of each group of channels those are kept whose variance, times the squared weights with which convolutions use them, is greatest;
-they are trained on with `training.wrist_hand.train --start-from RUN`. The wide trunk is read from a served file: its batch norms, which the exporter
-made part of the convolutions, are made anew from what they see of training pictures.
+they are trained on with `training.wrist_hand.train --start-from RUN`. The wide trunk is read from a served file: its batch norms,
+which the exporter made part of the convolutions, are made anew from what they see of training pictures.
 """
 
 import argparse

@@ -15,7 +15,7 @@ _DROPPED = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """At 1/2, 1/4, 1/8 and 1/16 of the picture's sides: of the trunk, and between the convolutions of its blocks (0: there are none)."""
+    """At 1/2, 1/4, 1/8 and 1/16 of the picture's sides: of the trunk, and between convolutions of its blocks (0: no block)."""
 
     trunk: tuple[int, int, int, int]
     inside: tuple[int, int, int, int]
