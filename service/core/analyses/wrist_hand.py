@@ -28,7 +28,7 @@ MODEL = ModelSpec(
         TensorSpec("structures", "UINT8", (SIZE, SIZE)),
         TensorSpec("sureness", "UINT8", (SIZE, SIZE)),
     ),
-    # A frame costs the same in any batch (8.3 ms of a core), and a live frame waits for the batch that is being answered.
+    # A frame costs the same in any batch, and a live frame waits for the batch that is being answered.
     max_batch_size=2,
 )
 #: Of the structures in the map of the network (S, S).
