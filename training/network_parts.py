@@ -34,9 +34,9 @@ def convolutions(inputs: int, outputs: int) -> nn.Sequential:
 class Residual(nn.Module):
     """Two convolutions of 3 x 3, added to what came (He et al. 2016); between them `inside` channels, as many where not said."""
 
-    def __init__(self, width: int, inside: int = 0) -> None:
+    def __init__(self, width: int, inside: int | None = None) -> None:
         super().__init__()
-        inside = inside or width
+        inside = width if inside is None else inside
         self.change = nn.Sequential(*convolution(width, inside), *convolution(inside, width, is_activated=False))
 
     def forward(self, x: Tensor) -> Tensor:

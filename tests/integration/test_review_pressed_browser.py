@@ -21,8 +21,6 @@ from tests.integration.test_review_slow_browser import (
 
 __all__ = ["desk", "house"]  # fixtures
 pytestmark = pytest.mark.timeout(600)
-OF_ANGLE = f"{ANGLE} form[data-form=amend]"
-MEANWHILE = "Somebody else saved this report meanwhile. Nothing of yours is lost."
 BEING_DONE = "This is being done, and cannot be undone any more."
 
 

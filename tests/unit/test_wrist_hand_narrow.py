@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from training.exporting import export
-from training.wrist_hand.model import NETWORKS, SERVED_NETWORK, ServedWristHand
-from training.wrist_hand.narrow import WIDE_NETWORK, narrowed, wide_trunk
+from training.wrist_hand.model import ServedWristHand, shared_trunk
+from training.wrist_hand.narrow import narrowed, wide_trunk
+from training.wrist_hand.networks.shared_trunk import NARROW, WIDE, Channels, SharedTrunk
 from training.wrist_hand.volunteers import SIZE
 
 
@@ -21,9 +22,9 @@ def shown() -> torch.Tensor:
     return torch.randint(0, 255, (4, 1, SIZE, SIZE), generator=torch.manual_seed(0)).float()
 
 
-def _served(name: str, to: Path, *, only: nn.Module | None = None) -> tuple[nn.Module, Path]:
+def _served(channels: Channels, to: Path, *, only: SharedTrunk | None = None) -> tuple[SharedTrunk, Path]:
     """A network of chance, and its file; with `only` no more channels than that has say anything."""
-    network = NETWORKS[name]().eval()
+    network = shared_trunk(channels).eval()
     for one in network.modules():
         if isinstance(one, nn.BatchNorm2d):
             nn.init.uniform_(one.weight, 0.5, 1.5)
@@ -45,7 +46,7 @@ def _served(name: str, to: Path, *, only: nn.Module | None = None) -> tuple[nn.M
 
 
 def test_wide_trunk_of_a_served_file_gives_what_was_exported(tmp_path: Path, shown: torch.Tensor) -> None:
-    network, path = _served(WIDE_NETWORK, tmp_path)
+    network, path = _served(WIDE, tmp_path)
     read = wide_trunk(path, shown)
     with torch.inference_mode():
         for mine, theirs in zip(read(shown), network(shown), strict=True):
@@ -53,7 +54,7 @@ def test_wide_trunk_of_a_served_file_gives_what_was_exported(tmp_path: Path, sho
 
 
 def test_narrowed_trunk_keeps_the_channels_that_say_something(tmp_path: Path, shown: torch.Tensor) -> None:
-    network, path = _served(WIDE_NETWORK, tmp_path, only=NETWORKS[SERVED_NETWORK]())
+    network, path = _served(WIDE, tmp_path, only=shared_trunk())
     narrow = narrowed(wide_trunk(path, shown), shown).eval()
     with torch.inference_mode():
         for mine, theirs in zip(narrow(shown), network(shown), strict=True):
@@ -61,14 +62,14 @@ def test_narrowed_trunk_keeps_the_channels_that_say_something(tmp_path: Path, sh
 
 
 def test_narrowed_trunk_leaves_out_channels_that_vary_and_are_not_used(shown: torch.Tensor) -> None:
-    wide = NETWORKS[WIDE_NETWORK]().eval()
-    unused = len(wide.structure.weight[0]) - len(NETWORKS[SERVED_NETWORK]().structure.weight[0])
+    wide = shared_trunk(WIDE).eval()
+    unused = len(wide.structure.weight[0]) - len(shared_trunk().structure.weight[0])
     wide.up[-1][1].weight.data[:unused] = 10.0
     wide.structure.weight.data[:, :unused] = 0.0
     assert torch.equal(narrowed(wide, shown).structure.weight, wide.structure.weight[:, unused:])
 
 
 def test_narrowing_a_file_of_another_network_says_so(tmp_path: Path, shown: torch.Tensor) -> None:
-    _, path = _served(SERVED_NETWORK, tmp_path)
+    _, path = _served(NARROW, tmp_path)
     with pytest.raises(SystemExit, match="not of a wide trunk"):
         wide_trunk(path, shown)

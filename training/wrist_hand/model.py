@@ -9,15 +9,22 @@ from torch.utils.flop_counter import FlopCounterMode
 from service.core.wrist_planes import STRUCTURES
 from training.wrist_hand.networks.hrnet import HRNet
 from training.wrist_hand.networks.resnet50 import ResNet50
-from training.wrist_hand.networks.shared_trunk import WIDE, SharedTrunk
+from training.wrist_hand.networks.shared_trunk import NARROW, WIDE, Channels, SharedTrunk
 from training.wrist_hand.volunteers import NAMES, SIZE
 
 #: Structures, and 0 for what has no name.
 CLASSES = 1 + len(STRUCTURES)
+
+
+def shared_trunk(channels: Channels = NARROW) -> SharedTrunk:
+    """Weights of chance, for the planes and structures of the wrist."""
+    return SharedTrunk(planes=len(NAMES), structures=CLASSES, channels=channels)
+
+
 #: The one that is served, the one that it was narrowed from, and the two of the paper.
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "shared-trunk": lambda: SharedTrunk(planes=len(NAMES), structures=CLASSES),
-    "wide-trunk": lambda: SharedTrunk(planes=len(NAMES), structures=CLASSES, channels=WIDE),
+    "shared-trunk": shared_trunk,
+    "wide-trunk": lambda: shared_trunk(WIDE),
     "resnet-50": lambda: ResNet50(planes=len(NAMES)),
     "hrnet-w18": lambda: HRNet(structures=CLASSES),
 }

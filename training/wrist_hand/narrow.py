@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,11 @@ from torch import Tensor, nn
 
 from training.loop import save_parts
 from training.network_parts import Residual
-from training.wrist_hand.model import NETWORKS, SERVED_NETWORK
-from training.wrist_hand.networks.shared_trunk import SharedTrunk
+from training.wrist_hand.model import SERVED_NETWORK, shared_trunk
+from training.wrist_hand.networks.shared_trunk import WIDE, SharedTrunk
 from training.wrist_hand.train import Schedule
 from training.wrist_hand.volunteers import SPLITS, load
 
-WIDE_NETWORK = "wide-trunk"
 #: Training pictures that channels are judged by.
 _SHOWN = 256
 
@@ -49,7 +49,8 @@ def main() -> None:
 
 def wide_trunk(path: Path, shown: Tensor) -> SharedTrunk:
     """The network of a served file; `shown` (N, 1, S, S) are the pictures from which its batch norms are made."""
-    network, stored = _trunk(WIDE_NETWORK), onnx.load(str(path))
+    network, stored = shared_trunk(WIDE), onnx.load(str(path))
+    network.eval()
     weights = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in stored.graph.initializer}
     nodes = [node for node in stored.graph.node if node.op_type == "Conv"]
     biases: dict[nn.Module, Tensor] = {}
@@ -75,47 +76,63 @@ def wide_trunk(path: Path, shown: Tensor) -> SharedTrunk:
 
 def narrowed(wide: SharedTrunk, shown: Tensor) -> SharedTrunk:
     """The served network with the channels of `wide` that matter most to pictures `shown` (N, 1, S, S)."""
-    narrow, spread = _trunk(SERVED_NETWORK), _spread(wide, shown)
-    last = len(wide.down) - 1
-    kept: list[Tensor] = []
-    for level, down in enumerate(wide.down):
-        blocks = [block for block in down if isinstance(block, Residual)]
-        into = [block.change[0] for block in blocks]
-        into += [wide.down[level + 1][0][0], wide.up[last - 1 - level][0]] if level < last else [wide.beside[0]]
-        kept.append(_most(spread[down], into, len(narrow.down[level][0][0].weight)))
-    for level, (down, theirs) in enumerate(zip(narrow.down, wide.down, strict=True)):
-        here, before = kept[level], kept[level - 1] if level else torch.arange(1)
-        _take(down[0], theirs[0], here, before)
-        for mine, block in zip(list(down)[1:], list(theirs)[1:], strict=True):
-            inside = _most(spread[block.change[2]], [block.change[3]], len(mine.change[0].weight))
-            _take(mine.change[:2], block.change[:2], inside, here)
-            _take(mine.change[3:], block.change[3:], here, inside)
-    above = kept[last]
-    for number, (mine, theirs) in enumerate(zip(narrow.up, wide.up, strict=True)):
-        here = kept[last - 1 - number]
-        _take([narrow.beside[number]], [wide.beside[number]], here, above)
-        into = [wide.beside[number + 1] if number + 1 < len(wide.up) else wide.structure]
-        above = _most(spread[theirs], into, len(mine[0].weight))
-        _take(mine, theirs, above, here)
-    _take([narrow.structure], [wide.structure], torch.arange(len(wide.structure.weight)), above)
-    widths = [0, *np.cumsum([len(down[0][0].weight) for down in wide.down])[:-1].tolist()]
-    whole = torch.cat([start + one for start, one in zip(widths, kept, strict=True)])
-    _take([narrow.plane[1]], [wide.plane[1]], torch.arange(len(wide.plane[1].weight)), whole)
-    _take([narrow.context], [wide.context], kept[last], whole)
-    for _, norm in _normed(narrow):
-        norm.reset_running_stats()
-        norm.momentum = 1.0
-    narrow.train()
-    _show(narrow, shown)
-    for _, norm in _normed(narrow):
-        norm.momentum = 0.1
+    narrow, spread = shared_trunk(), _spread(wide, shown)
+    kept = _kept(narrow, wide, spread)
+    _take_down(narrow, wide, spread, kept)
+    _take_up(narrow, wide, spread, kept)
+    _take_heads(narrow, wide, kept)
+    _norms_as_shown(narrow, shown)
     return narrow
 
 
-def _trunk(name: str) -> SharedTrunk:
-    network = NETWORKS[name]().eval()
-    assert isinstance(network, SharedTrunk)  # noqa: S101 - for the type checker: both are
-    return network
+def _kept(narrow: SharedTrunk, wide: SharedTrunk, spread: dict[nn.Module, Tensor]) -> list[Tensor]:
+    """Channels of each level of the trunk; its blocks, the level below and the step up beside it use the same."""
+    last, kept = len(wide.down) - 1, []
+    for level, down in enumerate(wide.down):
+        into = [block.change[0] for block in down if isinstance(block, Residual)]
+        into += [wide.down[level + 1][0][0], wide.up[last - 1 - level][0]] if level < last else [wide.beside[0]]
+        kept.append(_most(spread[down], into, len(narrow.down[level][0][0].weight)))
+    return kept
+
+
+def _take_down(narrow: SharedTrunk, wide: SharedTrunk, spread: dict[nn.Module, Tensor], kept: list[Tensor]) -> None:
+    picture = torch.arange(1)
+    for mine, theirs, (before, here) in zip(narrow.down, wide.down, pairwise([picture, *kept]), strict=True):
+        _take(mine[0], theirs[0], here, before)
+        for block, other in zip(list(mine)[1:], list(theirs)[1:], strict=True):
+            inside = _most(spread[other.change[2]], [other.change[3]], len(block.change[0].weight))
+            _take(block.change[:2], other.change[:2], inside, here)
+            _take(block.change[3:], other.change[3:], here, inside)
+
+
+def _take_up(narrow: SharedTrunk, wide: SharedTrunk, spread: dict[nn.Module, Tensor], kept: list[Tensor]) -> None:
+    above, users = kept[-1], [*wide.beside[1:], wide.structure]
+    for number, (mine, theirs, here) in enumerate(zip(narrow.up, wide.up, kept[-2::-1], strict=True)):
+        _take([narrow.beside[number]], [wide.beside[number]], here, above)
+        above = _most(spread[theirs], [users[number]], len(mine[0].weight))
+        _take(mine, theirs, above, here)
+    _take([narrow.structure], [wide.structure], torch.arange(len(wide.structure.weight)), above)
+
+
+def _take_heads(narrow: SharedTrunk, wide: SharedTrunk, kept: list[Tensor]) -> None:
+    """Plane and context look at all levels, one behind the other."""
+    widths = [0, *np.cumsum([len(down[0][0].weight) for down in wide.down])[:-1].tolist()]
+    whole = torch.cat([start + one for start, one in zip(widths, kept, strict=True)])
+    _take([narrow.plane[1]], [wide.plane[1]], torch.arange(len(wide.plane[1].weight)), whole)
+    _take([narrow.context], [wide.context], kept[-1], whole)
+
+
+def _norms_as_shown(network: nn.Module, shown: Tensor) -> None:
+    """Statistics of the batch norms anew, and the network ready to be trained."""
+    norms = [norm for _, norm in _normed(network)]
+    usual = norms[0].momentum
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = 1.0
+    network.train()
+    _show(network, shown)
+    for norm in norms:
+        norm.momentum = usual
 
 
 def _show(network: nn.Module, shown: Tensor) -> None:
@@ -138,9 +155,7 @@ def _convolutions_as_run(network: nn.Module, shown: Tensor) -> list[nn.Conv2d]:
 
 def _normed(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Each convolution that a batch norm follows, and this."""
-    pairs = [
-        pair for one in network.modules() if isinstance(one, nn.Sequential) for pair in zip(one, list(one)[1:], strict=False)
-    ]
+    pairs = [pair for one in network.modules() if isinstance(one, nn.Sequential) for pair in pairwise(one)]
     return [(a, b) for a, b in pairs if isinstance(a, nn.Conv2d) and isinstance(b, nn.BatchNorm2d)]
 
 
