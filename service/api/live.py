@@ -177,7 +177,7 @@ class _Session:
             left: list[asyncio.Future[Any]] = [answering, receiving, *self._keeping]
             if self._looking is not None:
                 left.append(self._looking)
-            await asyncio.gather(*left, return_exceptions=True)
+            await _ended(left)
 
     async def _receive(self) -> None:
         while True:
@@ -286,6 +286,14 @@ class _Session:
         attributes = stored.attributes
         self.room.audit.append(actor=self.actor, action="live_frame_kept", subject=attributes.study_instance_uid)
         return {"study_instance_uid": attributes.study_instance_uid, "sop_instance_uid": attributes.sop_instance_uid}
+
+
+async def _ended(tasks: list[asyncio.Future[Any]]) -> None:
+    """All are done, whatever with. Not by gather: who cancels it meanwhile is given a task's cancellation, not their own."""
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
 
 
 async def _started(websocket: WebSocket) -> LiveStart | None:

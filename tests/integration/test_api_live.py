@@ -1,5 +1,6 @@
 """Frames over the WebSocket, guidance back: the edge, real storage, and a network that knows the frames."""
 
+import asyncio
 import json
 import struct
 import threading
@@ -8,11 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from starlette.testclient import WebSocketTestSession
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from service.access import Role
@@ -207,6 +211,40 @@ def test_one_user_has_two_examinations_at_a_time(house: House) -> None:
             socket.close()
         # Before the client cancels what still runs.
         poll(lambda: house.log.getvalue().count("live_session") == 2, timeout_seconds=30, what="the end of both")
+
+
+def test_examination_that_is_cancelled_while_it_ends_leaves_the_cancellation_as_it_is(house: House) -> None:
+    key = house.key(Role.VIEWER)
+    strange = [turns for turns in range(12) if not anyio.run(cancelled_after, house, key, turns)]
+    assert not strange, "so many turns of the loop after the client has left, another cancellation came out than went in"
+
+
+async def cancelled_after(house: House, key: str, turns: int) -> bool:
+    """Whether a scope knows its cancellation again."""
+    said, heard = anyio.create_memory_object_stream[Message](10)
+    tell, told = anyio.create_memory_object_stream[Message](10)
+    headers = [(name.lower().encode(), value.encode()) for name, value in house.client(key).headers.items()]
+    scope = {"type": "websocket", "path": LIVE_PATH, "query_string": b"", "headers": headers, "client": ("127.0.0.1", 1)}
+    cancellation = anyio.CancelScope()
+
+    async def examine() -> None:
+        with cancellation:
+            await house.app(scope, told.receive, said.send)
+            await anyio.sleep_forever()
+
+    with said, heard, tell, told:
+        examination = asyncio.create_task(examine())
+        await tell.send({"type": "websocket.connect"})
+        await tell.send({"type": "websocket.receive", "text": "{}"})
+        while "ready" not in (await heard.receive()).get("text", ""):
+            pass
+        await anyio.wait_all_tasks_blocked()
+        await tell.send({"type": "websocket.disconnect", "code": 1000})
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        cancellation.cancel()
+        await asyncio.wait([examination])
+    return not examination.cancelled()
 
 
 def test_socket_without_a_credential_is_refused(house: House) -> None:
