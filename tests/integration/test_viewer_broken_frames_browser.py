@@ -221,6 +221,8 @@ def test_legend_names_amended_lines_for_as_long_as_there_are_any(house: House) -
         sign_in(house, made, address)
         made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
         drawn(made)
+        # It tells of its own lines, which are none, when it comes.
+        made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
         made.page.evaluate(tell, [pair])
         made.wait(f"{kind}?.textContent === 'Amended line'")
         made.page.focus("[data-kind=amended]")
