@@ -7,27 +7,27 @@ import asyncio
 import json
 import struct
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.access import AuditLog, Principal, Role
 from service.api.instrumentation import Metrics
 from service.api.limits import address_of, client_of
+from service.api.live_start import LiveStart
 from service.api.live_words import language_of_socket, worded
 from service.api.uploads import Intake
 from service.core.analyses.analysis import Tensors
-from service.core.cine import Box, Calibration, Pixels
+from service.core.cine import Pixels
 from service.core.live import Ask, LiveExamination
-from service.core.live_frames import LARGEST_SIDE, FrameFormat, decode_frame
+from service.core.live_frames import decode_frame
 from service.core.render.still import LiveStudy, render_still
 from service.core.wrist_planes import PLANES
 from service.errors import InputRejected, SonomyoError, Unavailable
@@ -41,41 +41,9 @@ _START_SECONDS = 10.0
 #: Nothing came for so long: the cart is gone.
 _IDLE_SECONDS = 60.0
 _NUMBER = struct.Struct(">I")
-#: What a DICOM value cannot hold (PS3.5 6.1.3).
-_NO_CONTROLS = r"^[^\\\x00-\x1f\x7f]*$"
 _POLICY_VIOLATION, _TRY_AGAIN_LATER, _UNSUPPORTED = 1008, 1013, 1003
 
 _log = structlog.stdlib.get_logger("sonomyo.live")
-
-
-class LiveStart(BaseModel):
-    """The first message."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: FrameFormat = "jpeg"
-    #: Of raw frames.
-    rows: Annotated[int | None, Field(ge=32, le=LARGEST_SIDE)] = None
-    columns: Annotated[int | None, Field(ge=32, le=LARGEST_SIDE)] = None
-    #: Of the frames as they are sent; without it nothing is measured.
-    mm_per_pixel: Annotated[float | None, Field(gt=0, le=2)] = None
-    #: x0, y0, x1, y1: the part of the frames that the scanner's picture fills; without it all.
-    region: tuple[int, int, int, int] | None = None
-    #: Keep a frame of each plane that is shown well, as DICOM.
-    keep: bool = False
-    patient_id: Annotated[str | None, Field(max_length=64, pattern=_NO_CONTROLS)] = None
-    accession_number: Annotated[str | None, Field(max_length=16, pattern=_NO_CONTROLS)] = None
-    laterality: Literal["L", "R"] | None = None
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> "LiveStart":
-        if self.format == "raw" and (self.rows is None or self.columns is None):
-            raise ValueError("raw frames need rows and columns")
-        if self.region is not None:
-            x0, y0, x1, y1 = self.region
-            if not (0 <= x0 < x1 and 0 <= y0 < y1):
-                raise ValueError("region is x0, y0, x1, y1 with x0 < x1 and y0 < y1")
-        return self
 
 
 @dataclass(slots=True)
@@ -161,10 +129,8 @@ class _Session:
     async def run(self) -> None:
         """Until the client leaves. Raises WebSocketDisconnect."""
         spent: dict[str, float] = {}
-        examination = LiveExamination(
-            ask=_timed(self.room.ask, spent), calibration=_calibration(self.start), region=_region(self.start)
-        )
-        study = _study(self.start)
+        examination = LiveExamination(ask=_timed(self.room.ask, spent), calibration=self.start.calibration, region=self.start.box)
+        study = self.start.study()
         answering = asyncio.create_task(self._answer(examination, study, spent))
         receiving = asyncio.create_task(self._receive())
         try:
@@ -222,25 +188,13 @@ class _Session:
     ) -> tuple[str, tuple[str, bytes] | None]:
         """On another thread: the message, and the plane and the file to keep, if any. Raises SonomyoError."""
         began = time.perf_counter()
-        frame = decode_frame(waiting.payload, self.start.format, rows=self.start.rows, columns=self.start.columns)
-        if self.start.region is not None and (self.start.region[2] > frame.shape[1] or self.start.region[3] > frame.shape[0]):
-            raise InputRejected("The region goes beyond the frame.", reason="region")
+        frame = self._decoded(waiting.payload)
         decoded = time.perf_counter()
         guidance = examination.see(frame)
         ended = time.perf_counter()
         still = None
         if guidance.frozen is not None and self.start.keep:
-            self.kept += 1
-            still = (
-                guidance.frozen,
-                render_still(
-                    study,
-                    examination.sector(frame),
-                    number=self.kept,
-                    plane=guidance.frozen,
-                    taken_at=datetime.now(UTC),
-                ),
-            )
+            still = guidance.frozen, self._rendered(study, examination.sector(frame), guidance.frozen)
         self.room.metrics.live_frames.labels("answered").inc()
         self.room.metrics.live_seconds.observe(ended - waiting.came_at)
         milliseconds = {
@@ -257,6 +211,18 @@ class _Session:
             "milliseconds": {name: round(1000 * seconds, 1) for name, seconds in milliseconds.items()},
         }
         return _joined(head, worded(guidance, language_of_socket(self.websocket)).model_dump_json()), still
+
+    def _decoded(self, payload: memoryview) -> Pixels:
+        """Raises InputRejected."""
+        frame = decode_frame(payload, self.start.format, rows=self.start.rows, columns=self.start.columns)
+        if self.start.region is not None and (self.start.region[2] > frame.shape[1] or self.start.region[3] > frame.shape[0]):
+            raise InputRejected("The region goes beyond the frame.", reason="region")
+        return frame
+
+    def _rendered(self, study: LiveStudy, sector: Pixels, plane: str) -> bytes:
+        """The DICOM file of a frame that is frozen."""
+        self.kept += 1
+        return render_still(study, sector, number=self.kept, plane=plane, taken_at=datetime.now(UTC))
 
     def _keep(self, examination: LiveExamination, plane: str, content: bytes) -> None:
         """Stored while the next frames are answered; the client is told when it is durable."""
@@ -324,27 +290,6 @@ def _timed(ask: Ask, spent: dict[str, float]) -> Ask:
         return answer
 
     return timed
-
-
-def _calibration(start: LiveStart) -> Calibration:
-    mm = start.mm_per_pixel
-    return Calibration(mm, mm, "the sender", None if mm is not None else "the sender gave no scale")
-
-
-def _region(start: LiveStart) -> Box | None:
-    return None if start.region is None else Box(*start.region)
-
-
-def _study(start: LiveStart) -> LiveStudy:
-    return LiveStudy(
-        name=uuid.uuid4().hex,
-        patient_id=start.patient_id,
-        accession_number=start.accession_number,
-        laterality=start.laterality,
-        mm_per_pixel=start.mm_per_pixel,
-        is_lossy=start.format == "jpeg",
-        began_at=datetime.now(UTC),
-    )
 
 
 def _joined(head: dict[str, Any], guidance: str) -> str:
