@@ -22,7 +22,7 @@ from service.adapters.migrations import migrate
 from service.adapters.postgres import make_engine, make_unit_of_work_factory
 from service.adapters.reconciliation import reconcile
 from service.adapters.usual_arrival import PostgresArrivals
-from service.ports import ReceivedInstance
+from service.records import ReceivedInstance
 from tests.integration.stored_studies import store_instance
 
 

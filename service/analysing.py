@@ -8,7 +8,8 @@ from service.core.evidence import draw_evidence, not_measured
 from service.core.findings import Finding
 from service.core.masks import MaskKeeper
 from service.errors import InputRejected, ModelContractError, NotFound, NotMeasurable
-from service.ports import CineReader, InferenceServer, InstanceStore, StoredAnalysis, StoredInstance
+from service.ports import CineReader, InferenceServer, InstanceStore
+from service.records import StoredAnalysis, StoredInstance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

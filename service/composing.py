@@ -11,8 +11,9 @@ from service.core.identifiers import new_report_id
 from service.core.report import Comparison, Report, StudyHeader
 from service.core.report_life import current_of
 from service.core.routing import RoutingRules, reason_left_out, select_analyses
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, StudyState, UnitOfWork, UnitOfWorkFactory
+from service.ports import UnitOfWork, UnitOfWorkFactory
 from service.publication import Publication, is_official
+from service.records import RenderedObject, StoredAnalysis, StoredInstance, StudyState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from service.core.delivery_rules import (
 )
 from service.core.findings import Finding
 from service.core.report import Report, ReportStatus
-from service.ports import Destination, StoredAnalysis, StoredInstance, UnitOfWork
+from service.ports import Destination, UnitOfWork
+from service.records import StoredAnalysis, StoredInstance
 
 
 @dataclass(frozen=True, slots=True)

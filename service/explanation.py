@@ -9,7 +9,8 @@ from service.core.findings import Value
 from service.core.report import Report, ReportStatus
 from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.dispatch import Dispatch, subject_of
-from service.ports import StoredAnalysis, StoredInstance, UnitOfWork, UnitOfWorkFactory
+from service.ports import UnitOfWork, UnitOfWorkFactory
+from service.records import StoredAnalysis, StoredInstance
 from service.views import ReportSummary
 
 

@@ -20,26 +20,14 @@ from service.core.routing import RoutingDecision, RoutingRules, select_analyses
 from service.delivering import Deliverer
 from service.dispatch import Dispatch
 from service.errors import InputRejected, NotFound
-from service.ports import (
-    Arrivals,
-    CineReader,
-    Destination,
-    InferenceServer,
-    InstanceStore,
-    ReceivedInstance,
-    ShadowAnalysis,
-    StoredAnalysis,
-    StoredInstance,
-    StudyState,
-    UnitOfWork,
-    UnitOfWorkFactory,
-)
+from service.ports import Arrivals, CineReader, Destination, InferenceServer, InstanceStore, UnitOfWork, UnitOfWorkFactory
 from service.publication import (
     Capture,
     Publication,
     RejectionNotes,
     Renderer,
 )
+from service.records import ReceivedInstance, ShadowAnalysis, StoredAnalysis, StoredInstance, StudyState
 
 #: States of an analysis that has findings, were they only that nothing can be measured.
 _ENDED_WELL = ("done", "rejected")

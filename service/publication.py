@@ -14,7 +14,8 @@ from service.core.instance import LIVE_MANUFACTURER
 from service.core.render.drawn_frame import drew_something
 from service.core.report import Report, ReportStatus, SentObject, is_about_the_same
 from service.dispatch import Dispatch
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, StudyState, UnitOfWork
+from service.ports import UnitOfWork
+from service.records import RenderedObject, StoredAnalysis, StoredInstance, StudyState
 
 #: Renders one kind of object from a report, the instances that it rests on and what was made of them.
 Renderer = Callable[[Report, Sequence[StoredInstance], Sequence[StoredAnalysis]], Sequence[RenderedObject]]

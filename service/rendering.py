@@ -13,8 +13,8 @@ from service.core.instance import InstanceAttributes
 from service.core.languages import LanguageTag
 from service.core.report import Report, SentObject, object_uid
 from service.errors import Unavailable
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance
 from service.publication import RejectionNotes, Renderer
+from service.records import RenderedObject, StoredAnalysis, StoredInstance
 
 if TYPE_CHECKING:
     from service.api.dependencies import FhirRendering

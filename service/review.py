@@ -17,8 +17,9 @@ from service.core.identifiers import new_report_id
 from service.core.report import Comparison, Report, ReportStatus, StudyHeader, is_about_the_same
 from service.core.report_life import Changes, Deed, Making, amend, cancel, current_of, is_repetition, sign
 from service.errors import Conflict, NotFound, Outdated
-from service.ports import StoredAnalysis, StoredInstance, StudyState, UnitOfWork, UnitOfWorkFactory
+from service.ports import UnitOfWork, UnitOfWorkFactory
 from service.publication import Publication, as_shown, is_official
+from service.records import StoredAnalysis, StoredInstance, StudyState
 
 #: Makes the next version of the current one.
 _Step = Callable[[UnitOfWork, StudyState, Report, Making], Report]

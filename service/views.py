@@ -10,7 +10,7 @@ from service.core.instance import InstanceAttributes
 from service.core.overlays import Overlays
 from service.core.report import Report, ReportStatus
 from service.operation_views import DeliveryView, JobView
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 
 class StudyStatus(StrEnum):

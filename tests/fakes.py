@@ -14,7 +14,7 @@ from service.core.findings import AnalysisUsed, Evidence, Finding, FindingKind, 
 from service.core.identifiers import derive_uid
 from service.core.masks import MaskKeeper
 from service.errors import InputRejected, NotFound
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 
 @dataclass

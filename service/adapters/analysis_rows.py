@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, defer
 from service.adapters.tables import AnalysisRow, InstanceRow
 from service.core.findings import Finding
 from service.core.routing import RoutingDecision
-from service.ports import StoredAnalysis
+from service.records import StoredAnalysis
 
 
 class PostgresAnalysisRows:

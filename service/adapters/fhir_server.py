@@ -7,7 +7,7 @@ from service.adapters.http_exchange import authorization, exchange
 from service.core.fhir_transaction import addressed, judge_transaction, lacking
 from service.destination_settings import FhirDestinationSettings
 from service.errors import Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 _OK, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
 _JSON = "application/fhir+json"

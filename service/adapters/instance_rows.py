@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.adapters.tables import InstanceRow, RenderedRow, StudyRow
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.errors import NotFound
-from service.ports import ReceivedInstance, StoredInstance
+from service.records import ReceivedInstance, StoredInstance
 
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)
 

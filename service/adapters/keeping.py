@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from service.core.instance import ContentDigest
 from service.errors import NotFound, Unavailable
-from service.ports import InstanceStore, ReceivedInstance
+from service.ports import InstanceStore
+from service.records import ReceivedInstance
 
 T = TypeVar("T")
 

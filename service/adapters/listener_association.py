@@ -41,7 +41,7 @@ from service.core.dimse import Command, CommandField, encode_response, parse_com
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.core.store_status import StoreStatus, comment_of, status_of
 from service.errors import InputRejected
-from service.ports import ReceivedInstance
+from service.records import ReceivedInstance
 
 _PDV = struct.Struct(">LBB")
 _IS_COMMAND, _IS_LAST = 0x01, 0x02

@@ -5,7 +5,7 @@ from typing import Protocol
 from service.commitment_ports import KeptRequest
 from service.core.association import AssociationRecord
 from service.core.commitment import CommitmentRequest, CommitmentResult
-from service.ports import ReceivedInstance
+from service.records import ReceivedInstance
 
 
 class SaveInstance(Protocol):

@@ -9,7 +9,7 @@ from service.adapters.connection import connected
 from service.core.hl7_acknowledgement import control_id_of, judge_acknowledgement
 from service.destination_settings import MllpDestinationSettings
 from service.errors import Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 _START, _END = b"\x0b", b"\x1c\r"
 _MOST_OF_AN_ANSWER = 1 << 16

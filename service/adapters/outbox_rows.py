@@ -13,7 +13,7 @@ from service.adapters.tables import DeliveryDecisionRow, DeliveryRow, RenderedRo
 from service.core.delivery_rules import REJECTION, DeliveryDecision
 from service.core.report import Delivery, Report, SentObject
 from service.errors import NotFound
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 #: What an older version has not delivered, whether it is still on its way or has failed.
 _UNDELIVERED = ("pending", "held", "awaiting_commitment", "failed", "refused")

@@ -22,7 +22,7 @@ from service.core.recent import Recent
 from service.core.report import Report, ReportStatus
 from service.errors import NotFound
 from service.operation_views import DeliveryView
-from service.ports import RenderedObject
+from service.records import RenderedObject
 from service.views import AnalysisView, InstanceView, ReportFilter, ReportPage, ReportSummary, StudyDetail, StudyFilter, StudyPage
 
 #: Of some hundred kilobytes each, as a person reads them over and over: page, panel, series, after each change.

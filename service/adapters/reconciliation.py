@@ -17,7 +17,8 @@ from service.adapters.retention import SETTLED_SECONDS
 from service.adapters.tables import InstanceRow
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.errors import InputRejected, NotFound, Unavailable
-from service.ports import InstanceStore, ReceivedInstance
+from service.ports import InstanceStore
+from service.records import ReceivedInstance
 
 #: Pause before another attempt when the database is away or something unexpected came up.
 RETRY_SECONDS = 15.0

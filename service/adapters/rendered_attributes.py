@@ -12,7 +12,7 @@ from service.core.dataset_scan import DataSetScanner
 from service.core.instance import InstanceAttributes
 from service.core.part10 import MAXIMUM_HEAD_BYTES, parse_head
 from service.errors import InputRejected
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 DICOM = "application/dicom"
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)

@@ -17,7 +17,7 @@ from service.core.comparison import COMPARED, EarlierReport
 from service.core.recent import Recent
 from service.core.report import Delivery, Report, ReportStatus, StudyHeader
 from service.errors import Conflict, NotFound
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 _WAITING_JOBS = text(
     "SELECT queueing_lock, scheduled_at FROM procrastinate_jobs WHERE queueing_lock = ANY(:locks) AND status = 'todo'"

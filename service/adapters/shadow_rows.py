@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.adapters.tables import ShadowAnalysisRow
-from service.ports import ShadowAnalysis
+from service.records import ShadowAnalysis
 
 
 class PostgresShadowRows:

@@ -31,7 +31,7 @@ from service.core.dicom_file import IMPLICIT_LITTLE_ENDIAN
 from service.core.outgoing_syntax import convert, syntaxes_of
 from service.destination_settings import DicomDestinationSettings
 from service.errors import InputRejected, SonomyoError, Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 #: A-ASSOCIATE-RQ has odd context identifiers from 1 to 255 (PS3.8 9.3.2.2).
 _MAXIMUM_CONTEXTS = 128

@@ -10,7 +10,7 @@ from service.adapters.http_exchange import authorization, exchange
 from service.core.stow import judge_store_response, read_store_response
 from service.destination_settings import StowDestinationSettings
 from service.errors import Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _FIRST_SERVER_ERROR = 401, 403, 404, 500
 #: A study or instance that no server has: the answer to a search for it holds no patient.

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.adapters.tables import AnalysisRow, AssociationRow, DeliveryRow, InstanceRow, ReportRow, StudyRow
 from service.core.report import StudyHeader
 from service.errors import NotFound
-from service.ports import StudyState
+from service.records import StudyState
 
 
 class PostgresStudyRows:

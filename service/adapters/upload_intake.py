@@ -9,7 +9,7 @@ from service.adapters.instance_store import FileInstanceStore, read_instance
 from service.adapters.keeping import keep_instance
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.errors import InputRejected, Unavailable
-from service.ports import ReceivedInstance, StoredInstance
+from service.records import ReceivedInstance, StoredInstance
 
 
 class UploadIntake:

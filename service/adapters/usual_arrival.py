@@ -20,7 +20,7 @@ from service.adapters.jobs import ANALYSE_INSTANCE, COMPLETE_STUDY, QUEUES
 from service.adapters.postgres import CONNECT_ARGUMENTS, CONNECT_TIMEOUT_SECONDS, vendor_errors_translated
 from service.core.instance import InstanceAttributes
 from service.core.routing import RoutingDecision
-from service.ports import ReceivedInstance, StoredInstance
+from service.records import ReceivedInstance, StoredInstance
 
 _ATTRIBUTES = TypeAdapter(InstanceAttributes)
 

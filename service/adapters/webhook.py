@@ -11,7 +11,7 @@ from service.adapters.http_exchange import exchange
 from service.core.delivery_status import is_http_success, raise_if_passing, refusal
 from service.core.standard_webhooks import key_of, message_id, signed_headers
 from service.destination_settings import WebhookDestinationSettings
-from service.ports import RenderedObject
+from service.records import RenderedObject
 
 _MEND = {
     401: "The receiver does not take our signature (401): compare its secret with the destination's, and both clocks.",

@@ -15,7 +15,7 @@ from service.api.limits import address_of
 from service.api.problems import Problem
 from service.core.instance import InstanceAttributes
 from service.errors import InputRejected
-from service.ports import StoredInstance
+from service.records import StoredInstance
 
 DICOM = "application/dicom"
 MAXIMUM_PARTS = 2000

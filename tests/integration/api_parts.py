@@ -64,9 +64,10 @@ from service.explanation import Explainer
 from service.flow import Flow
 from service.logs import configure_logging
 from service.operation_views import DiskState
-from service.ports import CineReader, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import CineReader, UnitOfWorkFactory
 from service.publication import Renderer
 from service.reaching import reach
+from service.records import RenderedObject, StoredAnalysis, StoredInstance
 from service.review import Review
 from service.web.ohif import router as ohif
 from service.web.pages import problem_page

@@ -10,7 +10,7 @@ from service.adapters.fhir_server import FhirDestination
 from service.core.instance import InstanceAttributes
 from service.core.report import Report
 from service.destination_settings import FhirDestinationSettings
-from service.ports import RenderedObject, StoredInstance
+from service.records import RenderedObject, StoredInstance
 from service.rendering import Rendering
 from tests.calf_report import calf_report, instance
 from tests.fhir_server import FhirServer

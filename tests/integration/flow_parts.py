@@ -12,7 +12,8 @@ from service.core.report import Report
 from service.core.routing import RoutingRules
 from service.errors import Unavailable
 from service.flow import Flow
-from service.ports import ReceivedInstance, RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import ReceivedInstance, RenderedObject, StoredAnalysis, StoredInstance
 from tests.fakes import FakeAnalysis, FakeDestination, FakeReader, FakeServer, FakeStore
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"

@@ -23,7 +23,7 @@ from service.adapters.instance_store import FileInstanceStore
 from service.adapters.listener import Listener
 from service.adapters.listener_hooks import CommitmentHooks
 from service.core.association import AssociationRecord
-from service.ports import ReceivedInstance
+from service.records import ReceivedInstance
 from service.settings import DicomSettings
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

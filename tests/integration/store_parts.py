@@ -24,7 +24,7 @@ from service.adapters.store_association import Peer
 from service.adapters.store_scu import StoreScuDestination, echo
 from service.destination_settings import DicomDestinationSettings
 from service.errors import Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 from tests.peers import peer
 from tests.running import free_port
 

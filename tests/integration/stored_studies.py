@@ -10,7 +10,8 @@ from service.adapters.instance_store import FileInstanceStore, read_instance
 from service.adapters.tables import DeliveryRow, RenderedRow, ReportRow
 from service.core.dataset_scan import DEFLATED_EXPLICIT
 from service.core.part10 import encode_head
-from service.ports import ReceivedInstance, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import ReceivedInstance, StoredInstance
 from tests.integration.listener_parts import EXPLICIT, US, encode, ultrasound
 
 

@@ -16,7 +16,8 @@ from service.core.masks import MaskKeeper
 from service.core.report import Report
 from service.errors import InputRejected
 from service.operation_views import JobState
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject, StoredAnalysis, StoredInstance
 from service.settings import Settings
 from tests.fakes import FakeAnalysis, FakeDestination
 from tests.integration.flow_parts import STUDY, House, received

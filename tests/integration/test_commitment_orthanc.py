@@ -25,7 +25,8 @@ from service.core.render.seg import render_segmentation
 from service.core.render.sr import render_sr
 from service.core.report import Report
 from service.destination_settings import CommitmentSettings, DicomDestinationSettings, StowDestinationSettings
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject, StoredAnalysis, StoredInstance
 from simulator.wrist import draw_volunteer
 from tests.calf_report import calf_report, instance
 from tests.e2e.orthanc import committing_orthanc

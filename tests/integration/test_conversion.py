@@ -23,7 +23,7 @@ from pydicom.uid import (
 from service.core.cine import Cine, Pixels
 from service.core.render.capture import SECONDARY_CAPTURE, render_capture
 from service.errors import InputRejected
-from service.ports import RenderedObject
+from service.records import RenderedObject
 from tests.calf_report import calf_report, instance
 from tests.dciodvfy import complaints
 from tests.fakes import make_cine

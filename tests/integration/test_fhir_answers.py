@@ -11,7 +11,7 @@ import pytest
 
 from service.adapters.fhir_server import probe
 from service.errors import InputRejected, Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 from tests.certificates import make_certificates
 from tests.fhir_server import FhirServer, outcome
 from tests.integration.fhir_push_parts import TOKEN, capability, is_silent, rendered, running, send, settings

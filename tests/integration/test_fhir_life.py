@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from service.adapters.fhir_server import FhirDestination
 from service.core.findings import Finding
-from service.ports import RenderedObject, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject
 from service.rendering import Rendering
 from tests.fakes import FakeAnalysis, FakeReader
 from tests.fhir_models import references

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from service.bootstrap import Service
 from service.errors import InputRejected, Unavailable
-from service.ports import RenderedObject, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject
 from service.settings import Settings
 from tests.calf_report import calf_report, header
 from tests.fhir_server import FhirServer, outcome

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from service.errors import Conflict, NotFound, Unavailable
-from service.ports import StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import StoredInstance
 from tests.integration.flow_parts import STUDY, House, received, status_of
 
 

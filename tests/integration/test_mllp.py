@@ -13,7 +13,7 @@ from service.bootstrap import Service
 from service.core.render.hl7 import render_oru
 from service.destination_settings import MllpDestinationSettings
 from service.errors import InputRejected, Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 from service.settings import Settings
 from tests.calf_report import calf_report
 from tests.certificates import make_certificates

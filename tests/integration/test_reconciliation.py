@@ -13,7 +13,8 @@ from service.adapters.reconciliation import ReadInstance, Reconciled, SaveReceiv
 from service.commands.listening import reader_of_orphans
 from service.core.instance import ContentDigest, InstanceAttributes
 from service.errors import Unavailable
-from service.ports import ReceivedInstance, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import ReceivedInstance, StoredInstance
 from service.settings import DicomSettings
 from tests.integration.stored_studies import store_instance
 

@@ -15,7 +15,8 @@ from service.core.instance import PatientIdentity
 from service.core.masks import MaskKeeper
 from service.core.report import EarlierComparison, Report, SideComparison
 from service.core.report_life import Changes
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject, StoredAnalysis, StoredInstance
 from service.review import Review
 from tests.compared_findings import measured
 from tests.integration.api_parts import ANNA

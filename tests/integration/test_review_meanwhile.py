@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from service.core.report import Report
-from service.ports import RenderedObject, StoredAnalysis, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject, StoredAnalysis, StoredInstance
 from tests.integration.api_parts import ANNA, BERT, STUDY, House, dicom_file, reported, upload
 from tests.integration.flow_parts import render
 from tests.integration.test_report_life import amend, done, official, set_to, sign

@@ -19,7 +19,7 @@ from service.adapters.stow import StowDestination, probe
 from service.core.render.sr import render_sr
 from service.destination_settings import StowDestinationSettings
 from service.errors import InputRejected, Unavailable
-from service.ports import RenderedObject
+from service.records import RenderedObject
 from tests.calf_report import calf_report, instance
 from tests.certificates import make_certificates
 from tests.e2e.orthanc import dicom_web_orthanc

@@ -14,7 +14,8 @@ from service.adapters.usual_arrival import PostgresArrivals
 from service.core.instance import ContentDigest, InstanceAttributes, PatientIdentity
 from service.core.routing import RoutingDecision
 from service.errors import Unavailable
-from service.ports import ReceivedInstance, StoredInstance, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import ReceivedInstance, StoredInstance
 
 STUDY = "1.2.3"
 DECISION = RoutingDecision("muscle_architecture", selected=True, rule="calf", why="Selected: it matches.")

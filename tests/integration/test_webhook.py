@@ -25,7 +25,8 @@ from service.core.report import object_uid
 from service.destination_settings import WebhookDestinationSettings
 from service.errors import InputRejected, Unavailable
 from service.logs import configure_logging
-from service.ports import RenderedObject, UnitOfWorkFactory
+from service.ports import UnitOfWorkFactory
+from service.records import RenderedObject
 from service.settings import Settings
 from tests.calf_report import calf_report
 from tests.certificates import make_certificate

@@ -12,8 +12,8 @@ from service.core.masks import MaskIndex, MaskKeeper, Masks
 from service.core.overlays import overlay_of
 from service.core.report import Report
 from service.errors import InputRejected
-from service.ports import StoredAnalysis
 from service.publication import as_shown
+from service.records import StoredAnalysis
 from service.rendering import Rendering
 from tests.calf_report import calf_report, instance
 from tests.motor_parts import LEFT, SIDE, TOP, UNITS, analyse, motor_cine

@@ -4,8 +4,8 @@ import pytest
 
 from service.core.amendment import Accept, FindingChange, Reject, SetValue, amend_finding
 from service.core.findings import Finding
-from service.ports import StoredAnalysis
 from service.publication import as_shown
+from service.records import StoredAnalysis
 from tests.calf_report import CREATED_AT, calf_report, cine_findings
 from tests.reviewed_report import AUTHOR
 

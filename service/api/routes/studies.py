@@ -19,7 +19,7 @@ from service.api.schemas import Accepted, Reanalysis, Upload, UploadedInstance, 
 from service.core.report import Report
 from service.explanation import StudyExplanation
 from service.operation_views import JobView
-from service.ports import StoredInstance
+from service.records import StoredInstance
 from service.views import StudyDetail, StudyFilter, StudyFlag, StudyPage, StudyStatus
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=problem_responses(401, 403, 422, 429, 503))
