@@ -12,7 +12,7 @@ from service.access import Role
 from service.ports import UnitOfWorkFactory
 from tests.browser import Tab, tab
 from tests.integration.api_parts import PASSWORD, STUDY, House, dicom_file, upload
-from tests.integration.viewer_parts import FRAMES, analysed, cine_file, contraction, viewer_house
+from tests.integration.viewer_parts import FRAMES, analysed, cine_file, contraction, panel_is_ready, viewer_house
 from tests.page_checks import faults_in, scrolls_sideways_by
 from tests.peers import PLOTS
 
@@ -53,7 +53,7 @@ def is_read(made: Tab) -> None:
     """Wait for the overlay of a frame, the plots, and the panel's script."""
     made.wait(f"Number({VIEW}?.dataset.drawnFrame) > 0", timeout_seconds=60)
     made.wait("document.querySelectorAll('.plot .u-over').length >= 4")
-    made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
+    panel_is_ready(made)
 
 
 def tab_to(made: Tab, condition: str) -> None:

@@ -14,7 +14,16 @@ from tests.cine_files import JPEG_2000
 from tests.integration.api_parts import STUDY, House
 from tests.integration.test_viewer_recovers_browser import NEVER_LATER, Refusing, drawn, seek
 from tests.integration.test_viewer_start_browser import of_module
-from tests.integration.viewer_parts import INSTANCE, analysed, cine_file, contraction, sign_in, viewer_house, without_end
+from tests.integration.viewer_parts import (
+    INSTANCE,
+    analysed,
+    cine_file,
+    contraction,
+    panel_is_ready,
+    sign_in,
+    viewer_house,
+    without_end,
+)
 
 pytestmark = pytest.mark.timeout(600)
 FRAMES = 6
@@ -168,7 +177,7 @@ def test_cine_that_cannot_be_opened_leaves_nothing_of_the_one_before_it_and_play
         made.wait(f"document.querySelector(`[data-cine='{OTHER}'] .no-preview`)?.textContent === 'No preview'")
         assert thumbnails.times
         marked = "document.querySelectorAll('[data-seek][aria-current=true]').length"
-        made.wait("document.querySelector('#review-panel[data-ready] [data-seek]') !== null", timeout_seconds=60)
+        panel_is_ready(made, shows="[data-seek]")
         made.page.locator(f"[data-seek='{INSTANCE}']").first.click()
         made.wait(f"{marked} > 0", timeout_seconds=60)
         made.page.click(f"[data-cine='{OTHER}']")
@@ -222,7 +231,7 @@ def test_legend_names_amended_lines_for_as_long_as_there_are_any(house: House) -
         made.page.goto(f"{address}/studies/{STUDY}", wait_until="commit")
         drawn(made)
         # It tells of its own lines, which are none, when it comes.
-        made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
+        panel_is_ready(made)
         made.page.evaluate(tell, [pair])
         made.wait(f"{kind}?.textContent === 'Amended line'")
         made.page.focus("[data-kind=amended]")

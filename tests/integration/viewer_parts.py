@@ -111,6 +111,11 @@ def sign_in(house: House, tab: Tab, address: str, role: Role = Role.RADIOLOGIST)
     tab.carry(session_cookie_name(secure=False), opened.token, address)
 
 
+def panel_is_ready(made: Tab, *, shows: str = "#review-title") -> None:
+    """Wait for the review's script, and for what it shows."""
+    made.wait(f"document.querySelector('#review-panel[data-ready] {shows}') !== null", timeout_seconds=60)
+
+
 def read_by_anna(made: Tab, address: str) -> None:
     """The viewer of the study with its frame and its panel, after Anna signed in by the form."""
     page = made.page
@@ -119,7 +124,7 @@ def read_by_anna(made: Tab, address: str) -> None:
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
     made.wait("Number(document.querySelector('[data-view]')?.dataset.drawnFrame) > 0", timeout_seconds=240)
-    made.wait("document.querySelector('#review-panel[data-ready] #review-title') !== null", timeout_seconds=60)
+    panel_is_ready(made)
 
 
 def bytes_of_frames(body: bytes) -> list[bytes]:
