@@ -1,13 +1,15 @@
 """Simulated pictures of a wrist as a cine, and the answers of a network that knows them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 
 import numpy as np
 
 from service.core.analyses.analysis import ModelSpec, Tensors
 from service.core.analyses.wrist_hand import MODEL, SIZE, WristHand
-from service.core.cine import Box, Calibration, Cine, Frame, Region, TimeAxis
+from service.core.cine import Box, Calibration, Cine, Frame, Pixels, Region, TimeAxis
 from service.core.findings import Finding, ModelUsed
+from service.core.live import Ask
 from service.core.masks import MaskKeeper, Masks
 from service.core.measure.plane import scale_of
 from service.core.measure.wrist_frames import FrameGrader
@@ -99,6 +101,22 @@ def as_model(one: WristFrame) -> Numbers:
     """(S, S), its structures in model pixels."""
     rows, columns = one.sector.shape
     return model_numbers(one.labels, place(Box(0, 0, columns, rows), SIZE))
+
+
+def asked_live(shown: Sequence[WristFrame]) -> Ask:
+    """A network that is asked one frame at a time, and answers as the pictures are, in their order and over again."""
+    truths = cycle(shown)
+
+    def ask(image: Pixels) -> Tensors:
+        assert image.shape == (1, 1, SIZE, SIZE)
+        one = next(truths)
+        return {
+            "plane": sure_of(one.plane)[None],
+            "structures": as_model(one)[None],
+            "sureness": np.full((1, SIZE, SIZE), 240, np.uint8),
+        }
+
+    return ask
 
 
 def analysed_and_drawn(shown: Sequence[WristFrame], *, sop_instance_uid: str) -> tuple[list[Finding], Masks]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
@@ -23,15 +22,13 @@ from service.access import Role
 from service.api.app import LIVE_PATH
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
-from service.core.live import Ask
 from service.ports import UnitOfWorkFactory
 from simulator.wrist import WristFrame, draw_volunteer
 from tests.integration.api_parts import House
 from tests.integration.listener_parts import wait_until
 from tests.running import poll
-from tests.wrist_parts import as_model, pictures, sure_of, well
+from tests.wrist_parts import asked_live, pictures, well
 
-SIZE = 192
 SEEN_WELL = "S4"
 
 
@@ -44,22 +41,6 @@ def house(engine: Engine, units: UnitOfWorkFactory, tmp_path: Path) -> Iterator[
 @pytest.fixture(scope="module")
 def frames() -> list[WristFrame]:
     return pictures(draw_volunteer(11), *well(SEEN_WELL, 12))
-
-
-def knowing(frames: list[WristFrame]) -> Ask:
-    """Answers in the order of the frames, over again."""
-    asked = iter(frames * 10)
-
-    def ask(image: Pixels) -> Tensors:
-        assert image.shape == (1, 1, SIZE, SIZE)
-        one = next(asked)
-        return {
-            "plane": sure_of(one.plane)[None],
-            "structures": as_model(one)[None],
-            "sureness": np.full((1, SIZE, SIZE), 240, np.uint8),
-        }
-
-    return ask
 
 
 @contextmanager
@@ -86,7 +67,7 @@ def answers(socket: WebSocketTestSession, kind: str) -> Iterator[dict[str, Any]]
 
 
 def test_frames_are_answered_with_plane_grade_checklist_and_times(house: House, frames: list[WristFrame]) -> None:
-    house.ask = knowing(frames)
+    house.ask = asked_live(frames)
     with live(house, raw_start(frames[0]), Role.VIEWER) as socket:
         ready = socket.receive_json()
         assert (ready["type"], len(ready["planes"])) == ("ready", 15)
@@ -101,7 +82,7 @@ def test_frames_are_answered_with_plane_grade_checklist_and_times(house: House, 
 
 
 def test_plane_that_is_held_well_is_kept_as_dicom_and_its_study_is_analysed(house: House, frames: list[WristFrame]) -> None:
-    house.ask = knowing(frames)
+    house.ask = asked_live(frames)
     with live(house, raw_start(frames[0], keep=True, patient_id="P-1", laterality="L")) as socket:
         kept: dict[str, Any] = {}
         assert socket.receive_json()["type"] == "ready"
@@ -128,7 +109,7 @@ def test_frame_that_comes_while_another_is_answered_takes_the_place_of_the_one_t
     house: House, frames: list[WristFrame]
 ) -> None:
     asked, go_on = threading.Event(), threading.Event()
-    answer = knowing(frames)
+    answer = asked_live(frames)
 
     def slow(image: Pixels) -> Tensors:
         asked.set()
@@ -154,7 +135,7 @@ def dropped(house: House) -> float | None:
 
 
 def test_broken_frame_is_told_and_the_next_is_answered(house: House, frames: list[WristFrame]) -> None:
-    house.ask = knowing(frames)
+    house.ask = asked_live(frames)
     with live(house, {"format": "jpeg"}) as socket:
         assert socket.receive_json()["type"] == "ready"
         socket.send_bytes(message(7, b"no picture"))
@@ -164,6 +145,19 @@ def test_broken_frame_is_told_and_the_next_is_answered(house: House, frames: lis
             "reason": "frame_corrupt",
             "detail": "The frame is no JPEG that can be read.",
         }
+
+
+@pytest.mark.parametrize(("sent", "reason"), [("{}", "text"), (b"\0\0\0\1", "frame_size")])
+def test_message_that_is_no_frame_ends_the_examination_by_name(house: House, sent: str | bytes, reason: str) -> None:
+    with live(house, {}) as socket:
+        assert socket.receive_json()["type"] == "ready"
+        if isinstance(sent, str):
+            socket.send_text(sent)
+        else:
+            socket.send_bytes(sent)
+        assert socket.receive_json()["reason"] == reason
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
 
 
 def test_network_that_is_away_is_told_frame_by_frame(house: House, frames: list[WristFrame]) -> None:
@@ -279,7 +273,7 @@ def test_session_is_taken_from_the_public_address_whatever_host_the_proxy_asks_b
 
 
 def test_log_of_an_examination_names_no_patient(house: House, frames: list[WristFrame]) -> None:
-    house.ask = knowing(frames)
+    house.ask = asked_live(frames)
     with live(house, raw_start(frames[0], patient_id="Canary-7")) as socket:
         assert socket.receive_json()["type"] == "ready"
         socket.send_bytes(message(1, frames[0].sector.tobytes()))

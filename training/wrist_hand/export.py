@@ -147,8 +147,10 @@ def _side_by_side(results: dict[str, Any]) -> str:
 
 
 def _untrained(results: dict[str, Any]) -> str:
+    """Which networks have no figures yet; nothing where all have."""
     trained = {one["network"] for one in results.get("networks", {}).values()}
-    return ", ".join(sorted(set(NETWORKS) - trained)) or "none"
+    names = ", ".join(sorted(set(NETWORKS) - trained))
+    return f" (not trained yet: {names})" if names else ""
 
 
 def _baseline(results: dict[str, Any]) -> str:

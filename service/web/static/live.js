@@ -151,6 +151,7 @@ class Examination {
     this.source = source;
     this.rate = rate;
     this.sent = new Map();
+    this.isUnanswered = false;
     this.latencies = [];
     this.parts = {};
     this.number = 0;
@@ -197,10 +198,14 @@ class Examination {
   }
 
   take(told) {
+    const sentAt = this.sent.get(told.number);
+    // What was sent before it is answered with it: the service took the newer one instead.
+    for (const number of this.sent.keys()) if (number <= told.number) this.sent.delete(number);
     if (told.type === "guidance") {
-      this.latencies.push(performance.now() - this.sent.get(told.number));
+      if (this.isUnanswered) tellProblem("");
+      this.isUnanswered = false;
+      this.latencies.push(performance.now() - sentAt);
       if (this.latencies.length > KEPT) this.latencies.shift();
-      for (const number of this.sent.keys()) if (number <= told.number) this.sent.delete(number);
       this.dropped = told.dropped + this.held;
       this.frames = (this.frames ?? 0) + 1;
       show(told);
@@ -212,7 +217,8 @@ class Examination {
       link.textContent = say("Study of the kept frames");
       byId("kept").append(link);
     } else if (told.type === "problem") {
-      this.sent.delete(told.number);
+      this.isUnanswered = told.number !== undefined; // else a frame could not be kept, which stays told
+      if (this.isUnanswered) showNoAnswer();
       tellProblem(told.detail);
     }
   }
@@ -245,6 +251,15 @@ class Examination {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.close();
     document.body.dataset.state = "ended";
   }
+}
+
+/** What was said of an earlier frame is not true of this one. */
+function showNoAnswer() {
+  byId("plane").textContent = say("No answer");
+  byId("grade").textContent = "–";
+  byId("grade").dataset.grade = "";
+  for (const name of ["probability", "words", "move", "faults"]) byId(name).replaceChildren();
+  for (const line of byId("checklist").children) line.classList.remove("now");
 }
 
 function show(told) {
@@ -298,7 +313,7 @@ async function examine(source, values) {
   if (told.region) start.region = told.region;
   const scale = source instanceof CineSource ? told.mm_per_pixel : mm / told.shrink;
   if (scale > 0) start.mm_per_pixel = scale;
-  for (const name of ["patient_id", "accession_number"]) if (start.keep && values.get(name)) start[name] = values.get(name);
+  for (const name of ["patient_id", "accession_number", "laterality"]) if (start.keep && values.get(name)) start[name] = values.get(name);
   await source.load?.((text) => { byId("words").textContent = text; });
   running = new Examination(source, Number(values.get("rate")));
   document.body.dataset.state = "running";
