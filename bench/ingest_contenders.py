@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.database import fresh_database
+from tests.running import free_port
 
 PDU_BYTES = 131072
 
@@ -35,7 +36,7 @@ Start = Callable[[Path], Iterator[Contender]]
 def sonomyo(folder: Path) -> Iterator[Contender]:
     """Our listener process with its PostgreSQL: file, folder, row and job are durable before it answers."""
     with fresh_database(folder) as url:
-        port = _free_port()
+        port = free_port()
         environment = {
             **os.environ,
             "SONOMYO_DATA_DIR": str(folder / "data"),
@@ -54,7 +55,7 @@ def sonomyo(folder: Path) -> Iterator[Contender]:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Contender]:
     """Orthanc as its package configures it (SQLite, files synced), with our PDU size."""
-    port = _free_port()
+    port = free_port()
     configuration = {
         "Name": "bench",
         "DicomAet": "ORTHANC",
@@ -77,7 +78,7 @@ def orthanc(folder: Path) -> Iterator[Contender]:
 @contextmanager
 def storescp(folder: Path) -> Iterator[Contender]:
     """DCMTK's storescp, a process an association; it syncs nothing, so what it has acknowledged a power cut can take."""
-    port = _free_port()
+    port = free_port()
     (folder / "storage").mkdir()
     arguments = ["/usr/bin/storescp", "--fork", "--max-pdu", str(PDU_BYTES), "+B", "-od", str(folder / "storage"), str(port)]
     with _server(arguments, port, os.environ) as process:
@@ -167,12 +168,6 @@ def _server(arguments: Sequence[str], port: int, environment: Mapping[str, str])
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -19,7 +19,9 @@ import psutil
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
-_PORTS = range(15_000, 32_000)
+#: Of this process; pytest-xdist numbers its own from gw0.
+_PORTS = range(15_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8, 32_000, 8)
+_UNUSED = iter(random.sample(_PORTS, k=len(_PORTS)))
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,14 @@ def poll(question: Callable[[], T | None], *, timeout_seconds: float, what: str)
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, below those that the kernel gives away (32768 and up): nobody takes it by accident."""
-    for port in random.sample(_PORTS, k=50):
+    """A port that was free a moment ago, below those that the kernel gives away (32768 and up): nobody takes it by accident.
+
+    Each is given once, and the processes of a run draw from different ones: nobody is given a port that another is about to use.
+    """
+    for port in _UNUSED:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-    raise AssertionError(f"no free port was found in {_PORTS}")
+    raise AssertionError(f"no port is left of those in {_PORTS}")
 
 
 @contextmanager

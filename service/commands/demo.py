@@ -21,7 +21,7 @@ from service.core.report import Report
 from service.embedded.postgres_account import make_data_folder
 from service.embedded.processes import Command, launch_arguments
 from service.errors import SonomyoError, Unavailable
-from service.settings import Settings
+from service.settings import DicomSettings, HttpSettings, Settings
 
 START_SECONDS = 120.0
 REPORT_SECONDS = 120.0
@@ -134,16 +134,15 @@ def _wait_until_ready(up: subprocess.Popen[bytes], log_path: Path, say: Console)
 
 def _with_free_ports(settings: Settings, say: Console) -> Settings:
     """The default ports, or free ones where another program holds them."""
-    from service.commands.whole import free_port, is_free, with_chosen_ports
+    from service.commands.whole import with_chosen_ports
+    from service.embedded.ports import is_free
 
-    dicom, http = settings.dicom, settings.http
-    if "port" not in dicom.model_fields_set and not is_free(dicom.host, dicom.port):
-        dicom = dicom.model_copy(update={"port": free_port(dicom.host)})
-        say.print(f"port {settings.dicom.port} is taken, DICOM listens on {dicom.port}")
-    if "port" not in http.model_fields_set and not is_free(http.host, http.port):
-        http = http.model_copy(update={"port": free_port(http.host)})
-        say.print(f"port {settings.http.port} is taken, HTTP listens on {http.port}")
-    return with_chosen_ports(settings.model_copy(update={"dicom": dicom, "http": http}))
+    parts: dict[str, DicomSettings | HttpSettings] = {"dicom": settings.dicom, "http": settings.http}
+    taken = [name for name, one in parts.items() if "port" not in one.model_fields_set and not is_free(one.host, one.port)]
+    chosen = with_chosen_ports(settings.model_copy(update={name: parts[name].model_copy(update={"port": 0}) for name in taken}))
+    for name in taken:
+        say.print(f"port {parts[name].port} is taken, {name.upper()} listens on {getattr(chosen, name).port}")
+    return chosen
 
 
 def _simulated(folder: Path, say: Console) -> Path:

@@ -25,11 +25,12 @@ from service.adapters.passwords import Passwords
 from service.adapters.postgres import make_engine
 from service.adapters.users import LocalUsers
 from service.bootstrap import database_url, remember_embedded
+from service.embedded.ports import family_of, free_ports
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.postgres_account import make_data_folder
 from service.embedded.processes import Command
 from service.embedded.supervisor import ProcessSpec, Supervisor
-from service.embedded.triton import EmbeddedTriton
+from service.embedded.triton import LOOPBACK, EmbeddedTriton
 from service.errors import Conflict, Unavailable
 from service.settings import Settings
 
@@ -146,25 +147,12 @@ def with_admin_key(settings: Settings) -> Settings:
 
 def with_chosen_ports(settings: Settings) -> Settings:
     """Settings in which every port 0 is a free one: it can be told to people, and stays when a role is restarted."""
-    dicom, http = settings.dicom, settings.http
-    chosen = {name: free_port(dicom.host) for name in ("port", "tls_port") if getattr(dicom, name) == 0}
-    page = {"port": free_port(http.host)} if http.port == 0 else {}
-    return settings.model_copy(update={"dicom": dicom.model_copy(update=chosen), "http": http.model_copy(update=page)})
-
-
-def free_port(host: str) -> int:
-    """A port that is free now."""
-    with socket.create_server((host, 0), family=_family(host)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def is_free(host: str, port: int) -> bool:
-    """Could a server listen there now?"""
-    try:
-        with socket.create_server((host, port), family=_family(host)):
-            return True
-    except OSError:
-        return False
+    each = [("dicom", "port"), ("dicom", "tls_port"), ("http", "port")]
+    wanted = [(part, name) for part, name in each if getattr(getattr(settings, part), name) == 0]
+    ports = free_ports(*(getattr(settings, part).host for part, _ in wanted))
+    for (part, name), port in zip(wanted, ports, strict=True):
+        settings = settings.model_copy(update={part: getattr(settings, part).model_copy(update={name: port})})
+    return settings
 
 
 def _check_ports(settings: Settings) -> None:
@@ -185,7 +173,7 @@ def _held(host: str, port: int, setting: str) -> socket.socket:
     until = time.monotonic() + _DYING_SECONDS
     while True:
         try:
-            return socket.create_server((host, port), family=_family(host))
+            return socket.create_server((host, port), family=family_of(host))
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > until:
                 why = os.strerror(error.errno or 0)
@@ -286,13 +274,14 @@ def _migrate(postgres: EmbeddedPostgres) -> None:
 def _triton(settings: Settings, folder: Path, tell: Callable[[str], None]) -> EmbeddedTriton | None:
     if settings.triton.url is not None:
         return None
+    grpc_port, http_port, metrics_port = free_ports(*[LOOPBACK] * 3)
     return EmbeddedTriton(
         folder=folder,
         environment=_from_checkout(settings.triton.environment),
         model_repository=_from_checkout(settings.triton.model_repository),
-        grpc_port=free_port("127.0.0.1"),
-        http_port=free_port("127.0.0.1"),
-        metrics_port=free_port("127.0.0.1"),
+        grpc_port=grpc_port,
+        http_port=http_port,
+        metrics_port=metrics_port,
         say=lambda line: tell(f"triton   | {line}"),
     )
 
@@ -334,7 +323,3 @@ def _say_where(settings: Settings, url: str) -> None:
         where = f"SONOMYO_DATA_DIR={settings.data_dir}"
         say(f"sonomyo | nobody has an account yet, so nobody can sign reports: {HOW_TO_ADD_AN_ACCOUNT}, with {where}")
     say("READY")
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
