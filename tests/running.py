@@ -112,8 +112,9 @@ def _ready(process: "subprocess.Popen[bytes]", log: Path, before: int) -> bool:
 
 def decoders() -> list[psutil.Process]:
     """The decoder processes of this one that live."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.status() != psutil.STATUS_ZOMBIE and "service.adapters.decoder_process" in process.cmdline()
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends while it is looked at
+            if process.status() != psutil.STATUS_ZOMBIE and "service.adapters.decoder_process" in process.cmdline():
+                found.append(process)
+    return found

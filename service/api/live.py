@@ -27,7 +27,7 @@ from service.api.uploads import Intake
 from service.core.analyses.analysis import Tensors
 from service.core.cine import Pixels
 from service.core.live import Ask, LiveExamination
-from service.core.live_frames import decode_frame
+from service.core.live_frames import decode_frame, refuse_live_colour
 from service.core.render.still import LiveStudy, render_still
 from service.core.wrist_planes import PLANES
 from service.errors import InputRejected, SonomyoError, Unavailable
@@ -189,6 +189,9 @@ class _Session:
         """On another thread: the message, and the plane and the file to keep, if any. Raises SonomyoError."""
         began = time.perf_counter()
         frame = self._decoded(waiting.payload)
+        sector = examination.sector_box()
+        if self.start.format == "jpeg" and sector is not None:  # not of the first frame, which is never kept
+            refuse_live_colour(waiting.payload, sector)
         decoded = time.perf_counter()
         guidance = examination.see(frame)
         ended = time.perf_counter()

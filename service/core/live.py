@@ -1,6 +1,7 @@
 """Guidance while a wrist is examined: what the probe shows now, what to do next, and which pictures are worth keeping.
 
-Frames are graded exactly as those of a stored cine are; what is added is memory of the examination and words for the examiner.
+Frames are graded exactly as those of a stored cine are, but the nerve is looked at once instead of twice; what is added is
+memory of the examination and words for the examiner.
 """
 
 from collections.abc import Callable
@@ -38,6 +39,7 @@ class Shown(Value):
     faults: tuple[Fault, ...]
     #: Required structures that are not seen.
     missing: tuple[str, ...]
+    #: In the whole picture, and so rougher than what a report says, for which the nerve is looked at again.
     median_nerve_area_mm2: float | None = None
 
 
@@ -113,6 +115,14 @@ class LiveExamination:
             raise LookupError("no frame was seen")
         box = self._grader.placement.box
         return self._cut(frame)[box.y0 : box.y1, box.x0 : box.x1]
+
+    def sector_box(self) -> Box | None:
+        """Where that part lies in the frame; None before the first."""
+        if self._grader is None:
+            return None
+        box, region = self._grader.placement.box, self._region
+        across, down = (0, 0) if region is None else (region.x0, region.y0)
+        return Box(box.x0 + across, box.y0 + down, box.x1 + across, box.y1 + down)
 
     def _cut(self, frame: Pixels) -> Pixels:
         box = self._region

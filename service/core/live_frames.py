@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 import simplejpeg
 
-from service.core.cine import Pixels
+from service.core.cine import Box, Pixels
+from service.core.measure.colour import has_colour_overlay
 from service.errors import InputRejected
 
 #: Pixels along a side; a capture card gives no more.
@@ -22,6 +23,19 @@ def decode_frame(payload: bytes | memoryview, how: FrameFormat, *, rows: int | N
     Raises InputRejected for what is no such frame, or too large a one.
     """
     return _raw(payload, rows or 0, columns or 0) if how == "raw" else _jpeg(payload)
+
+
+def refuse_live_colour(payload: bytes | memoryview, sector: Box) -> None:
+    """Raises InputRejected (`colour_overlay`) when colour lies over that part of a JPEG frame; a quarter of its pixels tell."""
+    data = bytes(payload)
+    rows, columns, *_ = simplejpeg.decode_jpeg_header(data)
+    picture = simplejpeg.decode_jpeg(data, colorspace="RGB", fastdct=True, min_height=rows // 4, min_width=columns // 4)
+    down, across = picture.shape[0] / rows, picture.shape[1] / columns
+    x0, x1 = (round(side * across) for side in (sector.x0, sector.x1))
+    y0, y1 = (round(side * down) for side in (sector.y0, sector.y1))
+    if x0 < x1 and y0 < y1 and has_colour_overlay(picture, Box(x0, y0, x1, y1)):
+        said = "Colour lies over the picture (Doppler, elastography): switch it off."
+        raise InputRejected(said, reason="colour_overlay")
 
 
 def _raw(payload: bytes | memoryview, rows: int, columns: int) -> Pixels:

@@ -11,7 +11,9 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import numpy as np
 import pytest
+import simplejpeg
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from starlette.testclient import WebSocketTestSession
@@ -145,6 +147,27 @@ def test_broken_frame_is_told_and_the_next_is_answered(house: House, frames: lis
             "reason": "frame_corrupt",
             "detail": "The frame is no JPEG that can be read.",
         }
+
+
+def as_jpeg(one: WristFrame, colour: tuple[int, int, int] | None = None) -> bytes:
+    """A frame as a capture card sends it, with a patch of colour in the middle."""
+    picture = np.stack([one.sector] * 3, axis=-1)
+    if colour is not None:
+        rows, columns = one.sector.shape
+        picture[rows // 4 : rows // 2, columns // 4 : columns // 2] = colour
+    return bytes(simplejpeg.encode_jpeg(picture, quality=90))
+
+
+def test_frame_with_colour_over_it_is_refused_and_grey_ones_are_graded(house: House, frames: list[WristFrame]) -> None:
+    house.ask = asked_live(frames)
+    with live(house, {}) as socket:
+        assert socket.receive_json()["type"] == "ready"
+        told = []
+        for number, colour in enumerate((None, (230, 40, 20), None), start=1):
+            socket.send_bytes(message(number, as_jpeg(frames[0], colour)))
+            told.append(socket.receive_json())
+    assert [one["type"] for one in told] == ["guidance", "problem", "guidance"]
+    assert told[1]["reason"] == "colour_overlay"
 
 
 @pytest.mark.parametrize(("sent", "reason"), [("{}", "text"), (b"\0\0\0\1", "frame_size")])

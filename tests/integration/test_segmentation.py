@@ -69,7 +69,7 @@ def test_segmentation_names_algorithm_structures_and_what_it_is_not_for(segmenta
     assert "Research use only" in segmentation.ContentDescription
     nerve = next(item for item in segmentation.SegmentSequence if item.SegmentLabel == "Median nerve")
     (algorithm,) = nerve.SegmentationAlgorithmIdentificationSequence
-    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("wrist_hand", "1.1.1")
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("wrist_hand", "1.2.0")
     assert nerve.SegmentedPropertyTypeCodeSequence[0].CodeMeaning.startswith("Median nerve")
     assert nerve.RecommendedDisplayCIELabValue
 

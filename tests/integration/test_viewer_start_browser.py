@@ -199,7 +199,11 @@ def test_play_that_is_pressed_while_a_frame_that_was_asked_for_comes_plays_from_
             "document.addEventListener('sonomyo:frame', ({detail}) => detail.frame && (window.seen ??= []).push(detail.frame))"
         )
         held[0].continue_()
-        made.wait("window.seen?.length > 1 && window.seen[0] === 40 && window.seen[1] === 41", timeout_seconds=20)
+        # A busy machine leaves frames out to keep time.
+        made.wait("window.seen?.length > 1", timeout_seconds=20)
+        first, second = made.page.evaluate("window.seen.slice(0, 2)")
+        assert first == 40
+        assert second > first
 
 
 def test_play_is_given_up_by_who_asks_for_a_frame_before_the_first_one_is_there(house: House) -> None:

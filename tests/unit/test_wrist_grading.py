@@ -63,12 +63,17 @@ def test_picture_that_shows_all_as_it_should_is_graded_a() -> None:
         ({"bone": (5, 75), "tendon": (10, 40)}, "off_centre"),
         ({"bone": (112, 186), "tendon": (150, 180)}, "off_centre"),
         ({"rows": (60, 76)}, "too_deep"),
+        ({"rows": (147, 100)}, "too_shallow"),
     ],
 )
 def test_picture_with_one_fault_is_graded_b_and_says_which(changes: dict[str, Any], reason: str) -> None:
     faults = faults_of(seen(**changes), {})
     assert [fault.reason for fault in faults] == [reason]
     assert grade_of(faults) is Grade.B
+
+
+def test_bone_that_goes_on_to_the_lower_edge_is_not_cut_off() -> None:
+    assert "too_shallow" not in reasons(seen(rows=(90, 153)))
 
 
 @pytest.mark.parametrize("changes", [{"tendon": None}, {"sure": 150}])

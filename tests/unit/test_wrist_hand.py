@@ -185,10 +185,10 @@ def highest(finding: Finding) -> float:
     return min(y for _, y in finding.evidence.lines[0].points)
 
 
-def test_cine_without_a_scale_has_no_area_but_the_flattening(volunteer: Volunteer) -> None:
+def test_cine_without_a_scale_has_neither_area_nor_flattening_of_the_nerve(volunteer: Volunteer) -> None:
     found = analyse(pictures(volunteer, *well("S11", 3)), is_calibrated=False)
-    assert named(found, "median_nerve_area") == []
-    assert named(found, "median_nerve_flattening")
+    assert named(found, "standard_plane")
+    assert named(found, "median_nerve_area") == named(found, "median_nerve_flattening") == []
 
 
 def test_cine_that_shows_no_plane_is_not_measured_and_says_so(volunteer: Volunteer) -> None:

@@ -19,6 +19,7 @@ from service.core.findings import AnalysisUsed, Finding
 from service.core.masks import MaskKeeper
 from service.core.measure.colour import refuse_colour
 from service.core.measure.pain_findings import Cases, PainFindings, Window
+from service.core.quality import Grade
 from service.errors import NotMeasurable
 
 SHAPE = ClipShape()
@@ -108,7 +109,7 @@ class MyofascialPain:
             encoder=describe(ENCODER),
             classifier=describe(CLASSIFIER),
         )
-        if not findings.is_known():
+        if findings.grade() is Grade.C:
             return (findings.unlike(),)
         driving = watched.extreme(highest=findings.speaks_for_pain())
         cases = self._nearest(watched.latent_sum / len(watched.windows), infer)

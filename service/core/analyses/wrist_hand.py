@@ -41,7 +41,7 @@ class WristHand:
 
     frames_per_batch: int = MODEL.max_batch_size
     name: str = "wrist_hand"
-    version: str = "1.1.1"
+    version: str = "1.2.0"
     models: tuple[ModelSpec, ...] = (MODEL,)
 
     def analyse(self, cine: Cine, infer: Infer, describe: DescribeModel, keep: MaskKeeper | None = None) -> tuple[Finding, ...]:

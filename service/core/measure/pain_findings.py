@@ -31,6 +31,8 @@ _SEVERAL = 2
 _UNIT = "{ratio}"
 #: A cine is like those trained on when at least this share of its windows is.
 _SMALLEST_KNOWN_SHARE = 0.5
+#: The fault of a cine that is not measured.
+_UNLIKE = "out_of_distribution"
 #: Squares are outlined that drive the score at least this share of what the strongest does.
 _DRIVING_SHARE = 0.5
 _DRIVES = "drives_the_score"
@@ -67,9 +69,9 @@ class PainFindings:
     encoder: ModelUsed
     classifier: ModelUsed
 
-    def is_known(self) -> bool:
-        """Whether enough windows are like what the network was trained on."""
-        return self._known_share() >= _SMALLEST_KNOWN_SHARE
+    def grade(self) -> Grade:
+        """Of the cine; one that is graded C is not measured."""
+        return grade_of(self._faults())
 
     def probability(self) -> float:
         """Of myofascial pain, from the mean logit over the windows."""
@@ -93,7 +95,7 @@ class PainFindings:
         return Finding(
             **self._common("not_measured"),
             kind=FindingKind.NOT_MEASURED,
-            flags=("out_of_distribution", Grade.C.flag),
+            flags=(_UNLIKE, self.grade().flag),
             text=(
                 "Not measured: the cine is unlike the upper trapezius cines that the network was trained on"
                 f" ({why}): other anatomy, another way of scanning, or no contact."
@@ -149,13 +151,15 @@ class PainFindings:
             kind=FindingKind.QUALITY,
             value=100 * share,
             unit="%",
-            flags=(grade_of(faults).flag, *(fault.reason for fault in faults)),
+            flags=(self.grade().flag, *(fault.reason for fault in faults)),
             text=counted + stated(faults),
             evidence=evidence_of(self.cine),
         )
 
     def _faults(self) -> tuple[Fault, ...]:
-        """What is wrong with a cine that is measured all the same."""
+        """Grave where too few windows are like what the network was trained on; the others are measured all the same."""
+        if self._known_share() < _SMALLEST_KNOWN_SHARE:
+            return (Fault(reason=_UNLIKE, text="the cine is unlike what the network was trained on", is_grave=True),)
         unlike = any(window.distance > 1 for window in self.windows)
         found = {
             "windows_out_of_distribution": ("some windows are unlike what the network was trained on", unlike),

@@ -84,13 +84,14 @@ class WristFindings:
         """Over the frames of the tunnel's inlet that are good enough; shown by the best of them."""
         shown = self.best.by_plane.get("S11")
         usable = [nerve for moment in self.moments if (nerve := _usable(moment)) is not None]
-        if shown is None or not usable:
-            return ()
         areas = [nerve.area_mm2 for nerve in usable if nerve.area_mm2 is not None]
-        found = [self._nerve_finding("median_nerve_flattening", [n.flattening for n in usable], "{ratio}", shown)]
-        if areas:
-            found.insert(0, self._nerve_finding("median_nerve_area", areas, "mm2", shown))
-        return tuple(found)
+        # Without a scale it is not known that a pixel is as wide as it is high either, which the flattening needs.
+        if shown is None or not areas:
+            return ()
+        return (
+            self._nerve_finding("median_nerve_area", areas, "mm2", shown),
+            self._nerve_finding("median_nerve_flattening", [nerve.flattening for nerve in usable], "{ratio}", shown),
+        )
 
     def _nerve_finding(self, name: str, values: Sequence[float], unit: str, shown: GradedFrame) -> Finding:
         middle, low, high = float(np.median(values)), min(values), max(values)

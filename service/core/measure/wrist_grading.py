@@ -100,7 +100,9 @@ def _depth(seen: Seen, required: Sequence[Structure]) -> Iterator[Fault]:
     top, height = seen.placement.top, seen.placement.height
     first = min(structure.box[0].start for structure in required) - top
     last = max(structure.box[0].stop for structure in required) - top
-    if last > _LOWEST * height and not any(structure.name in BONES for structure in required):
+    # A bone goes on below its surface: only of the rest can anything be cut off.
+    lowest = max((structure.box[0].stop for structure in required if structure.name not in BONES), default=top) - top
+    if lowest > _LOWEST * height:
         yield Fault(reason="too_shallow", text="what matters is cut off below: set more depth", move="more_depth")
     elif last - first < _FILLED * height:
         yield Fault(reason="too_deep", text="what matters fills little of the picture: set less depth", move="less_depth")

@@ -65,7 +65,7 @@ class CineSource {
     this.count = value("00280008") ?? 1;
     this.rows = value("00280010");
     this.columns = value("00280011");
-    this.isRaw = attributes["7FE00010"] && value("00280002") === 1 && value("00280100") === 8;
+    this.isRaw = attributes["7FE00010"] && value("00280002") === 1 && value("00280004") === "MONOCHROME2" && value("00280100") === 8;
     const first = await this.fetched(1);
     this.format = first.format;
     canvas.width = this.columns;
